@@ -1,0 +1,107 @@
+# `make demo` and `make test` work on a machine with nothing but Python >= 3.11, a C compiler and
+# make: each creates .venv, builds the package, installs it there and runs. `make help` lists more.
+
+PYTHON ?= python3
+VENV ?= .venv
+TEST_WORKERS ?= 2
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Everything runs against the installed package, never against the source folder: its kernels are
+# not compiled there. PYTHONSAFEPATH keeps the current folder out of sys.path, in child processes too.
+RUN := PYTHONSAFEPATH=1 $(BIN)/python
+PYTEST := $(RUN) -m pytest $(PYTEST_ARGS)
+
+# Folders are listed too: their time changes when a file is removed.
+SOURCES := pyproject.toml setup.py MANIFEST.in README.md LICENSE \
+    $(shell find sklstm -name __pycache__ -prune -o -type d -print -o -type f \
+        ! -name '*.so' ! -name '_*.c' ! -name '*.html' -print)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format wheel clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
+	@echo "make test     run the test suite, then its kernel part once per instruction set"
+	@echo "make lint     run the linters"
+	@echo "make format   let ruff fix and format the Python files"
+	@echo "make wheel    build a wheel into dist/"
+	@echo "make clean    remove .venv and every build product"
+	@echo "Variables: PYTHON=python3.12, VENV=.venv, TEST_WORKERS=2, PYTEST_ARGS='-k name'"
+
+demo: $(VENV)/demo.stamp
+	$(RUN) examples/forecast_oil_temperature.py
+
+# In these folders every result depends on the instruction set; elsewhere a test says so by the marker
+# `isa`. The first run takes the best set of this machine, the loop each of the others.
+ISA_FOLDERS := tests/kernels tests/network
+ISA_MARKED = $$(grep -rl --include='test_*.py' 'mark\.isa' tests | grep -v $(ISA_FOLDERS:%=-e '^%/'))
+OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, available_isas as f; print(*set(f()) - {ISA})')
+
+test: $(VENV)/test.stamp
+	$(PYTEST) -n $(TEST_WORKERS) tests
+	$(PYTEST) --doctest-modules --pyargs sklstm
+	@set -e; isas=$(OTHER_ISAS); marked=$(ISA_MARKED) || true; \
+	for isa in $$isas; do \
+	    export SKLSTM_MAX_ISA=$$isa; echo; echo "SKLSTM_MAX_ISA=$$isa"; \
+	    $(PYTEST) -n $(TEST_WORKERS) $(ISA_FOLDERS); \
+	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m isa $$marked; fi; \
+	done
+
+# Docstrings: the public floor documents every argument and value; below it a one-line docstring may do.
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$$(cd $(BIN) && pwd):$$PATH" cython-lint sklstm
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/numpydoc lint $(sort $(wildcard sklstm/*.py sklstm/datasets/*.py))
+	$(BIN)/numpydoc lint --ignore PR01,RT01,YD01 $$(find sklstm/_*/ -name '*.py' | sort)
+
+format: $(VENV)/lint.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/wheel.stamp
+	mkdir -p dist
+	cp $(VENV)/wheel/sklstm-*.whl dist/
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache demo.png
+	find sklstm tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find sklstm \( -name '*.so' -o -name '_*.c' -o -name '_*.html' \) -delete
+
+$(VENV)/venv.stamp:
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; say which with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: sklstm needs Python >= 3.11, this is $$($(PYTHON) -V); choose with PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# The wheel is built in the tree, so that build/ keeps the kernels and only changed ones are compiled
+# again; all else there is dropped, or modules that were removed would live on in the wheel.
+$(VENV)/wheel.stamp: $(VENV)/venv.stamp $(SOURCES)
+	@$(BIN)/python -c 'import os, shutil, sys, sysconfig; \
+	    cc = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]; \
+	    header = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+	    shutil.which(cc) or sys.exit(f"make: no C compiler ({cc}); install one or set CC"); \
+	    os.path.exists(header) or sys.exit(f"make: {header} not found; install the headers of Python")'
+	@if [ -d build ]; then find build -path 'build/lib*' -type f ! -name '*.so' -delete; fi
+	@rm -rf $(VENV)/wheel
+	@echo "Building sklstm: the kernels are compiled once per instruction set, this takes a while"
+	$(PIP) wheel --no-deps --wheel-dir $(VENV)/wheel .
+	$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
+	@touch $@
+
+$(VENV)/demo.stamp $(VENV)/test.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
+	@echo "Installing what make $* needs"
+	$(PIP) install "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
+	@touch $@
+
+# The linters read the sources only: their requirements are installed, not the package.
+$(VENV)/lint.stamp: $(VENV)/venv.stamp pyproject.toml
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["lint"], sep="\n")' > $(VENV)/lint.txt
+	@echo "Installing the linters"
+	$(PIP) install -r $(VENV)/lint.txt
+	@touch $@

@@ -1,0 +1,92 @@
+"""Build of the compiled kernels; everything else about the package stands in pyproject.toml.
+
+Each instruction-set variant and dtype is an extension of its own, made from one text (sklstm/_kernels/isa) with its own
+flags, and is imported only after the CPU has been asked. No -march=native: a wheel built here runs everywhere.
+"""
+
+import os
+import platform
+import re
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = "sklstm/_kernels"
+TEXT = sorted(glob(f"{KERNELS}/isa/*.h") + glob(f"{KERNELS}/isa/*.pxi"))
+X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+
+# One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder tile.
+GNU_FLAGS = ["-O3", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-g0"]
+GNU_VARIANTS = {
+    "baseline": [],
+    "x86_v3": ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt"],
+    "x86_v4": ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mavx512f", "-mavx512bw", "-mavx512cd",
+               "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"],
+}  # fmt: skip
+MSVC_VARIANTS = {"baseline": [], "x86_v3": ["/arch:AVX2"], "x86_v4": ["/arch:AVX512"]}
+
+
+def extensions():
+    for name, sources in [
+        ("_pool", ["pool.c"]),
+        ("_cpu", []),
+        ("_pointwise", []),
+        ("_stack", []),
+        ("_updates", []),
+        ("_column_statistics", []),
+    ]:
+        if os.path.exists(f"{KERNELS}/{name}.pyx"):
+            yield Extension(
+                f"sklstm._kernels.{name}",
+                [f"{KERNELS}/{name}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
+                depends=[f"{KERNELS}/pool.h", f"{KERNELS}/_table.pxd", f"{KERNELS}/_pool.pxd"],
+            )
+    for isa in GNU_VARIANTS if X86 else ["baseline"]:
+        for dtype in ("f32", "f64"):
+            macros = [("SKLSTM_REAL_IS_FLOAT", "1" if dtype == "f32" else "0")]
+            if isa != "baseline":
+                macros.append((f"SKLSTM_ISA_{isa.upper()}", None))
+            yield Extension(
+                f"sklstm._kernels._isa_{isa}_{dtype}",
+                [f"{KERNELS}/_isa_{isa}_{dtype}.pyx"],
+                define_macros=macros,
+                include_dirs=[KERNELS],
+                depends=[*TEXT, f"{KERNELS}/_table.pxd"],
+            )
+
+
+class BuildExtensions(build_ext):
+    """Give every extension the flags of its compiler and variant."""
+
+    def build_extensions(self):
+        msvc = self.compiler.compiler_type == "msvc"
+        for extension in self.extensions:
+            variant = re.search(r"\._isa_(\w+)_f\d\d$", extension.name)
+            isa = variant.group(1) if variant else "baseline"
+            if msvc:
+                extension.extra_compile_args = ["/O2", "/fp:precise", "/std:c11", *MSVC_VARIANTS[isa]]
+            else:
+                extension.extra_compile_args = [*GNU_FLAGS, *GNU_VARIANTS[isa]]
+                if sys.platform != "win32" and extension.name.endswith("._pool"):
+                    extension.extra_compile_args.append("-pthread")
+                    extension.extra_link_args = ["-pthread"]
+        super().build_extensions()
+
+
+setup(
+    ext_modules=cythonize(
+        list(extensions()),
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "embedsignature": False,
+        },
+    ),
+    cmdclass={"build_ext": BuildExtensions},
+)

@@ -1,0 +1,1 @@
+"""What the weighted ensembles are made of: their inputs, their members, their weights."""

@@ -1,0 +1,436 @@
+"""What the weighted regressor and classifier share: members, wiring, search and mixture."""
+
+from abc import ABCMeta, abstractmethod
+from contextlib import suppress
+from inspect import isclass
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
+from sklearn.utils import Bunch, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklstm._ensemble.inputs import read_groups, read_rows, read_sample_weight
+from sklstm._ensemble.members import (
+    ask_member,
+    fit_member,
+    params_by_signature,
+    params_of_rows,
+)
+from sklstm._ensemble.weights import forward_folds, take_rows
+
+_FITTED = (
+    "classes_",
+    "estimators_",
+    "feature_names_in_",
+    "n_features_in_",
+    "n_outputs_",
+    "named_estimators_",
+    "oof_indices_",
+    "oof_predictions_",
+    "weights_",
+)
+
+
+def _answer_fold(owner, name, estimator, data, fold, fit_params, ask_params, verbose):
+    """Predict the test rows of one fold by a clone fitted on its training rows."""
+    X, y, n_columns, is_table = data
+    target, labels = owner._member_target(y[fold.train])
+    member = fit_member(
+        name,
+        estimator,
+        take_rows(X, fold.train),
+        target,
+        params_of_rows(fit_params, fold.train, len(y)),
+        owner.__name__,
+        verbose,
+    )
+    rows = fold.history if is_table else fold.test
+    params = params_of_rows(ask_params, rows, len(y))
+    answer = ask_member(name, member, owner._response_method, take_rows(X, rows), len(rows), params)
+    answer = owner._align(name, member, answer, labels, n_columns)
+    answer = answer[np.searchsorted(rows, fold.test)]
+    if not np.isfinite(answer).all():
+        raise ValueError(
+            f"Member {name!r} ({type(member).__name__}) predicted NaN or infinity for rows "
+            f"{fold.test[0]} to {fold.test[-1]}; weights='auto' needs finite predictions."
+        )
+    return answer
+
+
+class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
+    """Base class of the weighted ensembles; use a derived class.
+
+    A derived class names in `_response_method` what it asks of its members, and says in five
+    small methods how a target is read, encoded, aligned, and scored for the search.
+    """
+
+    _parameter_constraints: dict = {
+        "estimators": [list],
+        "weights": [None, StrOptions({"auto"}), "array-like"],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(self, estimators, *, weights=None, cv=5, n_jobs=None, verbose=False):
+        self.estimators = estimators
+        self.weights = weights
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @staticmethod
+    @abstractmethod
+    def _read_target(y, n_samples):
+        """Give the fitted attributes that describe the target, the target, its columns."""
+
+    @staticmethod
+    @abstractmethod
+    def _member_target(y):
+        """Give the target as members get it, and the labels that it stands for (or None)."""
+
+    @staticmethod
+    @abstractmethod
+    def _align(name, member, answer, labels, n_columns):
+        """Give a member's checked answer as an array (n_rows, n_columns)."""
+
+    @staticmethod
+    @abstractmethod
+    def _usable_folds(folds, y):
+        """Give the folds on whose training part members can be fitted."""
+
+    @staticmethod
+    @abstractmethod
+    def _best_weights(predictions, y, sample_weight):
+        """Give the weights with the smallest loss of the mixed predictions."""
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, groups=None, sample_weight=None, **params):
+        """Fit every member on all rows; before that, find the weights if they are "auto".
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features), array of shape \
+                (n_sequences, n_steps, n_features) or list of arrays (n_steps_i, n_features)
+            Rows in the order of time, or sequences. Members get it unchanged.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target; several outputs only for a regressor.
+        groups : array-like of shape (n_samples,), default=None
+            Series of each row, one contiguous block for each, for the members that take `groups`.
+            With ``weights="auto"`` each series is split on its own.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row, for all members, and for the loss of the search.
+        **params : dict
+            Further metadata for members, where metadata routing is enabled. What has one entry per
+            row is cut for the folds, anything else (as `X_val`) is handed on whole.
+
+        Returns
+        -------
+        self : object
+            The fitted ensemble.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the input, the members, the weights or `cv` do not fit together. A member's own
+            exception is passed on with a note that names it. The ensemble then is as before.
+        """
+        members = self._check_members()
+        weights = self._check_weights()
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X, n_samples, n_features, is_table = self._read_rows(X)
+        fitted, y, n_columns = self._read_target(y, n_samples)
+        groups, blocks = read_groups(groups, n_samples)
+        sample_weight = read_sample_weight(sample_weight, n_samples)
+        fitted["n_features_in_"] = n_features
+        if is_table:
+            # The names are read on a stand-in: a fit that fails must leave nothing behind.
+            stand_in = BaseEstimator()
+            validate_data(stand_in, X, skip_check_array=True)
+            fitted.update(vars(stand_in))
+        routed = self._route("fit", members, groups=groups, sample_weight=sample_weight, **params)
+
+        if weights is None:
+            folds = self._usable_folds(forward_folds(self.cv, X, y, blocks), y)
+            data = (X, y, n_columns, is_table)
+            predictions, rows = self._predict_out_of_fold(members, data, folds, routed)
+            share = None if sample_weight is None else sample_weight[rows]
+            weights = self._best_weights(predictions, y[rows], share)
+            fitted["oof_indices_"] = rows
+            fitted["oof_predictions_"] = predictions[..., 0] if n_columns == 1 else predictions
+
+        estimators = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_member)(
+                name, member, X, y, routed[name]["fit"], type(self).__name__, self.verbose
+            )
+            for name, member in members
+        )
+        by_name = dict(zip((name for name, _ in members), estimators, strict=True))
+        fitted["weights_"] = weights
+        fitted["estimators_"] = estimators
+        fitted["named_estimators_"] = Bunch(
+            **{name: by_name.get(name, "drop") for name, _ in self.estimators}
+        )
+        for name in _FITTED:
+            vars(self).pop(name, None)
+        vars(self).update(fitted)
+        return self
+
+    def _predict_out_of_fold(self, members, data, folds, routed):
+        """Give predictions (n_rows, n_members, n_columns) and their rows, in the order of time."""
+        answers = Parallel(n_jobs=self.n_jobs)(
+            delayed(_answer_fold)(
+                type(self),
+                name,
+                member,
+                data,
+                fold,
+                routed[name]["fit"],
+                routed[name]["ask"],
+                self.verbose,
+            )
+            for fold in folds
+            for name, member in members
+        )
+        width = len(members)
+        predictions = np.concatenate(
+            [np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)]
+        )
+        rows = np.concatenate([fold.test for fold in folds])
+        order = np.argsort(rows, kind="stable")
+        return predictions[order], rows[order]
+
+    def _mix(self, caller, X, groups, context, params):
+        """Give the weighted mean of the members' answers, as an array (n_rows, n_columns)."""
+        check_is_fitted(self)
+        X, n_rows, n_features, is_table = self._read_rows(X)
+        if is_table:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        elif n_features != self.n_features_in_:
+            raise ValueError(
+                f"The sequences of X have {n_features} features, but {type(self).__name__} is "
+                f"expecting {self.n_features_in_} features as input."
+            )
+        groups, _ = read_groups(groups, n_rows)
+        if context is not None:
+            self._check_context(context)
+        members = [item for item in self.named_estimators_.items() if not isinstance(item[1], str)]
+        routed = self._route(caller, members, groups=groups, context=context, **params)
+        n_columns = len(self.classes_) if is_classifier(self) else self.n_outputs_
+        labels = np.arange(n_columns)
+        mixed = np.zeros((n_rows, n_columns))
+        # Member by member and not one matrix product, whose rounding would depend on n_rows.
+        for (name, member), weight in zip(members, self.weights_, strict=True):
+            if weight > 0.0:
+                answer = ask_member(
+                    name, member, self._response_method, X, n_rows, routed[name]["ask"]
+                )
+                mixed += weight * self._align(name, member, answer, labels, n_columns)
+        return mixed
+
+    def _read_rows(self, X):
+        if sp.issparse(X) and not get_tags(self).input_tags.sparse:
+            raise TypeError(
+                "Sparse data was passed for X, but dense data is required by a member. "
+                "Use X.toarray()."
+            )
+        return read_rows(X)
+
+    def _check_context(self, context):
+        _, _, n_features, _ = read_rows(context, "context")
+        if n_features != self.n_features_in_:
+            raise ValueError(
+                f"context has {n_features} features, but X has {self.n_features_in_}: it must "
+                "hold the rows right before X."
+            )
+
+    def _check_members(self):
+        """Give names and members that are not dropped."""
+        well_formed = self.estimators and all(
+            isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str)
+            for item in self.estimators
+        )
+        if not well_formed:
+            raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
+        self._validate_names([name for name, _ in self.estimators])
+        members = []
+        for name, member in self.estimators:
+            if isinstance(member, str) and member == "drop":
+                continue
+            if isclass(member) or not hasattr(member, "fit"):
+                raise TypeError(
+                    f"Member {name!r} must be an estimator instance or 'drop', got {member!r}."
+                )
+            if not self._is_right_kind(member):
+                raise ValueError(
+                    f"Member {name!r} ({type(member).__name__}) is not a {self._kind}."
+                )
+            if not hasattr(member, self._response_method):
+                raise ValueError(
+                    f"Member {name!r} ({type(member).__name__}) has no {self._response_method}, "
+                    f"which {type(self).__name__} needs of every member."
+                )
+            members.append((name, member))
+        if not members:
+            raise ValueError("All estimators are dropped; an ensemble needs at least one member.")
+        return members
+
+    def _check_weights(self):
+        """Give the weights of the members that are not dropped, of sum 1; None for "auto"."""
+        kept = [not isinstance(member, str) for _, member in self.estimators]
+        if self._is_auto():
+            return None
+        if self.weights is None:
+            return np.full(sum(kept), 1.0 / sum(kept))
+        try:
+            weights = np.asarray(self.weights, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"weights must be numbers, got {self.weights!r}.") from error
+        if weights.shape != (len(kept),):
+            raise ValueError(
+                f"weights must hold one number per member: {len(kept)} estimators, but weights has "
+                f"shape {weights.shape}."
+            )
+        weights = weights[kept]
+        if not np.isfinite(weights).all() or weights.min() < 0.0 or weights.max() == 0.0:
+            raise ValueError(
+                "weights must be finite and non-negative, with at least one positive among the "
+                f"members that are not dropped, got {self.weights!r}."
+            )
+        return weights / weights.sum()
+
+    def _route(self, caller, members, **offered):
+        """Give for each member its parameters of "fit" and of "ask", the response method."""
+        offered = {key: value for key, value in offered.items() if value is not None}
+        methods = {"fit": "fit", "ask": self._response_method}
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, caller, **offered)
+            return {
+                name: {key: dict(routed[name].get(method, {})) for key, method in methods.items()}
+                for name, _ in members
+            }
+        extra = sorted(set(offered) - {"groups", "sample_weight", "context"})
+        if caller == "fit" and "context" in offered:
+            extra.append("context")
+        if extra:
+            raise ValueError(
+                f"{type(self).__name__}.{caller} got {extra}, which can be handed to members only "
+                "with sklearn.set_config(enable_metadata_routing=True)."
+            )
+        asked = {key: value for key, value in offered.items() if key != "sample_weight"}
+        if caller == "fit":
+            fit = params_by_signature(members, "fit", offered)
+            if not self._is_auto():
+                asked = {}
+        else:
+            fit = {name: {} for name, _ in members}
+        ask = params_by_signature(members, self._response_method, asked)
+        return {name: {"fit": fit[name], "ask": ask[name]} for name, _ in members}
+
+    def _is_auto(self):
+        return isinstance(self.weights, str) and self.weights == "auto"
+
+    def get_metadata_routing(self):
+        """Say what metadata the ensemble uses itself and what it hands to which member.
+
+        The ensemble itself uses `groups` and `sample_weight` in `fit` and `sample_weight` in `score`.
+        All its methods that answer rows call one method of the members: `predict` of regressors,
+        `predict_proba` of classifiers, whose requests count; `fit` calls it too where the weights
+        are "auto".
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The requests of the ensemble and of its members.
+        """
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        callers = ["predict", "score"] + ["predict_proba"] * is_classifier(self)
+        for caller in callers + ["fit"] * self._is_auto():
+            mapping.add(caller=caller, callee=self._response_method)
+        for name, member in self.estimators:
+            if not isinstance(member, str):
+                router.add(**{name: member}, method_mapping=mapping)
+        return router
+
+    def get_params(self, deep=True):
+        """Get the parameters of the ensemble and of its members.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give the members by name, and their parameters as ``name__parameter``.
+
+        Returns
+        -------
+        params : dict
+            Values by name.
+        """
+        return self._get_params("estimators", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters of the ensemble and of its members.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the ensemble; ``name=estimator`` or ``name="drop"`` to replace or drop a
+            member; ``name__parameter=value`` for a parameter of a member.
+
+        Returns
+        -------
+        self : object
+            The ensemble.
+        """
+        self._set_params("estimators", **params)
+        return self
+
+    @property
+    def named_estimators(self):
+        """Members as they were given, by name.
+
+        Returns
+        -------
+        named_estimators : Bunch
+            Unfitted members; :attr:`named_estimators_` holds the fitted ones.
+        """
+        return Bunch(**dict(self.estimators))
+
+    def _member_tags(self):
+        """Give the tags of all members; none if `estimators` is malformed, which `fit` reports."""
+        with suppress(AttributeError, TypeError, ValueError):
+            return [
+                get_tags(member) for _, member in self.estimators if not isinstance(member, str)
+            ]
+        return []
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        members = self._member_tags()
+        if members:
+            for name in ("allow_nan", "sparse", "three_d_array"):
+                value = all(getattr(member.input_tags, name) for member in members)
+                setattr(tags.input_tags, name, value)
+            tags.non_deterministic = any(member.non_deterministic for member in members)
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "estimators_")
+
+    def _sk_visual_block_(self):
+        try:
+            from sklearn.utils._repr_html.estimator import _VisualBlock
+        except ImportError:  # scikit-learn 1.6
+            from sklearn.utils._estimator_html_repr import _VisualBlock
+        names, members = zip(*self.estimators, strict=True)
+        return _VisualBlock("parallel", members, names=names)

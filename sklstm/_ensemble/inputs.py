@@ -1,0 +1,236 @@
+"""Input of an ensemble: checked for what every member needs, and handed on as it came."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+
+def _refuse_masked(values, title):
+    # scikit-learn and NumPy drop the mask without a word: masked entries would count as data.
+    if np.ma.isMaskedArray(values):
+        raise TypeError(f"{title} is a masked array, whose mask would be lost; fill or drop it.")
+
+
+def _sequence_width(X, title):
+    """Check a list of 2-D sequences; give the common number of columns."""
+    width = None
+    for number, sequence in enumerate(X):
+        _refuse_masked(sequence, f"{title}[{number}]")
+        shape = np.shape(sequence)
+        if len(shape) != 2 or min(shape) == 0:
+            raise ValueError(
+                f"{title} is a list of sequences, each a non-empty array of shape (n_steps, "
+                f"n_features); sequence {number} has shape {shape}."
+            )
+        width = shape[1] if width is None else width
+        if shape[1] != width:
+            raise ValueError(
+                f"{title} is a list of sequences with different numbers of features: sequence 0 has "
+                f"{width}, sequence {number} has {shape[1]}."
+            )
+    return width
+
+
+def read_rows(X, title="X"):
+    """Take a table or sequences as they are and check their form, not their values.
+
+    Parameters
+    ----------
+    X : array-like, DataFrame, sparse matrix or list of 2-D arrays
+        A table ``(n_samples, n_features)``, an array of sequences ``(n_sequences, n_steps,
+        n_features)`` or a list of sequences of different lengths.
+    title : str, default="X"
+        Its name in messages.
+
+    Returns
+    -------
+    X : same type, or ndarray
+        Unchanged, but nested lists of numbers become an array.
+    n_samples : int
+        Number of rows, or of sequences.
+    n_features : int
+        Number of columns; the last axis of sequences.
+    is_table : bool
+        False for sequences.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of these, or empty.
+    """
+    _refuse_masked(X, title)
+    if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(X[0]) == 2:
+        return X, len(X), _sequence_width(X, title), False
+    if not (isinstance(X, np.ndarray) or sp.issparse(X) or hasattr(X, "columns")):
+        X = np.asarray(X)
+    if sp.issparse(X) and X.format not in ("csr", "csc", "lil", "dok"):
+        X = X.tocsr()  # the other formats have no rows to select
+    shape = X.shape
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"{title} must be a table (n_samples, n_features), an array (n_sequences, n_steps, "
+            f"n_features) or a list of 2-D sequences, got {len(shape)} dimension(s). Reshape your "
+            "data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row."
+        )
+    if shape[0] == 0 or min(shape) == 0:
+        what = "sample(s)" if shape[0] == 0 else "feature(s)" if shape[-1] == 0 else "step(s)"
+        raise ValueError(
+            f"Found array with 0 {what} (shape={tuple(shape)}) while a minimum of 1 is required "
+            f"for {title}."
+        )
+    return X, shape[0], shape[-1], len(shape) == 2
+
+
+def _check_length(values, n_samples, title):
+    if len(values) != n_samples:
+        raise ValueError(
+            f"{title} has {len(values)} entries, but X has {n_samples} rows (or sequences)."
+        )
+
+
+def read_regression_target(y, n_samples):
+    """Check the target of a regressor.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Finite numbers. One column is taken as 1-D, with a warning.
+    n_samples : int
+        Number of rows in X.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Numbers, 2-D only with several outputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it holds something else than finite numbers or has another length.
+    """
+    _refuse_masked(y, "y")
+    y = check_array(y, dtype=None, ensure_2d=False, ensure_all_finite=False, input_name="y")
+    _check_length(y, n_samples, "y")
+    if y.dtype.kind not in "iuf":
+        try:
+            if y.dtype.kind not in "Ob":
+                raise ValueError(f"dtype {y.dtype}")
+            y = y.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"y must hold numbers for a regressor: {error}") from error
+    assert_all_finite(y, input_name="y")
+    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def read_labels(y, n_samples):
+    """Check the labels of a classifier and number them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels of any kind that can be sorted.
+    n_samples : int
+        Number of rows in X.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    codes : ndarray of shape (n_samples,), int64
+        Number of each label in `classes`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no labels, of one class only, or of another length than X.
+    """
+    _refuse_masked(y, "y")
+    y = column_or_1d(y, warn=True)
+    _check_length(y, n_samples, "y")
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"A classifier needs at least 2 classes in y, got only one class: {classes.tolist()}."
+        )
+    return classes, codes.astype(np.int64)
+
+
+def read_sample_weight(sample_weight, n_samples):
+    """Check the weights of the rows.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,) or None
+        Non-negative numbers, not all zero.
+    n_samples : int
+        Number of rows in X.
+
+    Returns
+    -------
+    sample_weight : ndarray of shape (n_samples,), float64, or None
+        The checked weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no weights or of another length than X.
+    """
+    if sample_weight is None:
+        return None
+    _refuse_masked(sample_weight, "sample_weight")
+    sample_weight = check_array(
+        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if sample_weight.ndim != 1:
+        raise ValueError(f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s).")
+    _check_length(sample_weight, n_samples, "sample_weight")
+    if sample_weight.min() < 0.0 or sample_weight.max() == 0.0:
+        raise ValueError("sample_weight must be non-negative with at least one positive entry.")
+    return sample_weight
+
+
+def read_groups(groups, n_samples):
+    """Check the group of each row.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,) or None
+        One label per row; the rows of a group follow each other.
+    n_samples : int
+        Number of rows in X.
+
+    Returns
+    -------
+    groups : ndarray of shape (n_samples,) or None
+        The labels.
+    blocks : list of ndarray or None
+        Row numbers of each group, in the order of the rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a group comes in two blocks, which is named, or the length differs from X.
+    """
+    if groups is None:
+        return None, None
+    _refuse_masked(groups, "groups")
+    groups = np.asarray(groups)
+    if groups.ndim != 1:
+        raise ValueError(f"groups must be 1-D, one label per row, got shape {groups.shape}.")
+    _check_length(groups, n_samples, "groups")
+    assert_all_finite(groups, input_name="groups")  # a missing label would be a group of its own
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
+    labels = groups[starts]
+    seen = set()
+    for start, label in zip(starts, labels.tolist(), strict=True):
+        if label in seen:
+            raise ValueError(
+                f"Group {label!r} comes in two separate blocks, the second from row {start}; "
+                "the rows of a group must follow each other."
+            )
+        seen.add(label)
+    return groups, np.split(np.arange(n_samples), starts[1:])

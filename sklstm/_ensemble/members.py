@@ -1,0 +1,270 @@
+"""Members of an ensemble: each is fitted and asked with what it accepts, and its answer checked."""
+
+import inspect
+import time
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from sklstm._ensemble.weights import take_rows
+
+
+def takes(estimator, method, parameter):
+    """Tell whether a method of an estimator names a parameter in its signature.
+
+    Parameters
+    ----------
+    estimator : object
+        A member, fitted or not.
+    method : str
+        Name of the method.
+    parameter : str
+        Name of the parameter; ``**kwargs`` do not count.
+
+    Returns
+    -------
+    named : bool
+        False too when there is no such method.
+    """
+    function = getattr(estimator, method, None)
+    return function is not None and parameter in inspect.signature(function).parameters
+
+
+def _inner_taker(estimator, method, parameter):
+    """Class of an estimator inside this one that takes a parameter which this one does not."""
+    if not hasattr(estimator, "get_params"):
+        return None
+    for inner in estimator.get_params(deep=True).values():
+        is_estimator = hasattr(inner, "fit") and not inspect.isclass(inner)
+        if is_estimator and takes(inner, method, parameter):
+            return type(inner).__name__
+    return None
+
+
+def params_by_signature(members, method, offered):
+    """Choose for each member what its method accepts, where metadata routing is off.
+
+    Parameters
+    ----------
+    members : list of (str, estimator)
+        Names and members.
+    method : str
+        The method that will be called.
+    offered : dict
+        What the caller gave, by name.
+
+    Returns
+    -------
+    chosen : dict of dict
+        Parameters of each member, by its name.
+
+    Raises
+    ------
+    TypeError
+        If a member does not accept `sample_weight`, or cannot hand on something that an estimator
+        inside it accepts (a pipeline): leaving it out would be a silent error.
+    """
+    chosen = {name: {} for name, _ in members}
+    for name, member in members:
+        for key, value in offered.items():
+            if takes(member, method, key):
+                chosen[name][key] = value
+                continue
+            inner = _inner_taker(member, method, key)
+            if key == "sample_weight" or inner is not None:
+                cause = f"takes no {key}" if inner is None else f"cannot hand {key} to its {inner}"
+                raise TypeError(
+                    f"Member {name!r} ({type(member).__name__}) {cause} in {method} while metadata "
+                    "routing is disabled. Leave it out, or call "
+                    "sklearn.set_config(enable_metadata_routing=True) and the set_..._request "
+                    "methods of the estimators that want it."
+                )
+    return chosen
+
+
+def params_of_rows(params, rows, n_samples):
+    """Cut those parameters that have one entry per row.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of a call on all rows.
+    rows : ndarray of shape (n_selected,)
+        Sorted row numbers.
+    n_samples : int
+        Number of all rows.
+
+    Returns
+    -------
+    cut : dict
+        The same names; what has no entry per row is passed on whole.
+    """
+    cut = {}
+    for key, value in params.items():
+        if isinstance(value, list | tuple):
+            per_row = len(value) == n_samples
+        else:
+            shape = getattr(value, "shape", ())
+            per_row = len(shape) > 0 and shape[0] == n_samples
+        cut[key] = take_rows(value, rows) if per_row else value
+    return cut
+
+
+def fit_member(name, estimator, X, y, params, owner, verbose=False):
+    """Fit a clone of a member.
+
+    Parameters
+    ----------
+    name : str
+        Name of the member, for messages.
+    estimator : estimator
+        The member as the user gave it; it stays untouched.
+    X, y : array-like
+        Training rows and the target as members get it.
+    params : dict
+        Parameters of its ``fit``.
+    owner : str
+        Class of the ensemble, for messages.
+    verbose : bool or int, default=False
+        Whether to print how long it took.
+
+    Returns
+    -------
+    member : estimator
+        The fitted clone.
+    """
+    start = time.perf_counter()
+    member = clone(estimator)
+    try:
+        member.fit(X, y, **params)
+    except Exception as error:
+        error.add_note(f"Raised by member {name!r} ({type(member).__name__}) in {owner}.fit.")
+        raise
+    if verbose:
+        seconds = time.perf_counter() - start
+        print(f"[{owner}] {name}: {len(y)} rows fitted in {seconds:.2f} s", flush=True)  # noqa: T201
+    return member
+
+
+def ask_member(name, member, method, X, n_rows, params):
+    """Call a method of a fitted member and check that each row got its answer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the member, for messages.
+    member : estimator
+        The fitted member.
+    method : {"predict", "predict_proba"}
+        What to call.
+    X : array-like
+        The rows to answer.
+    n_rows : int
+        Their number.
+    params : dict
+        Parameters of the method.
+
+    Returns
+    -------
+    answer : ndarray of shape (n_rows, ...), float64
+        What the member returned, one entry per row.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer or more rows than asked, or something else than numbers.
+    """
+    title = f"Member {name!r} ({type(member).__name__})"
+    try:
+        answer = getattr(member, method)(X, **params)
+    except Exception as error:
+        error.add_note(f"Raised by {title[0].lower()}{title[1:]} in its {method}.")
+        raise
+    answer = answer.toarray() if sp.issparse(answer) else np.asarray(answer)
+    found = answer.shape[0] if answer.ndim else 0
+    if found != n_rows:
+        raise ValueError(
+            f"{title} returned {found} rows from {method} where {n_rows} were expected: "
+            "every member must answer each row of X, in order."
+        )
+    try:
+        return answer.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{title} returned no numbers from {method}: {error}") from error
+
+
+def align_outputs(name, member, answer, n_outputs):
+    """Bring predictions of a regressor to one column per output.
+
+    Parameters
+    ----------
+    name : str
+        Name of the member, for messages.
+    member : estimator
+        The fitted member.
+    answer : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        What it predicted.
+    n_outputs : int
+        Number of outputs it was fitted on.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_rows, n_outputs)
+        One column per output.
+
+    Raises
+    ------
+    ValueError
+        If the number of outputs differs.
+    """
+    columns = answer[:, None] if answer.ndim == 1 else answer
+    if columns.ndim != 2 or columns.shape[1] != n_outputs:
+        raise ValueError(
+            f"Member {name!r} ({type(member).__name__}) returned predictions of shape "
+            f"{answer.shape} where {(answer.shape[0], n_outputs)} was expected."
+        )
+    return columns
+
+
+def align_classes(name, member, answer, n_classes):
+    """Bring probabilities of a classifier to one column per class, by its ``classes_``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the member, for messages.
+    member : estimator
+        The fitted member; its classes are numbers from 0 to ``n_classes - 1``.
+    answer : ndarray of shape (n_rows, n_classes_of_member)
+        Its probabilities.
+    n_classes : int
+        Number of classes in the target it was fitted on.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_rows, n_classes)
+        A class that the member does not know has probability 0.
+
+    Raises
+    ------
+    ValueError
+        If the columns do not belong to classes of the target.
+    """
+    title = f"Member {name!r} ({type(member).__name__})"
+    known = np.asarray(getattr(member, "classes_", np.arange(n_classes)))
+    if answer.ndim != 2 or known.ndim != 1 or answer.shape[1] != len(known):
+        raise ValueError(
+            f"{title} returned probabilities of shape {answer.shape} where "
+            f"{(answer.shape[0], *known.shape)} was expected."
+        )
+    if not np.isin(known, np.arange(n_classes)).all():
+        raise ValueError(
+            f"{title} has classes_ {known.tolist()} that it was not fitted on: members get "
+            f"the labels as numbers from 0 to {n_classes - 1}."
+        )
+    if np.array_equal(known, np.arange(n_classes)):
+        return answer
+    probabilities = np.zeros((answer.shape[0], n_classes))
+    probabilities[:, known.astype(np.intp)] = answer
+    return probabilities

@@ -1,0 +1,2 @@
+# Import only after sklstm._kernels._cpu has said that this machine can run baseline: even module initialisation uses its instructions.
+include "isa/_isa.pxi"

@@ -1,0 +1,92 @@
+# The table of kernels: what one instruction-set variant offers for one dtype.
+#
+# Each _isa_{isa}_{f32|f64}.pyx includes isa/_isa.pxi, which fills one table. In that text `real` is float or double by a
+# macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors (_stack.pyx, _pointwise.pyx,
+# _column_statistics.pyx) only know this page. Pointers to real numbers travel as void*, since a C struct cannot be generic; a kernel
+# casts them at its top. Strides count elements, never bytes. Every array starts on a 64-byte boundary.
+
+# Words used for sizes, in this order everywhere:
+#   n_steps      T   longest sequence of the chunk
+#   n_samples    n   sequences in the chunk, longest first
+#   input_size   D   columns the layer reads
+#   hidden_size  H   units of the layer
+#   hidden_stride Hp H rounded up to whole vectors; units H..Hp are zero everywhere and stay so
+#   wide(k)          k rounded up to whole tiles of 4 vectors
+
+cdef enum:
+    PAIRS = 64   # (step, sequence) pairs that a block of the weight gradient holds before it closes: 64 rows of a
+                 # 64-column panel are 16 KB, half of the smallest L1
+
+
+cdef enum LossKind:
+    SQUARED_LOSS = 0
+    BINARY_LOG_LOSS = 1
+    MULTINOMIAL_LOG_LOSS = 2
+
+
+ctypedef struct LayerCall:
+    # one recurrent layer over one chunk of sequences
+    Py_ssize_t n_steps
+    Py_ssize_t n_samples
+    const int *n_active          # (n_steps,) sequences that still run at step t: never increases
+    Py_ssize_t input_size
+    Py_ssize_t hidden_size
+    Py_ssize_t hidden_stride
+    # input: row t of sequence r stands at x_rows[r] + t * x_step
+    const void **x_rows          # (n_samples,)
+    Py_ssize_t x_step
+    # weights
+    const void *weights          # (Hp / lanes, D + H, 4 lanes): panels of [i f g o], k-major
+    const void *bias             # (Hp / lanes, 4 lanes)
+    const void *weights_hh_back  # (wide(H) / 4 lanes, 4 Hp, 4 lanes): from d_gates to d_h
+    const void *weights_ih_back  # (wide(D) / 4 lanes, 4 Hp, 4 lanes): from d_gates to d_x; NULL: not wanted
+    # workspace: forward writes, backward reads; row 0 of c and h is the initial state
+    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward; NULL: not kept
+    void *c                      # (T + 1, n, Hp), or (n, Hp) updated in place when c_step is 0
+    void *tanh_c                 # (T, n, Hp); NULL with gates
+    void *h                      # (T + 1, n, Hp)
+    Py_ssize_t c_step            # n Hp, or 0
+    # backward
+    const void *d_h_above        # (T, n, d_h_above_stride) what the layer above asks for; NULL: nothing
+    Py_ssize_t d_h_above_stride
+    const void *d_h_last         # (n, wide(H)) gradient of each sequence's own last hidden state; NULL: none
+    void *d_h                    # (n, wide(H)) scratch; holds the gradient of the initial h on return
+    void *d_c                    # (n, Hp) scratch; holds the gradient of the initial c on return
+    void *d_x                    # (T, n, wide(D)); written when weights_ih_back is given
+    void *d_weights              # like weights; added to
+    void *d_bias                 # like bias; added to
+    const void **row_pointers    # (3 * (PAIRS + n),) scratch
+
+
+ctypedef struct KernelTable:
+    Py_ssize_t lanes             # numbers in a vector
+    Py_ssize_t tile_rows
+    Py_ssize_t item_size         # bytes of a number
+    void (*lstm_layer_forward)(const LayerCall *call) noexcept nogil
+    void (*lstm_layer_backward)(const LayerCall *call) noexcept nogil
+    void (*pack_gates)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
+                       Py_ssize_t n_columns_total, void *panels) noexcept nogil
+    void (*unpack_gates)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
+                         Py_ssize_t n_columns_total, void *weight) noexcept nogil
+    void (*pack_gates_back)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size,
+                            void *panels) noexcept nogil
+    void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
+                       Py_ssize_t column_stride, void *panels) noexcept nogil
+    void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+                    const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
+    void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void **a_rows, const void **d_rows,
+                  void *panels) noexcept nogil
+    double (*loss)(int kind, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z, Py_ssize_t z_stride,
+                   const void *y, const void *weight, double scale, void *d_z) noexcept nogil
+    void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
+                    unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
+    void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil
+    void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, const void *rows,
+                     void *total) noexcept nogil
+    double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
+    void (*adamw_step)(Py_ssize_t n, void *x, const void *gradient, void *mean, void *square, double gradient_scale,
+                       double learning_rate, double decay, double beta1, double beta2, double epsilon,
+                       double correction1, double correction2) noexcept nogil
+    void (*sigmoid)(Py_ssize_t n, const void *x, void *out) noexcept nogil
+    void (*tanh)(Py_ssize_t n, const void *x, void *out) noexcept nogil
+    # column statistics of the feature selector: fields may be added here

@@ -1,0 +1,53 @@
+# The text of one instruction-set variant and dtype: all kernels, and the table that offers them to the doors.
+
+from libc.math cimport exp, log, log1p
+from libc.string cimport memcpy, memset
+
+from cpython.pycapsule cimport PyCapsule_New
+
+from sklstm._kernels._table cimport (
+    BINARY_LOG_LOSS,
+    KernelTable,
+    LayerCall,
+    PAIRS,
+    SQUARED_LOSS,
+)
+
+# The element type and the width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
+cdef extern from "isa/kernels.h" nogil:
+    ctypedef double real
+    const int LANES
+    const int TILE_ROWS
+    real square_root(real x) noexcept
+    void sigmoid_array(Py_ssize_t n, const void *x, void *out) noexcept
+    void tanh_array(Py_ssize_t n, const void *x, void *out) noexcept
+
+include "_recurrent_layer.pxi"
+include "_products.pxi"
+include "_losses.pxi"
+include "_dropout.pxi"
+include "_update_steps.pxi"
+
+
+cdef KernelTable table
+
+table.lanes = LANES
+table.tile_rows = TILE_ROWS
+table.item_size = sizeof(real)
+table.lstm_layer_forward = lstm_layer_forward
+table.lstm_layer_backward = lstm_layer_backward
+table.pack_gates = pack_gates
+table.unpack_gates = unpack_gates
+table.pack_gates_back = pack_gates_back
+table.pack_dense = pack_dense
+table.product = product
+table.outer = outer
+table.loss = loss
+table.dropout = dropout
+table.dropout_backward = dropout_backward
+table.add_rows = add_rows
+table.sum_of_squares = sum_of_squares
+table.adamw_step = adamw_step
+table.sigmoid = sigmoid_array
+table.tanh = tanh_array
+TABLE = PyCapsule_New(&table, "sklstm kernel table", NULL)

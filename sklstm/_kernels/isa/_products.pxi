@@ -1,0 +1,69 @@
+# Dense products on the register tile: rows by panels, and the outer products of gradients.
+
+cdef extern from "isa/kernels.h" nogil:
+    void product_tile(int rows, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
+                      Py_ssize_t out_stride) noexcept
+    void outer_tile(int rows, Py_ssize_t n_pairs, const real **a, Py_ssize_t a_offset, const real **d,
+                      Py_ssize_t d_offset, real *out) noexcept
+
+
+cdef void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+                  const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil:
+    """out (n_rows, n_panels * 4 lanes) = a (n_rows, n_k) @ panels, or added to what out holds."""
+    cdef Py_ssize_t width = 4 * LANES, p, r, i
+    cdef const real *rows[8]
+    cdef int count
+    for p in range(n_panels):
+        r = 0
+        while r < n_rows:
+            count = <int> min(n_rows - r, <Py_ssize_t> TILE_ROWS)
+            for i in range(count):
+                rows[i] = <const real *> a + (r + i) * a_stride
+            product_tile(count, add, n_k, rows, <const real *> panels + p * n_k * width,
+                         <real *> out + r * out_stride + p * width, out_stride)
+            r += TILE_ROWS
+
+
+cdef inline void outer_columns(Py_ssize_t n_pairs, Py_ssize_t n_k, const real **a, const real **d, Py_ssize_t d_offset,
+                               real *out) noexcept nogil:
+    cdef Py_ssize_t k = 0, width = 4 * LANES
+    cdef int count
+    while k < n_k:
+        count = <int> min(n_k - k, <Py_ssize_t> TILE_ROWS)
+        outer_tile(count, n_pairs, a, k, d, d_offset, out + k * width)
+        k += TILE_ROWS
+
+
+cdef void outer_pair(Py_ssize_t n_pairs, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_panels, const real **x,
+                     const real **h, const real **d, real *panels) noexcept nogil:
+    """panels (n_panels, n_x + n_h, 4 lanes) += sum over pairs of [x | h]^T d."""
+    cdef Py_ssize_t p, width = 4 * LANES
+    # Panels outside: one panel's columns of d (pairs x 4 lanes) stay in L1 while x and h run over them.
+    for p in range(n_panels):
+        outer_columns(n_pairs, n_x, x, d, p * width, panels + p * (n_x + n_h) * width)
+        outer_columns(n_pairs, n_h, h, d, p * width, panels + (p * (n_x + n_h) + n_x) * width)
+
+
+cdef void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void **a_rows, const void **d_rows,
+                void *panels) noexcept nogil:
+    """panels (n_panels, n_k, 4 lanes) += sum over pairs of a^T d."""
+    cdef Py_ssize_t p, width = 4 * LANES
+    for p in range(n_panels):
+        outer_columns(n_pairs, n_k, <const real **> a_rows, <const real **> d_rows, p * width,
+                      <real *> panels + p * n_k * width)
+
+
+cdef void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
+                     Py_ssize_t column_stride, void *panels) noexcept nogil:
+    """A (n_rows, n_columns) matrix of any strides -> (panels, n_rows, 4 lanes), zeros beyond the last column."""
+    cdef Py_ssize_t width = 4 * LANES, n_panels = (n_columns + width - 1) // width
+    cdef Py_ssize_t p, k, j
+    cdef real *out = <real *> panels
+    for p in range(n_panels):
+        for k in range(n_rows):
+            for j in range(width):
+                if p * width + j < n_columns:
+                    out[j] = (<const real *> weight)[k * row_stride + (p * width + j) * column_stride]
+                else:
+                    out[j] = 0
+            out += width

@@ -1,0 +1,96 @@
+/* The register tile: TILE_ROWS rows by 4 vectors of columns, kept in registers over the whole of k.
+ *
+ * Every product of the package runs through one of the three loops below. Rows never share an accumulator and every
+ * row sees its k in the same order whatever `rows` is, so a row has the same bits alone and in a batch.
+ * 16 registers (SSE2, AVX2): 3 x 4 accumulators + 3 broadcasts + 1 load. 32 registers (AVX-512, NEON): 6 x 4.
+ */
+#ifndef TILE_ROWS
+#  if SKLSTM_VEC_BYTES == 64 || defined(__aarch64__)
+#    define TILE_ROWS 6
+#  else
+#    define TILE_ROWS 3
+#  endif
+#  define TILE_VECS 4
+#endif
+
+/* acc[r][v] += sum_k a[r][k] * b[k][v]; b is one packed panel, k-major, 4 vectors a row. */
+SKLSTM_INLINE void accumulate(const int rows, Py_ssize_t n_k, const real *const *restrict a,
+                                  const real *restrict b, vec acc[TILE_ROWS][TILE_VECS]) {
+    for (Py_ssize_t k = 0; k < n_k; k++, b += TILE_VECS * LANES) {
+        vec x[TILE_ROWS];
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r][k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) {
+            const vec w = v_load(b + v * LANES);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
+        }
+    }
+}
+
+/* out (rows, 4 vectors) = a (rows, n_k) @ panel, optionally added to what out holds. */
+SKLSTM_INLINE void product_rows(const int rows, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
+                                    real *restrict out, Py_ssize_t out_stride) {
+    vec acc[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++)
+            acc[r][v] = add ? v_load(out + r * out_stride + v * LANES) : v_broadcast(0);
+    accumulate(rows, n_k, a, panel, acc);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) v_store(out + r * out_stride + v * LANES, acc[r][v]);
+}
+
+/* out (rows, 4 vectors) += sum_p a[p][0:rows]^T d[p][0:4 vectors]: the outer product of a gradient, over pairs of rows. */
+SKLSTM_INLINE void outer_rows(const int rows, Py_ssize_t n_pairs, const real *const *restrict a, Py_ssize_t a_offset,
+                                  const real *const *restrict d, Py_ssize_t d_offset, real *restrict out) {
+    vec acc[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(out + (r * TILE_VECS + v) * LANES);
+    for (Py_ssize_t p = 0; p < n_pairs; p++) {
+        const real *restrict ap = a[p] + a_offset;
+        const real *restrict dp = d[p] + d_offset;
+        vec x[TILE_ROWS];
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) x[r] = v_broadcast(ap[r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) {
+            const vec w = v_load(dp + v * LANES);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) v_store(out + (r * TILE_VECS + v) * LANES, acc[r][v]);
+}
+
+/* `rows` must be a constant inside the tile, or the accumulators live in memory: one instance for each count. */
+#if TILE_ROWS == 6
+#  define FOR_TILE_ROWS(rows, CALL) \
+    switch (rows) { case 6: CALL(6); break; case 5: CALL(5); break; case 4: CALL(4); break; \
+                    case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
+#else
+#  define FOR_TILE_ROWS(rows, CALL) switch (rows) { case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
+#endif
+
+static void product_tile(int rows, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
+                             Py_ssize_t out_stride) {
+#define CALL(n) product_rows(n, add, n_k, a, panel, out, out_stride)
+    FOR_TILE_ROWS(rows, CALL)
+#undef CALL
+}
+
+static void outer_tile(int rows, Py_ssize_t n_pairs, const real *const *a, Py_ssize_t a_offset, const real *const *d,
+                           Py_ssize_t d_offset, real *out) {
+#define CALL(n) outer_rows(n, n_pairs, a, a_offset, d, d_offset, out)
+    FOR_TILE_ROWS(rows, CALL)
+#undef CALL
+}

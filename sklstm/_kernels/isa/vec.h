@@ -1,0 +1,108 @@
+/* The vector layer: one register of `real`, and the dozen operations the kernels need.
+ *
+ * The width is a property of the instruction set, chosen by the macro that setup.py gives to each variant:
+ *   SKLSTM_ISA_X86_V4 64 bytes · SKLSTM_ISA_X86_V3 32 bytes · otherwise 16 bytes (SSE2, NEON or plain C).
+ * SKLSTM_VEC_BYTES overrides the width, so the text of a wide variant can be tested on a narrower machine.
+ *
+ * v_fma is the only place where a product and a sum are joined: with -ffp-contract=off the compiler joins none on its
+ * own, so a row gives the same bits in every remainder tile.
+ */
+#ifndef SKLSTM_VEC_BYTES
+#  if defined(SKLSTM_ISA_X86_V4)
+#    define SKLSTM_VEC_BYTES 64
+#  elif defined(SKLSTM_ISA_X86_V3)
+#    define SKLSTM_VEC_BYTES 32
+#  else
+#    define SKLSTM_VEC_BYTES 16
+#  endif
+#endif
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#  include <immintrin.h>
+#elif defined(__ARM_NEON)
+#  include <arm_neon.h>
+#endif
+#if defined(__GNUC__)
+#  define SKLSTM_INLINE static inline __attribute__((always_inline))
+#else
+#  define SKLSTM_INLINE static __forceinline
+#  define restrict __restrict
+#endif
+
+#define LANES ((int)(SKLSTM_VEC_BYTES / sizeof(real)))
+
+SKLSTM_INLINE real square_root(real x) { return SKLSTM_REAL_IS_FLOAT ? (real)sqrtf((float)x) : (real)sqrt((double)x); }
+
+#if defined(__GNUC__)
+typedef real vec __attribute__((vector_size(SKLSTM_VEC_BYTES)));
+
+SKLSTM_INLINE vec v_broadcast(real x) { return x - (vec){0}; }
+SKLSTM_INLINE vec v_add(vec a, vec b) { return a + b; }
+SKLSTM_INLINE vec v_sub(vec a, vec b) { return a - b; }
+SKLSTM_INLINE vec v_mul(vec a, vec b) { return a * b; }
+SKLSTM_INLINE vec v_div(vec a, vec b) { return a / b; }
+#  define LANE(v, l) ((v)[l])
+#else /* a compiler without vector types: arrays, which it may or may not vectorise */
+typedef struct { real lane[SKLSTM_VEC_BYTES / sizeof(real)]; } vec;
+#  define LANE(v, l) ((v).lane[l])
+#  define SKLSTM_LANEWISE(expression) do { for (int l = 0; l < LANES; l++) LANE(r, l) = (expression); } while (0)
+SKLSTM_INLINE vec v_broadcast(real x) { vec r; SKLSTM_LANEWISE(x); return r; }
+SKLSTM_INLINE vec v_add(vec a, vec b) { vec r; SKLSTM_LANEWISE(LANE(a, l) + LANE(b, l)); return r; }
+SKLSTM_INLINE vec v_sub(vec a, vec b) { vec r; SKLSTM_LANEWISE(LANE(a, l) - LANE(b, l)); return r; }
+SKLSTM_INLINE vec v_mul(vec a, vec b) { vec r; SKLSTM_LANEWISE(LANE(a, l) * LANE(b, l)); return r; }
+SKLSTM_INLINE vec v_div(vec a, vec b) { vec r; SKLSTM_LANEWISE(LANE(a, l) / LANE(b, l)); return r; }
+#  undef SKLSTM_LANEWISE
+#endif
+
+SKLSTM_INLINE vec v_load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
+SKLSTM_INLINE void v_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
+
+SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
+#if defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+#  if SKLSTM_REAL_IS_FLOAT
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#  else
+    return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#  endif
+#elif defined(__FMA__) && SKLSTM_VEC_BYTES == 32
+#  if SKLSTM_REAL_IS_FLOAT
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#  else
+    return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#  endif
+#elif defined(__ARM_NEON) && defined(__aarch64__) && defined(__GNUC__) && SKLSTM_VEC_BYTES == 16
+#  if SKLSTM_REAL_IS_FLOAT
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#  else
+    return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#  endif
+#elif defined(__FMA__) /* a width this machine has no register for: correct, not fast */
+    for (int l = 0; l < LANES; l++)
+        LANE(c, l) = SKLSTM_REAL_IS_FLOAT ? (real)fmaf((float)LANE(a, l), (float)LANE(b, l), (float)LANE(c, l))
+                                   : (real)fma(LANE(a, l), LANE(b, l), LANE(c, l));
+    return c;
+#else /* SSE2 has no joined product: two roundings, in every tile alike */
+    return v_add(v_mul(a, b), c);
+#endif
+}
+
+#if SKLSTM_REAL_IS_FLOAT
+/* A NaN in a stays NaN: the x86 instructions give their second operand when one is NaN, so a is the second. */
+SKLSTM_INLINE vec v_clamp(vec a, real low, real high) {
+#  if defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+    return (vec)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)a));
+#  elif defined(__AVX__) && SKLSTM_VEC_BYTES == 32
+    return (vec)_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), (__m256)a));
+#  elif defined(__SSE2__) && defined(__GNUC__) && SKLSTM_VEC_BYTES == 16
+    return (vec)_mm_min_ps(_mm_set1_ps(high), _mm_max_ps(_mm_set1_ps(low), (__m128)a));
+#  elif defined(__ARM_NEON) && defined(__GNUC__) && SKLSTM_VEC_BYTES == 16
+    return (vec)vminq_f32(vdupq_n_f32(high), vmaxq_f32(vdupq_n_f32(low), (float32x4_t)a));
+#  else
+    for (int l = 0; l < LANES; l++) LANE(a, l) = LANE(a, l) < low ? low : LANE(a, l) > high ? high : LANE(a, l);
+    return a;
+#  endif
+}
+#endif

@@ -1,0 +1,216 @@
+"""What a user installs: names, types, data and weight; and what the linters cannot see."""
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sklstm
+import sklstm.datasets
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "sklstm"
+PACKAGE = Path(sklstm.__file__).parent
+STUBS = sorted((SOURCES / "_kernels").glob("*.pyi"))
+CYTHON_FILES = sorted(
+    path for suffix in ("pyx", "pxd", "pxi") for path in SOURCES.rglob(f"*.{suffix}")
+)
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def distribution():
+    try:
+        return importlib.metadata.distribution("sklstm")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("sklstm runs from its source folder, where there is no metadata to check")
+
+
+# What is installed
+
+
+def test_versions_agree(distribution):
+    assert sklstm.__version__ == distribution.version
+
+
+def test_runtime_dependencies(distribution):
+    required = [line for line in distribution.requires if "extra ==" not in line]
+    names = {re.match(r"[\w-]+", line).group() for line in required}
+    assert names == {"numpy", "scipy", "scikit-learn", "joblib"}
+
+
+def test_package_carries_its_type_information():
+    assert (PACKAGE / "py.typed").is_file()
+    assert [stub.name for stub in STUBS if not (PACKAGE / "_kernels" / stub.name).is_file()] == []
+
+
+def test_data_file_is_the_published_one():
+    """CC BY-ND: byte for byte, so also without a changed line end."""
+    content = (PACKAGE / "datasets" / "data" / "ETTh1.csv").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert digest == "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066"
+    assert digest in (PACKAGE / "datasets" / "data" / "ETTh1-LICENSE.txt").read_text()
+
+
+OPTIONAL = ["pandas", "polars", "xgboost", "matplotlib", "rich", "torch", "IPython"]
+
+
+def run_python(code):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
+
+def test_import_needs_no_optional_package():
+    code = f"""
+import sys
+
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {OPTIONAL!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent)
+import sklstm, sklstm.datasets
+print(all(hasattr(module, name) for module in (sklstm, sklstm.datasets) for name in module.__all__))
+"""
+    assert run_python(code) == "True"
+
+
+def test_import_loads_no_optional_package():
+    """What scikit-learn loads by itself (pandas, where it is installed) does not count."""
+    code = (
+        "import sys, sklearn.base\n"
+        "before = set(sys.modules)\n"
+        "import sklstm, sklstm.datasets\n"
+        f"print(sorted(set({OPTIONAL!r}) & (set(sys.modules) - before)))"
+    )
+    assert run_python(code) == "[]"
+
+
+# Public names
+
+
+@pytest.mark.parametrize("module", [sklstm, sklstm.datasets], ids=lambda module: module.__name__)
+def test_all_lists_the_public_names(module):
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public - set(module.__all__) == set()
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert len(module.__all__) == len(set(module.__all__))
+
+
+def public_objects():
+    for module in (sklstm, sklstm.datasets):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield f"{module.__name__}.{name}", value
+
+
+@pytest.mark.parametrize("value", [pytest.param(v, id=name) for name, v in public_objects()])
+def test_public_names_are_documented(value):
+    assert inspect.getdoc(value)
+    assert ">>>" in value.__doc__, "an example that can be run"
+    methods = inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else []
+    undocumented = [n for n, m in methods if not n.startswith("_") and not inspect.getdoc(m)]
+    assert undocumented == []
+
+
+# Stubs of the compiled modules
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.stem)
+def test_stub_matches_the_compiled_module(stub):
+    module = importlib.import_module(f"sklstm._kernels.{stub.stem}")
+    declared = {
+        node.name: node
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    compiled = {
+        name: value
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+        and inspect.isroutine(value)
+        and not name.startswith("_")
+    }
+    assert set(declared) == set(compiled)
+    for name, node in declared.items():
+        arguments = node.args
+        names = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+        assert names == list(inspect.signature(compiled[name]).parameters), name
+
+
+# Floors, in the files that import-linter does not read
+
+
+def imported_modules(path):
+    """Modules named by the import and cimport lines of a Cython file."""
+    pattern = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\b|c?import\s+([\w., ]+))", re.M)
+    for match in pattern.finditer(path.read_text()):
+        for name in (match[1] or match[2]).split(","):
+            yield name.split()[0]
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def test_there_are_cython_files_to_check():
+    found = {name for path in CYTHON_FILES for name in imported_modules(path)}
+    assert {"libc.math", "sklstm._kernels._table"} <= found
+
+
+@pytest.mark.parametrize("path", CYTHON_FILES, ids=relative)
+def test_kernels_import_nothing_from_the_floors_above(path):
+    above = [
+        name
+        for name in imported_modules(path)
+        if (within(name, "sklstm") and not within(name, "sklstm._kernels"))
+        or within(name, "sklearn", "scipy", "pandas")
+    ]
+    assert above == []
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CYTHON_FILES if "isa" in p.relative_to(SOURCES).parts], ids=relative
+)
+def test_the_kernel_text_knows_no_python(path):
+    """The lowest floor: floats and sizes. Its only link upward is the capsule with the table."""
+    code = re.sub(r"#.*", "", path.read_text())
+    forbidden = r"\bnumpy\b|\bwith gil\b|\b(?:m|c|re|aligned_)alloc\b|\bpthread|\bpool_run\b"
+    assert re.findall(forbidden, code) == []
+    allowed = ("libc", "cpython.pycapsule", "sklstm._kernels._table")
+    assert [name for name in imported_modules(path) if not within(name, *allowed)] == []
+
+
+# The project's own commands
+
+
+def test_ci_script_can_run():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_linters_have_the_same_versions_everywhere():
+    """`make lint` reads pyproject.toml, pre-commit its own file."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    pinned = re.findall(r'additional_dependencies: \["(.+?)"\]', hooks)
+    assert set(pinned) == set(project["optional-dependencies"]["lint"])
