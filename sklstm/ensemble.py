@@ -12,9 +12,6 @@ from sklstm._ensemble.inputs import read_labels, read_regression_target
 from sklstm._ensemble.members import align_classes, align_outputs
 from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
 
-# What these methods take beside X goes to the members: the ensemble asks nothing for itself.
-_FOR_MEMBERS = {"groups": UNUSED, "context": UNUSED}
-
 
 def _check_share(sample_weight):
     if sample_weight is not None and sample_weight.max() == 0.0:
@@ -40,10 +37,10 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
         Non-negative weights, scaled to sum 1. None: equal weights, which are hard to beat when the
         members are about equally good. "auto": the weights of sum 1 with the smallest squared error
         of the mixture on forward out-of-fold predictions; see Notes.
-    cv : int or splitter, default=5
+    cv : int, splitter, iterable of (train, test) or None, default=5
         Folds for ``weights="auto"``: the number of folds of a
-        :class:`~sklearn.model_selection.TimeSeriesSplit`, or a splitter whose test rows all lie
-        after its training rows. A target that looks ahead by `h` rows wants
+        :class:`~sklearn.model_selection.TimeSeriesSplit` (None: 5), or a splitter or folds whose
+        test rows all lie after their training rows. A target that looks ahead by `h` rows wants
         ``TimeSeriesSplit(5, gap=h - 1)``, or the last training targets are known only after the
         first test rows.
     n_jobs : int, default=None
@@ -80,22 +77,22 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
 
     Notes
     -----
-    With ``weights="auto"`` the errors of the mixture are the mixture of the errors, since the weights
-    sum to 1. They solve, over all test rows `i` with weights `s` and all outputs,
+    With ``weights="auto"`` the weights `w` solve, over all test rows `i` with sample weights `s`
+    and predictions `p` of the members `m`, and over all outputs,
 
-    .. math:: \\min_w \\sum_i s_i (y_i - \\sum_m w_m p_{im})^2, \\quad w \\ge 0, \\quad \\sum_m w_m = 1,
+    .. math:: \\min_w \\sum_i s_i (y_i - \\sum_m w_m p_{im})^2, \\; w_m \\ge 0, \\; \\sum_m w_m = 1,
 
     a convex problem that non-negative least squares solves exactly [1]_; such a constrained
-    combination is the stacked regression of [2]_. Outputs in different units should be scaled first:
-    those with the largest numbers decide.
+    combination is the stacked regression of [2]_. Outputs in different units should be scaled
+    first: those with the largest numbers decide.
 
     With `groups`, each series is split on its own: the first fold trains on the first part of every
     series and tests the part after it, and so on. Series with too few rows for `cv` take no part in
     the search (a warning says how many). Nothing compares the clocks of different series: if they
     cover different times, training rows of one may be later than test rows of another.
 
-    For a fold, members answer all rows from the first training row to the last test row, and only the
-    test rows count: a member that looks back over a window finds the rows that it will find in use.
+    For a fold, members answer all rows from the first training row to the last test row, and only
+    the test rows count: a member that looks back over a window finds the rows before it, as in use.
 
     Metadata routing decides what members get where it is enabled. Where it is not (the default),
     `sample_weight` goes to all members, `groups` and `context` to those whose method names them in
@@ -129,8 +126,8 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     _response_method = "predict"
     _kind = "regressor"
     _is_right_kind = staticmethod(is_regressor)
-    __metadata_request__predict = _FOR_MEMBERS
-    __metadata_request__score = _FOR_MEMBERS
+    _metric = staticmethod(r2_score)
+    score = BaseWeightedEnsemble.score  # before that of the mixin, which knows no groups
 
     @staticmethod
     def _read_target(y, n_samples):
@@ -160,63 +157,8 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
         errors = errors.transpose(0, 2, 1).reshape(-1, n_members)
         return simplex_least_squares(errors, sample_weight)
 
-    def _predict(self, caller, X, groups, context, params):
-        mixed = self._mix(caller, X, groups, context, params)
+    def _decide(self, mixed):
         return mixed[:, 0] if self.n_outputs_ == 1 else mixed
-
-    def predict(self, X, *, groups=None, context=None, **params):
-        """Predict the target as the weighted mean of what the members predict.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features), array of shape \
-                (n_sequences, n_steps, n_features) or list of arrays (n_steps_i, n_features)
-            Rows in the order of time, or sequences.
-        groups : array-like of shape (n_samples,), default=None
-            Series of each row, for the members that take `groups`.
-        context : array-like of shape (n_rows, n_features), default=None
-            The rows right before `X`, for the members that take `context`.
-        **params : dict
-            Further metadata for members, where metadata routing is enabled.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            One prediction per row.
-
-        Raises
-        ------
-        ValueError
-            If a member returns fewer or more rows than asked or another number of outputs, or if
-            the input does not fit what the ensemble was fitted on.
-        """
-        return self._predict("predict", X, groups, context, params)
-
-    def score(self, X, y, *, groups=None, context=None, sample_weight=None, **params):
-        """Give the coefficient of determination R2 of the predictions.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or list of arrays
-            As in :meth:`predict`.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True values. Several outputs count alike.
-        groups : array-like of shape (n_samples,), default=None
-            Series of each row, for the members that take `groups`.
-        context : array-like of shape (n_rows, n_features), default=None
-            The rows right before `X`, for the members that take `context`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the score.
-        **params : dict
-            Further metadata for members, where metadata routing is enabled.
-
-        Returns
-        -------
-        score : float
-            1 is perfect, 0 as good as the mean of `y`.
-        """
-        y_pred = self._predict("score", X, groups, context, params)
-        return r2_score(y, y_pred, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -229,23 +171,23 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     """Weighted mean of the class probabilities of several classifiers.
 
     Any classifiers with ``predict_proba`` can be members, gradient boosted trees beside recurrent
-    networks. Labels of any kind are numbered 0, 1, ... for the members, so that those which need such
-    numbers work, and given back as they were.
+    networks. Labels of any kind are numbered 0, 1, ... for the members, so that those which need
+    such numbers work, and given back as they were.
 
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Names and classifiers. ``fit`` fits clones of them. ``"drop"`` in place of a classifier leaves
-        it out. They see numbered labels: the keys of a `class_weight` dict are positions in
+        Names and classifiers. ``fit`` fits clones of them. ``"drop"`` in place of a classifier
+        leaves it out. They see numbered labels: the keys of a `class_weight` dict are positions in
         `classes_`.
     weights : array-like of shape (n_estimators,), "auto" or None, default=None
         Non-negative weights, scaled to sum 1. None: equal weights, which are hard to beat when the
         members are about equally good. "auto": the weights of sum 1 with the smallest log loss of
         the mixed probabilities on forward out-of-fold predictions; see Notes.
-    cv : int or splitter, default=5
+    cv : int, splitter, iterable of (train, test) or None, default=5
         Folds for ``weights="auto"``: the number of folds of a
-        :class:`~sklearn.model_selection.TimeSeriesSplit`, or a splitter whose test rows all lie
-        after its training rows. A target that looks ahead by `h` rows wants
+        :class:`~sklearn.model_selection.TimeSeriesSplit` (None: 5), or a splitter or folds whose
+        test rows all lie after their training rows. A target that looks ahead by `h` rows wants
         ``TimeSeriesSplit(5, gap=h - 1)``, or the last training targets are known only after the
         first test rows.
     n_jobs : int, default=None
@@ -284,21 +226,21 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     With ``weights="auto"`` the weights solve, over all test rows `i` with weights `s` and with the
     probability :math:`p_{im}` that member `m` gives to the true class of the row,
 
-    .. math:: \\min_w -\\sum_i s_i \\log \\sum_m w_m p_{im}, \\quad w \\ge 0, \\quad \\sum_m w_m = 1,
+    .. math:: \\min_w -\\sum_i s_i \\log \\sum_m w_m p_{im}, \\; w_m \\ge 0, \\; \\sum_m w_m = 1,
 
-    a convex problem: the weights of the components of a mixture of known densities [1]_. It is solved by
-    Newton steps until convexity shows that less than 1e-10 can be gained.
+    a convex problem: the weights of the components of a mixture of known densities [1]_. It is
+    solved by Newton steps on the simplex.
 
-    A class can be missing from the training part of an early fold. Then the members of this fold are
-    fitted on the classes that are there, renumbered, and give the others probability 0. Test rows of a
-    class to which every member gives 0 cannot tell the members apart and do not count; folds with one
-    class only in their training part are left out, with a warning.
+    A class can be missing from the training part of an early fold. Then the members of this fold
+    are fitted on the classes that are there, renumbered, and give the others probability 0. Test
+    rows of a class to which every member gives 0 cannot tell the members apart and do not count;
+    folds with one class only in their training part are left out, with a warning.
 
     References
     ----------
-    .. [1] Y. Kim, P. Carbonetto, M. Stephens and M. Anitescu, "A Fast Algorithm for Maximum Likelihood
-       Estimation of Mixture Proportions Using Sequential Quadratic Programming", Journal of
-       Computational and Graphical Statistics 29, 261-273, 2020.
+    .. [1] Y. Kim, P. Carbonetto, M. Stephens and M. Anitescu, "A Fast Algorithm for Maximum
+       Likelihood Estimation of Mixture Proportions Using Sequential Quadratic Programming",
+       Journal of Computational and Graphical Statistics 29, 261-273, 2020.
 
     Examples
     --------
@@ -319,9 +261,9 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     _response_method = "predict_proba"
     _kind = "classifier"
     _is_right_kind = staticmethod(is_classifier)
-    __metadata_request__predict = _FOR_MEMBERS
-    __metadata_request__predict_proba = _FOR_MEMBERS
-    __metadata_request__score = _FOR_MEMBERS
+    _metric = staticmethod(accuracy_score)
+    score = BaseWeightedEnsemble.score  # before that of the mixin, which knows no groups
+    __metadata_request__predict_proba = {"groups": UNUSED, "context": UNUSED}
 
     @staticmethod
     def _read_target(y, n_samples):
@@ -374,11 +316,14 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
             )
         return simplex_log_loss(likelihoods[counted], sample_weight)
 
-    def _predict_proba(self, caller, X, groups, context, params):
-        mixed = self._mix(caller, X, groups, context, params)
+    def _mix(self, caller, X, groups, context, params):
+        mixed = super()._mix(caller, X, groups, context, params)
         # Rows of members that compute in float32 sum to 1 only nearly.
         total = mixed.sum(axis=1, keepdims=True)
         return mixed / np.where(total > 0.0, total, 1.0)
+
+    def _decide(self, mixed):
+        return self.classes_[mixed.argmax(axis=1)]
 
     def predict_proba(self, X, *, groups=None, context=None, **params):
         """Predict class probabilities as the weighted mean of those of the members.
@@ -406,56 +351,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
             If a member returns fewer or more rows than asked or another number of columns, or if
             the input does not fit what the ensemble was fitted on.
         """
-        return self._predict_proba("predict_proba", X, groups, context, params)
-
-    def predict(self, X, *, groups=None, context=None, **params):
-        """Predict the class with the largest mixed probability.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or list of arrays
-            As in :meth:`predict_proba`.
-        groups : array-like of shape (n_samples,), default=None
-            Series of each row, for the members that take `groups`.
-        context : array-like of shape (n_rows, n_features), default=None
-            The rows right before `X`, for the members that take `context`.
-        **params : dict
-            Further metadata for the ``predict_proba`` of members, where metadata routing is enabled.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            One label per row; of equal probabilities the first in `classes_` wins.
-        """
-        probabilities = self._predict_proba("predict", X, groups, context, params)
-        return self.classes_[probabilities.argmax(axis=1)]
-
-    def score(self, X, y, *, groups=None, context=None, sample_weight=None, **params):
-        """Give the accuracy of the predicted labels.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or list of arrays
-            As in :meth:`predict_proba`.
-        y : array-like of shape (n_samples,)
-            True labels.
-        groups : array-like of shape (n_samples,), default=None
-            Series of each row, for the members that take `groups`.
-        context : array-like of shape (n_rows, n_features), default=None
-            The rows right before `X`, for the members that take `context`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the score.
-        **params : dict
-            Further metadata for the ``predict_proba`` of members, where metadata routing is enabled.
-
-        Returns
-        -------
-        score : float
-            Share of the rows with the right label.
-        """
-        probabilities = self._predict_proba("score", X, groups, context, params)
-        y_pred = self.classes_[probabilities.argmax(axis=1)]
-        return accuracy_score(y, y_pred, sample_weight=sample_weight)
+        return self._mix("predict_proba", X, groups, context, params)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -131,6 +131,26 @@ def test_public_names_are_documented(value):
     assert undocumented == []
 
 
+def documented_parameters(value):
+    """Names in the section Parameters of a numpydoc docstring."""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", inspect.getdoc(value), re.M | re.S
+    )
+    lines = re.findall(r"^(\S[^:]*?)\s*(?::.*)?$", section[1], re.M) if section else []
+    return [name.strip(" *") for line in lines for name in line.split(",")]
+
+
+@pytest.mark.parametrize("value", [pytest.param(v, id=name) for name, v in public_objects()])
+def test_the_documented_parameters_are_the_real_ones(value):
+    """Inherited constructors included, which the linter of docstrings does not see."""
+    assert documented_parameters(value) == list(inspect.signature(value).parameters)
+    if inspect.isclass(value):
+        for name, method in inspect.getmembers(value, inspect.isfunction):
+            if not name.startswith("_") and method.__module__.startswith("sklstm"):
+                signature = list(inspect.signature(method).parameters)[1:]
+                assert documented_parameters(method) == signature, name
+
+
 # Stubs of the compiled modules
 
 

@@ -2,7 +2,6 @@
 
 from abc import ABCMeta, abstractmethod
 from contextlib import suppress
-from inspect import isclass
 from numbers import Integral
 
 import numpy as np
@@ -10,71 +9,29 @@ import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklstm._ensemble.folds import forward_folds, predict_out_of_fold
 from sklstm._ensemble.inputs import read_groups, read_rows, read_sample_weight
-from sklstm._ensemble.members import (
-    ask_member,
-    fit_member,
-    params_by_signature,
-    params_of_rows,
-)
-from sklstm._ensemble.weights import forward_folds, take_rows
-
-_FITTED = (
-    "classes_",
-    "estimators_",
-    "feature_names_in_",
-    "n_features_in_",
-    "n_outputs_",
-    "named_estimators_",
-    "oof_indices_",
-    "oof_predictions_",
-    "weights_",
-)
-
-
-def _answer_fold(owner, name, estimator, data, fold, fit_params, ask_params, verbose):
-    """Predict the test rows of one fold by a clone fitted on its training rows."""
-    X, y, n_columns, is_table = data
-    target, labels = owner._member_target(y[fold.train])
-    member = fit_member(
-        name,
-        estimator,
-        take_rows(X, fold.train),
-        target,
-        params_of_rows(fit_params, fold.train, len(y)),
-        owner.__name__,
-        verbose,
-    )
-    rows = fold.history if is_table else fold.test
-    params = params_of_rows(ask_params, rows, len(y))
-    answer = ask_member(name, member, owner._response_method, take_rows(X, rows), len(rows), params)
-    answer = owner._align(name, member, answer, labels, n_columns)
-    answer = answer[np.searchsorted(rows, fold.test)]
-    if not np.isfinite(answer).all():
-        raise ValueError(
-            f"Member {name!r} ({type(member).__name__}) predicted NaN or infinity for rows "
-            f"{fold.test[0]} to {fold.test[-1]}; weights='auto' needs finite predictions."
-        )
-    return answer
+from sklstm._ensemble.members import ask_member, check_members, fit_member, params_by_signature
+from sklstm._ensemble.weights import read_weights
 
 
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
     """Base class of the weighted ensembles; use a derived class.
 
-    A derived class names in `_response_method` what it asks of its members, and says in five
-    small methods how a target is read, encoded, aligned, and scored for the search.
+    A derived class names in `_response_method` what it asks of its members, and says in a few small
+    methods how a target is read, encoded, aligned and predicted.
     """
 
     _parameter_constraints: dict = {
         "estimators": [list],
         "weights": [None, StrOptions({"auto"}), "array-like"],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"])],
+        "cv": ["cv_object"],
         "n_jobs": [None, Integral],
         "verbose": ["verbose"],
     }
@@ -85,6 +42,10 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         self.cv = cv
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    # These methods hand on what they take beside X: the ensemble asks nothing for itself.
+    __metadata_request__predict = {"groups": UNUSED, "context": UNUSED}
+    __metadata_request__score = {"groups": UNUSED, "context": UNUSED}
 
     @staticmethod
     @abstractmethod
@@ -110,6 +71,10 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     @abstractmethod
     def _best_weights(predictions, y, sample_weight):
         """Give the weights with the smallest loss of the mixed predictions."""
+
+    @abstractmethod
+    def _decide(self, mixed):
+        """Give the predictions that follow from the mixed answers."""
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, groups=None, sample_weight=None, **params):
@@ -142,8 +107,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             If the input, the members, the weights or `cv` do not fit together. A member's own
             exception is passed on with a note that names it. The ensemble then is as before.
         """
-        members = self._check_members()
-        weights = self._check_weights()
+        members, weights = self._check_members()
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -163,7 +127,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         if weights is None:
             folds = self._usable_folds(forward_folds(self.cv, X, y, blocks), y)
             data = (X, y, n_columns, is_table)
-            predictions, rows = self._predict_out_of_fold(members, data, folds, routed)
+            predictions, rows = predict_out_of_fold(
+                type(self), members, data, folds, routed, self.n_jobs, self.verbose
+            )
             share = None if sample_weight is None else sample_weight[rows]
             weights = self._best_weights(predictions, y[rows], share)
             fitted["oof_indices_"] = rows
@@ -181,34 +147,10 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         fitted["named_estimators_"] = Bunch(
             **{name: by_name.get(name, "drop") for name, _ in self.estimators}
         )
-        for name in _FITTED:
-            vars(self).pop(name, None)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         vars(self).update(fitted)
         return self
-
-    def _predict_out_of_fold(self, members, data, folds, routed):
-        """Give predictions (n_rows, n_members, n_columns) and their rows, in the order of time."""
-        answers = Parallel(n_jobs=self.n_jobs)(
-            delayed(_answer_fold)(
-                type(self),
-                name,
-                member,
-                data,
-                fold,
-                routed[name]["fit"],
-                routed[name]["ask"],
-                self.verbose,
-            )
-            for fold in folds
-            for name, member in members
-        )
-        width = len(members)
-        predictions = np.concatenate(
-            [np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)]
-        )
-        rows = np.concatenate([fold.test for fold in folds])
-        order = np.argsort(rows, kind="stable")
-        return predictions[order], rows[order]
 
     def _mix(self, caller, X, groups, context, params):
         """Give the weighted mean of the members' answers, as an array (n_rows, n_columns)."""
@@ -238,6 +180,61 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 mixed += weight * self._align(name, member, answer, labels, n_columns)
         return mixed
 
+    def predict(self, X, *, groups=None, context=None, **params):
+        """Predict the target of a regressor, the class of a classifier, for each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features), array of shape \
+                (n_sequences, n_steps, n_features) or list of arrays (n_steps_i, n_features)
+            Rows in the order of time, or sequences.
+        groups : array-like of shape (n_samples,), default=None
+            Series of each row, for the members that take `groups`.
+        context : array-like of shape (n_rows, n_features), default=None
+            The rows right before `X`, for the members that take `context`.
+        **params : dict
+            Further metadata for members, where metadata routing is enabled.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Weighted mean of the predictions; or the label with the largest mixed probability, of
+            equal ones the first in `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If a member returns fewer or more rows than asked or another number of columns, or if
+            the input does not fit what the ensemble was fitted on.
+        """
+        return self._decide(self._mix("predict", X, groups, context, params))
+
+    def score(self, X, y, *, groups=None, context=None, sample_weight=None, **params):
+        """Give the R2 of a regressor's predictions, the accuracy of a classifier's.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or list of arrays
+            As in :meth:`predict`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values or labels. Several outputs count alike.
+        groups : array-like of shape (n_samples,), default=None
+            Series of each row, for the members that take `groups`.
+        context : array-like of shape (n_rows, n_features), default=None
+            The rows right before `X`, for the members that take `context`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the score.
+        **params : dict
+            Further metadata for members, where metadata routing is enabled.
+
+        Returns
+        -------
+        score : float
+            1 is perfect; R2 is 0 for predictions as good as the mean of `y`.
+        """
+        y_pred = self._decide(self._mix("score", X, groups, context, params))
+        return self._metric(y, y_pred, sample_weight=sample_weight)
+
     def _read_rows(self, X):
         if sp.issparse(X) and not get_tags(self).input_tags.sparse:
             raise TypeError(
@@ -255,7 +252,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             )
 
     def _check_members(self):
-        """Give names and members that are not dropped."""
+        """Give the members that are not dropped, and their weights (None to be found)."""
         well_formed = self.estimators and all(
             isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str)
             for item in self.estimators
@@ -263,51 +260,13 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         if not well_formed:
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
-        members = []
-        for name, member in self.estimators:
-            if isinstance(member, str) and member == "drop":
-                continue
-            if isclass(member) or not hasattr(member, "fit"):
-                raise TypeError(
-                    f"Member {name!r} must be an estimator instance or 'drop', got {member!r}."
-                )
-            if not self._is_right_kind(member):
-                raise ValueError(
-                    f"Member {name!r} ({type(member).__name__}) is not a {self._kind}."
-                )
-            if not hasattr(member, self._response_method):
-                raise ValueError(
-                    f"Member {name!r} ({type(member).__name__}) has no {self._response_method}, "
-                    f"which {type(self).__name__} needs of every member."
-                )
-            members.append((name, member))
-        if not members:
-            raise ValueError("All estimators are dropped; an ensemble needs at least one member.")
-        return members
-
-    def _check_weights(self):
-        """Give the weights of the members that are not dropped, of sum 1; None for "auto"."""
-        kept = [not isinstance(member, str) for _, member in self.estimators]
+        members = check_members(
+            self.estimators, self._is_right_kind, self._kind, self._response_method
+        )
         if self._is_auto():
-            return None
-        if self.weights is None:
-            return np.full(sum(kept), 1.0 / sum(kept))
-        try:
-            weights = np.asarray(self.weights, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"weights must be numbers, got {self.weights!r}.") from error
-        if weights.shape != (len(kept),):
-            raise ValueError(
-                f"weights must hold one number per member: {len(kept)} estimators, but weights has "
-                f"shape {weights.shape}."
-            )
-        weights = weights[kept]
-        if not np.isfinite(weights).all() or weights.min() < 0.0 or weights.max() == 0.0:
-            raise ValueError(
-                "weights must be finite and non-negative, with at least one positive among the "
-                f"members that are not dropped, got {self.weights!r}."
-            )
-        return weights / weights.sum()
+            return members, None
+        kept = [not isinstance(member, str) for _, member in self.estimators]
+        return members, read_weights(self.weights, kept)
 
     def _route(self, caller, members, **offered):
         """Give for each member its parameters of "fit" and of "ask", the response method."""
@@ -343,7 +302,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def get_metadata_routing(self):
         """Say what metadata the ensemble uses itself and what it hands to which member.
 
-        The ensemble itself uses `groups` and `sample_weight` in `fit` and `sample_weight` in `score`.
+        The ensemble itself uses `groups` and `sample_weight` in `fit`, `sample_weight` in `score`.
         All its methods that answer rows call one method of the members: `predict` of regressors,
         `predict_proba` of classifiers, whose requests count; `fit` calls it too where the weights
         are "auto".

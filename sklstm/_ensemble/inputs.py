@@ -2,7 +2,7 @@
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_array
+from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
@@ -27,8 +27,8 @@ def _sequence_width(X, title):
         width = shape[1] if width is None else width
         if shape[1] != width:
             raise ValueError(
-                f"{title} is a list of sequences with different numbers of features: sequence 0 has "
-                f"{width}, sequence {number} has {shape[1]}."
+                f"{title} is a list of sequences with different numbers of features: sequence "
+                f"0 has {width}, sequence {number} has {shape[1]}."
             )
     return width
 
@@ -189,7 +189,7 @@ def read_sample_weight(sample_weight, n_samples):
         raise ValueError(f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s).")
     _check_length(sample_weight, n_samples, "sample_weight")
     if sample_weight.min() < 0.0 or sample_weight.max() == 0.0:
-        raise ValueError("sample_weight must be non-negative with at least one positive entry.")
+        raise ValueError("sample_weight must be non-negative, and not zero in every row.")
     return sample_weight
 
 
@@ -234,3 +234,52 @@ def read_groups(groups, n_samples):
             )
         seen.add(label)
     return groups, np.split(np.arange(n_samples), starts[1:])
+
+
+def take_rows(values, rows):
+    """Select rows of anything that has rows, as a view where the rows are consecutive.
+
+    Parameters
+    ----------
+    values : array-like, DataFrame, sparse matrix or list
+        What has one entry per row.
+    rows : ndarray of shape (n_selected,)
+        Sorted row numbers, at least one.
+
+    Returns
+    -------
+    selected : same type as `values`
+        The rows asked for, in their order.
+    """
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows):
+        return _safe_indexing(values, slice(first, last + 1))
+    return _safe_indexing(values, rows)
+
+
+def params_of_rows(params, rows, n_samples):
+    """Cut those parameters that have one entry per row.
+
+    Parameters
+    ----------
+    params : dict
+        Parameters of a call on all rows.
+    rows : ndarray of shape (n_selected,)
+        Sorted row numbers.
+    n_samples : int
+        Number of all rows.
+
+    Returns
+    -------
+    cut : dict
+        The same names; what has no entry per row is passed on whole.
+    """
+    cut = {}
+    for key, value in params.items():
+        if isinstance(value, list | tuple):
+            per_row = len(value) == n_samples
+        else:
+            shape = getattr(value, "shape", ())
+            per_row = len(shape) > 0 and shape[0] == n_samples
+        cut[key] = take_rows(value, rows) if per_row else value
+    return cut

@@ -7,7 +7,54 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from sklstm._ensemble.weights import take_rows
+
+def _title(name, member):
+    return f"Member {name!r} ({type(member).__name__})"
+
+
+def check_members(estimators, is_right_kind, kind, method):
+    """Check the members and leave out those that are dropped.
+
+    Parameters
+    ----------
+    estimators : list
+        What the user gave; the names are checked elsewhere.
+    is_right_kind : callable
+        Tells whether an estimator is a regressor, or a classifier.
+    kind : {"regressor", "classifier"}
+        The word for it.
+    method : {"predict", "predict_proba"}
+        What every member must have.
+
+    Returns
+    -------
+    members : list of (str, estimator)
+        Names and members, at least one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a member is no estimator, of the wrong kind, or lacks the method.
+    """
+    members = []
+    for name, member in estimators:
+        if isinstance(member, str) and member == "drop":
+            continue
+        if inspect.isclass(member) or not hasattr(member, "fit"):
+            raise TypeError(
+                f"Member {name!r} must be an estimator instance or 'drop', got {member!r}."
+            )
+        if not is_right_kind(member):
+            raise ValueError(f"{_title(name, member)} is not a {kind}.")
+        if not hasattr(member, method):
+            raise ValueError(
+                f"{_title(name, member)} has no {method}, which every member of an ensemble of "
+                f"{kind}s needs."
+            )
+        members.append((name, member))
+    if not members:
+        raise ValueError("All estimators are dropped; an ensemble needs at least one member.")
+    return members
 
 
 def takes(estimator, method, parameter):
@@ -75,40 +122,12 @@ def params_by_signature(members, method, offered):
             if key == "sample_weight" or inner is not None:
                 cause = f"takes no {key}" if inner is None else f"cannot hand {key} to its {inner}"
                 raise TypeError(
-                    f"Member {name!r} ({type(member).__name__}) {cause} in {method} while metadata "
+                    f"{_title(name, member)} {cause} in {method} while metadata "
                     "routing is disabled. Leave it out, or call "
                     "sklearn.set_config(enable_metadata_routing=True) and the set_..._request "
                     "methods of the estimators that want it."
                 )
     return chosen
-
-
-def params_of_rows(params, rows, n_samples):
-    """Cut those parameters that have one entry per row.
-
-    Parameters
-    ----------
-    params : dict
-        Parameters of a call on all rows.
-    rows : ndarray of shape (n_selected,)
-        Sorted row numbers.
-    n_samples : int
-        Number of all rows.
-
-    Returns
-    -------
-    cut : dict
-        The same names; what has no entry per row is passed on whole.
-    """
-    cut = {}
-    for key, value in params.items():
-        if isinstance(value, list | tuple):
-            per_row = len(value) == n_samples
-        else:
-            shape = getattr(value, "shape", ())
-            per_row = len(shape) > 0 and shape[0] == n_samples
-        cut[key] = take_rows(value, rows) if per_row else value
-    return cut
 
 
 def fit_member(name, estimator, X, y, params, owner, verbose=False):
@@ -139,7 +158,7 @@ def fit_member(name, estimator, X, y, params, owner, verbose=False):
     try:
         member.fit(X, y, **params)
     except Exception as error:
-        error.add_note(f"Raised by member {name!r} ({type(member).__name__}) in {owner}.fit.")
+        error.add_note(f"Raised in the fit of {_title(name, member)}, called by {owner}.fit.")
         raise
     if verbose:
         seconds = time.perf_counter() - start
@@ -175,11 +194,11 @@ def ask_member(name, member, method, X, n_rows, params):
     ValueError
         If there are fewer or more rows than asked, or something else than numbers.
     """
-    title = f"Member {name!r} ({type(member).__name__})"
+    title = _title(name, member)
     try:
         answer = getattr(member, method)(X, **params)
     except Exception as error:
-        error.add_note(f"Raised by {title[0].lower()}{title[1:]} in its {method}.")
+        error.add_note(f"Raised in the {method} of {title}.")
         raise
     answer = answer.toarray() if sp.issparse(answer) else np.asarray(answer)
     found = answer.shape[0] if answer.ndim else 0
@@ -221,7 +240,7 @@ def align_outputs(name, member, answer, n_outputs):
     columns = answer[:, None] if answer.ndim == 1 else answer
     if columns.ndim != 2 or columns.shape[1] != n_outputs:
         raise ValueError(
-            f"Member {name!r} ({type(member).__name__}) returned predictions of shape "
+            f"{_title(name, member)} returned predictions of shape "
             f"{answer.shape} where {(answer.shape[0], n_outputs)} was expected."
         )
     return columns
@@ -251,7 +270,7 @@ def align_classes(name, member, answer, n_classes):
     ValueError
         If the columns do not belong to classes of the target.
     """
-    title = f"Member {name!r} ({type(member).__name__})"
+    title = _title(name, member)
     known = np.asarray(getattr(member, "classes_", np.arange(n_classes)))
     if answer.ndim != 2 or known.ndim != 1 or answer.shape[1] != len(known):
         raise ValueError(

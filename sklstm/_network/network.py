@@ -1,0 +1,134 @@
+"""A network bound to its parameters: forward over sequences, and the loss with its gradient."""
+
+import numpy as np
+
+from sklstm._kernels._stack import Stack
+from sklstm._network.workspace import Workspace, aligned_empty
+
+
+class Network:
+    """Stacked recurrent layers with a dense head on the last hidden state of the top layer.
+
+    Parameters
+    ----------
+    layout : ParameterLayout
+    dtype : "float32" or "float64"
+    n_threads : int
+        Changes how long it takes, never a bit of the result.
+    isa : str or None, default=None
+        Instruction-set variant of the kernels; None for the one in use.
+    """
+
+    def __init__(self, layout, dtype, n_threads, isa=None):
+        self.layout, self.dtype, self.n_threads, self.isa = layout, np.dtype(dtype), n_threads, isa
+        self._stack = Stack(
+            layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa
+        )
+        self._packed = aligned_empty(self._stack.packed_size * self.dtype.itemsize).view(self.dtype)
+        self._workspace = Workspace()
+
+    def load(self, flat):
+        """Take over a flat vector of parameters (packed for the kernels; later changes of `flat` are not seen)."""
+        self._stack.set_packed_weights(flat, self._packed)
+
+    def _ordered(self, sequences, rows=None):
+        """Return starts, lengths (longest first, as the kernels want them) and the order, None where it is as given."""
+        starts = sequences.starts if rows is None else sequences.starts[rows]
+        lengths = sequences.lengths if rows is None else sequences.lengths[rows]
+        if len(lengths) < 2 or (lengths[1:] <= lengths[:-1]).all():
+            return starts, lengths, None
+        order = np.argsort(-lengths, kind="stable")
+        return starts[order], lengths[order], order
+
+    def forward(self, sequences, *, want_hidden=False):
+        """Run over all sequences.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        want_hidden : bool, default=False
+            True for the last hidden state of the top layer instead of the raw output of the head.
+
+        Returns
+        -------
+        ndarray of shape (n_sequences, n_outputs) or (n_sequences, hidden_size of the top layer)
+        """
+        starts, lengths, order = self._ordered(sequences)
+        n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max())
+        n_threads = min(self.n_threads, n_tasks)
+        self._workspace.reserve(n_bytes * n_threads, 0)
+        width = self._stack.hidden_size if want_hidden else self._stack.n_outputs
+        out = np.empty((len(starts), width), self.dtype)
+        self._stack.forward(
+            sequences.table,
+            sequences.table.shape[1],
+            starts,
+            lengths,
+            self._workspace.chunks,
+            n_threads,
+            **{"hidden" if want_hidden else "z": out},
+        )
+        if order is None:
+            return out
+        result = np.empty_like(out)
+        result[order] = out
+        return result
+
+    def loss_and_gradient(
+        self, sequences, rows, targets, weights, loss, scale, gradient, dropout=0.0, seed=0, epoch=0
+    ):
+        """Compute the weighted loss of some sequences, and its gradient.
+
+        Parameters
+        ----------
+        sequences : Sequences
+        rows : ndarray of intp
+            Which of them.
+        targets : ndarray of shape (n_sequences, n_outputs) or (n_sequences, 1)
+            Of all sequences: numbers, or class numbers.
+        weights : ndarray of shape (n_sequences,)
+            Of all sequences.
+        loss : str
+            A name from `sklstm._training.losses.LOSSES`.
+        scale : float
+            Factor on each sequence's weight.
+        gradient : ndarray of shape (n_parameters,)
+            Filled.
+        dropout : float, default=0.0
+            Rate between layers.
+        seed, epoch : int
+            With the number of the sequence, they decide which units are dropped.
+
+        Returns
+        -------
+        float
+            Sum over rows of scale * weight * loss.
+        """
+        starts, lengths, order = self._ordered(sequences, rows)
+        if order is not None:
+            rows = rows[order]
+        max_steps = int(lengths[0])
+        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(
+            len(rows), max_steps, training=True, dropout=dropout
+        )
+        n_threads = min(self.n_threads, n_tasks)
+        self._workspace.reserve(n_bytes * n_threads, slot_bytes)
+        return self._stack.forward_backward(
+            sequences.table,
+            sequences.table.shape[1],
+            starts,
+            lengths,
+            self._workspace.chunks,
+            n_threads,
+            max_steps=max_steps,
+            targets=targets[rows],
+            weights=weights[rows],
+            loss=loss,
+            scale=scale,
+            slots=self._workspace.slots,
+            gradient=gradient,
+            dropout=dropout,
+            seed=seed,
+            epoch=epoch,
+            sample_ids=rows.astype(np.uint32) if dropout else None,
+        )

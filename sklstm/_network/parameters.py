@@ -1,0 +1,121 @@
+"""The parameters of a network: names, shapes and places in one flat vector, and their initial values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sklstm._network.cells import CELLS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One named array inside the flat vector."""
+
+    name: str
+    shape: tuple
+    begin: int
+    decays: bool
+
+    @property
+    def end(self):
+        """Return where the next parameter begins."""
+        return self.begin + int(np.prod(self.shape))
+
+
+class ParameterLayout:
+    """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
+
+    The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H), `bias_l{k}`
+    (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,). Biases are exempt from weight decay.
+
+    Parameters
+    ----------
+    input_size : int
+    hidden_sizes : tuple of int
+        Units of each layer.
+    n_outputs : int
+    cell : str, default="lstm"
+    """
+
+    def __init__(self, input_size, hidden_sizes, n_outputs, cell="lstm"):
+        self.input_size, self.hidden_sizes, self.n_outputs = (
+            input_size,
+            tuple(hidden_sizes),
+            n_outputs,
+        )
+        self.cell = CELLS[cell]
+        self.parameters = []
+        n_gates, below = len(self.cell.gates), input_size
+        for layer, hidden in enumerate(self.hidden_sizes):
+            self._add(f"weight_ih_l{layer}", (n_gates * hidden, below), decays=True)
+            self._add(f"weight_hh_l{layer}", (n_gates * hidden, hidden), decays=True)
+            self._add(f"bias_l{layer}", (n_gates * hidden,), decays=False)
+            below = hidden
+        self._add("weight_out", (n_outputs, below), decays=True)
+        self._add("bias_out", (n_outputs,), decays=False)
+
+    def _add(self, name, shape, decays):
+        self.parameters.append(Parameter(name, shape, self.size, decays))
+
+    @property
+    def size(self):
+        """Return the length of the flat vector."""
+        return self.parameters[-1].end if self.parameters else 0
+
+    @classmethod
+    def of(cls, arrays):
+        """Read the layout off a dict of named arrays."""
+        hidden_sizes = []
+        while f"weight_hh_l{len(hidden_sizes)}" in arrays:
+            hidden_sizes.append(arrays[f"weight_hh_l{len(hidden_sizes)}"].shape[1])
+        return cls(arrays["weight_ih_l0"].shape[1], hidden_sizes, arrays["weight_out"].shape[0])
+
+    def views(self, flat):
+        """Return the dict of named views into a flat vector."""
+        return {p.name: flat[p.begin : p.end].reshape(p.shape) for p in self.parameters}
+
+    def flatten(self, arrays, dtype):
+        """Return the flat vector made of a dict of named arrays."""
+        return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(
+            dtype, copy=False
+        )
+
+    def decay_segments(self, weight_decay):
+        """Return where the stretches of equal weight decay end, and the decay of each."""
+        ends = np.array([p.end for p in self.parameters], np.intp)
+        return ends, np.array([weight_decay if p.decays else 0.0 for p in self.parameters])
+
+    def initial(self, generator, dtype):
+        """Return a flat vector of initial values.
+
+        Input and output weights are Glorot uniform (Glorot & Bengio 2010, eq. 16; each gate a matrix of its own), recurrent
+        weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate.
+        """
+        flat = np.zeros(self.size)
+        for name, view in self.views(flat).items():
+            if name.startswith("weight_hh"):
+                hidden = view.shape[1]
+                view[:] = np.concatenate([_orthogonal(generator, hidden) for _ in self.cell.gates])
+            elif name.startswith("weight_ih"):
+                view[:] = _glorot(
+                    generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates)
+                )
+            elif name == "weight_out":
+                view[:] = _glorot(generator, view.shape, fan_out=view.shape[0])
+            elif name != "bias_out":
+                view[:] = self.cell.initial_bias(len(view) // len(self.cell.gates))
+        return flat.astype(dtype)
+
+
+def _glorot(generator, shape, fan_out):
+    limit = np.sqrt(6.0 / (shape[1] + fan_out))
+    return generator.uniform(-limit, limit, shape)
+
+
+def _orthogonal(generator, size):
+    # One BLAS thread: a blocked QR may round differently for another number of threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        q, r = np.linalg.qr(generator.standard_normal((size, size)))
+    # The signs make the distribution uniform over orthogonal matrices (Mezzadri 2007).
+    return q * np.where(np.diag(r) < 0, -1.0, 1.0)

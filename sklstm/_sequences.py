@@ -1,0 +1,133 @@
+"""Sets of sequences as a table and, for each sequence, where it starts and how long it is.
+
+A window over a table is a start row and a length: overlapping windows share the table, and neither fitting nor splitting
+ever copies one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences inside one table.
+
+    Attributes
+    ----------
+    table : ndarray of shape (n_rows, n_features)
+        C-contiguous rows.
+    starts : ndarray of shape (n_sequences,), dtype intp
+        First row of each sequence.
+    lengths : ndarray of shape (n_sequences,), dtype intp
+        Rows of each sequence, at least 1.
+    blocks : ndarray of shape (n_blocks + 1,), dtype intp
+        Sequences ``blocks[b]:blocks[b + 1]`` follow each other in time: a group of windows, or all sequences of a set.
+    gap : int
+        Sequences that must lie between a training and a validation part so that they share no row.
+    """
+
+    table: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    blocks: np.ndarray
+    gap: int = 0
+
+    def __len__(self):
+        """Return the number of sequences."""
+        return len(self.starts)
+
+    @property
+    def max_length(self):
+        """Return the number of rows of the longest sequence."""
+        return int(self.lengths.max())
+
+    @classmethod
+    def from_windows(cls, table, sequence_length, blocks=None):
+        """Make the window of the last `sequence_length` rows that ends at each row, inside the row's block."""
+        n_rows = len(table)
+        blocks = np.array([0, n_rows], np.intp) if blocks is None else blocks
+        rows = np.arange(n_rows, dtype=np.intp)
+        first = np.repeat(blocks[:-1], np.diff(blocks))
+        starts = np.maximum(first, rows - (sequence_length - 1))
+        return cls(table, starts, rows - starts + 1, blocks, sequence_length - 1)
+
+    @classmethod
+    def from_array(cls, array):
+        """Make one sequence of each entry of an array of shape (n_sequences, n_steps, n_features)."""
+        n_sequences, n_steps, n_features = array.shape
+        starts = np.arange(n_sequences, dtype=np.intp) * n_steps
+        lengths = np.full(n_sequences, n_steps, np.intp)
+        return cls(
+            array.reshape(-1, n_features), starts, lengths, np.array([0, n_sequences], np.intp)
+        )
+
+    @classmethod
+    def from_list(cls, arrays):
+        """Make one sequence of each array of shape (n_steps, n_features) in a list."""
+        lengths = np.array([len(array) for array in arrays], np.intp)
+        ends = np.cumsum(lengths)
+        return cls(
+            np.concatenate(arrays), ends - lengths, lengths, np.array([0, len(arrays)], np.intp)
+        )
+
+    def take(self, selection):
+        """Return some of the sequences; the table is shared."""
+        starts, lengths = self.starts[selection], self.lengths[selection]
+        return Sequences(self.table, starts, lengths, np.array([0, len(starts)], np.intp), self.gap)
+
+    def split_last(self, fraction):
+        """Split off the last part in time of every block.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of each block's sequences for the last part, rounded up.
+
+        Returns
+        -------
+        first, last : ndarray of intp
+            Which sequences come first and which last. Between the two lie `gap` sequences of each block that belong to
+            neither, so that no sequence of the last part holds a row at which one of the first part ends. A block that
+            is too short to keep at least one sequence in each part goes to the first part whole.
+        """
+        first, last = [], []
+        for begin, end in zip(self.blocks[:-1], self.blocks[1:], strict=True):
+            n_last = int(np.ceil(fraction * (end - begin)))
+            n_first = end - begin - n_last - self.gap
+            if n_last < 1 or n_first < 1:
+                first.append(np.arange(begin, end))
+                continue
+            first.append(np.arange(begin, begin + n_first))
+            last.append(np.arange(end - n_last, end))
+        return np.concatenate(first), np.concatenate([np.empty(0, np.intp), *last])
+
+
+def blocks_of_groups(groups):
+    """Return where the blocks of equal labels begin, and the end of the last.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    ndarray of intp
+
+    Raises
+    ------
+    ValueError
+        If a label comes in two separate blocks.
+    """
+    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+    blocks = np.concatenate([[0], changes, [len(groups)]]).astype(np.intp)
+    labels, counts = np.unique(groups[blocks[:-1]], return_counts=True)
+    if (counts > 1).any():
+        label = labels[counts > 1][0]
+        begins = blocks[:-1][groups[blocks[:-1]] == label]
+        raise ValueError(
+            f"groups: label {label!r} comes in {len(begins)} separate blocks, which begin at rows "
+            f"{', '.join(map(str, begins[:3]))}; the rows of a group must follow each other. Sort the table by group "
+            "(and by time inside each group)."
+        )
+    return blocks

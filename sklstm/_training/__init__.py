@@ -1,0 +1,1 @@
+"""Training: losses, optimizers, clipping and the loop over epochs."""

@@ -1,0 +1,181 @@
+"""The loop over epochs and batches, with early stopping."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklstm._training.clipping import clip_by_global_norm
+from sklstm._training.losses import LOSSES, explained_share, mean_loss
+from sklstm._training.optimizers import OPTIMIZERS
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Sequences with what is to be predicted: targets (n, n_outputs or 1) and weights (n,)."""
+
+    sequences: object
+    targets: np.ndarray
+    weights: np.ndarray
+
+    def take(self, selection):
+        """Return some of the samples."""
+        return Samples(self.sequences.take(selection), self.targets[selection], self.weights[selection])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the loop needs to know of an estimator's parameters."""
+
+    loss: str
+    batch_size: int
+    max_iter: int
+    shuffle: bool
+    learning_rate: float
+    weight_decay: float
+    max_grad_norm: float | None
+    dropout: float
+    tol: float
+    n_iter_no_change: int
+    seed: int
+    verbose: bool = False
+    optimizer: str = "adamw"
+
+
+@dataclass
+class History:
+    """What happened, epoch by epoch."""
+
+    loss_curve: list = field(default_factory=list)
+    validation_scores: list = field(default_factory=list)
+    n_epochs: int = 0
+    optimizer_state: dict | None = None
+
+
+class Divergence(ValueError):
+    """The loss or the gradient left the finite numbers."""
+
+
+class _Patience:
+    """Counts epochs without an improvement of at least `tol` and keeps the best parameters."""
+
+    def __init__(self, tol, n_iter_no_change):
+        self.tol, self.n_iter_no_change = tol, n_iter_no_change
+        self.best, self.best_flat, self.waited = np.inf, None, 0
+
+    def exhausted(self, value, flat=None):
+        self.waited = 0 if value < self.best - self.tol else self.waited + 1
+        if value < self.best:
+            self.best = value
+            self.best_flat = None if flat is None else flat.copy()
+        return self.waited >= self.n_iter_no_change
+
+
+def permutation(seed, epoch, n):
+    """Return the order of the samples in one epoch: a function of seed and epoch alone."""
+    bits = np.random.Philox(key=seed, counter=[0, 0, epoch, 1])
+    return np.random.Generator(bits).permutation(n)
+
+
+def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
+    """Update `flat` over all batches once; return the mean loss seen on the way."""
+    n = len(samples.sequences)
+    order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
+    # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
+    mean_weight = float(samples.weights.mean(dtype=np.float64))
+    total = 0.0
+    for begin in range(0, n, settings.batch_size):
+        rows = order[begin : begin + settings.batch_size]
+        network.load(flat)
+        value = network.loss_and_gradient(
+            samples.sequences,
+            rows,
+            samples.targets,
+            samples.weights,
+            settings.loss,
+            1.0 / (len(rows) * mean_weight),
+            gradient,
+            settings.dropout,
+            settings.seed,
+            epoch,
+        )
+        factor, norm = clip_by_global_norm(gradient, settings.max_grad_norm, network.n_threads)
+        if not (np.isfinite(value) and np.isfinite(norm)):
+            raise Divergence(
+                f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
+                f"Lower learning_rate_init (now {settings.learning_rate:g}) or max_grad_norm (now "
+                f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
+            )
+        total += value * len(rows)
+        optimizer.step(flat, gradient, settings.learning_rate, factor)
+    return total / n
+
+
+def train(network, flat, samples, settings, validation=None, first_epoch=0, optimizer_state=None):
+    """Train `flat` in place.
+
+    Parameters
+    ----------
+    network : Network
+    flat : ndarray of shape (n_parameters,)
+        Start and result. With a validation part, the result is the best epoch's.
+    samples, validation : Samples
+        `validation` is None for no early stopping: then training ends when the training loss stops to fall.
+    settings : Settings
+    first_epoch : int, default=0
+        Number of epochs trained before: shuffling and dropout go on from there.
+    optimizer_state : dict or None
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    Divergence
+        When the loss, the gradient or a validation prediction is not finite.
+    """
+    optimizer = OPTIMIZERS[settings.optimizer](
+        network.layout, flat.dtype, settings.weight_decay, network.n_threads, optimizer_state
+    )
+    history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
+    gradient = np.empty_like(flat)
+    loss = LOSSES[settings.loss]
+    null_value = 1.0
+    if validation is not None:
+        n_outputs = network.layout.n_outputs
+        constant = loss.constant(samples.targets.astype(np.float64), samples.weights.astype(np.float64), n_outputs)
+        null = np.broadcast_to(constant, (len(validation.sequences), n_outputs))
+        null_value = mean_loss(loss, null, validation.targets, validation.weights)
+    for epoch in range(first_epoch, first_epoch + settings.max_iter):
+        value = run_epoch(network, optimizer, flat, gradient, samples, settings, epoch)
+        history.loss_curve.append(value)
+        history.n_epochs += 1
+        message = f"Epoch {epoch + 1}: loss {value:.6f}"
+        if validation is None:
+            stop = patience.exhausted(value)
+        else:
+            network.load(flat)
+            score = explained_share(_validation_loss(network, loss, validation, epoch), null_value)
+            history.validation_scores.append(score)
+            message += f", validation score {score:.6f}"
+            stop = patience.exhausted(-score, flat)
+        if settings.verbose:
+            print(message, flush=True)
+        if stop:
+            break
+    if validation is not None:
+        flat[:] = patience.best_flat
+    history.optimizer_state = optimizer.state
+    return history
+
+
+def _validation_loss(network, loss, validation, epoch):
+    value = mean_loss(
+        loss, network.forward(validation.sequences), validation.targets, validation.weights
+    )
+    if not np.isfinite(value):
+        raise Divergence(
+            f"Training diverged in epoch {epoch + 1}: the validation loss is {value:g}. Lower learning_rate_init, or "
+            "scale the columns of X (StandardScaler)."
+        )
+    return value

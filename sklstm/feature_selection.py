@@ -1,0 +1,395 @@
+"""Selection of columns with temporal structure."""
+
+import numbers
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklstm._kernels._column_statistics import column_statistics
+from sklstm._kernels._pool import resolve_num_threads
+from sklstm._validation import check_groups
+
+__all__ = ["LSTMFeatureSelector"]
+
+# Integers with more different values than this are counts, not the names of classes.
+MAX_INTEGER_CLASSES = 20
+
+
+class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
+    r"""Keep the columns that have temporal structure and go along with the target.
+
+    A recurrent network can only use what is left in a column when its past is known. The selector
+    measures that for every column, in one pass over the table, and
+
+    1. drops constant columns;
+    2. smooths each column with an exponentially weighted moving average and computes its
+       autocorrelation, its noise ratio and its trend strength (see Notes);
+    3. drops columns whose autocorrelation is below `min_autocorrelation` or whose noise ratio is
+       above `max_noise_ratio`;
+    4. ranks what is left by the correlation of the column, now or up to `max_lag` rows ago, with
+       the target now, and keeps the best `n_features_to_select`.
+
+    If no column passes step 3, the best-ranked of the columns that are not constant are kept, and
+    a warning says so. Rows of `X` are consecutive time steps; no statistic reads across the border
+    between two groups, and none relates the target to later rows of `X`.
+
+    Parameters
+    ----------
+    n_features_to_select : int, float or None, default=50
+        Number of columns to keep, at most. A float in (0, 1] is a fraction of all columns of `X`
+        (rounded down, but at least one column). None keeps every column that passes the filters.
+        If fewer columns pass, these are kept. 50 columns still fit the input products of a small
+        network into the cache of a core.
+
+    min_autocorrelation : float, default=0.1
+        Smallest autocorrelation of a column that is kept, in [0, 1]. The strongest of 31
+        autocorrelations of pure noise is about :math:`2.3 / \sqrt{n}`: 0.07 for 1,000 rows.
+
+    max_noise_ratio : float, default=5.0
+        Largest noise ratio of a column that is kept, at least 0; infinity switches the filter
+        off. White noise has :math:`(s - 1)^2 / (s + 1)` for an `ewma_span` of :math:`s`, which is
+        7.4 for the default span; a column with much structure has less than 1.
+
+    max_lag : int, default=31
+        Largest lag in rows, at least 1. 31 rows back is the oldest row that a network with the
+        default ``sequence_length=32`` sees. Lags that no group is long enough for count as zero.
+
+    ewma_span : float, default=10.0
+        Span of the moving average in rows, at least 1: the weight of a row shrinks by
+        :math:`1 - \alpha` with each later row, :math:`\alpha = 2 / (s + 1)`. The default makes
+        white noise fail the default `max_noise_ratio` and keeps swings over some 10 rows.
+
+    target_type : {"auto", "continuous", "classes"}, default="auto"
+        Whether `y` holds numbers or class labels. With "auto", strings, booleans and one column of
+        integers with at most 20 different values are labels, everything else is numbers.
+
+    n_jobs : int or None, default=None
+        Number of threads of `fit`. None means one per core, unless the environment variables
+        ``SKLSTM_NUM_THREADS`` or ``OMP_NUM_THREADS`` say otherwise; -1 means all cores. The result
+        has the same bits for any number.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_features_in_,), dtype bool
+        Which columns are kept.
+
+    ranking_ : ndarray of shape (n_features_in_,), dtype int
+        Place of each column, from 1 (best) to `n_features_in_`, each once: first the columns that
+        pass the filters, then those that do not, then the constant ones. Within each part higher
+        scores come first; among equal scores, higher autocorrelation, then the order in `X`.
+
+    scores_ : ndarray of shape (n_features_in_,)
+        Largest absolute correlation with the target over the lags, in [0, 1]; without a target
+        the autocorrelation. 0 for constant columns.
+
+    autocorrelation_ : ndarray of shape (n_features_in_,)
+        Strongest autocorrelation in absolute value, in [0, 1]; 0 for constant columns.
+
+    noise_ratio_ : ndarray of shape (n_features_in_,)
+        Variance of the noise relative to the smoothed column; infinite for constant columns.
+
+    trend_strength_ : ndarray of shape (n_features_in_,)
+        Share of the variance that the smoothed column explains, in [0, 1]; 0 for constant columns.
+        It describes the column and takes no part in the selection.
+
+    n_features_in_ : int
+        Number of columns seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during `fit`, if they are all strings.
+
+    See Also
+    --------
+    sklearn.feature_selection.SelectKBest : Selection for rows that do not depend on each other.
+
+    Notes
+    -----
+    For one column, :math:`x_t` is its value in row :math:`t`, :math:`\bar x` its mean over all
+    :math:`n` rows, and sums over two rows run over the pairs within one group. The mean is that of
+    all groups together: a network sees the columns on one scale, so that the level of a group is
+    information; means of short groups would bias every autocorrelation downwards [4]_; and a label
+    that is constant within each group could not correlate with anything.
+
+    *Autocorrelation* ([1]_, section 2.1.5), with the divisor :math:`n` at every lag, so that lags
+    with few pairs cannot give large values by chance:
+
+    .. math::
+        r_k = \frac{\sum_t (x_t - \bar x)(x_{t-k} - \bar x)}{\sum_t (x_t - \bar x)^2}, \qquad
+        \text{autocorrelation} = \max_{1 \le k \le \text{max\_lag}} |r_k|
+
+    It is taken of the column itself: any moving average is autocorrelated, even that of noise.
+
+    *Moving average* ([2]_, section 8.1, with weights that sum to one from the first row of each
+    group, i.e. ``ewm(span=ewma_span, adjust=True)`` in pandas), and the residual around it:
+
+    .. math::
+        s_t = \frac{\sum_{i \ge 0} (1 - \alpha)^i x_{t-i}}{\sum_{i \ge 0} (1 - \alpha)^i}, \qquad
+        e_t = x_t - s_t
+
+    *Noise ratio*, the reciprocal of a signal-to-noise ratio of variances. For white noise
+    :math:`\mathrm{Var}(s) = \sigma^2 \alpha / (2 - \alpha)` and
+    :math:`\mathrm{Var}(e) = 2 \sigma^2 (1 - \alpha)^2 / (2 - \alpha)`, which gives the value that
+    is quoted for `max_noise_ratio`:
+
+    .. math:: \text{noise ratio} = \mathrm{Var}(e) / \mathrm{Var}(s)
+
+    *Trend strength* ([3]_; [2]_, section 4.3), with the moving average as the trend and no season:
+
+    .. math:: F_T = \max\left(0, 1 - \mathrm{Var}(e) / \mathrm{Var}(s + e)\right)
+
+    *Score* ([1]_, section 12.1.2), the cross-correlation of the past of the column with the
+    present of the target; the largest one if `y` has several outputs. Class labels are replaced by
+    one column of zeros and ones per class:
+
+    .. math::
+        \text{score} = \max_{0 \le k \le \text{max\_lag}}
+        \frac{|\sum_t (x_{t-k} - \bar x)(y_t - \bar y)|}
+        {\sqrt{\sum_t (x_t - \bar x)^2 \sum_t (y_t - \bar y)^2}}
+
+    A correlation is linear: a column that acts on the target only through its square is ranked low.
+
+    Sums are accumulated in double precision around a first estimate of the mean [5]_. Tables of
+    float32 and float64 in any memory layout, also read-only memory maps, are read in place; other
+    types are converted, which takes a copy.
+
+    References
+    ----------
+    .. [1] G. E. P. Box, G. M. Jenkins, G. C. Reinsel, G. M. Ljung, "Time Series Analysis:
+       Forecasting and Control", 5th ed., Wiley, 2015.
+    .. [2] R. J. Hyndman, G. Athanasopoulos, "Forecasting: Principles and Practice", 3rd ed.,
+       OTexts, 2021.
+    .. [3] X. Wang, K. Smith, R. Hyndman, "Characteristic-based clustering for time series data",
+       Data Mining and Knowledge Discovery 13, 335-364, 2006.
+    .. [4] S. Nickell, "Biases in dynamic models with fixed effects", Econometrica 49 (6),
+       1417-1426, 1981.
+    .. [5] T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance:
+       analysis and recommendations", The American Statistician 37 (3), 242-247, 1983.
+
+    Examples
+    --------
+    The target follows the second column, three rows later; the others are noise.
+
+    >>> import numpy as np
+    >>> from sklstm import LSTMFeatureSelector
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((2000, 3))
+    >>> for t in range(1, 2000):
+    ...     X[t, 1] += 0.8 * X[t - 1, 1]
+    >>> y = np.roll(X[:, 1], 3)
+    >>> selector = LSTMFeatureSelector().fit(X, y)
+    >>> selector.get_support()
+    array([False,  True, False])
+    >>> selector.transform(X).shape
+    (2000, 1)
+    """
+
+    _parameter_constraints = {
+        "n_features_to_select": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+            None,
+        ],
+        "min_autocorrelation": [Interval(Real, 0, 1, closed="both")],
+        "max_noise_ratio": [Interval(Real, 0, None, closed="both")],
+        "max_lag": [Interval(Integral, 1, None, closed="left")],
+        "ewma_span": [Interval(Real, 1, None, closed="left")],
+        "target_type": [StrOptions({"auto", "continuous", "classes"})],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_features_to_select=50,
+        *,
+        min_autocorrelation=0.1,
+        max_noise_ratio=5.0,
+        max_lag=31,
+        ewma_span=10.0,
+        target_type="auto",
+        n_jobs=None,
+    ):
+        self.n_features_to_select = n_features_to_select
+        self.min_autocorrelation = min_autocorrelation
+        self.max_noise_ratio = max_noise_ratio
+        self.max_lag = max_lag
+        self.ewma_span = ewma_span
+        self.target_type = target_type
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, *, groups=None):
+        """Measure the columns and choose which to keep.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Table whose rows are consecutive time steps.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target: numbers, of one or several outputs, or class labels. Without a target the
+            columns are ranked by their autocorrelation.
+
+        groups : array-like of shape (n_samples,), default=None
+            Label of the series that each row belongs to; each series is one block of rows. None
+            means that all rows are one series.
+
+        Returns
+        -------
+        self : object
+            Fitted selector.
+
+        Raises
+        ------
+        ValueError
+            If an input has the wrong shape, numbers that are not finite or so large that their
+            squares are not, a group comes in separate blocks, or every column is constant.
+        """
+        _refuse_other_tables(X)
+        # Finiteness is seen in the sums below: asking here would read the whole table once more.
+        X = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
+        )
+        blocks = check_groups(groups, X.shape[0])
+        target = None if y is None else _check_target(y, X, self.target_type)
+        statistics = column_statistics(
+            X,
+            target,
+            [0, X.shape[0]] if blocks is None else blocks,
+            max_lag=int(self.max_lag),
+            decay=(self.ewma_span - 1.0) / (self.ewma_span + 1.0),
+            n_threads=resolve_num_threads(self.n_jobs),
+        )
+        if not np.isfinite(statistics.autocovariance[0]).all():
+            assert_all_finite(X, input_name="X", estimator_name=type(self).__name__)
+            raise ValueError(
+                "X holds numbers so large that their squares overflow; scale it first."
+            )
+        constant = statistics.minimum == statistics.maximum
+        constant |= statistics.autocovariance[0] <= 0.0  # squares that underflow
+        if constant.all():
+            raise ValueError("Every column of X is constant: there is nothing to select from.")
+        self._measure(statistics, constant)
+        self._select(constant)
+        return self
+
+    def _measure(self, statistics, constant):
+        """Set the statistics of the columns; constant ones get values that no filter passes."""
+        variance = np.where(constant, 1.0, statistics.autocovariance[0])
+        residual = np.maximum(statistics.residual_variance, 0.0)
+        smooth = np.maximum(statistics.smooth_variance, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            noise_ratio = np.where(smooth > 0.0, residual / smooth, np.inf)
+        correlation = np.abs(statistics.autocovariance[1:]).max(axis=0) / variance
+        # Cauchy and Schwarz promise at most 1; only rounding can go beyond.
+        self.autocorrelation_ = np.where(constant, 0.0, np.minimum(correlation, 1.0))
+        self.noise_ratio_ = np.where(constant, np.inf, noise_ratio)
+        self.trend_strength_ = np.where(constant, 0.0, np.maximum(0.0, 1.0 - residual / variance))
+        varying = statistics.target_variance > 0.0
+        if varying.any():
+            scale = np.sqrt(variance * statistics.target_variance[varying][:, None])
+            scores = np.abs(statistics.cross_covariance[:, varying]).max(axis=0) / scale
+            self.scores_ = np.where(constant, 0.0, np.minimum(scores.max(axis=0), 1.0))
+        else:
+            self.scores_ = self.autocorrelation_.copy()
+            if varying.size:
+                warnings.warn("y is constant: columns are ranked by autocorrelation.", stacklevel=4)
+
+    def _select(self, constant):
+        """Set the ranking and the support."""
+        passes = self.autocorrelation_ >= self.min_autocorrelation
+        passes &= self.noise_ratio_ <= self.max_noise_ratio
+        passes &= ~constant
+        order = np.lexsort((-self.autocorrelation_, -self.scores_, ~passes, constant))
+        n_wanted = self.n_features_to_select
+        if n_wanted is None:
+            n_wanted = constant.size
+        elif not isinstance(n_wanted, Integral):
+            n_wanted = max(1, int(n_wanted * constant.size))
+        n_kept = min(n_wanted, passes.sum() if passes.any() else (~constant).sum())
+        if not passes.any():
+            warnings.warn(
+                f"No column passes the filters (min_autocorrelation={self.min_autocorrelation}, "
+                f"max_noise_ratio={self.max_noise_ratio}); the {n_kept} best-ranked are kept.",
+                stacklevel=4,
+            )
+        self.ranking_ = np.empty(constant.size, dtype=np.intp)
+        self.ranking_[order] = np.arange(1, constant.size + 1)
+        self.support_ = self.ranking_ <= n_kept
+
+    def transform(self, X):
+        """Reduce X to the selected columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Table with the columns seen during `fit`.
+
+        Returns
+        -------
+        X_selected : ndarray of shape (n_samples, n_selected)
+            The selected columns, in the order and of the type they have in `X`.
+        """
+        check_is_fitted(self)
+        _refuse_other_tables(X)
+        return super().transform(X)
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        return self.support_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        tags.target_tags.multi_output = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _refuse_other_tables(X):
+    """Raise for what scikit-learn would take without its mask or refuse without a reason."""
+    if np.ma.isMaskedArray(X):
+        raise ValueError("X is a masked array; fill it first, its mask would be lost.")
+    if getattr(X, "ndim", 2) == 3:
+        raise ValueError(
+            "X has 3 dimensions; LSTMFeatureSelector takes 2: one row per time step. Join the "
+            "sequences one below the other and name them with groups."
+        )
+
+
+def _check_target(y, X, target_type):
+    """Return float columns (n_samples, n_outputs) or class numbers (n_samples,) as int64."""
+    if np.ma.isMaskedArray(y):
+        raise ValueError("y is a masked array; fill it first, its mask would be lost.")
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_consistent_length(X, y)
+    if y.dtype.kind == "O" and all(isinstance(value, numbers.Number) for value in y.flat):
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    if y.dtype.kind not in "biufOUS":
+        raise ValueError(f"y must hold numbers or class labels, got the dtype {y.dtype}.")
+    if _is_classes(y, target_type):
+        if y.ndim == 2 and y.shape[1] != 1:
+            raise ValueError(f"Class labels in y must be one column, got the shape {y.shape}.")
+        if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.flat):
+            raise ValueError("Class labels in y must be all strings or all numbers.")
+        check_classification_targets(y)
+        return np.unique(y.ravel(), return_inverse=True)[1].astype(np.int64)
+    if y.dtype.kind in "OUS":
+        raise ValueError("y holds class labels, but target_type='continuous' takes numbers.")
+    if y.dtype not in (np.float32, np.float64):
+        y = y.astype(np.float64)
+    return y.reshape(-1, 1) if y.ndim == 1 else y
+
+
+def _is_classes(y, target_type):
+    if target_type == "auto":
+        if y.dtype.kind in "iu":
+            return y.ndim == 1 and np.unique(y).size <= MAX_INTEGER_CLASSES
+        return y.dtype.kind in "OUS" or (y.dtype.kind == "b" and y.ndim == 1)
+    return target_type == "classes"

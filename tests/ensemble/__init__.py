@@ -1,0 +1,1 @@
+"""Tests of the weighted ensembles: the search for weights, the metadata, the members."""
