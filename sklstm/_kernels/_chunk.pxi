@@ -95,6 +95,7 @@ cdef struct ChunkBuffers:
     char *d_x[2]                 # gradients handed down, each layer reads one and writes the other
     const void **x_rows
     const void **row_pointers
+    char *pair_rows
     int *n_active
     char *one                    # the number 1, to sum rows by an outer product
 
@@ -110,10 +111,15 @@ cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:
     return begin
 
 
+cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:
+    """Room for [x | h] in an odd number of cache lines, so that rows spread over all sets of the cache."""
+    return (((layer.input_size + layer.hidden_size) * size + 63) // 64 | 1) * 64 // size
+
+
 cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes
-    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, l, rows, widest = 0
+    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, l, rows, widest = 0, longest_pair = 0
     cdef LayerBuffers *buffer
     buffers.layers = layers
     for l in range(call.n_layers):
@@ -121,6 +127,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         memset(buffer, 0, sizeof(LayerBuffers))
         rows = n * call.layers[l].hidden_stride
         widest = max(widest, round_up(call.layers[l].hidden_size, tile))
+        longest_pair = max(longest_pair, pair_stride(&call.layers[l], size))
         buffer.h = take(&base, (steps + 1) * rows * size)
         buffer.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
         if call.training:
@@ -134,10 +141,11 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     buffers.features = take(&base, n * call.layers[call.n_layers - 1].hidden_stride * size)
     buffers.z = take(&base, n * call.head.stride * size)
     buffers.x_rows = <const void **> take(&base, n * sizeof(void *))
-    buffers.row_pointers = <const void **> take(&base, 3 * (PAIRS + n) * sizeof(void *))
+    buffers.row_pointers = <const void **> take(&base, 2 * n * sizeof(void *))
     buffers.n_active = <int *> take(&base, steps * sizeof(int))
     if call.training:
         buffers.one = take(&base, size)
+        buffers.pair_rows = take(&base, PAIRS * (longest_pair + tile) * size)
         buffers.d_z = take(&base, n * call.head.stride * size)
         buffers.d_last = take(&base, n * widest * size)
         buffers.d_h = take(&base, n * widest * size)
@@ -164,6 +172,8 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.hidden_stride = layer.hidden_stride
     layer_call.x_rows = buffers.x_rows
     layer_call.row_pointers = buffers.row_pointers
+    layer_call.pair_rows = buffers.pair_rows
+    layer_call.pair_stride = pair_stride(layer, size)
     if l == 0:
         layer_call.x_step = call.row_stride
         for r in range(n):
@@ -264,17 +274,11 @@ cdef void head_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
 cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, char *slot) noexcept nogil:
     """From d_z to the gradients of the head and of each sequence's last hidden state."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes, r
+    cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes
     cdef Py_ssize_t n_panels = call.head.stride // tile, wide = round_up(top.hidden_size, tile)
-    cdef const void **features = buffers.row_pointers
-    cdef const void **d_z = features + n
-    cdef const void **ones = d_z + n
-    for r in range(n):
-        features[r] = buffers.features + r * top.hidden_stride * size
-        d_z[r] = buffers.d_z + r * call.head.stride * size
-        ones[r] = buffers.one
-    call.kernels.outer(n, top.hidden_size, n_panels, features, d_z, slot + call.head.d_packed * size)
-    call.kernels.outer(n, 1, n_panels, ones, d_z, slot + call.head.d_bias * size)
+    call.kernels.outer(n, top.hidden_size, n_panels, buffers.features, top.hidden_stride, buffers.d_z,
+                       call.head.stride, slot + call.head.d_packed * size)
+    call.kernels.outer(n, 1, n_panels, buffers.one, 0, buffers.d_z, call.head.stride, slot + call.head.d_bias * size)
     call.kernels.product(n, call.head.n_outputs, wide // tile, buffers.d_z, call.head.stride,
                          call.packed + call.head.packed_back * size, buffers.d_last, wide, False)
 

@@ -14,8 +14,9 @@
 #   wide(k)          k rounded up to whole tiles of 4 vectors
 
 cdef enum:
-    PAIRS = 64   # (step, sequence) pairs that a block of the weight gradient holds before it closes: 64 rows of a
-                 # 64-column panel are 16 KB, half of the smallest L1
+    PAIRS = 128  # (step, sequence) pairs in a block of the weight gradient: a 32-column panel of them is 16 KB, half of L1
+
+    COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
 
 cdef enum LossKind:
@@ -55,7 +56,9 @@ ctypedef struct LayerCall:
     void *d_x                    # (T, n, wide(D)); written when weights_ih_back is given
     void *d_weights              # like weights; added to
     void *d_bias                 # like bias; added to
-    const void **row_pointers    # (3 * (PAIRS + n),) scratch
+    const void **row_pointers    # (2 n,) scratch
+    void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
+    Py_ssize_t pair_stride       # at least D + H
 
 
 ctypedef struct KernelTable:
@@ -74,8 +77,8 @@ ctypedef struct KernelTable:
                        Py_ssize_t column_stride, void *panels) noexcept nogil
     void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
                     const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
-    void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void **a_rows, const void **d_rows,
-                  void *panels) noexcept nogil
+    void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+                  const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil
     double (*loss)(int kind, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z, Py_ssize_t z_stride,
                    const void *y, const void *weight, double scale, void *d_z) noexcept nogil
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
@@ -89,4 +92,14 @@ ctypedef struct KernelTable:
                        double correction1, double correction2) noexcept nogil
     void (*sigmoid)(Py_ssize_t n, const void *x, void *out) noexcept nogil
     void (*tanh)(Py_ssize_t n, const void *x, void *out) noexcept nogil
-    # column statistics of the feature selector: fields may be added here
+    # Column statistics (_reductions.pxi). Everything but the rows is double for both dtypes: a tile is
+    # (n_rows, COLUMN_STRIP) doubles with the rows of the past right before it.
+    void (*column_pack)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                        Py_ssize_t column_stride, const double *shift, double *tile, double *lowest,
+                        double *highest) noexcept nogil
+    void (*column_lagged_products)(Py_ssize_t n_rows, Py_ssize_t n_lags, const double *tile,
+                                   double *sums) noexcept nogil
+    void (*column_target_products)(Py_ssize_t n_rows, Py_ssize_t n_lags, const double *tile, const double *target,
+                                   double *sums) noexcept nogil
+    void (*column_smoothed_moments)(Py_ssize_t n_rows, double decay, const double *gain, const double *tile,
+                                    double *state, double *sums) noexcept nogil

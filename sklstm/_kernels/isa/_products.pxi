@@ -3,8 +3,8 @@
 cdef extern from "isa/kernels.h" nogil:
     void product_tile(int rows, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
                       Py_ssize_t out_stride) noexcept
-    void outer_tile(int rows, Py_ssize_t n_pairs, const real **a, Py_ssize_t a_offset, const real **d,
-                      Py_ssize_t d_offset, real *out) noexcept
+    void outer_tile(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+                    Py_ssize_t d_stride, real *out) noexcept
 
 
 cdef void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
@@ -24,33 +24,22 @@ cdef void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const 
             r += TILE_ROWS
 
 
-cdef inline void outer_columns(Py_ssize_t n_pairs, Py_ssize_t n_k, const real **a, const real **d, Py_ssize_t d_offset,
-                               real *out) noexcept nogil:
-    cdef Py_ssize_t k = 0, width = 4 * LANES
-    cdef int count
+cdef inline void outer_panel(Py_ssize_t n_pairs, Py_ssize_t n_k, const real *a, Py_ssize_t a_stride, const real *d,
+                             Py_ssize_t d_stride, real *panel) noexcept nogil:
+    cdef Py_ssize_t k = 0
     while k < n_k:
-        count = <int> min(n_k - k, <Py_ssize_t> TILE_ROWS)
-        outer_tile(count, n_pairs, a, k, d, d_offset, out + k * width)
+        outer_tile(<int> min(n_k - k, <Py_ssize_t> TILE_ROWS), n_pairs, a + k, a_stride, d, d_stride,
+                   panel + k * 4 * LANES)
         k += TILE_ROWS
 
 
-cdef void outer_pair(Py_ssize_t n_pairs, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_panels, const real **x,
-                     const real **h, const real **d, real *panels) noexcept nogil:
-    """panels (n_panels, n_x + n_h, 4 lanes) += sum over pairs of [x | h]^T d."""
-    cdef Py_ssize_t p, width = 4 * LANES
-    # Panels outside: one panel's columns of d (pairs x 4 lanes) stay in L1 while x and h run over them.
-    for p in range(n_panels):
-        outer_columns(n_pairs, n_x, x, d, p * width, panels + p * (n_x + n_h) * width)
-        outer_columns(n_pairs, n_h, h, d, p * width, panels + (p * (n_x + n_h) + n_x) * width)
-
-
-cdef void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void **a_rows, const void **d_rows,
-                void *panels) noexcept nogil:
-    """panels (n_panels, n_k, 4 lanes) += sum over pairs of a^T d."""
+cdef void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+                const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil:
+    """panels (n_panels, n_k, 4 lanes) += sum over pairs of rows of a^T d."""
     cdef Py_ssize_t p, width = 4 * LANES
     for p in range(n_panels):
-        outer_columns(n_pairs, n_k, <const real **> a_rows, <const real **> d_rows, p * width,
-                      <real *> panels + p * n_k * width)
+        outer_panel(n_pairs, n_k, <const real *> a, a_stride, <const real *> d + p * width, d_stride,
+                    <real *> panels + p * n_k * width)
 
 
 cdef void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,

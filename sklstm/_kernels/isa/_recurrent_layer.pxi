@@ -86,23 +86,32 @@ cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
 
 
 cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
-    """d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_gates_t, in blocks of steps whose d_gates fit L1."""
-    cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride
-    cdef Py_ssize_t n_panels = hp // LANES, t = 0, r, n_pairs
-    cdef const real **x = <const real **> call.row_pointers
-    cdef const real **h = x + (PAIRS + n)
-    cdef const real **d = h + (PAIRS + n)
+    """d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_gates_t, in blocks of PAIRS pairs."""
+    cdef Py_ssize_t n = call.n_samples, hp4 = 4 * call.hidden_stride, width = 4 * LANES
+    cdef Py_ssize_t n_panels = call.hidden_stride // LANES, n_k = call.input_size + call.hidden_size
+    cdef Py_ssize_t t = 0, r = 0, p, i, n_pairs
+    # Rows of [x | h] side by side, an odd number of cache lines apart, and a panel's columns of d_gates without gaps: read
+    # where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
+    cdef real *rows = <real *> call.pair_rows
+    cdef real *panel = rows + PAIRS * call.pair_stride
+    cdef const real *gates[PAIRS]
     while t < call.n_steps:
         n_pairs = 0
-        # The block depends on the chunk alone, so the order of the sums does not depend on the threads.
         while t < call.n_steps and n_pairs < PAIRS:
-            for r in range(call.n_active[t]):
-                x[n_pairs] = <const real *> call.x_rows[r] + t * call.x_step
-                h[n_pairs] = <const real *> call.h + (t * n + r) * hp
-                d[n_pairs] = <const real *> call.gates + 4 * (t * n + r) * hp
-                n_pairs += 1
-            t += 1
-        outer_pair(n_pairs, call.input_size, call.hidden_size, n_panels, x, h, d, <real *> call.d_weights)
+            memcpy(rows + n_pairs * call.pair_stride, <const real *> call.x_rows[r] + t * call.x_step,
+                   call.input_size * sizeof(real))
+            memcpy(rows + n_pairs * call.pair_stride + call.input_size,
+                   <const real *> call.h + (t * n + r) * call.hidden_stride, call.hidden_size * sizeof(real))
+            gates[n_pairs] = <const real *> call.gates + (t * n + r) * hp4
+            n_pairs += 1
+            r += 1
+            if r == call.n_active[t]:
+                r = 0
+                t += 1
+        for p in range(n_panels):
+            for i in range(n_pairs):
+                memcpy(panel + i * width, gates[i] + p * width, width * sizeof(real))
+            outer_panel(n_pairs, n_k, rows, call.pair_stride, panel, width, <real *> call.d_weights + p * n_k * width)
 
 
 cdef void input_gradients(const LayerCall *call) noexcept nogil:

@@ -45,23 +45,21 @@ SKLSTM_INLINE void product_rows(const int rows, int add, Py_ssize_t n_k, const r
         for (int v = 0; v < TILE_VECS; v++) v_store(out + r * out_stride + v * LANES, acc[r][v]);
 }
 
-/* out (rows, 4 vectors) += sum_p a[p][0:rows]^T d[p][0:4 vectors]: the outer product of a gradient, over pairs of rows. */
-SKLSTM_INLINE void outer_rows(const int rows, Py_ssize_t n_pairs, const real *const *restrict a, Py_ssize_t a_offset,
-                                  const real *const *restrict d, Py_ssize_t d_offset, real *restrict out) {
+/* out (rows, 4 vectors) += sum_p a[p, 0:rows]^T d[p, 0:4 vectors]: the outer product of a gradient, over pairs of rows. */
+SKLSTM_INLINE void outer_rows(const int rows, Py_ssize_t n_pairs, const real *restrict a, Py_ssize_t a_stride,
+                              const real *restrict d, Py_ssize_t d_stride, real *restrict out) {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(out + (r * TILE_VECS + v) * LANES);
-    for (Py_ssize_t p = 0; p < n_pairs; p++) {
-        const real *restrict ap = a[p] + a_offset;
-        const real *restrict dp = d[p] + d_offset;
+    for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
         vec x[TILE_ROWS];
 #pragma GCC unroll 6
-        for (int r = 0; r < rows; r++) x[r] = v_broadcast(ap[r]);
+        for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r]);
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_VECS; v++) {
-            const vec w = v_load(dp + v * LANES);
+            const vec w = v_load(d + v * LANES);
 #pragma GCC unroll 6
             for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
         }
@@ -88,9 +86,9 @@ static void product_tile(int rows, int add, Py_ssize_t n_k, const real *const *a
 #undef CALL
 }
 
-static void outer_tile(int rows, Py_ssize_t n_pairs, const real *const *a, Py_ssize_t a_offset, const real *const *d,
-                           Py_ssize_t d_offset, real *out) {
-#define CALL(n) outer_rows(n, n_pairs, a, a_offset, d, d_offset, out)
+static void outer_tile(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+                       Py_ssize_t d_stride, real *out) {
+#define CALL(n) outer_rows(n, n_pairs, a, a_stride, d, d_stride, out)
     FOR_TILE_ROWS(rows, CALL)
 #undef CALL
 }
