@@ -1,7 +1,7 @@
 """Build of the compiled kernels; everything else about the package stands in pyproject.toml.
 
-Each instruction-set variant and dtype is an extension of its own, made from one text (sklstm/_kernels/isa) with its own
-flags, and is imported only after the CPU has been asked. No -march=native: a wheel built here runs everywhere.
+Each instruction-set variant and dtype is an extension of its own, made from one text (sklstm/_kernels/isa) with its
+own flags, and is imported only after the CPU has been asked. No -march=native: a wheel built here runs everywhere.
 """
 
 import os
@@ -18,7 +18,8 @@ KERNELS = "sklstm/_kernels"
 TEXT = sorted(glob(f"{KERNELS}/isa/*.h") + glob(f"{KERNELS}/isa/*.pxi"))
 X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
-# One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder tile.
+# One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder
+# tile.
 GNU_FLAGS = ["-O3", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-g0"]
 GNU_VARIANTS = {
     "baseline": [],

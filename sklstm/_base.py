@@ -23,6 +23,7 @@ from sklstm._validation import (
     check_sequences,
     check_sequences_after,
     check_weights,
+    is_set_of_sequences,
 )
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
@@ -32,8 +33,8 @@ AUTO_EARLY_STOPPING = 1000
 class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the regressor and the classifier.
 
-    A subclass says what its targets are (`_encode_targets`), which loss they have (`_loss_name`) and how the raw output
-    becomes a prediction.
+    A subclass says what its targets are (`_encode_targets`), which loss they have (`_loss_name`) and how the raw
+    output becomes a prediction.
     """
 
     _parameter_constraints: dict = {
@@ -142,15 +143,15 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
-            A table whose rows are consecutive time steps (the sample of row i is the window of the last `sequence_length`
-            rows that end at i), or a set of sequences, each one sample.
+            A table whose rows are consecutive time steps (the sample of row i is the window of the last
+            `sequence_length` rows that end at i), or a set of sequences, each one sample.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             One target per row of a table, or per sequence.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss; None for equal weights.
         groups : array-like of shape (n_samples,), default=None
-            One label per row of a table; no window crosses from one group into another. The rows of a group follow each
-            other.
+            One label per row of a table; no window crosses from one group into another. The rows of a group follow
+            each other.
         X_val, y_val, sample_weight_val : array-like, default=None
             A validation part of your own instead of the last `validation_fraction` of the training data; it switches
             early stopping on.
@@ -200,7 +201,7 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
 
     def _rows_to_carry(self, X, sequences):
         if is_set_of_sequences(X):
-            raise ValueError("carry_context=True goes with a 2-D table X; a set of sequences has no last rows to carry.")
+            raise ValueError("carry_context=True goes with a 2-D table X; a set of sequences has no rows to carry.")
         reach = self.sequence_length - 1
         rows = sequences.table[len(sequences.table) - min(reach, len(sequences.table)) :].copy()
         rows.flags.writeable = False
@@ -376,5 +377,5 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
 
 
 def automatic_batch_size(n_samples):
-    """Return the batch size of ``batch_size="auto"``: small data get small batches, so that an epoch has enough steps."""
+    """Return the size behind ``batch_size="auto"``: small data get small batches, so that an epoch has enough steps."""
     return int(np.clip(n_samples // 32, 8, 128))

@@ -1,7 +1,7 @@
 """Sets of sequences as a table and, for each sequence, where it starts and how long it is.
 
-A window over a table is a start row and a length: overlapping windows share the table, and neither fitting nor splitting
-ever copies one.
+A window over a table is a start row and a length: overlapping windows share the table, and neither fitting nor
+splitting ever copies one.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ class Sequences:
     lengths : ndarray of shape (n_sequences,), dtype intp
         Rows of each sequence, at least 1.
     blocks : ndarray of shape (n_blocks + 1,), dtype intp
-        Sequences ``blocks[b]:blocks[b + 1]`` follow each other in time: a group of windows, or all sequences of a set.
+        Sequences ``blocks[b]:blocks[b + 1]`` follow each other in time: a group of windows, or all sequences of a
+        set.
     gap : int
         Sequences that must lie between a training and a validation part so that they share no row.
     """
@@ -87,9 +88,9 @@ class Sequences:
         Returns
         -------
         first, last : ndarray of intp
-            Which sequences come first and which last. Between the two lie `gap` sequences of each block that belong to
-            neither, so that no sequence of the last part holds a row at which one of the first part ends. A block that
-            is too short to keep at least one sequence in each part goes to the first part whole.
+            Which sequences come first and which last. Between the two lie `gap` sequences of each block that belong
+            to neither, so that no sequence of the last part holds a row at which one of the first part ends. A block
+            that is too short to keep at least one sequence in each part goes to the first part whole.
         """
         first, last = [], []
         for begin, end in zip(self.blocks[:-1], self.blocks[1:], strict=True):

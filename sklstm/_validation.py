@@ -120,8 +120,8 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
     Returns
     -------
     list of (Sequences, slice)
-        The windows that reach into the context, over a small joined table, then the others, over X itself: the context
-        never makes a copy of X. The slice says which of a part's predictions count.
+        The windows that reach into the context, over a small joined table, then the others, over X itself: the
+        context never makes a copy of X. The slice says which of a part's predictions count.
     """
     if context is None:
         return [(check_sequences(estimator, X, groups=groups, dtype=dtype), slice(None))]

@@ -12,7 +12,141 @@ from sklstm._training.losses import LOSSES
 
 
 class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
-    """DOCSTRING"""
+    """Classification of the rows of time-ordered tables and of sequences with stacked LSTM layers.
+
+    Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
+    that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
+    and no window looks ahead.
+
+    Parameters
+    ----------
+    hidden_size : int, default=64
+        Units of each layer. Any number; multiples of 16 waste nothing.
+    n_layers : int, default=1
+        Number of stacked layers; each reads the hidden states of the one below.
+    sequence_length : int, default=32
+        Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
+        used as it is.
+    dropout : float, default=0.0
+        Share of the hidden states that are set to zero between two layers during training, the others scaled up
+        (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    learning_rate_init : float, default=1e-3
+        Step size of AdamW [5]_.
+    weight_decay : float, default=0.01
+        Decoupled decay of the weights; biases do not decay.
+    max_grad_norm : float or None, default=1.0
+        The gradient is scaled down where its global norm is larger [6]_; None for never.
+    batch_size : int or "auto", default="auto"
+        Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
+    max_iter : int, default=100
+        Largest number of epochs.
+    shuffle : bool, default=True
+        Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
+    early_stopping : bool or "auto", default="auto"
+        Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
+        and restore the best epoch's parameters. "auto" does so from 1000 samples on. Otherwise training stops when
+        the training loss no longer improves.
+    validation_fraction : float, default=0.1
+        Share of the samples (of each group) that are set aside. Between training and validation part
+        ``sequence_length - 1`` rows are left out, so that no validation window holds a training row.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops.
+    tol : float, default=1e-4
+        What counts as an improvement.
+    class_weight : dict, "balanced" or None, default=None
+        Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
+        ratio is the neg/pos weight of a weighted binary cross-entropy.
+    warm_start : bool, default=False
+        Go on from the parameters of the last `fit`.
+    carry_context : bool, default=False
+        Keep the last ``sequence_length - 1`` rows of the training table, as this estimator saw them (in a pipeline:
+        scaled and selected), and take the X of `predict` as what follows them. Makes `TimeSeriesSplit` folds exact
+        through a pipeline. Off by default: the pickle then holds no training row.
+    dtype : "float32" or "float64", default="float32"
+        Precision of the network. float64 is for reference results; it is several times slower.
+    n_jobs : int or None, default=None
+        Number of threads; None for the environment variable ``SKLSTM_NUM_THREADS`` or the cores of the process, -1
+        for all cores. The results are the same bits for any number.
+    random_state : int, RandomState instance or None, default=None
+        Initial parameters, order of the samples and dropout. The same seed gives the same bits on the same
+        instruction set.
+    verbose : bool or int, default=False
+        Print the losses of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    parameters_ : dict of str to ndarray
+        The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
+        ``bias_l0`` (4 hidden_size,), the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
+        ``bias_out`` (n_outputs,). Rows of the gates in the order i, f, g, o. Read-only.
+    n_iter_ : int
+        Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
+    loss_ : float
+        Training loss of the last epoch.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_ : list of float or None
+        With early stopping, the score of the validation part after each epoch: 1 - log loss / log loss of the class
+        shares in the training part.
+    best_validation_score_ : float or None
+        Largest of them: the score of the parameters that were kept. None without early stopping.
+    best_loss_ : float or None
+        Smallest training loss; None with early stopping.
+    context_ : ndarray of shape (sequence_length - 1, n_features)
+        The carried rows; only with ``carry_context=True``.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features; only when X had string column names.
+
+    See Also
+    --------
+    DeepLSTMRegressor : The same for numbers.
+    LSTMFeatureSelector : Chooses columns with temporal structure.
+    WeightedEnsembleClassifier : Weighted mean with other models.
+
+    Notes
+    -----
+    A layer computes, from its input x_t and its states h, c of the step before [1]_ [2]_ [3]_::
+
+        i, f, o = sigmoid(W_ih x_t + W_hh h_(t-1) + b)        g = tanh(W_ih x_t + W_hh h_(t-1) + b)
+        c_t = f * c_(t-1) + i * g                             h_t = o * tanh(c_t)
+
+    with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
+    window. The head reads h of the top layer after the window's last row: one logit for two classes, one per class
+    for more, trained on the log loss. Initial weights are Glorot uniform (W_ih, head) and orthogonal (W_hh), the bias
+    of the forget gate is 1, other biases are 0.
+
+    Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
+    batch.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.
+    .. [2] F. A. Gers, J. Schmidhuber and F. Cummins, "Learning to forget: continual prediction with LSTM", Neural
+       Computation 12(10), 2000.
+    .. [3] R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network architectures",
+       ICML 2015. (On the bias of the forget gate.)
+    .. [4] W. Zaremba, I. Sutskever and O. Vinyals, "Recurrent neural network regularization", arXiv:1409.2329, 2014.
+    .. [5] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
+    .. [6] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
+       algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepLSTMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 2))
+    >>> y = np.where(X[:, 0] + np.roll(X[:, 0], 1) > 0, "up", "down")  # this row and the row before
+    >>> model = DeepLSTMClassifier(hidden_size=16, sequence_length=4, random_state=0).fit(X[:300], y[:300])
+    >>> model.predict_proba(X[300:], context=X[:300]).shape
+    (100, 2)
+    >>> bool(model.score(X[300:], y[300:], context=X[:300]) > 0.8)
+    True
+    """
 
     _parameter_constraints = {
         **BaseLSTM._parameter_constraints,
@@ -131,8 +265,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' is not supported by partial_fit, which sees only a part of y. Compute the weights "
-                "over all of y with sklearn.utils.compute_class_weight and hand them over as a dict."
+                "class_weight='balanced' is not supported by partial_fit, which sees only a part of y. Compute the "
+                "weights over all of y with sklearn.utils.compute_class_weight and hand them over as a dict."
             )
         if classes is None:
             return self._partial_fit(X, y, sample_weight, groups)

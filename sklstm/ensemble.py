@@ -1,11 +1,8 @@
 """Weighted ensembles: several regressors or classifiers, one prediction per row."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils.metadata_routing import UNUSED
 
 from sklstm._ensemble.base import BaseWeightedEnsemble
 from sklstm._ensemble.inputs import read_labels, read_regression_target
@@ -144,10 +141,6 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
         return align_outputs(name, member, answer, n_columns)
 
     @staticmethod
-    def _usable_folds(folds, y):
-        return folds
-
-    @staticmethod
     def _best_weights(predictions, y, sample_weight):
         _check_share(sample_weight)
         n_rows, n_members, n_outputs = predictions.shape
@@ -234,7 +227,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     A class can be missing from the training part of an early fold. Then the members of this fold
     are fitted on the classes that are there, renumbered, and give the others probability 0. Test
     rows of a class to which every member gives 0 cannot tell the members apart and do not count;
-    folds with one class only in their training part are left out, with a warning.
+    folds with one class only in their training part take no part, and a warning says how many.
 
     References
     ----------
@@ -263,7 +256,6 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     _is_right_kind = staticmethod(is_classifier)
     _metric = staticmethod(accuracy_score)
     score = BaseWeightedEnsemble.score  # before that of the mixin, which knows no groups
-    __metadata_request__predict_proba = {"groups": UNUSED, "context": UNUSED}
 
     @staticmethod
     def _read_target(y, n_samples):
@@ -283,23 +275,6 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         probabilities = np.zeros((len(answer), n_columns))
         probabilities[:, labels] = answer
         return probabilities
-
-    @staticmethod
-    def _usable_folds(folds, y):
-        usable = [fold for fold in folds if np.ptp(y[fold.train]) > 0]
-        if not usable:
-            raise ValueError(
-                "weights='auto' needs a fold with at least 2 classes in its training part; every "
-                f"one of the {len(folds)} folds has only one class there."
-            )
-        if len(usable) < len(folds):
-            warnings.warn(
-                f"{len(folds) - len(usable)} of {len(folds)} folds have one class only in their "
-                "training part and take no part in the search for the weights.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return usable
 
     @staticmethod
     def _best_weights(predictions, y, sample_weight):

@@ -1,8 +1,7 @@
 """Selection of columns with temporal structure."""
 
-import numbers
 import warnings
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -103,7 +102,7 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         Number of columns seen during `fit`.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during `fit`, if they are all strings.
+        Their names, if these are all strings.
 
     See Also
     --------
@@ -253,28 +252,26 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         """
         _refuse_other_tables(X)
         # Finiteness is seen in the sums below: asking here would read the whole table once more.
-        X = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_all_finite=False, ensure_min_samples=2
-        )
-        blocks = check_groups(groups, X.shape[0])
-        target = None if y is None else _check_target(y, X, self.target_type)
+        options = {"ensure_all_finite": False, "ensure_min_samples": 2, "input_name": "X"}
+        table = check_array(X, dtype=[np.float64, np.float32], estimator=self, **options)
+        blocks = check_groups(groups, len(table))
+        target = None if y is None else _check_target(y, table, self.target_type)
         statistics = column_statistics(
-            X,
+            table,
             target,
-            [0, X.shape[0]] if blocks is None else blocks,
+            [0, len(table)] if blocks is None else blocks,
             max_lag=int(self.max_lag),
             decay=(self.ewma_span - 1.0) / (self.ewma_span + 1.0),
             n_threads=resolve_num_threads(self.n_jobs),
         )
         if not np.isfinite(statistics.autocovariance[0]).all():
-            assert_all_finite(X, input_name="X", estimator_name=type(self).__name__)
-            raise ValueError(
-                "X holds numbers so large that their squares overflow; scale it first."
-            )
+            assert_all_finite(table, input_name="X", estimator_name=type(self).__name__)
+            raise ValueError("X holds numbers whose squares overflow; scale it first.")
         constant = statistics.minimum == statistics.maximum
         constant |= statistics.autocovariance[0] <= 0.0  # squares that underflow
         if constant.all():
             raise ValueError("Every column of X is constant: there is nothing to select from.")
+        validate_data(self, X, skip_check_array=True)  # last: a fit that fails changes nothing
         self._measure(statistics, constant)
         self._select(constant)
         return self
@@ -344,6 +341,9 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.support_
 
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "support_")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
@@ -358,8 +358,8 @@ def _refuse_other_tables(X):
         raise ValueError("X is a masked array; fill it first, its mask would be lost.")
     if getattr(X, "ndim", 2) == 3:
         raise ValueError(
-            "X has 3 dimensions; LSTMFeatureSelector takes 2: one row per time step. Join the "
-            "sequences one below the other and name them with groups."
+            "X has 3 dimensions, expected 2: one row per time step. Put the sequences one below "
+            "the other and name them with groups."
         )
 
 
@@ -369,7 +369,7 @@ def _check_target(y, X, target_type):
         raise ValueError("y is a masked array; fill it first, its mask would be lost.")
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(X, y)
-    if y.dtype.kind == "O" and all(isinstance(value, numbers.Number) for value in y.flat):
+    if y.dtype.kind == "O" and all(isinstance(value, Number) for value in y.flat):
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     if y.dtype.kind not in "biufOUS":
         raise ValueError(f"y must hold numbers or class labels, got the dtype {y.dtype}.")
@@ -382,9 +382,8 @@ def _check_target(y, X, target_type):
         return np.unique(y.ravel(), return_inverse=True)[1].astype(np.int64)
     if y.dtype.kind in "OUS":
         raise ValueError("y holds class labels, but target_type='continuous' takes numbers.")
-    if y.dtype not in (np.float32, np.float64):
-        y = y.astype(np.float64)
-    return y.reshape(-1, 1) if y.ndim == 1 else y
+    y = y.reshape(len(y), -1)
+    return y if y.dtype in (np.float32, np.float64) else y.astype(np.float64)
 
 
 def _is_classes(y, target_type):

@@ -10,12 +10,12 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
 from sklearn.utils import Bunch, get_tags
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklstm._ensemble.folds import forward_folds, predict_out_of_fold
+from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_folds
 from sklstm._ensemble.inputs import read_groups, read_rows, read_sample_weight
 from sklstm._ensemble.members import ask_member, check_members, fit_member, params_by_signature
 from sklstm._ensemble.weights import read_weights
@@ -43,10 +43,6 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    # These methods hand on what they take beside X: the ensemble asks nothing for itself.
-    __metadata_request__predict = {"groups": UNUSED, "context": UNUSED}
-    __metadata_request__score = {"groups": UNUSED, "context": UNUSED}
-
     @staticmethod
     @abstractmethod
     def _read_target(y, n_samples):
@@ -61,11 +57,6 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     @abstractmethod
     def _align(name, member, answer, labels, n_columns):
         """Give a member's checked answer as an array (n_rows, n_columns)."""
-
-    @staticmethod
-    @abstractmethod
-    def _usable_folds(folds, y):
-        """Give the folds on whose training part members can be fitted."""
 
     @staticmethod
     @abstractmethod
@@ -125,7 +116,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         routed = self._route("fit", members, groups=groups, sample_weight=sample_weight, **params)
 
         if weights is None:
-            folds = self._usable_folds(forward_folds(self.cv, X, y, blocks), y)
+            folds = forward_folds(self.cv, X, y, blocks)
+            folds = usable_folds(folds, y, sample_weight, is_labels=is_classifier(self))
             data = (X, y, n_columns, is_table)
             predictions, rows = predict_out_of_fold(
                 type(self), members, data, folds, routed, self.n_jobs, self.verbose
@@ -302,10 +294,10 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def get_metadata_routing(self):
         """Say what metadata the ensemble uses itself and what it hands to which member.
 
-        The ensemble itself uses `groups` and `sample_weight` in `fit`, `sample_weight` in `score`.
         All its methods that answer rows call one method of the members: `predict` of regressors,
         `predict_proba` of classifiers, whose requests count; `fit` calls it too where the weights
-        are "auto".
+        are "auto". The ensemble accepts `groups`, `context` and `sample_weight` itself too: inside
+        a pipeline or a search, it must request them as its members do.
 
         Returns
         -------

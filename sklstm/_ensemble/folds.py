@@ -123,6 +123,46 @@ def forward_folds(cv, X, y, blocks=None):
     return folds
 
 
+def usable_folds(folds, y, sample_weight=None, *, is_labels=False):
+    """Leave out the folds on whose training rows no member could learn anything.
+
+    Parameters
+    ----------
+    folds : list of Fold
+        The forward folds.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Target.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Rows of weight 0 do not count.
+    is_labels : bool, default=False
+        Whether two classes are needed.
+
+    Returns
+    -------
+    usable : list of Fold
+        The others; a warning says how many were left out.
+
+    Raises
+    ------
+    ValueError
+        If none is left.
+    """
+    usable = []
+    for fold in folds:
+        rows = fold.train if sample_weight is None else fold.train[sample_weight[fold.train] > 0.0]
+        if len(rows) > 0 and not (is_labels and np.ptp(y[rows]) == 0):
+            usable.append(fold)
+    if len(usable) < len(folds):
+        report = (
+            f"{len(folds) - len(usable)} of {len(folds)} folds take no part in the search for the "
+            "weights: their training rows are of one class only or have sample_weight 0"
+        )
+        if not usable:
+            raise ValueError(f"weights='auto' finds nothing: {report}.")
+        warnings.warn(f"{report}.", UserWarning, stacklevel=2)
+    return usable
+
+
 def _answer_fold(owner, name, estimator, data, fold, fit_params, ask_params, verbose):
     """Predict the test rows of one fold by a clone fitted on its training rows."""
     X, y, n_columns, is_table = data

@@ -79,14 +79,15 @@ def takes(estimator, method, parameter):
 
 
 def _inner_taker(estimator, method, parameter):
-    """Class of an estimator inside this one that takes a parameter which this one does not."""
+    """Class of the last estimator inside this one that takes a parameter (of a pipeline: step)."""
     if not hasattr(estimator, "get_params"):
         return None
-    for inner in estimator.get_params(deep=True).values():
-        is_estimator = hasattr(inner, "fit") and not inspect.isclass(inner)
-        if is_estimator and takes(inner, method, parameter):
-            return type(inner).__name__
-    return None
+    takers = [
+        type(inner).__name__
+        for inner in estimator.get_params(deep=True).values()
+        if hasattr(inner, "fit") and not inspect.isclass(inner) and takes(inner, method, parameter)
+    ]
+    return takers[-1] if takers else None
 
 
 def params_by_signature(members, method, offered):

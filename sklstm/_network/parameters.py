@@ -26,8 +26,9 @@ class Parameter:
 class ParameterLayout:
     """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
 
-    The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H), `bias_l{k}`
-    (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,). Biases are exempt from weight decay.
+    The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H),
+    `bias_l{k}` (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,). Biases are exempt from weight
+    decay.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ class ParameterLayout:
     def initial(self, generator, dtype):
         """Return a flat vector of initial values.
 
-        Input and output weights are Glorot uniform (Glorot & Bengio 2010, eq. 16; each gate a matrix of its own), recurrent
-        weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate.
+        Input and output weights are Glorot uniform (Glorot & Bengio 2010, eq. 16; each gate a matrix of its own),
+        recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate.
         """
         flat = np.zeros(self.size)
         for name, view in self.views(flat).items():

@@ -21,7 +21,8 @@ class Loss:
     values : callable
         ``values(z, targets)``, the loss of each sample, shape (n_samples,).
     constant : callable
-        ``constant(targets, weights, n_outputs)``, the raw output that is best when it has to be the same for all samples.
+        ``constant(targets, weights, n_outputs)``, the raw output that is best when it has to be the same for all
+        samples.
     link : callable
         ``link(z)``, the prediction: the target's mean, or class probabilities of shape (n_samples, n_classes).
     """

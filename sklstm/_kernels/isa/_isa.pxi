@@ -7,6 +7,7 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from sklstm._kernels._table cimport (
     BINARY_LOG_LOSS,
+    COLUMN_STRIP,
     KernelTable,
     LayerCall,
     PAIRS,
@@ -27,6 +28,7 @@ include "_products.pxi"
 include "_losses.pxi"
 include "_dropout.pxi"
 include "_update_steps.pxi"
+include "_reductions.pxi"
 
 
 cdef KernelTable table
@@ -50,4 +52,8 @@ table.sum_of_squares = sum_of_squares
 table.adamw_step = adamw_step
 table.sigmoid = sigmoid_array
 table.tanh = tanh_array
+table.column_pack = column_pack
+table.column_lagged_products = column_lagged_products
+table.column_target_products = column_target_products
+table.column_smoothed_moments = column_smoothed_moments
 TABLE = PyCapsule_New(&table, "sklstm kernel table", NULL)

@@ -1,0 +1,17 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklstm._kernels._centring import ColumnStatistics
+
+def column_statistics(
+    X: NDArray[np.float32] | NDArray[np.float64],
+    target: NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | None,
+    blocks: NDArray[np.integer] | Sequence[int],
+    *,
+    max_lag: int,
+    decay: float,
+    n_threads: int,
+    isa: str | None = None,
+) -> ColumnStatistics: ...

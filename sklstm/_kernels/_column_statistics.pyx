@@ -1,0 +1,188 @@
+"""Statistics over time of every column of a table, in one pass over the table.
+
+The table is cut into blocks of rows times strips of COLUMN_STRIP columns. A task takes one of them
+through tiles (_column_tasks.pxi) and leaves its sums in an array of its own; these are added up in
+the order of the blocks. The cut depends on the shape and the parameters only, never on the number
+of threads, hence neither do the bits of the result.
+
+A block does not wait for its neighbour: it starts its moving average `halo` rows early, where the
+weight of everything older has fallen below 2^-60, which no double can tell from nothing.
+"""
+
+from math import ceil, log2
+
+from sklstm._kernels._centring import (
+    addressable,
+    centre,
+    first_means,
+    target_moments,
+    target_sums,
+)
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t
+
+from sklstm._kernels._pool cimport pool_run
+from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
+
+include "_door.pxi"
+include "_column_tasks.pxi"
+
+cdef enum:
+    BLOCK_ROWS = 8192  # large against a halo, small enough to feed many threads
+    WAVE_TASKS = 256  # tasks whose sums are held at a time, unless that takes too much memory
+    WAVE_BYTES = 16777216
+
+
+def _aligned(Py_ssize_t n_doubles):
+    """Return an array of doubles that starts on a 64-byte boundary."""
+    block = np.empty(n_doubles + 8)
+    return block[-(block.ctypes.data // 8) % 8:][:n_doubles]
+
+
+cdef int set_table(Work *work, X, isa) except -1:
+    work.table = open_table(X.dtype, isa)
+    work.rows = <const char *> <size_t> X.ctypes.data
+    work.row_stride, work.column_stride = (stride // X.itemsize for stride in X.strides)
+    work.n_rows, work.n_columns = X.shape
+    work.n_strips = (work.n_columns + COLUMN_STRIP - 1) // COLUMN_STRIP
+    return 0
+
+
+cdef int set_target(Work *work, target, means) except -1:
+    work.target_kind = NO_TARGET
+    work.n_targets = len(means)
+    if target is not None:
+        work.target_kind = {
+            "float32": TARGET_F32, "float64": TARGET_F64, "int64": TARGET_CODES
+        }[target.dtype.name]
+        work.target = <const void *> <size_t> target.ctypes.data
+        work.target_row_stride = target.strides[0] // target.itemsize
+        work.target_column_stride = target.strides[target.ndim - 1] // target.itemsize
+        work.target_means = <const double *> data_of(means, "float64", work.n_targets)
+    return 0
+
+
+cdef int set_sizes(Work *work, Py_ssize_t max_lag, double decay) except -1:
+    """Choose the cut: see the top of this page for the halo."""
+    cdef Py_ssize_t forgotten = 0
+    if decay > 0.0:
+        # Not beyond the table: for a decay that rounds to 1 the quotient is infinite.
+        forgotten = <Py_ssize_t> min(ceil(-60.0 / min(log2(decay), -1e-300)), work.n_rows)
+    work.max_lag = max_lag
+    work.n_lags = up_to_four(max_lag + 1)
+    work.decay = decay
+    work.halo = max(work.n_lags, forgotten)
+    work.block_rows = max(<Py_ssize_t> BLOCK_ROWS, 8 * work.halo)
+    work.n_sums = N_MOMENTS + (1 + work.n_targets) * work.n_lags
+    work.partial_size = (2 + work.n_sums + 2 * max_lag) * COLUMN_STRIP
+    work.scratch_size = scratch_doubles(work)
+    return 0
+
+
+cdef run(Work *work, int n_threads):
+    """Run all tasks; return their sums, (rows of a partial, n_columns)."""
+    cdef Py_ssize_t n_blocks = (work.n_rows + work.block_rows - 1) // work.block_rows
+    cdef Py_ssize_t n_tasks = n_blocks * work.n_strips, task
+    cdef Py_ssize_t wave = max(
+        min(<Py_ssize_t> WAVE_TASKS, WAVE_BYTES // (8 * work.partial_size)), n_threads
+    )
+    wave = min(wave, n_tasks)
+    scratch = _aligned(n_threads * work.scratch_size)
+    partials = _aligned(wave * work.partial_size)
+    cdef int n_now
+    work.scratch = <double *> data_of(scratch, "float64", scratch.size, True)
+    work.partials = <double *> data_of(partials, "float64", partials.size, True)
+    partials = partials.reshape(wave, -1, COLUMN_STRIP)
+    totals = np.zeros((work.n_strips, partials.shape[1], COLUMN_STRIP))
+    totals[:, 0] = np.inf
+    totals[:, 1] = -np.inf
+    work.first_task = 0
+    while work.first_task < n_tasks:
+        n_now = <int> min(wave, n_tasks - work.first_task)
+        with nogil:
+            pool_run(run_task, work, n_now, n_threads)
+        for task in range(n_now):
+            total = totals[(work.first_task + task) % work.n_strips]
+            np.minimum(total[0], partials[task, 0], out=total[0])
+            np.maximum(total[1], partials[task, 1], out=total[1])
+            total[2:] += partials[task, 2:]
+        work.first_task += n_now
+        PyErr_CheckSignals()
+    return named(work, totals.transpose(1, 0, 2).reshape(totals.shape[1], -1))
+
+
+cdef named(const Work *work, totals):
+    """Name the rows of the totals (rows of a partial, padded columns)."""
+    cdef Py_ssize_t heads = 2 + work.n_sums, tails = heads + work.max_lag
+    totals = totals[:, : work.n_columns]
+    lags = totals[2 + N_MOMENTS : heads].reshape(
+        1 + work.n_targets, work.n_lags, work.n_columns
+    )[:, : work.max_lag + 1]
+    return {
+        "minimum": totals[0],
+        "maximum": totals[1],
+        "moments": totals[2 : 2 + N_MOMENTS],
+        "products": lags[0],
+        "cross_products": lags[1:].transpose(1, 0, 2),
+        "heads": totals[heads:tails],
+        "tails": totals[tails:],
+    }
+
+
+def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None):
+    """Compute lagged covariances and the variances of a moving average of every column.
+
+    With u the column minus its mean over all rows, sums run over the pairs of rows t - lag and t
+    that lie in the same group, and are divided by n_samples.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        float32 or float64, of any memory layout, possibly read-only; not copied. Numbers that are
+        not finite make the statistics of their column not finite.
+    target : ndarray or None
+        float32 or float64 of shape (n_samples, n_targets), or int64 class numbers 0 .. k - 1 of
+        shape (n_samples,), which stand for k columns of zeros and ones.
+    blocks : ndarray of int of shape (n_groups + 1,)
+        First row of each group, then n_samples; increasing from 0.
+    max_lag : int
+        Largest lag, at least 0.
+    decay : float
+        Factor in [0, 1) by which the weight of a row in the moving average shrinks with each
+        later row.
+    n_threads : int
+        Number of threads; the result does not depend on it.
+    isa : str or None, default=None
+        Instruction set of the kernels; None is the one in use.
+
+    Returns
+    -------
+    statistics : ColumnStatistics
+        minimum, maximum : of shape (n_features,);
+        autocovariance : of shape (max_lag + 1, n_features), lag 0 is the variance;
+        smooth_variance, residual_variance : of shape (n_features,), of the moving average and of
+        the column minus it;
+        cross_covariance : of shape (max_lag + 1, n_targets, n_features), of the column lag rows
+        ago with the target now;
+        target_variance : of shape (n_targets,).
+    """
+    X = addressable(X)
+    target = None if target is None else addressable(target)
+    blocks = np.ascontiguousarray(blocks, dtype=np.int64)
+    lengths = np.diff(blocks)
+    if blocks[0] != 0 or blocks[len(lengths)] != len(X) or lengths.min() < 1:
+        raise ValueError("blocks must rise from 0 to the number of rows of X.")
+    reach = min(max_lag, int(lengths.max()) - 1)  # beyond it there are no pairs
+    cdef Work work
+    with np.errstate(all="ignore"):
+        set_table(&work, X, isa)
+        shift = first_means(X, work.n_strips * COLUMN_STRIP)
+        work.shift = <const double *> data_of(shift, "float64", len(shift))
+        work.blocks = <const int64_t *> data_of(blocks, "int64", len(blocks))
+        work.n_groups = len(lengths)
+        moments = target_moments(target)
+        set_target(&work, target, moments[0])
+        set_sizes(&work, reach, decay)
+        of_targets = target_sums(target, moments, blocks[: len(lengths)], lengths, reach)
+        return centre(run(&work, n_threads), of_targets, moments[1], lengths, max_lag)
