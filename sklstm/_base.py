@@ -113,7 +113,7 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
         """Learn from y what its coding needs (scale, classes) into `self`; `continued`: only check against it."""
 
     @abstractmethod
-    def _encode_targets(self, y, weights):
+    def _encode_targets(self, y, weights, name="y"):
         """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
 
     @abstractmethod
@@ -195,8 +195,10 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
             self.context_ = self._rows_to_carry(X, sequences)
         return self._samples(sequences, y, weights)
 
-    def _samples(self, sequences, y, weights):
-        targets, weights = self._encode_targets(y, weights)
+    def _samples(self, sequences, y, weights, name="y"):
+        targets, weights = self._encode_targets(y, weights, name)
+        # Only ratios of weights count. A power of two, which costs no bit, brings them into the range of float32.
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         return Samples(sequences, np.ascontiguousarray(targets, self.dtype), weights.astype(self.dtype))
 
     def _rows_to_carry(self, X, sequences):
@@ -213,10 +215,10 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ValueError("X_val and y_val go together, but only one of them was given.")
-            sequences = check_sequences(self, X_val)
+            sequences = check_sequences(self, X_val, name="X_val")
             check_lengths_agree(len(sequences), y_val, "y_val")
             weights = check_weights(sample_weight_val, len(sequences), "sample_weight_val")
-            return samples, self._samples(sequences, y_val, weights)
+            return samples, self._samples(sequences, y_val, weights, "y_val")
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val needs X_val and y_val.")
         wanted = n >= AUTO_EARLY_STOPPING if self.early_stopping == "auto" else self.early_stopping
@@ -237,7 +239,7 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
     def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
         """Train from the current or from new parameters and set the fitted attributes."""
         loss, n_outputs = self._loss()
-        hidden_sizes = (self.hidden_size,) * self.n_layers
+        hidden_sizes = (int(self.hidden_size),) * int(self.n_layers)
         layout = ParameterLayout(samples.sequences.table.shape[1], hidden_sizes, n_outputs)
         if continued:
             flat = self._continue_from(layout)
@@ -361,7 +363,7 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
         if not self.carry_context:
             return fitted.transform(X, groups=groups)
         # The carried rows come after X, not before it: X stands at the beginning here.
-        return fitted.transform(X, context=check_sequences(self, X).table[:0])
+        return fitted.transform(X, context=np.empty((0, self.n_features_in_)))
 
     @property
     def _n_features_out(self):

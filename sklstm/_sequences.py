@@ -59,18 +59,14 @@ class Sequences:
         n_sequences, n_steps, n_features = array.shape
         starts = np.arange(n_sequences, dtype=np.intp) * n_steps
         lengths = np.full(n_sequences, n_steps, np.intp)
-        return cls(
-            array.reshape(-1, n_features), starts, lengths, np.array([0, n_sequences], np.intp)
-        )
+        return cls(array.reshape(-1, n_features), starts, lengths, np.array([0, n_sequences], np.intp))
 
     @classmethod
     def from_list(cls, arrays):
         """Make one sequence of each array of shape (n_steps, n_features) in a list."""
         lengths = np.array([len(array) for array in arrays], np.intp)
         ends = np.cumsum(lengths)
-        return cls(
-            np.concatenate(arrays), ends - lengths, lengths, np.array([0, len(arrays)], np.intp)
-        )
+        return cls(np.concatenate(arrays), ends - lengths, lengths, np.array([0, len(arrays)], np.intp))
 
     def take(self, selection):
         """Return some of the sequences; the table is shared."""
@@ -122,13 +118,15 @@ def blocks_of_groups(groups):
     """
     changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
     blocks = np.concatenate([[0], changes, [len(groups)]]).astype(np.intp)
-    labels, counts = np.unique(groups[blocks[:-1]], return_counts=True)
-    if (counts > 1).any():
-        label = labels[counts > 1][0]
-        begins = blocks[:-1][groups[blocks[:-1]] == label]
+    begins = {}
+    # A dict needs no order among the labels: they may be of several types.
+    for label, begin in zip(groups[blocks[:-1]].tolist(), blocks[:-1].tolist(), strict=True):
+        begins.setdefault(label, []).append(begin)
+    if len(begins) < len(blocks) - 1:
+        label, rows = next((label, rows) for label, rows in begins.items() if len(rows) > 1)
         raise ValueError(
-            f"groups: label {label!r} comes in {len(begins)} separate blocks, which begin at rows "
-            f"{', '.join(map(str, begins[:3]))}; the rows of a group must follow each other. Sort the table by group "
-            "(and by time inside each group)."
+            f"groups: label {label!r} comes in {len(rows)} separate blocks, which begin at rows "
+            f"{', '.join(map(str, rows[:3]))}{', ...' if len(rows) > 3 else ''}; the rows of a group must follow each "
+            "other. Sort the table by group (and by time inside each group)."
         )
     return blocks

@@ -1,10 +1,39 @@
 """Checks of what users hand in; the result is always a `Sequences`, an array, or an error that names the argument."""
 
+import re
+from contextlib import contextmanager
+from numbers import Real
+
 import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight, _num_samples, column_or_1d, validate_data
+from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils.validation import _num_samples, validate_data
 
 from sklstm._sequences import Sequences, blocks_of_groups
+
+
+@contextmanager
+def naming(name):
+    """Put the name of an argument in front of errors that do not mention it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        if message.startswith("Complex data not supported"):
+            # The rest of scikit-learn's message is the whole array.
+            message = f"Complex data not supported: {name} must hold real numbers."
+        elif re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):
+            raise
+        else:
+            message = f"{name}: {message}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+
+
+def refuse_masked(array, name):
+    """Raise for a masked array: scikit-learn and NumPy would drop the mask without a word."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} is a masked array; masks would be ignored. Fill it ({name}.filled(...)) or drop the masked rows."
+        )
 
 
 def is_list_of_sequences(X):
@@ -27,7 +56,7 @@ def _is_table(entry):
     return getattr(entry, "ndim", 0) == 2
 
 
-def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None):
+def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name="X"):
     """Turn X of any accepted kind into sequences.
 
     Parameters
@@ -38,55 +67,53 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None):
     reset : bool
     groups : array-like of shape (n_samples,) or None
     dtype : dtype or None
+    name : str, default="X"
+        What the user calls it.
 
     Returns
     -------
     Sequences
     """
     dtype = dtype or estimator.dtype
-    if isinstance(X, np.ma.MaskedArray):
-        raise ValueError(
-            "X is a masked array; masks would be ignored. Fill it (X.filled(...)) or drop the masked rows first."
-        )
+    refuse_masked(X, name)
     if is_set_of_sequences(X) and groups is not None:
         raise ValueError(
-            "groups goes with a 2-D table X; here each sequence of X already stands for itself."
+            f"groups goes with a 2-D table {name}; here each sequence of {name} already stands for itself."
         )
-    if is_list_of_sequences(X):
-        return _check_list(estimator, X, reset, dtype)
-    if is_set_of_sequences(X):
-        array = check_array(
-            X, allow_nd=True, dtype=dtype, order="C", estimator=estimator, input_name="X"
-        )
-        if 0 in array.shape:
+    with naming(name):
+        if is_list_of_sequences(X):
+            return _check_list(estimator, X, reset, dtype, name)
+        if is_set_of_sequences(X):
+            return _check_array(estimator, X, reset, dtype, name)
+        if getattr(X, "ndim", 2) > 3:
             raise ValueError(
-                f"X has an empty axis: its shape is {array.shape}, minimum of 1 is required on each."
+                f"{name} has {X.ndim} dimensions, expected 2 (rows of a table) or 3 (a set of sequences of one length)."
             )
-        _check_n_features(estimator, array.shape[2], reset, f"X of shape {array.shape}")
-        return Sequences.from_array(array)
-    table = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", accept_sparse=False)
-    return Sequences.from_windows(
-        table, estimator.sequence_length, check_groups(groups, len(table))
-    )
+        table = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", accept_sparse=False)
+    return Sequences.from_windows(table, estimator.sequence_length, check_groups(groups, len(table)))
 
 
-def _check_list(estimator, X, reset, dtype):
+def _check_array(estimator, X, reset, dtype, name):
+    array = check_array(X, allow_nd=True, dtype=dtype, order="C", estimator=estimator, input_name=name)
+    if 0 in array.shape:
+        raise ValueError(f"{name} has an empty axis: its shape is {array.shape}, minimum of 1 is required on each.")
+    _check_n_features(estimator, array.shape[2], reset, f"{name} of shape {array.shape}")
+    return Sequences.from_array(array)
+
+
+def _check_list(estimator, X, reset, dtype, name):
     arrays = []
     for i, entry in enumerate(X):
-        if isinstance(entry, np.ma.MaskedArray):
-            raise ValueError(
-                f"X[{i}] is a masked array; masks would be ignored. Fill it or drop the masked rows first."
-            )
-        if np.ndim(entry) != 2:
-            raise ValueError(
-                f"X is a list of sequences, but X[{i}] has {np.ndim(entry)} dimensions, expected 2."
-            )
-        if len(entry) == 0:
-            raise ValueError(f"X[{i}] is an empty sequence; every sequence needs at least one row.")
-        arrays.append(
-            check_array(entry, dtype=dtype, order="C", estimator=estimator, input_name=f"X[{i}]")
-        )
-        _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, f"X[{i}]")
+        title = f"{name}[{i}]"
+        refuse_masked(entry, title)
+        with naming(title):
+            shape = np.shape(entry)
+            if shape[:1] == (0,):
+                raise ValueError(f"{title} is an empty sequence; every sequence needs at least one row.")
+            if len(shape) != 2:
+                raise ValueError(f"{name} is a list of sequences, but {title} has {len(shape)} dimensions, expected 2.")
+            arrays.append(check_array(entry, dtype=dtype, order="C", estimator=estimator, input_name=title))
+        _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title)
     return Sequences.from_list(arrays)
 
 
@@ -106,12 +133,20 @@ def check_groups(groups, n_rows):
     """Return the blocks of a label per row, or None."""
     if groups is None:
         return None
-    labels = column_or_1d(groups)
+    refuse_masked(groups, "groups")
+    labels = np.asarray(groups)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(f"groups must be 1-D, one label per row of X; its shape is {labels.shape}.")
     if len(labels) != n_rows:
-        raise ValueError(
-            f"groups has {len(labels)} labels, but X has {n_rows} rows; one label per row is needed."
-        )
-    return blocks_of_groups(labels)
+        raise ValueError(f"groups has {len(labels)} labels, but X has {n_rows} rows; one label per row is needed.")
+    with naming("groups"):
+        # Only missing values differ from themselves.
+        missing = np.flatnonzero(np.not_equal(labels, labels))
+        if len(missing):
+            raise ValueError(f"groups holds no label ({labels[missing[0]]}) at row {missing[0]}; every row needs one.")
+        return blocks_of_groups(labels)
 
 
 def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
@@ -126,19 +161,14 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
     if context is None:
         return [(check_sequences(estimator, X, groups=groups, dtype=dtype), slice(None))]
     if groups is not None:
-        raise ValueError(
-            "context cannot be combined with groups: whose rows the context holds would be unclear."
-        )
-    if is_list_of_sequences(X) or getattr(X, "ndim", 2) == 3:
-        raise ValueError(
-            "context goes with a 2-D table X; a set of sequences has nothing before it."
-        )
-    if len(context) == 0:
+        raise ValueError("context cannot be combined with groups: whose rows the context holds would be unclear.")
+    if is_set_of_sequences(X):
+        raise ValueError("context goes with a 2-D table X; a set of sequences has nothing before it.")
+    if is_set_of_sequences(context):
+        raise ValueError("context must be a 2-D table, the rows that came right before X; found a set of sequences.")
+    if np.shape(context)[:1] == (0,):
         return [(check_sequences(estimator, X, dtype=dtype), slice(None))]
-    try:
-        before = check_sequences(estimator, context, dtype=dtype).table
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"context: {error}") from error
+    before = check_sequences(estimator, context, dtype=dtype, name="context").table
     sequences = check_sequences(estimator, X, dtype=dtype)
     reach = estimator.sequence_length - 1
     if reach == 0:
@@ -154,20 +184,44 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
 
 def check_weights(sample_weight, n_samples, name="sample_weight"):
     """Return float64 weights, not negative and not all zero."""
-    weights = _check_sample_weight(sample_weight, np.empty((n_samples, 1)), dtype=np.float64)
+    if sample_weight is None:
+        return np.ones(n_samples)
+    refuse_masked(sample_weight, name)
+    with naming(name):
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(n_samples, sample_weight)
+        weights = check_array(sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
+    if weights.shape != (n_samples,):
+        raise ValueError(f"{name} has shape {weights.shape}, expected ({n_samples},): one weight per sample.")
     if (weights < 0).any():
-        raise ValueError(
-            f"{name} holds negative values, the first at position {np.flatnonzero(weights < 0)[0]}."
-        )
+        raise ValueError(f"{name} holds negative values, the first at position {np.flatnonzero(weights < 0)[0]}.")
     if not weights.any():
         raise ValueError(f"{name} is zero for every sample; at least one weight must be positive.")
     return weights
 
 
+def check_class_weight(class_weight, classes, y):
+    """Return the factor of each class, 1 where nothing is asked for or (balanced) the class is not in y."""
+    factors = np.ones(len(classes))
+    with naming("class_weight"):
+        if class_weight == "balanced":
+            present = np.unique(y)
+            factors[np.searchsorted(classes, present)] = compute_class_weight("balanced", classes=present, y=y)
+        elif class_weight is not None:
+            factors = compute_class_weight(class_weight, classes=classes, y=y)
+    wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
+    if len(wrong):
+        label, factor = classes[wrong].tolist()[0], factors[wrong[0]]
+        raise ValueError(f"class_weight of class {label!r} is {factor:g}; it must be finite and not negative.")
+    return factors
+
+
 def check_lengths_agree(n_sequences, y, name="y"):
     """Raise unless there is one target per sequence (or row)."""
-    if _num_samples(y) != n_sequences:
+    with naming(name):
+        n_targets = _num_samples(y)
+    if n_targets != n_sequences:
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {n_sequences}, {name} has "
-            f"{_num_samples(y)}."
+            f"Found input variables with inconsistent numbers of samples: X{name[1:]} has {n_sequences}, {name} has "
+            f"{n_targets}."
         )

@@ -3,12 +3,13 @@
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._base import BaseLSTM
 from sklstm._training.losses import LOSSES
+from sklstm._validation import check_class_weight, naming, refuse_masked
 
 
 class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
@@ -204,36 +205,43 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
 
     def _learn_targets(self, y, weights, *, continued):
         y = self._check_y(y)
-        if continued or hasattr(self, "classes_"):
-            unknown = np.setdiff1d(y, self.classes_)
-            if len(unknown):
-                raise ValueError(
-                    f"y holds {unknown[0]!r}, which is not among the classes that training goes on with: "
-                    f"{self.classes_.tolist()}."
-                )
-            return
-        self.classes_ = np.unique(y)
-        present = np.unique(y[weights > 0])
-        if len(present) < 2:
+        known = continued or hasattr(self, "classes_")
+        if not known:
+            self.classes_ = np.unique(y)
+        codes = self._codes(y)
+        self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
+        present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
+        if len(present) < 2 and not known:
+            found = f"only one: {present.tolist()[0]!r}" if len(present) else "no such class"
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes; y holds only one class with a positive "
-                f"weight: {present[0]!r}."
+                f"{type(self).__name__} needs samples of at least 2 classes with a positive weight; y holds {found}."
             )
 
     @staticmethod
-    def _check_y(y):
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+    def _check_y(y, name="y"):
+        refuse_masked(y, name)
+        with naming(name):
+            y = column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name=name)
+            check_classification_targets(y)
         return y
 
-    def _encode_targets(self, y, weights):
-        y = self._check_y(y)
-        codes = np.searchsorted(self.classes_, y)
-        wrong = self.classes_[np.minimum(codes, len(self.classes_) - 1)] != y
-        if wrong.any():
-            raise ValueError(f"y_val holds {y[wrong][0]!r}, which is not among the classes of y.")
-        if self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
+    def _codes(self, y, name="y"):
+        """Return the number of each label's class."""
+        with naming(name):
+            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+            unknown = y[self.classes_[codes] != y]
+            if len(unknown):
+                raise ValueError(
+                    f"{name} holds {unknown.tolist()[0]!r}, which is not among the classes {self.classes_.tolist()}."
+                )
+        return codes
+
+    def _encode_targets(self, y, weights, name="y"):
+        codes = self._codes(self._check_y(y, name), name)
+        weights = weights * self._class_factors[codes]
+        if not weights.any():
+            raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
         return codes[:, np.newaxis], weights
 
     def _loss(self):
@@ -270,6 +278,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
             )
         if classes is None:
             return self._partial_fit(X, y, sample_weight, groups)
+        if np.ndim(classes) != 1:
+            raise ValueError(f"classes must be 1-D, the labels that will ever come; its shape is {np.shape(classes)}.")
         classes = np.unique(classes)
         if hasattr(self, "classes_"):
             if not np.array_equal(classes, self.classes_):
@@ -321,7 +331,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return np.log(self.predict_proba(X, groups=groups, context=context))
+        z, loss = self._raw(X, groups, context), LOSSES[self._loss()[0]]
+        # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
+        return -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
 
     def predict(self, X, *, groups=None, context=None):
         """Predict the most probable class per row of a table, or per sequence.

@@ -12,9 +12,7 @@ from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
 
 def _check_share(sample_weight):
     if sample_weight is not None and sample_weight.max() == 0.0:
-        raise ValueError(
-            "weights='auto' finds nothing: sample_weight is 0 in every row of a test fold."
-        )
+        raise ValueError("weights='auto' finds nothing: sample_weight is 0 in every row of a test fold.")
 
 
 class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):

@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 
 from sklstm._base import BaseLSTM
+from sklstm._validation import naming, refuse_masked
 
 
 class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
@@ -190,37 +191,44 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             verbose=verbose,
         )
 
-    def _check_y(self, y):
-        try:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        except ValueError as error:
-            if "could not convert" not in str(error):
-                raise
-            raise ValueError(
-                f"y must hold numbers, but {error}. For labels use DeepLSTMClassifier."
-            ) from error
+    @staticmethod
+    def _check_y(y, name="y"):
+        refuse_masked(y, name)
+        with naming(name):
+            try:
+                y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
+            except ValueError as error:
+                if "could not convert" not in str(error):
+                    raise
+                raise ValueError(
+                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
+                ) from error
         if y.ndim > 2:
-            raise ValueError(f"y has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
         return y
 
     def _learn_targets(self, y, weights, *, continued):
-        y = self._check_y(y)
-        shape = y.shape[1:]
         if continued:
-            if shape != np.shape(self.target_mean_):
-                raise ValueError(
-                    f"y has {shape[0] if shape else 1} outputs, but training goes on from a model with "
-                    f"{np.size(self.target_mean_)}."
-                )
             return
+        y = self._check_y(y)
         self.target_mean_ = np.average(y, axis=0, weights=weights)
-        scale = np.sqrt(np.average((y - self.target_mean_) ** 2, axis=0, weights=weights))
+        deviations = y - self.target_mean_
+        # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
+        largest = np.abs(deviations).max(axis=0)
+        largest = np.where(largest > 0, largest, 1.0)
+        scale = largest * np.sqrt(np.average((deviations / largest) ** 2, axis=0, weights=weights))
         # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(constant, 1.0, scale)[()]
 
-    def _encode_targets(self, y, weights):
-        y = self._check_y(y)
+    def _encode_targets(self, y, weights, name="y"):
+        y = self._check_y(y, name)
+        expected = np.shape(self.target_mean_)
+        if y.shape[1:] != expected:
+            raise ValueError(
+                f"{name} has shape {y.shape}, but the targets of this model have shape "
+                f"(n_samples,{f' {expected[0]}' if expected else ''})."
+            )
         return ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1), weights
 
     def _loss(self):

@@ -254,12 +254,21 @@ def test_finds_them_among_two_hundred_columns_of_several_series():
     y = np.zeros(3000)
     for label in "abc":
         rows = groups == label
-        X[rows] += 50 * ord(label)  # each series on its own level
-        X[np.ix_(rows, useful)] += autoregressive(rng, rows.sum(), 8, 0.9)
+        X[np.ix_(rows, useful)] = autoregressive(rng, rows.sum(), 8, 0.9)
         y[rows] = lead(X[np.ix_(rows, useful)], -3).sum(axis=1)
-    centred = X - 50 * np.vectorize(ord)(groups)[:, None].astype(np.float32)
-    selector = LSTMFeatureSelector(8).fit(centred, y - 400 * np.vectorize(ord)(groups), groups=groups)
+    selector = LSTMFeatureSelector(8).fit(X, y, groups=groups)
     assert selector.get_support(indices=True).tolist() == sorted(useful.tolist())
+
+
+def test_level_of_a_group_is_information():
+    rng = np.random.default_rng(21)
+    label = np.repeat(rng.integers(0, 2, 100), 20)  # one class per series of 20 rows
+    X = rng.standard_normal((2000, 3))
+    X[:, 1] += 2 * label
+    groups = np.repeat(np.arange(100), 20)
+    selector = LSTMFeatureSelector(1).fit(X, label, groups=groups)
+    assert selector.support_.tolist() == [False, True, False]
+    assert selector.scores_[1] > 0.6
 
 
 def test_ranking_puts_failures_after_passes_and_constants_last(table):

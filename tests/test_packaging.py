@@ -21,9 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "sklstm"
 PACKAGE = Path(sklstm.__file__).parent
 STUBS = sorted((SOURCES / "_kernels").glob("*.pyi"))
-CYTHON_FILES = sorted(
-    path for suffix in ("pyx", "pxd", "pxi") for path in SOURCES.rglob(f"*.{suffix}")
-)
+CYTHON_FILES = sorted(path for suffix in ("pyx", "pxd", "pxi") for path in SOURCES.rglob(f"*.{suffix}"))
 
 
 def relative(path):
@@ -111,11 +109,7 @@ def test_no_module_loads_an_optional_package(path):
 
 @pytest.mark.parametrize("module", [sklstm, sklstm.datasets], ids=lambda module: module.__name__)
 def test_all_lists_the_public_names(module):
-    public = {
-        name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
+    public = {name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)}
     assert public - set(module.__all__) == set()
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
     assert len(module.__all__) == len(set(module.__all__))
@@ -140,9 +134,7 @@ def test_public_names_are_documented(value):
 
 def documented_parameters(value):
     """Names in the section Parameters of a numpydoc docstring."""
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", inspect.getdoc(value), re.M | re.S
-    )
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", inspect.getdoc(value), re.M | re.S)
     lines = re.findall(r"^(\S[^:]*?)\s*(?::.*)?$", section[1], re.M) if section else []
     return [name.strip(" *") for line in lines for name in line.split(",")]
 
@@ -164,11 +156,7 @@ def test_the_documented_parameters_are_the_real_ones(value):
 @pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.stem)
 def test_stub_matches_the_compiled_module(stub):
     module = importlib.import_module(f"sklstm._kernels.{stub.stem}")
-    declared = {
-        node.name: node
-        for node in ast.parse(stub.read_text()).body
-        if isinstance(node, ast.FunctionDef)
-    }
+    declared = {node.name: node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.FunctionDef)}
     compiled = {
         name: value
         for name, value in vars(module).items()
@@ -182,7 +170,19 @@ def test_stub_matches_the_compiled_module(stub):
         assert names == list(inspect.signature(compiled[name]).parameters), name
 
 
-# Floors, in the files that import-linter does not read
+# Floors, where import-linter cannot see
+
+
+def test_no_module_imports_the_whole_package():
+    """It would reach every floor, and import-linter has to pass over such lines."""
+    importing = [
+        relative(path)
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and node.module == "sklstm")
+        or (isinstance(node, ast.Import) and any(a.name == "sklstm" for a in node.names))
+    ]
+    assert importing == []
 
 
 def imported_modules(path):
@@ -213,9 +213,7 @@ def test_kernels_import_nothing_from_the_floors_above(path):
     assert above == []
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in CYTHON_FILES if "isa" in p.relative_to(SOURCES).parts], ids=relative
-)
+@pytest.mark.parametrize("path", [p for p in CYTHON_FILES if "isa" in p.relative_to(SOURCES).parts], ids=relative)
 def test_the_kernel_text_knows_no_python(path):
     """The lowest floor: floats and sizes. Its only link upward is the capsule with the table."""
     code = re.sub(r"#.*", "", path.read_text())

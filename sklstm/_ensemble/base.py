@@ -26,6 +26,19 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
 
     A derived class names in `_response_method` what it asks of its members, and says in a few small
     methods how a target is read, encoded, aligned and predicted.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator)
+        Names and members.
+    weights : array-like of shape (n_estimators,), "auto" or None, default=None
+        Weights of the members.
+    cv : int, splitter, iterable of (train, test) or None, default=5
+        Folds for ``weights="auto"``.
+    n_jobs : int, default=None
+        Number of fits at the same time.
+    verbose : bool or int, default=False
+        Whether to print a line for every fit of a member.
     """
 
     _parameter_constraints: dict = {
@@ -100,9 +113,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         """
         members, weights = self._check_members()
         if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         X, n_samples, n_features, is_table = self._read_rows(X)
         fitted, y, n_columns = self._read_target(y, n_samples)
         groups, blocks = read_groups(groups, n_samples)
@@ -119,26 +130,20 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             folds = forward_folds(self.cv, X, y, blocks)
             folds = usable_folds(folds, y, sample_weight, is_labels=is_classifier(self))
             data = (X, y, n_columns, is_table)
-            predictions, rows = predict_out_of_fold(
-                type(self), members, data, folds, routed, self.n_jobs, self.verbose
-            )
+            predictions, rows = predict_out_of_fold(type(self), members, data, folds, routed, self.n_jobs, self.verbose)
             share = None if sample_weight is None else sample_weight[rows]
             weights = self._best_weights(predictions, y[rows], share)
             fitted["oof_indices_"] = rows
             fitted["oof_predictions_"] = predictions[..., 0] if n_columns == 1 else predictions
 
         estimators = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_member)(
-                name, member, X, y, routed[name]["fit"], type(self).__name__, self.verbose
-            )
+            delayed(fit_member)(name, member, X, y, routed[name]["fit"], type(self).__name__, self.verbose)
             for name, member in members
         )
         by_name = dict(zip((name for name, _ in members), estimators, strict=True))
         fitted["weights_"] = weights
         fitted["estimators_"] = estimators
-        fitted["named_estimators_"] = Bunch(
-            **{name: by_name.get(name, "drop") for name, _ in self.estimators}
-        )
+        fitted["named_estimators_"] = Bunch(**{name: by_name.get(name, "drop") for name, _ in self.estimators})
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
         vars(self).update(fitted)
@@ -166,9 +171,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         # Member by member and not one matrix product, whose rounding would depend on n_rows.
         for (name, member), weight in zip(members, self.weights_, strict=True):
             if weight > 0.0:
-                answer = ask_member(
-                    name, member, self._response_method, X, n_rows, routed[name]["ask"]
-                )
+                answer = ask_member(name, member, self._response_method, X, n_rows, routed[name]["ask"])
                 mixed += weight * self._align(name, member, answer, labels, n_columns)
         return mixed
 
@@ -229,32 +232,26 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
 
     def _read_rows(self, X):
         if sp.issparse(X) and not get_tags(self).input_tags.sparse:
-            raise TypeError(
-                "Sparse data was passed for X, but dense data is required by a member. "
-                "Use X.toarray()."
-            )
+            raise TypeError("Sparse data was passed for X, but dense data is required by a member. Use X.toarray().")
         return read_rows(X)
 
     def _check_context(self, context):
-        _, _, n_features, _ = read_rows(context, "context")
-        if n_features != self.n_features_in_:
+        shape = context.shape if hasattr(context, "shape") else np.shape(context)
+        if len(shape) != 2 or shape[1] != self.n_features_in_:
             raise ValueError(
-                f"context has {n_features} features, but X has {self.n_features_in_}: it must "
-                "hold the rows right before X."
+                f"context must be a table of the rows right before X, with its "
+                f"{self.n_features_in_} features; got shape {tuple(shape)}."
             )
 
     def _check_members(self):
         """Give the members that are not dropped, and their weights (None to be found)."""
         well_formed = self.estimators and all(
-            isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str)
-            for item in self.estimators
+            isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str) for item in self.estimators
         )
         if not well_formed:
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
-        members = check_members(
-            self.estimators, self._is_right_kind, self._kind, self._response_method
-        )
+        members = check_members(self.estimators, self._is_right_kind, self._kind, self._response_method)
         if self._is_auto():
             return members, None
         kept = [not isinstance(member, str) for _, member in self.estimators]
@@ -360,9 +357,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def _member_tags(self):
         """Give the tags of all members; none if `estimators` is malformed, which `fit` reports."""
         with suppress(AttributeError, TypeError, ValueError):
-            return [
-                get_tags(member) for _, member in self.estimators if not isinstance(member, str)
-            ]
+            return [get_tags(member) for _, member in self.estimators if not isinstance(member, str)]
         return []
 
     def __sklearn_tags__(self):

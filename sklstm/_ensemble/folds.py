@@ -30,9 +30,7 @@ def _split(splitter, X, y, rows):
     try:
         parts = list(splitter.split(take_rows(X, rows), take_rows(y, rows)))
     except ValueError as error:  # how a splitter says that there are too few rows
-        raise ValueError(
-            f"weights='auto' cannot split n_samples={len(rows)} rows: {error}"
-        ) from error
+        raise ValueError(f"weights='auto' cannot split n_samples={len(rows)} rows: {error}") from error
     return [(rows[train], rows[test]) for train, test in parts]
 
 
@@ -55,10 +53,7 @@ def _split_series(splitter, X, y, series):
         )
     if len({len(folds) for folds in per_series}) > 1:
         raise ValueError(f"cv={splitter!r} must give every group the same number of folds.")
-    return [
-        tuple(np.concatenate(rows) for rows in zip(*parts, strict=True))
-        for parts in zip(*per_series, strict=True)
-    ]
+    return [tuple(np.concatenate(rows) for rows in zip(*parts, strict=True)) for parts in zip(*per_series, strict=True)]
 
 
 def _history(number, train, test, series):
@@ -66,8 +61,7 @@ def _history(number, train, test, series):
     history = []
     for rows in series:
         before, after = (
-            part[np.searchsorted(part, rows[0]) : np.searchsorted(part, rows[-1], "right")]
-            for part in (train, test)
+            part[np.searchsorted(part, rows[0]) : np.searchsorted(part, rows[-1], "right")] for part in (train, test)
         )
         if len(before) and len(after) and before[-1] >= after[0]:
             raise ValueError(
@@ -217,16 +211,12 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
         Their rows in X, sorted.
     """
     answers = Parallel(n_jobs=n_jobs)(
-        delayed(_answer_fold)(
-            owner, name, member, data, fold, routed[name]["fit"], routed[name]["ask"], verbose
-        )
+        delayed(_answer_fold)(owner, name, member, data, fold, routed[name]["fit"], routed[name]["ask"], verbose)
         for fold in folds
         for name, member in members
     )
     width = len(members)
-    predictions = np.concatenate(
-        [np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)]
-    )
+    predictions = np.concatenate([np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)])
     rows = np.concatenate([fold.test for fold in folds])
     order = np.argsort(rows, kind="stable")
     return predictions[order], rows[order]

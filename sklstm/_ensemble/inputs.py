@@ -77,17 +77,14 @@ def read_rows(X, title="X"):
     if shape[0] == 0 or min(shape) == 0:
         what = "sample(s)" if shape[0] == 0 else "feature(s)" if shape[-1] == 0 else "step(s)"
         raise ValueError(
-            f"Found array with 0 {what} (shape={tuple(shape)}) while a minimum of 1 is required "
-            f"for {title}."
+            f"Found array with 0 {what} (shape={tuple(shape)}) while a minimum of 1 is required for {title}."
         )
     return X, shape[0], shape[-1], len(shape) == 2
 
 
 def _check_length(values, n_samples, title):
     if len(values) != n_samples:
-        raise ValueError(
-            f"{title} has {len(values)} entries, but X has {n_samples} rows (or sequences)."
-        )
+        raise ValueError(f"{title} has {len(values)} entries, but X has {n_samples} rows (or sequences).")
 
 
 def read_regression_target(y, n_samples):
@@ -153,9 +150,7 @@ def read_labels(y, n_samples):
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(
-            f"A classifier needs at least 2 classes in y, got only one class: {classes.tolist()}."
-        )
+        raise ValueError(f"A classifier needs at least 2 classes in y, got only one class: {classes.tolist()}.")
     return classes, codes.astype(np.int64)
 
 
@@ -182,9 +177,7 @@ def read_sample_weight(sample_weight, n_samples):
     if sample_weight is None:
         return None
     _refuse_masked(sample_weight, "sample_weight")
-    sample_weight = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
-    )
+    sample_weight = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
     if sample_weight.ndim != 1:
         raise ValueError(f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s).")
     _check_length(sample_weight, n_samples, "sample_weight")

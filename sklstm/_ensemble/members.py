@@ -41,15 +41,12 @@ def check_members(estimators, is_right_kind, kind, method):
         if isinstance(member, str) and member == "drop":
             continue
         if inspect.isclass(member) or not hasattr(member, "fit"):
-            raise TypeError(
-                f"Member {name!r} must be an estimator instance or 'drop', got {member!r}."
-            )
+            raise TypeError(f"Member {name!r} must be an estimator instance or 'drop', got {member!r}.")
         if not is_right_kind(member):
             raise ValueError(f"{_title(name, member)} is not a {kind}.")
         if not hasattr(member, method):
             raise ValueError(
-                f"{_title(name, member)} has no {method}, which every member of an ensemble of "
-                f"{kind}s needs."
+                f"{_title(name, member)} has no {method}, which every member of an ensemble of {kind}s needs."
             )
         members.append((name, member))
     if not members:

@@ -35,8 +35,7 @@ def read_weights(weights, kept):
         raise ValueError(f"weights must be numbers, got {weights!r}.") from error
     if given.shape != (len(kept),):
         raise ValueError(
-            f"weights must hold one number for each of the {len(kept)} estimators, got shape "
-            f"{given.shape}."
+            f"weights must hold one number for each of the {len(kept)} estimators, got shape {given.shape}."
         )
     given = given[kept]
     if not np.isfinite(given).all() or given.min() < 0.0 or given.max() == 0.0:
@@ -82,6 +81,11 @@ def simplex_least_squares(errors, sample_weight=None):
     return length / length.sum()
 
 
+def _log_loss(likelihoods, share, weights):
+    mixture = likelihoods @ weights
+    return -share @ np.log(mixture) if mixture.min() > 0.0 else np.inf
+
+
 def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100):
     """Find the mixture of members with the smallest log loss.
 
@@ -110,13 +114,8 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
     n_rows, n_members = likelihoods.shape
     share = np.ones(n_rows) if sample_weight is None else sample_weight
     share = share / share.sum()
-
-    def loss_of(weights):
-        mixture = likelihoods @ weights
-        return -share @ np.log(mixture) if mixture.min() > 0.0 else np.inf
-
     weights = np.full(n_members, 1.0 / n_members)
-    loss = loss_of(weights)
+    loss = _log_loss(likelihoods, share, weights)
     for _ in range(max_iter):
         ratios = likelihoods / (likelihoods @ weights)[:, None]
         direction = simplex_least_squares(ratios - 2.0, share) - weights
@@ -124,12 +123,16 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
         if slope <= tol:
             # So near, the full step squares the error; only rounding could speak against it.
             last = weights + direction
-            return last / last.sum() if loss_of(last) <= loss + tol else weights
+            near = _log_loss(likelihoods, share, last) <= loss + tol
+            return last / last.sum() if near else weights
         step = 1.0
-        while loss_of(weights + step * direction) > loss - 1e-4 * step * slope:
+        while True:
+            candidate = weights + step * direction
+            new = _log_loss(likelihoods, share, candidate)
+            if new <= loss - 1e-4 * step * slope:
+                break
             step *= 0.5
-        weights = weights + step * direction
-        loss = loss_of(weights)
+        weights, loss = candidate, new
     warnings.warn(
         f"The search for the weights did not settle in {max_iter} steps.",
         ConvergenceWarning,

@@ -102,7 +102,7 @@ def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
-                f"Lower learning_rate_init (now {settings.learning_rate:g}) or max_grad_norm (now "
+                f"Lower learning_rate_init (now {settings.learning_rate:g}), set a small max_grad_norm (now "
                 f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
             )
         total += value * len(rows)
@@ -170,12 +170,10 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
 
 
 def _validation_loss(network, loss, validation, epoch):
-    value = mean_loss(
-        loss, network.forward(validation.sequences), validation.targets, validation.weights
-    )
+    value = mean_loss(loss, network.forward(validation.sequences), validation.targets, validation.weights)
     if not np.isfinite(value):
         raise Divergence(
             f"Training diverged in epoch {epoch + 1}: the validation loss is {value:g}. Lower learning_rate_init, or "
-            "scale the columns of X (StandardScaler)."
+            "scale the columns of X and X_val (StandardScaler)."
         )
     return value

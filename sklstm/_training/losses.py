@@ -47,11 +47,7 @@ def _binary_log(z, targets):
 
 def _binary_prior(targets, weights, n_outputs):
     share = np.average(targets[:, 0], weights=weights)
-    return (
-        np.array([np.log(share) - np.log1p(-share)])
-        if 0 < share < 1
-        else np.array([np.copysign(30.0, share - 0.5)])
-    )
+    return np.array([np.log(share) - np.log1p(-share)]) if 0 < share < 1 else np.array([np.copysign(30.0, share - 0.5)])
 
 
 def _binary_probabilities(z):
@@ -74,9 +70,7 @@ def _multinomial_prior(targets, weights, n_outputs):
 LOSSES = {
     "squared": Loss("squared", _squared, _weighted_mean, lambda z: z),
     "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities),
-    "multinomial_log": Loss(
-        "multinomial_log", _multinomial_log, _multinomial_prior, lambda z: softmax(z, axis=1)
-    ),
+    "multinomial_log": Loss("multinomial_log", _multinomial_log, _multinomial_prior, lambda z: softmax(z, axis=1)),
 }
 
 

@@ -30,8 +30,9 @@ class AdamW:
             "square": np.zeros(layout.size, dtype),
         }
         self._n_steps = state["step"]
-        # Copies: the state that was handed in belongs to a fitted model, which a failing fit must not change.
-        self._mean, self._square = state["mean"].copy(), state["square"].copy()
+        # Copies: the state that was handed in belongs to a fitted model, which a failing fit must not change. The
+        # model may go on in another dtype.
+        self._mean, self._square = state["mean"].astype(dtype), state["square"].astype(dtype)
         self._ends, self._decays = layout.decay_segments(weight_decay)
         self._n_threads = n_threads
 

@@ -50,9 +50,7 @@ def test_time_is_hourly_without_gap(etth1, csv_rows):
     assert etth1.time[0] == np.datetime64("2016-07-01T00")
     assert etth1.time[-1] == np.datetime64("2018-06-26T19")
     assert_array_equal(np.diff(etth1.time), np.full(N_ROWS - 1, np.timedelta64(1, "h")))
-    assert [str(hour).replace("T", " ") + ":00:00" for hour in etth1.time] == [
-        row[0] for row in csv_rows[1:]
-    ]
+    assert [str(hour).replace("T", " ") + ":00:00" for hour in etth1.time] == [row[0] for row in csv_rows[1:]]
 
 
 def test_description_and_notice_name_source_and_licence(etth1):

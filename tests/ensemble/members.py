@@ -73,9 +73,7 @@ class Wants(RegressorMixin, BaseEstimator):
         self.log = log
 
     def fit(self, X, y, sample_weight=None, groups=None, extra=None):
-        self.log.append(
-            ("fit", len(X), {"sample_weight": sample_weight, "groups": groups, "extra": extra})
-        )
+        self.log.append(("fit", len(X), {"sample_weight": sample_weight, "groups": groups, "extra": extra}))
         self.n_features_in_ = X.shape[1]
         return self
 
@@ -110,7 +108,7 @@ class FixedProbabilities(Frequencies):
     def __init__(self, probabilities=(0.5, 0.5)):
         self.probabilities = probabilities
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         self.classes_ = np.unique(y)
         self.frequencies_ = np.asarray(self.probabilities)
         return self

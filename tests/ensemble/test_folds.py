@@ -17,8 +17,8 @@ from ensemble.members import (
     Returns,
     Wants,
 )
+from sklstm import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 from sklstm._ensemble.folds import forward_folds
-from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 
 
 def numbered(groups):
@@ -34,9 +34,7 @@ def auto(members, **params):
 WITNESSES = [("row", Column(0)), ("trained", LastTrainingRow()), ("asked", LastAskedRow())]
 
 
-@pytest.mark.parametrize(
-    "cv", [2, 5, TimeSeriesSplit(3, gap=4), TimeSeriesSplit(4, max_train_size=7, test_size=5)]
-)
+@pytest.mark.parametrize("cv", [2, 5, TimeSeriesSplit(3, gap=4), TimeSeriesSplit(4, max_train_size=7, test_size=5)])
 def test_every_prediction_comes_from_earlier_rows(cv):
     X = numbered(np.zeros(50))
     model = auto(WITNESSES, cv=cv).fit(X, np.random.default_rng(0).normal(size=50))
@@ -46,12 +44,8 @@ def test_every_prediction_comes_from_earlier_rows(cv):
     tested = np.concatenate([test for _, test in folds])
     np.testing.assert_array_equal(model.oof_indices_, tested)
     np.testing.assert_array_equal(row, tested)
-    np.testing.assert_array_equal(
-        trained, np.concatenate([np.full(len(test), train[-1]) for train, test in folds])
-    )
-    np.testing.assert_array_equal(
-        asked, np.concatenate([np.full(len(test), test[-1]) for _, test in folds])
-    )
+    np.testing.assert_array_equal(trained, np.concatenate([np.full(len(test), train[-1]) for train, test in folds]))
+    np.testing.assert_array_equal(asked, np.concatenate([np.full(len(test), test[-1]) for _, test in folds]))
     assert (trained < row).all()
 
 
@@ -94,9 +88,7 @@ def test_out_of_fold_predictions_equal_those_by_hand():
         found = model.oof_predictions_[np.isin(model.oof_indices_, test), 0]
         np.testing.assert_allclose(found, expected, rtol=1e-12)
     # The members that stay are fitted on all rows.
-    np.testing.assert_allclose(
-        model.named_estimators_["linear"].predict(X), LinearRegression().fit(X, y).predict(X)
-    )
+    np.testing.assert_allclose(model.named_estimators_["linear"].predict(X), LinearRegression().fit(X, y).predict(X))
 
 
 def test_members_that_look_back_find_the_rows_before_the_test_part():
@@ -117,9 +109,7 @@ def test_metadata_are_cut_like_the_rows():
     )
     # 2 folds: each group trains on 4 and 8 rows; then the fit on all rows
     expected_rows = [np.r_[0:4, 12:16], np.r_[0:8, 12:20], np.arange(24)]
-    for (_, n_rows, given), rows in zip(
-        [c for c in log if c[0] == "fit"], expected_rows, strict=True
-    ):
+    for (_, n_rows, given), rows in zip([c for c in log if c[0] == "fit"], expected_rows, strict=True):
         assert n_rows == len(rows)
         np.testing.assert_array_equal(given["groups"], groups[rows])
         np.testing.assert_array_equal(given["sample_weight"], share[rows])
@@ -233,9 +223,7 @@ def test_class_that_an_early_fold_has_not_seen():
     # Class "c" is first seen in the test part of the last fold: no member can know it.
     assert (model.oof_predictions_[-10:, :, 2] == 0.0).all()
     # So the last fold tells nothing: the weights are those without it.
-    shorter = WeightedEnsembleClassifier(
-        members, weights="auto", cv=list(TimeSeriesSplit(5).split(X))[:-1]
-    )
+    shorter = WeightedEnsembleClassifier(members, weights="auto", cv=list(TimeSeriesSplit(5).split(X))[:-1])
     np.testing.assert_allclose(shorter.fit(X, y).weights_, model.weights_, atol=1e-9)
 
 
@@ -254,9 +242,7 @@ def test_members_of_an_early_fold_get_labels_without_holes():
     train, test = next(TimeSeriesSplit(4).split(X))
     by_hand = xgboost.XGBClassifier(n_estimators=5, max_depth=2, n_jobs=1)
     by_hand.fit(X[train], y[train] == "z")
-    np.testing.assert_array_equal(
-        model.oof_predictions_[:20, 0][:, [0, 2]], by_hand.predict_proba(X[test])
-    )
+    np.testing.assert_array_equal(model.oof_predictions_[:20, 0][:, [0, 2]], by_hand.predict_proba(X[test]))
 
 
 def test_folds_with_one_class_are_left_out_and_reported():
@@ -268,9 +254,9 @@ def test_folds_with_one_class_are_left_out_and_reported():
         model.fit(X, y)
     np.testing.assert_array_equal(model.oof_indices_, np.arange(40, 60))
     with pytest.raises(ValueError, match="finds nothing: 2 of 2 folds take no part"):
-        WeightedEnsembleClassifier(
-            members, weights="auto", cv=TimeSeriesSplit(2, test_size=10)
-        ).fit(X, np.r_[np.zeros(50, int), np.ones(10, int)])
+        WeightedEnsembleClassifier(members, weights="auto", cv=TimeSeriesSplit(2, test_size=10)).fit(
+            X, np.r_[np.zeros(50, int), np.ones(10, int)]
+        )
 
 
 def test_a_search_that_nothing_can_decide():

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ensemble.members import Frequencies, Log, Wants
-from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
+from sklstm import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 
 X = np.random.default_rng(0).normal(size=(12, 2))
 Y = np.arange(12.0)
@@ -70,9 +70,7 @@ def test_score_uses_sample_weight():
     labels = np.where(Y % 3 > 0, "u", "v")
     classifier = WeightedEnsembleClassifier([("lr", LogisticRegression())]).fit(X, labels)
     hits = classifier.predict(X) == labels
-    assert classifier.score(X, labels, sample_weight=SHARE) == pytest.approx(
-        SHARE[hits].sum() / SHARE.sum()
-    )
+    assert classifier.score(X, labels, sample_weight=SHARE) == pytest.approx(SHARE[hits].sum() / SHARE.sum())
 
 
 @pytest.mark.parametrize(
@@ -93,9 +91,7 @@ def test_member_without_sample_weight_is_an_error(log, member, message):
 def test_pipeline_that_would_lose_groups_or_context_is_an_error(log):
     inner = make_pipeline(StandardScaler(), Wants(log))
     model = WeightedEnsembleRegressor([("pipe", inner), ("ridge", Ridge())])
-    with pytest.raises(
-        TypeError, match=r"'pipe' \(Pipeline\) cannot hand groups to its Wants in fit"
-    ):
+    with pytest.raises(TypeError, match=r"'pipe' \(Pipeline\) cannot hand groups to its Wants in fit"):
         model.fit(X, Y, groups=GROUPS)
     model.fit(X, Y)
     for name, value in {"groups": GROUPS, "context": CONTEXT}.items():
@@ -138,9 +134,7 @@ def test_classifier_hands_metadata_to_predict_proba(log):
 def test_members_get_what_they_request(routing, log):
     wants = Wants(log).set_fit_request(groups=True, sample_weight="share", extra=True)
     wants.set_predict_request(groups=False, context=True)
-    model = WeightedEnsembleRegressor(
-        [("wants", wants), ("ridge", Ridge().set_fit_request(sample_weight=True))]
-    )
+    model = WeightedEnsembleRegressor([("wants", wants), ("ridge", Ridge().set_fit_request(sample_weight=True))])
     model.fit(X, Y, groups=GROUPS, sample_weight=SHARE, share=2 * SHARE, extra="word")
     assert_same(given(log, "fit"), {"groups": GROUPS, "sample_weight": 2 * SHARE, "extra": "word"})
     by_hand = Ridge().fit(X, Y, sample_weight=SHARE)
@@ -161,9 +155,7 @@ def test_pipeline_hands_on_what_its_steps_request(routing, log):
 
 def test_what_nobody_decided_on_is_an_error(routing, log):
     model = WeightedEnsembleRegressor([("wants", Wants(log))])
-    with pytest.raises(
-        UnsetMetadataPassedError, match=r"\[groups\] are passed but are not explicit"
-    ):
+    with pytest.raises(UnsetMetadataPassedError, match=r"\[groups\] are passed but are not explicit"):
         model.fit(X, Y, groups=GROUPS)
     with pytest.raises(TypeError, match=r"fit got unexpected argument.*nonsense"):
         model.fit(X, Y, nonsense=1)
@@ -191,9 +183,7 @@ def test_ensemble_inside_a_grid_search(routing, log):
     wants.set_predict_request(groups=True)
     model = WeightedEnsembleRegressor([("wants", wants), ("ridge", Ridge())])
     model.named_estimators["ridge"].set_fit_request(sample_weight=True)
-    model.set_fit_request(groups=True, sample_weight=True).set_score_request(
-        groups=True, sample_weight=False
-    )
+    model.set_fit_request(groups=True, sample_weight=True).set_score_request(groups=True, sample_weight=False)
     search = GridSearchCV(model, {"ridge__alpha": [0.1, 10.0]}, cv=TimeSeriesSplit(2))
     search.fit(X, Y, groups=GROUPS, sample_weight=SHARE)
     fits = [call for call in log if call[0] == "fit"]
@@ -212,9 +202,7 @@ def test_metadata_that_no_member_knows_are_accepted(routing, cls):
     model = cls([("m", members[cls])])
     y = np.repeat([0, 1], 6)
     model.fit(X, y, groups=GROUPS)
-    np.testing.assert_array_equal(
-        model.predict(X, groups=GROUPS, context=CONTEXT), model.fit(X, y).predict(X)
-    )
+    np.testing.assert_array_equal(model.predict(X, groups=GROUPS, context=CONTEXT), model.fit(X, y).predict(X))
     assert model.score(X, y, groups=GROUPS, context=CONTEXT) == model.score(X, y)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ensemble.members import Column, FixedProbabilities
+from sklstm import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 from sklstm._ensemble.weights import read_weights, simplex_least_squares, simplex_log_loss
-from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 
 
 def assert_simplex(weights):
@@ -27,9 +27,7 @@ def test_two_members_closed_form(seed):
     one, two = errors.T
     best = (share * two * (two - one)).sum() / (share * (one - two) ** 2).sum()
     best = np.clip(best, 0.0, 1.0)
-    np.testing.assert_allclose(
-        simplex_least_squares(errors, share), [best, 1.0 - best], rtol=1e-10, atol=1e-12
-    )
+    np.testing.assert_allclose(simplex_least_squares(errors, share), [best, 1.0 - best], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_members", [1, 2, 3, 5, 8])
@@ -69,9 +67,7 @@ def test_least_squares_at_the_edge(errors, expected):
     np.testing.assert_allclose(simplex_least_squares(errors), expected, atol=1e-15)
 
 
-@pytest.mark.parametrize(
-    ("positives", "expected"), [(50, 0.5), (70, 0.75), (25, 0.1875), (95, 1.0)]
-)
+@pytest.mark.parametrize(("positives", "expected"), [(50, 0.5), (70, 0.75), (25, 0.1875), (95, 1.0)])
 def test_log_loss_of_two_constant_members_closed_form(positives, expected):
     # A mixture of the constants 0.9 and 0.1 is best where it gives the frequency itself.
     true = np.arange(100) < positives
@@ -164,9 +160,20 @@ def test_only_rows_with_weight_decide():
     share[35:] = 0.0
     model = WeightedEnsembleRegressor(COLUMNS, weights="auto")
     np.testing.assert_allclose(model.fit(X, y, sample_weight=share).weights_, [1, 0, 0], atol=1e-12)
-    np.testing.assert_allclose(
-        model.fit(X, y, sample_weight=1.0 - share).weights_, [0, 1, 0], atol=1e-12
-    )
+    share = np.where(share > 0.0, 1e-20, 1.0)
+    np.testing.assert_allclose(model.fit(X, y, sample_weight=share).weights_, [0, 1, 0], atol=1e-12)
+
+
+def test_only_rows_with_weight_decide_for_all_outputs():
+    X = table(n_columns=4)
+    late = np.arange(60) >= 35
+    Y = np.where(late[:, None], X[:, 2:], X[:, :2])
+    members = [("a", Column([0, 1])), ("b", Column([2, 3]))]
+    model = WeightedEnsembleRegressor(members, weights="auto")
+    model.fit(X, Y, sample_weight=np.where(late, 1.0, 1e-20))
+    np.testing.assert_allclose(model.weights_, [0.0, 1.0], atol=1e-12)
+    model.fit(X, Y, sample_weight=np.where(late, 1e-20, 1.0))
+    np.testing.assert_allclose(model.weights_, [1.0, 0.0], atol=1e-12)
 
 
 def test_only_rows_of_test_folds_decide():
@@ -187,3 +194,6 @@ def test_classifier_finds_the_known_optimum():
     np.testing.assert_array_equal(model.oof_indices_, np.arange(16, 80))
     np.testing.assert_allclose(model.weights_, [0.625, 0.375], atol=1e-9)
     np.testing.assert_allclose(model.predict_proba(X)[0], [0.75, 0.25], atol=1e-9)
+    # Where a "yes" counts for two, "no" has 3 of 5.
+    model.fit(X, y, sample_weight=np.where(y == "yes", 2.0, 1.0))
+    np.testing.assert_allclose(model.weights_, [0.25, 0.75], atol=1e-9)

@@ -1,0 +1,59 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Stack:
+    n_parameters: int
+    state_size: int
+    packed_size: int
+    n_outputs: int
+    hidden_size: int
+    input_size: int
+    dtype: np.dtype
+    def __init__(
+        self, input_size: int, hidden_sizes: Sequence[int], n_outputs: int, dtype: str = ..., isa: str | None = None
+    ) -> None: ...
+    def set_packed_weights(self, parameters: NDArray, packed: NDArray, input_gradient: bool = False) -> None: ...
+    def workspace_bytes(
+        self, n_samples: int, max_steps: int, *, training: bool = False, dropout: float = 0.0, d_x: bool = False
+    ) -> tuple[int, int, int]: ...
+    def forward(
+        self,
+        sequences: NDArray,
+        row_stride: int,
+        starts: NDArray[np.intp],
+        lengths: NDArray[np.intp],
+        workspace: NDArray[np.uint8],
+        n_threads: int,
+        *,
+        z: NDArray | None = None,
+        hidden: NDArray | None = None,
+        initial_state: NDArray | None = None,
+        final_state: NDArray | None = None,
+    ) -> None: ...
+    def forward_backward(
+        self,
+        sequences: NDArray,
+        row_stride: int,
+        starts: NDArray[np.intp],
+        lengths: NDArray[np.intp],
+        workspace: NDArray[np.uint8],
+        n_threads: int,
+        *,
+        max_steps: int,
+        targets: NDArray,
+        weights: NDArray,
+        loss: str,
+        scale: float,
+        slots: NDArray[np.uint8],
+        gradient: NDArray,
+        dropout: float = 0.0,
+        seed: int = 0,
+        epoch: int = 0,
+        sample_ids: NDArray[np.uint32] | None = None,
+        z: NDArray | None = None,
+        initial_state: NDArray | None = None,
+        d_initial_state: NDArray | None = None,
+        d_x: NDArray | None = None,
+    ) -> float: ...

@@ -1,0 +1,323 @@
+"""What every parameter of the constructor does, in both LSTM estimators, and what `fit` leaves behind."""
+
+import inspect
+import math
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm._base import automatic_batch_size
+
+
+def parameters_equal(first, second):
+    assert first.parameters_.keys() == second.parameters_.keys()
+    return all(np.array_equal(array, second.parameters_[name]) for name, array in first.parameters_.items())
+
+
+def flat(model):
+    return np.concatenate([array.ravel() for array in model.parameters_.values()])
+
+
+ONE_STEP = {"dtype": "float64", "max_iter": 1, "batch_size": 90, "early_stopping": False}
+
+
+def initial(case, **parameters):
+    """The model before its first step: a step of this size changes no bit."""
+    return case.fit(**{**ONE_STEP, **parameters, "learning_rate_init": 1e-300})
+
+
+# Parameters, in the order of the signature
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("hidden_size", [1, 7, 17, 33])
+def test_hidden_size_and_n_layers(case, hidden_size, n_layers):
+    model = case.fit(hidden_size=hidden_size, n_layers=n_layers, max_iter=1)
+    expected, below = {}, 3
+    for layer in range(n_layers):
+        expected[f"weight_ih_l{layer}"] = (4 * hidden_size, below)
+        expected[f"weight_hh_l{layer}"] = (4 * hidden_size, hidden_size)
+        expected[f"bias_l{layer}"] = (4 * hidden_size,)
+        below = hidden_size
+    expected |= {"weight_out": (1, hidden_size), "bias_out": (1,)}
+    assert {name: array.shape for name, array in model.parameters_.items()} == expected
+    assert list(model.parameters_) == list(expected)
+    assert model.transform(case.X).shape == (90, hidden_size)
+
+
+def test_sizes_from_numpy(case):
+    numpy_sizes = {name: np.int64(value) for name, value in (("hidden_size", 5), ("n_layers", 2), ("batch_size", 16))}
+    assert parameters_equal(case.fit(**numpy_sizes), case.fit(hidden_size=5, n_layers=2, batch_size=16))
+
+
+def test_initial_parameters(case):
+    """Glorot uniform, orthogonal, zero; 1 for the forget gate."""
+    first, other = initial(case, hidden_size=30, n_layers=2), initial(case, hidden_size=30, n_layers=2, random_state=1)
+    for layer, below in ((0, 3), (1, 30)):
+        limit = math.sqrt(6 / (below + 30))
+        weights = first.parameters_[f"weight_ih_l{layer}"]
+        assert np.abs(weights).max() <= limit
+        assert np.abs(weights).max() > 0.9 * limit
+        assert np.abs(weights).mean() == pytest.approx(limit / 2, rel=0.15)
+        for gate in first.parameters_[f"weight_hh_l{layer}"].reshape(4, 30, 30):
+            np.testing.assert_allclose(gate @ gate.T, np.eye(30), atol=1e-12)
+        bias = first.parameters_[f"bias_l{layer}"].reshape(4, 30)
+        np.testing.assert_array_equal(bias, np.repeat([[0.0], [1.0], [0.0], [0.0]], 30, axis=1))
+    assert np.abs(first.parameters_["weight_out"]).max() <= math.sqrt(6 / 31)
+    np.testing.assert_array_equal(first.parameters_["bias_out"], [0.0])
+    for name, array in first.parameters_.items():
+        assert name.startswith("bias") or (array != other.parameters_[name]).all()
+
+
+def test_sequence_length(case):
+    """A row further back than the window is out of reach, one inside it is not."""
+    for length in (1, 3, 8):
+        model = case.fit(sequence_length=length)
+        changed = case.X.copy()
+        changed[40] += 1.0
+        different = (case.output(model, case.X) != case.output(model, changed)).reshape(90, -1).any(axis=1)
+        assert np.flatnonzero(different).tolist() == list(range(40, 40 + length))
+
+
+def test_dropout(case):
+    """It disturbs training and nothing else; with a single layer there is nothing between layers."""
+    two = [case.fit(n_layers=2, dropout=rate) for rate in (0.0, 0.5, 0.5, 0.9)]
+    assert parameters_equal(two[1], two[2])
+    assert not parameters_equal(two[0], two[1])
+    assert not parameters_equal(two[1], two[3])
+    np.testing.assert_array_equal(case.output(two[1], case.X), case.output(two[1], case.X))
+    np.testing.assert_allclose(case.output(two[1], case.X), case.by_hand_table(two[1], case.X), rtol=1e-5, atol=1e-6)
+    assert parameters_equal(case.fit(dropout=0.5), case.fit(dropout=0.0))
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.02])
+def test_learning_rate_init(case, rate):
+    """The first step of Adam moves every parameter by the learning rate, whatever its gradient."""
+    settings = {**ONE_STEP, "weight_decay": 0.0}
+    moved = np.abs(flat(case.fit(**settings, learning_rate_init=rate)) - flat(initial(case)))
+    assert moved.max() <= rate
+    assert np.median(moved) == pytest.approx(rate, rel=1e-3)
+
+
+def test_weight_decay(case):
+    """Decoupled: apart from the gradient, weights shrink by rate times decay; biases do not."""
+    start = initial(case).parameters_
+    without, with_decay = (case.fit(**ONE_STEP, learning_rate_init=0.01, weight_decay=decay) for decay in (0.0, 0.3))
+    for name, array in with_decay.parameters_.items():
+        shrunk = 0.0 if name.startswith("bias") else 0.01 * 0.3 * start[name]
+        np.testing.assert_allclose(array, without.parameters_[name] - shrunk, rtol=1e-12, atol=1e-15)
+
+
+def test_max_grad_norm(case):
+    settings = {**ONE_STEP, "weight_decay": 0.0, "max_iter": 4}
+    unbound, wide = (case.fit(**settings, max_grad_norm=bound) for bound in (None, 1e30))
+    assert parameters_equal(unbound, wide)
+    assert not parameters_equal(unbound, case.fit(**settings, max_grad_norm=1e-6))
+    # A gradient of norm 1e-12 is small against the epsilon of 1e-8 in Adam's denominator: steps shrink 10,000 times.
+    frozen = case.fit(**settings, max_grad_norm=1e-12)
+    assert 0 < np.abs(flat(frozen) - flat(initial(case))).max() < 4 * 1e-3 * 1e-4
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1, 90), (7, 13), (45, 2), (90, 1), (1000, 1), ("auto", 12)])
+def test_batch_size(case, batch_size, steps):
+    model = case.make(batch_size=batch_size).partial_fit(case.X, case.y)
+    assert model._training_state["moments"]["step"] == steps
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"), [(1, 8), (256, 8), (320, 10), (4096, 128), (4095, 127), (10**6, 128)]
+)
+def test_automatic_batch_size(n_samples, expected):
+    assert automatic_batch_size(n_samples) == expected
+
+
+def test_max_iter(case):
+    for max_iter in (1, 4):
+        model = case.fit(max_iter=max_iter)
+        assert model.n_iter_ == len(model.loss_curve_) == max_iter
+
+
+def test_shuffle(case):
+    """Without it, batches are taken as they come: an epoch over all is one over the first half, then the second."""
+    settings = {"shuffle": False, "batch_size": 6, "sequence_length": 4, "max_iter": 1}
+    halves = np.array_split(case.array, 2)
+    y = np.tile(case.target(np.array([1.0, -1.0])), 6)
+    whole = case.make(**settings).partial_fit(case.array, np.tile(y, 2))
+    parts = case.make(**settings).partial_fit(halves[0], y).partial_fit(halves[1], y)
+    assert parameters_equal(whole, parts)
+    settings["shuffle"] = True
+    shuffled = case.make(**settings).partial_fit(case.array, np.tile(y, 2))
+    assert not parameters_equal(whole, shuffled)
+
+
+def test_shuffle_draws_from_all_batches(case):
+    """Batch by batch, an ordered epoch and a shuffled one see different samples, not only another order."""
+    shuffled, ordered = (case.fit(shuffle=shuffle, batch_size=45, max_iter=2).loss_curve_ for shuffle in (True, False))
+    assert shuffled != ordered
+    # One batch of all samples: the order changes no more than rounding.
+    full = [case.fit(**{**ONE_STEP, "max_iter": 3}, shuffle=shuffle) for shuffle in (True, False)]
+    np.testing.assert_allclose(flat(full[0]), flat(full[1]), rtol=1e-9)
+
+
+def test_early_stopping_and_validation_fraction(case):
+    """More in test_early_stopping.py."""
+    assert case.fit(early_stopping=False).validation_scores_ is None
+    for fraction in (0.1, 0.4):
+        model = case.fit(early_stopping=True, validation_fraction=fraction)
+        assert len(model.validation_scores_) == 3
+    assert case.fit(early_stopping=True).validation_scores_ != model.validation_scores_
+
+
+def test_n_iter_no_change_and_tol(case):
+    """The first epoch improves on nothing; then epochs without an improvement of `tol` are counted."""
+    for patience in (1, 3):
+        model = case.fit(max_iter=50, tol=1e9, n_iter_no_change=patience, early_stopping=False)
+        assert model.n_iter_ == 1 + patience
+        model = case.fit(max_iter=50, tol=1e9, n_iter_no_change=patience, early_stopping=True)
+        assert model.n_iter_ == 1 + patience
+    assert case.fit(max_iter=9, tol=0.0, n_iter_no_change=1, early_stopping=False).n_iter_ == 9
+
+
+def test_warm_start(case):
+    """More in test_continued_training.py."""
+    warm, cold = (case.make(warm_start=warm, max_iter=2).fit(case.X, case.y) for warm in (True, False))
+    assert parameters_equal(warm, cold)
+    once = clone(cold).fit(case.X, case.y)
+    assert parameters_equal(cold.fit(case.X, case.y), once)
+    assert warm.fit(case.X, case.y).n_iter_ == 4
+    assert not parameters_equal(warm, once)
+
+
+def test_carry_context(case):
+    """More in test_windows.py."""
+    assert not hasattr(case.fit(), "context_")
+    np.testing.assert_array_equal(case.fit(carry_context=True).context_, case.X[-4:].astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtype(case, dtype):
+    model = case.fit(dtype=dtype)
+    assert {array.dtype.name for array in model.parameters_.values()} == {dtype}
+    assert model.transform(case.X).dtype == dtype
+    assert case.output(model, case.X).dtype == np.float64
+
+
+def test_dtypes_agree(case):
+    single, double = (case.output(case.fit(dtype=dtype), case.X) for dtype in ("float32", "float64"))
+    np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-4)
+    assert (single != double).any()
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 3, -1])
+def test_n_jobs(case, n_jobs, monkeypatch):
+    """Handed on as a number of threads, which changes no bit (test_promises.py)."""
+    from sklstm import _base
+    from sklstm._kernels._pool import resolve_num_threads
+
+    class Network(_base.Network):
+        def __init__(self, layout, dtype, n_threads):
+            seen.append(n_threads)
+            super().__init__(layout, dtype, n_threads)
+
+    seen = []
+    monkeypatch.setattr(_base, "Network", Network)
+    model = case.fit(n_jobs=n_jobs, max_iter=1)
+    model.predict(case.X)
+    assert seen == [resolve_num_threads(n_jobs)] * 2
+
+
+def test_random_state_as_a_seed(case):
+    assert parameters_equal(case.fit(random_state=3), case.fit(random_state=3))
+    assert not parameters_equal(case.fit(random_state=3), case.fit(random_state=4))
+
+
+def test_random_state_as_a_generator(case):
+    """It moves on from fit to fit, and can be wound back."""
+    model = case.make(random_state=np.random.RandomState(5))
+    first, second = clone(model.fit(case.X, case.y)), None
+    first = flat(model)
+    second = flat(model.fit(case.X, case.y))
+    assert (first != second).any()
+    model.set_params(random_state=np.random.RandomState(5))
+    np.testing.assert_array_equal(flat(model.fit(case.X, case.y)), first)
+
+
+def test_random_state_none_is_the_global_generator(case):
+    model, found = case.make(random_state=None), []
+    for seed in (2, None, 2):
+        if seed is not None:
+            np.random.seed(seed)  # noqa: NPY002
+        found.append(flat(model.fit(case.X, case.y)))
+    np.testing.assert_array_equal(found[0], found[2])
+    assert (found[0] != found[1]).any()
+
+
+def test_verbose(case, capsys):
+    case.fit(verbose=False)
+    assert capsys.readouterr().out == ""
+    model = case.fit(verbose=1)
+    lines = [f"Epoch {k + 1}: loss {loss:.6f}" for k, loss in enumerate(model.loss_curve_)]
+    assert capsys.readouterr().out.splitlines() == lines
+    model = case.fit(verbose=True, early_stopping=True)
+    pairs = zip(model.loss_curve_, model.validation_scores_, strict=True)
+    lines = [f"Epoch {k + 1}: loss {a:.6f}, validation score {b:.6f}" for k, (a, b) in enumerate(pairs)]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_class_weight():
+    """More in test_classifier.py."""
+    X, y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat([0, 1], [45, 15])
+    plain, balanced = (DeepLSTMClassifier(4, max_iter=2, random_state=0, class_weight=w) for w in (None, "balanced"))
+    difference = balanced.fit(X, y).predict_proba(X)[:, 1] - plain.fit(X, y).predict_proba(X)[:, 1]
+    assert difference.mean() > 0
+
+
+TESTS = {
+    "hidden_size": test_hidden_size_and_n_layers,
+    "n_layers": test_hidden_size_and_n_layers,
+    "sequence_length": test_sequence_length,
+    "dropout": test_dropout,
+    "learning_rate_init": test_learning_rate_init,
+    "weight_decay": test_weight_decay,
+    "max_grad_norm": test_max_grad_norm,
+    "batch_size": test_batch_size,
+    "max_iter": test_max_iter,
+    "shuffle": test_shuffle,
+    "early_stopping": test_early_stopping_and_validation_fraction,
+    "validation_fraction": test_early_stopping_and_validation_fraction,
+    "n_iter_no_change": test_n_iter_no_change_and_tol,
+    "tol": test_n_iter_no_change_and_tol,
+    "class_weight": test_class_weight,
+    "warm_start": test_warm_start,
+    "carry_context": test_carry_context,
+    "dtype": test_dtype,
+    "n_jobs": test_n_jobs,
+    "random_state": test_random_state_as_a_seed,
+    "verbose": test_verbose,
+}
+
+
+@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+def test_every_parameter_is_documented_constrained_and_tested(kind):
+    names = list(inspect.signature(kind).parameters)
+    section = re.search(r"Parameters\n-+\n(.*?)\nAttributes\n-+\n", inspect.getdoc(kind), re.DOTALL)[1]
+    assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == names
+    assert set(kind._parameter_constraints) == set(names)
+    assert [name for name in TESTS if name in names] == names
+    assert set(TESTS) - set(names) <= {"class_weight"}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+    for name, text in re.findall(r"^(\w+) : .*default=(.+)$", section, re.MULTILINE):
+        assert eval(text, {}) == defaults[name], name  # noqa: S307
+
+
+@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+def test_every_fitted_attribute_is_documented(kind, request):
+    case = request.getfixturevalue("classifier" if kind is DeepLSTMClassifier else "regressor")
+    model = case.make(carry_context=True).fit(case.X, case.y)
+    section = re.search(r"\nAttributes\n-+\n(.*?)\n\w[\w ]+\n-+\n", inspect.getdoc(kind), re.DOTALL)[1]
+    documented = {n for line in re.findall(r"^(\w.*?) : ", section, re.MULTILINE) for n in line.split(", ")}
+    public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
+    assert documented == public | {"feature_names_in_"}
