@@ -44,8 +44,8 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
     n_features_to_select : int, float or None, default=50
         Number of columns to keep, at most. A float in (0, 1] is a fraction of all columns of `X`
         (rounded down, but at least one column). None keeps every column that passes the filters.
-        If fewer columns pass, these are kept. 50 columns still fit the input products of a small
-        network into the cache of a core.
+        If fewer columns pass, these are kept. With the default, the input products of a network
+        of the default size cost no more than its recurrent ones.
 
     min_autocorrelation : float, default=0.1
         Smallest autocorrelation of a column that is kept, in [0, 1]. The strongest of 31

@@ -208,7 +208,7 @@ def test_naming_adds_the_name_once():
 
 def test_naming_keeps_the_cause_and_leaves_other_errors_alone():
     cause = UnicodeDecodeError("ascii", b"\xff", 0, 1, "no good")
-    with pytest.raises(ValueError, match="^X: 'ascii' codec") as caught, naming("X"):
+    with pytest.raises(ValueError, match=r"^X: 'ascii' codec") as caught, naming("X"):
         raise cause
     assert caught.value.__cause__ is cause
     with pytest.raises(KeyboardInterrupt), naming("X"):
