@@ -228,7 +228,7 @@ def test_learns_the_label_of_two_rows_ago(classifier, n_classes):
     table = np.random.default_rng(0).normal(size=(400, 2))
     edges = [0.0] if n_classes == 2 else [-0.5, 0.5]
     y = np.r_[0, 0, np.digitize(table[:-2, 0], edges)]
-    model = classifier.make(hidden_size=16, max_iter=40, learning_rate_init=0.01, early_stopping=False)
+    model = classifier.make(hidden_size=16, max_iter=80, learning_rate_init=0.01, early_stopping=False)
     assert model.fit(table[:300], y[:300]).score(table[300:], y[300:], context=table[:300]) > 0.85
     model.set_params(sequence_length=2).fit(table[:300], y[:300])
     assert model.score(table[300:], y[300:], context=table[:300]) < 1 / n_classes + 0.15

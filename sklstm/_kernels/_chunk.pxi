@@ -119,15 +119,15 @@ cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept
 cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes
-    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, l, rows, widest = 0, longest_pair = 0
+    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, rows, widest = 0, longest_pair = 0
     cdef LayerBuffers *buffer
     buffers.layers = layers
-    for l in range(call.n_layers):
-        buffer = &layers[l]
+    for i in range(call.n_layers):
+        buffer = &layers[i]
         memset(buffer, 0, sizeof(LayerBuffers))
-        rows = n * call.layers[l].hidden_stride
-        widest = max(widest, round_up(call.layers[l].hidden_size, tile))
-        longest_pair = max(longest_pair, pair_stride(&call.layers[l], size))
+        rows = n * call.layers[i].hidden_stride
+        widest = max(widest, round_up(call.layers[i].hidden_size, tile))
+        longest_pair = max(longest_pair, pair_stride(&call.layers[i], size))
         buffer.h = take(&base, (steps + 1) * rows * size)
         buffer.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
         if call.training:
@@ -156,11 +156,11 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     return base
 
 
-cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t l, Py_ssize_t first,
+cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
                          Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
     """Everything that forward and backward of one layer over this chunk have in common."""
-    cdef const Layer *layer = &call.layers[l]
-    cdef const LayerBuffers *buffer = &buffers.layers[l]
+    cdef const Layer *layer = &call.layers[i]
+    cdef const LayerBuffers *buffer = &buffers.layers[i]
     cdef Py_ssize_t size = call.kernels.item_size, r, below
     cdef const char *h
     memset(layer_call, 0, sizeof(LayerCall))
@@ -174,22 +174,22 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.row_pointers = buffers.row_pointers
     layer_call.pair_rows = buffers.pair_rows
     layer_call.pair_stride = pair_stride(layer, size)
-    if l == 0:
+    if i == 0:
         layer_call.x_step = call.row_stride
         for r in range(n):
             buffers.x_rows[r] = call.table + call.starts[first + r] * call.row_stride * size
     else:
-        below = call.layers[l - 1].hidden_stride
+        below = call.layers[i - 1].hidden_stride
         layer_call.x_step = n * below
-        h = buffers.layers[l - 1].h + n * below * size
+        h = buffers.layers[i - 1].h + n * below * size
         if call.training and call.dropout > 0:
-            h = buffers.layers[l - 1].dropped
+            h = buffers.layers[i - 1].dropped
         for r in range(n):
             buffers.x_rows[r] = h + r * below * size
     layer_call.weights = call.packed + layer.packed * size
     layer_call.bias = call.packed + layer.packed_bias * size
     layer_call.weights_hh_back = call.packed + layer.packed_hh_back * size
-    if l > 0 or call.want_d_x:
+    if i > 0 or call.want_d_x:
         layer_call.weights_ih_back = call.packed + layer.packed_ih_back * size
     layer_call.gates = buffer.gates
     layer_call.c = buffer.c
@@ -213,15 +213,15 @@ cdef void set_initial_state(const StackCall *call, const Layer *layer, const Lay
         memcpy(buffer.c + r * stride, state + hidden, hidden)
 
 
-cdef void drop_units(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t l, Py_ssize_t first, Py_ssize_t n,
+cdef void drop_units(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first, Py_ssize_t n,
                      Py_ssize_t n_steps) noexcept nogil:
-    """Dropout between layer l and the next; the recurrent path is never touched."""
-    cdef const LayerBuffers *buffer = &buffers.layers[l]
-    cdef Py_ssize_t stride = call.layers[l].hidden_stride, size = call.kernels.item_size, t, r, row
+    """Dropout between layer i and the next; the recurrent path is never touched."""
+    cdef const LayerBuffers *buffer = &buffers.layers[i]
+    cdef Py_ssize_t stride = call.layers[i].hidden_stride, size = call.kernels.item_size, t, r, row
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
-            call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + l),
+            call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + i),
                                  call.sample_ids[first + r], call.epoch, call.dropout,
                                  buffer.h + (row + n) * stride * size, buffer.dropped + row * stride * size,
                                  buffer.kept + row * stride)
@@ -232,21 +232,21 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef LayerCall layer_call
     cdef const Layer *layer
     cdef const LayerBuffers *buffer
-    cdef Py_ssize_t size = call.kernels.item_size, l, r, last_row, stride, hidden
+    cdef Py_ssize_t size = call.kernels.item_size, i, r, last_row, stride, hidden
     cdef char *state
-    for l in range(call.n_layers):
-        layer = &call.layers[l]
-        buffer = &buffers.layers[l]
-        describe_layer(call, buffers, l, first, n, n_steps, &layer_call)
+    for i in range(call.n_layers):
+        layer = &call.layers[i]
+        buffer = &buffers.layers[i]
+        describe_layer(call, buffers, i, first, n, n_steps, &layer_call)
         set_initial_state(call, layer, buffer, first, n)
         call.kernels.lstm_layer_forward(&layer_call)
-        if call.training and call.dropout > 0 and l + 1 < call.n_layers:
-            drop_units(call, buffers, l, first, n, n_steps)
+        if call.training and call.dropout > 0 and i + 1 < call.n_layers:
+            drop_units(call, buffers, i, first, n, n_steps)
         stride = layer.hidden_stride * size
         hidden = layer.hidden_size * size
         for r in range(n):
             last_row = call.lengths[first + r] * n + r
-            if l + 1 == call.n_layers:
+            if i + 1 == call.n_layers:
                 memcpy(buffers.features + r * stride, buffer.h + last_row * stride, stride)
                 if call.out_hidden != NULL:
                     memcpy(call.out_hidden + (first + r) * hidden, buffer.h + last_row * stride, hidden)
@@ -287,39 +287,39 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
     cdef LayerCall layer_call
     cdef const Layer *layer
-    cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes, l, wide
+    cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes, i, wide
     cdef const char *from_above = NULL
-    for l in range(call.n_layers - 1, -1, -1):
-        layer = &call.layers[l]
+    for i in range(call.n_layers - 1, -1, -1):
+        layer = &call.layers[i]
         wide = round_up(layer.hidden_size, tile)
-        describe_layer(call, buffers, l, first, n, n_steps, &layer_call)
-        layer_call.d_h_last = buffers.d_last if l + 1 == call.n_layers else NULL
+        describe_layer(call, buffers, i, first, n, n_steps, &layer_call)
+        layer_call.d_h_last = buffers.d_last if i + 1 == call.n_layers else NULL
         layer_call.d_h_above = from_above
         layer_call.d_h_above_stride = wide
         layer_call.d_h = buffers.d_h
         layer_call.d_c = buffers.d_c
-        layer_call.d_x = buffers.d_x[l % 2]
+        layer_call.d_x = buffers.d_x[i % 2]
         layer_call.d_weights = slot + layer.d_packed * size
         layer_call.d_bias = slot + layer.d_bias * size
         call.kernels.lstm_layer_backward(&layer_call)
         if call.d_initial_state != NULL:
             give_initial_state_gradient(call, layer, buffers, first, n, wide)
-        from_above = buffers.d_x[l % 2]
-        if l > 0 and call.dropout > 0:
-            drop_gradients(call, buffers, l - 1, n, n_steps, buffers.d_x[l % 2])
+        from_above = buffers.d_x[i % 2]
+        if i > 0 and call.dropout > 0:
+            drop_gradients(call, buffers, i - 1, n, n_steps, buffers.d_x[i % 2])
     if call.d_x != NULL:
         give_input_gradient(call, buffers, first, n, from_above)
 
 
-cdef void drop_gradients(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t l, Py_ssize_t n,
+cdef void drop_gradients(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
                          Py_ssize_t n_steps, char *d_h) noexcept nogil:
-    """The way back of drop_units: d_h (n_steps, n, wide) of layer l."""
-    cdef Py_ssize_t hidden = call.layers[l].hidden_size, stride = call.layers[l].hidden_stride, t, r, row
+    """The way back of drop_units: d_h (n_steps, n, wide) of layer i."""
+    cdef Py_ssize_t hidden = call.layers[i].hidden_size, stride = call.layers[i].hidden_stride, t, r, row
     cdef Py_ssize_t wide = round_up(hidden, 4 * call.kernels.lanes) * call.kernels.item_size
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
-            call.kernels.dropout_backward(hidden, call.dropout, buffers.layers[l].kept + row * stride,
+            call.kernels.dropout_backward(hidden, call.dropout, buffers.layers[i].kept + row * stride,
                                           d_h + row * wide)
 
 

@@ -1,2 +1,2 @@
-# Import only after sklstm._kernels._cpu has said that this machine can run x86_v3: even module initialisation uses its instructions.
+# Import only after sklstm._kernels._cpu has said that this machine runs x86_v3: even module initialisation uses it.
 include "isa/_isa.pxi"

@@ -1,7 +1,7 @@
 """Stacked recurrent layers with a dense head: the door to the recurrent kernels.
 
-A `Stack` knows the shapes of one network and where its numbers lie; it owns the packed weights and nothing else. Work is
-cut into chunks of sequences whose size depends on the batch alone, so results do not depend on the number of threads.
+A `Stack` knows the shapes of one network and where its numbers lie; it owns no array but the packed weights. Work is cut
+into chunks of sequences whose size depends on the batch alone, so results do not depend on the number of threads.
 """
 
 from libc.stdlib cimport calloc, free
@@ -15,7 +15,7 @@ include "_chunk.pxi"
 
 # Sequences in a chunk: a small model's forward and backward stay in L2, and the tiles have few remainders.
 CHUNK_SIZE = 32
-# Gradient slots: the most threads that can train at once, fewer where a network is so large that they would fill memory.
+# Gradient slots: the most threads that can train at once. Fewer for a network so large that they would fill memory.
 MAX_SLOTS = 16
 SLOT_MEMORY = 1 << 28
 
@@ -67,7 +67,7 @@ cdef class Stack:
     cdef bint input_gradient
 
     def __cinit__(self, Py_ssize_t input_size, hidden_sizes, Py_ssize_t n_outputs, dtype="float32", isa=None):
-        cdef Py_ssize_t l, lanes, tile, d = input_size, h, packed = 0, slot = 0, flat = 0, state = 0
+        cdef Py_ssize_t i, lanes, tile, d = input_size, h, packed = 0, slot = 0, flat = 0, state = 0
         cdef Layer *layer
         self.kernels = open_table(dtype, isa)
         self.dtype = np.dtype(dtype)
@@ -77,9 +77,9 @@ cdef class Stack:
             raise MemoryError()
         lanes, tile = self.kernels.lanes, 4 * self.kernels.lanes
         # Offsets into packed weights and slots are multiples of 16 elements: 64 bytes for either dtype.
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
-            h = hidden_sizes[l]
+        for i in range(self.n_layers):
+            layer = &self.layers[i]
+            h = hidden_sizes[i]
             layer.input_size, layer.hidden_size, layer.hidden_stride = d, h, round_up(h, lanes)
             layer.weight_ih, layer.weight_hh, layer.bias = flat, flat + 4 * h * d, flat + 4 * h * (d + h)
             flat = layer.bias + 4 * h
@@ -112,14 +112,14 @@ cdef class Stack:
 
         `input_gradient` also packs what only the gradient of the input needs.
         """
-        cdef Py_ssize_t size = self.kernels.item_size, l, wide
+        cdef Py_ssize_t size = self.kernels.item_size, i, wide
         cdef char *source = data_of(parameters, self.dtype, self.n_parameters)
         cdef char *out = data_of(packed, self.dtype, self.packed_size, True)
         cdef Layer *layer
         self.packed, self.input_gradient = packed, input_gradient
         with nogil:
-            for l in range(self.n_layers):
-                layer = &self.layers[l]
+            for i in range(self.n_layers):
+                layer = &self.layers[i]
                 wide = layer.input_size + layer.hidden_size
                 self.kernels.pack_gates(source + layer.weight_ih * size, layer.input_size, layer.hidden_size, 0, wide,
                                         out + layer.packed * size)
@@ -129,7 +129,7 @@ cdef class Stack:
                                         out + layer.packed_bias * size)
                 self.kernels.pack_gates_back(source + layer.weight_hh * size, layer.hidden_size, layer.hidden_size,
                                              out + layer.packed_hh_back * size)
-                if l > 0 or input_gradient:
+                if i > 0 or input_gradient:
                     self.kernels.pack_gates_back(source + layer.weight_ih * size, layer.input_size, layer.hidden_size,
                                                  out + layer.packed_ih_back * size)
             self.kernels.pack_dense(source + self.head.weight * size, self.hidden_size, self.n_outputs, 1,
@@ -235,7 +235,7 @@ cdef class Stack:
     cdef void collect_gradient(self, StackCall *call, char *out, int n_threads) noexcept nogil:
         """Add the slots in their order and bring the sum from panels into the order of the parameters."""
         cdef ReduceCall sums
-        cdef Py_ssize_t size = self.kernels.item_size, l, wide, o, k
+        cdef Py_ssize_t size = self.kernels.item_size, i, wide, o, k
         cdef Py_ssize_t tile = 4 * self.kernels.lanes
         cdef const Layer *layer
         cdef const char *panel
@@ -244,8 +244,8 @@ cdef class Stack:
         sums.slots, sums.n_slots, sums.slot_size, sums.total = call.slots, call.n_slots, call.slot_size, call.slots
         if call.n_slots > 1:
             pool_run(reduce_task, &sums, <int> ((sums.n + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
+        for i in range(self.n_layers):
+            layer = &self.layers[i]
             wide = layer.input_size + layer.hidden_size
             self.kernels.unpack_gates(call.slots + layer.d_packed * size, layer.input_size, layer.hidden_size, 0, wide,
                                       out + layer.weight_ih * size)

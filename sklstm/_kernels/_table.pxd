@@ -1,9 +1,10 @@
 # The table of kernels: what one instruction-set variant offers for one dtype.
 #
 # Each _isa_{isa}_{f32|f64}.pyx includes isa/_isa.pxi, which fills one table. In that text `real` is float or double by a
-# macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors (_stack.pyx, _pointwise.pyx,
-# _column_statistics.pyx) only know this page. Pointers to real numbers travel as void*, since a C struct cannot be generic; a kernel
-# casts them at its top. Strides count elements, never bytes. Every array starts on a 64-byte boundary.
+# macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors (_stack.pyx,
+# _updates.pyx, _pointwise.pyx, _column_statistics.pyx) only know this page. Pointers to real numbers travel as void*,
+# since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes. Every array
+# starts on a 64-byte boundary.
 
 # Words used for sizes, in this order everywhere:
 #   n_steps      T   longest sequence of the chunk
@@ -14,7 +15,8 @@
 #   wide(k)          k rounded up to whole tiles of 4 vectors
 
 cdef enum:
-    PAIRS = 128  # (step, sequence) pairs in a block of the weight gradient: a 32-column panel of them is 16 KB, half of L1
+    # (step, sequence) pairs in a block of the weight gradient: a 32-column panel of them is 16 KB, half of L1
+    PAIRS = 128
 
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 

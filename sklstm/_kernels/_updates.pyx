@@ -71,8 +71,7 @@ def squared_norm(gradient, int n_threads, isa=None):
 def adamw_step(parameters, gradient, mean, square, const Py_ssize_t[::1] ends, const double[::1] decays,
                int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
                Py_ssize_t step, isa=None):
-    """One AdamW step in place; `step` counts from 1, segment k of the vector ends at `ends[k]` and decays by `decays[k]`.
-    """
+    """One AdamW step in place; `step` counts from 1, segment k ends at `ends[k]` and decays by `decays[k]`."""
     cdef Update update
     update.kernels = open_table(parameters.dtype, isa)
     update.n = parameters.size

@@ -116,11 +116,15 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     Parameters
     ----------
     network : Network
+        Bound to the layout of `flat`.
     flat : ndarray of shape (n_parameters,)
         Start and result. With a validation part, the result is the best epoch's.
-    samples, validation : Samples
-        `validation` is None for no early stopping: then training ends when the training loss stops to fall.
+    samples : Samples
+        The training part.
     settings : Settings
+        What the estimator was constructed with.
+    validation : Samples or None, default=None
+        None for no early stopping: then training ends when the training loss stops to fall.
     first_epoch : int, default=0
         Number of epochs trained before: shuffling and dropout go on from there.
     optimizer_state : dict or None
@@ -170,7 +174,9 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
 
 
 def _validation_loss(network, loss, validation, epoch):
-    value = mean_loss(loss, network.forward(validation.sequences), validation.targets, validation.weights)
+    # What overflows here is reported below, and not by a warning of NumPy too.
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = mean_loss(loss, network.forward(validation.sequences), validation.targets, validation.weights)
     if not np.isfinite(value):
         raise Divergence(
             f"Training diverged in epoch {epoch + 1}: the validation loss is {value:g}. Lower learning_rate_init, or "

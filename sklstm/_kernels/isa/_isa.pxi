@@ -14,7 +14,7 @@ from sklstm._kernels._table cimport (
     SQUARED_LOSS,
 )
 
-# The element type and the width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
+# Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
 cdef extern from "isa/kernels.h" nogil:
     ctypedef double real
     const int LANES

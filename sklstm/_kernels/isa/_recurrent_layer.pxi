@@ -78,7 +78,7 @@ cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
             if call.d_h_above != NULL:
                 above = <const real *> call.d_h_above + (t * n + r) * call.d_h_above_stride
             lstm_cell_backward(hp, gates + 4 * r * hp, c_prev + r * hp, tanh_c + r * hp, d_h + r * d_h_stride,
-                                   above, d_c + r * hp, <real *> call.d_bias)
+                               above, d_c + r * hp, <real *> call.d_bias)
         product(n_active, 4 * hp, back_panels, gates, 4 * hp, call.weights_hh_back, d_h, d_h_stride, False)
     collect_weight_gradients(call)
     if call.weights_ih_back != NULL:
@@ -90,8 +90,8 @@ cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
     cdef Py_ssize_t n = call.n_samples, hp4 = 4 * call.hidden_stride, width = 4 * LANES
     cdef Py_ssize_t n_panels = call.hidden_stride // LANES, n_k = call.input_size + call.hidden_size
     cdef Py_ssize_t t = 0, r = 0, p, i, n_pairs
-    # Rows of [x | h] side by side, an odd number of cache lines apart, and a panel's columns of d_gates without gaps: read
-    # where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
+    # Rows of [x | h] side by side, an odd number of cache lines apart, and a panel's columns of d_gates without gaps:
+    # read where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
     cdef real *rows = <real *> call.pair_rows
     cdef real *panel = rows + PAIRS * call.pair_stride
     cdef const real *gates[PAIRS]
@@ -134,14 +134,14 @@ cdef void pack_gates(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden
                      Py_ssize_t n_columns_total, void *panels) noexcept nogil:
     """(4 H, n_columns) -> columns column_offset.. of the k-major panels [i f g o]; units beyond H are zero."""
     cdef Py_ssize_t lanes = LANES, n_panels = (hidden_size + lanes - 1) // lanes
-    cdef Py_ssize_t p, g, l, k, unit
+    cdef Py_ssize_t p, g, lane, k, unit
     cdef const real *row
     cdef real *out
     for p in range(n_panels):
         for g in range(4):
-            for l in range(lanes):
-                unit = p * lanes + l
-                out = <real *> panels + (p * n_columns_total + column_offset) * 4 * lanes + g * lanes + l
+            for lane in range(lanes):
+                unit = p * lanes + lane
+                out = <real *> panels + (p * n_columns_total + column_offset) * 4 * lanes + g * lanes + lane
                 if unit < hidden_size:
                     row = <const real *> weight + (g * hidden_size + unit) * n_columns
                     for k in range(n_columns):
@@ -166,12 +166,13 @@ cdef void unpack_gates(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidd
                 row[k] = source[k * 4 * lanes]
 
 
-cdef void pack_gates_back(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, void *panels) noexcept nogil:
+cdef void pack_gates_back(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size,
+                          void *panels) noexcept nogil:
     """(4 H, n_columns) -> panels of 4 lanes columns, k running over the gates in panel order."""
     cdef Py_ssize_t lanes = LANES, width = 4 * lanes
     cdef Py_ssize_t n_unit_panels = (hidden_size + lanes - 1) // lanes
     cdef Py_ssize_t n_panels = (n_columns + width - 1) // width
-    cdef Py_ssize_t p, q, g, l, unit, first, n_valid, k
+    cdef Py_ssize_t p, q, g, lane, unit, first, n_valid, k
     cdef const real *row
     cdef real *out = <real *> panels
     for p in range(n_panels):
@@ -179,8 +180,8 @@ cdef void pack_gates_back(const void *weight, Py_ssize_t n_columns, Py_ssize_t h
         n_valid = min(width, n_columns - first)
         for q in range(n_unit_panels):
             for g in range(4):
-                for l in range(lanes):
-                    unit = q * lanes + l
+                for lane in range(lanes):
+                    unit = q * lanes + lane
                     memset(out, 0, width * sizeof(real))
                     if unit < hidden_size:
                         row = <const real *> weight + (g * hidden_size + unit) * n_columns + first

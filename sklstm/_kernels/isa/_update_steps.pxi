@@ -1,4 +1,4 @@
-# Steps on flat vectors: sums over gradient slots, the norm, the optimizer. Each element on its own, so any split is the same.
+# Steps on flat vectors: sums over gradient slots, the norm, the optimizer. Elements do not meet: any split is the same.
 
 cdef void add_rows(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, const void *rows,
                    void *total) noexcept nogil:
