@@ -18,7 +18,7 @@ def naming(name):
         yield
     except (TypeError, ValueError) as error:
         message = str(error)
-        if message.startswith("Complex data not supported"):
+        if message.startswith("Complex data not supported\n"):
             # The rest of scikit-learn's message is the whole array.
             message = f"Complex data not supported: {name} must hold real numbers."
         elif re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message):

@@ -56,7 +56,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         What counts as an improvement.
     class_weight : dict, "balanced" or None, default=None
         Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
-        ratio is the neg/pos weight of a weighted binary cross-entropy.
+        ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the y of `fit`, also for a
+        validation part of your own.
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
@@ -89,8 +90,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_ : list of float or None
-        With early stopping, the score of the validation part after each epoch: 1 - log loss / log loss of the class
-        shares in the training part.
+        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - log loss / log
+        loss of the class shares in the training part.
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None
@@ -212,10 +213,10 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
         present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
         if len(present) < 2 and not known:
-            found = f"only one: {present.tolist()[0]!r}" if len(present) else "no such class"
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes with a positive weight; y holds {found}."
-            )
+            found = "no class with a positive weight"
+            if len(present):
+                found = f"only one class with a positive weight: {present.tolist()[0]!r}"
+            raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
 
     @staticmethod
     def _check_y(y, name="y"):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklstm._kernels._column_statistics import column_statistics
 from sklstm._kernels._pool import resolve_num_threads
-from sklstm._validation import check_groups
+from sklstm._validation import check_groups, naming, refuse_masked
 
 __all__ = ["LSTMFeatureSelector"]
 
@@ -95,8 +95,8 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         Variance of the noise relative to the smoothed column; infinite for constant columns.
 
     trend_strength_ : ndarray of shape (n_features_in_,)
-        Share of the variance that the smoothed column explains, in [0, 1]; 0 for constant columns.
-        It describes the column and takes no part in the selection.
+        Share of the variance that the smoothed column explains, in [0, 1]: 0.26 for white noise
+        and the default span, 0 for constant columns. It takes no part in the selection.
 
     n_features_in_ : int
         Number of columns seen during `fit`.
@@ -253,9 +253,11 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         _refuse_other_tables(X)
         # Finiteness is seen in the sums below: asking here would read the whole table once more.
         options = {"ensure_all_finite": False, "ensure_min_samples": 2, "input_name": "X"}
-        table = check_array(X, dtype=[np.float64, np.float32], estimator=self, **options)
+        with naming("X"):
+            table = check_array(X, dtype=[np.float64, np.float32], estimator=self, **options)
         blocks = check_groups(groups, len(table))
-        target = None if y is None else _check_target(y, table, self.target_type)
+        with naming("y"):
+            target = None if y is None else _check_target(y, table, self.target_type)
         statistics = column_statistics(
             table,
             target,
@@ -335,7 +337,8 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         _refuse_other_tables(X)
-        return super().transform(X)
+        with naming("X"):
+            return super().transform(X)
 
     def _get_support_mask(self):
         check_is_fitted(self)
@@ -353,20 +356,18 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
 
 
 def _refuse_other_tables(X):
-    """Raise for what scikit-learn would take without its mask or refuse without a reason."""
-    if np.ma.isMaskedArray(X):
-        raise ValueError("X is a masked array; fill it first, its mask would be lost.")
+    """Raise for what scikit-learn would take without its mask, or refuse without a way out."""
+    refuse_masked(X, "X")
     if getattr(X, "ndim", 2) == 3:
         raise ValueError(
-            "X has 3 dimensions, expected 2: one row per time step. Put the sequences one below "
-            "the other and name them with groups."
+            "X has 3 dimensions, expected 2: one row per time step. Put the sequences one below the other and name "
+            "them with groups."
         )
 
 
 def _check_target(y, X, target_type):
     """Return float columns (n_samples, n_outputs) or class numbers (n_samples,) as int64."""
-    if np.ma.isMaskedArray(y):
-        raise ValueError("y is a masked array; fill it first, its mask would be lost.")
+    refuse_masked(y, "y")
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(X, y)
     if y.dtype.kind == "O" and all(isinstance(value, Number) for value in y.flat):

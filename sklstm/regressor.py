@@ -84,8 +84,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_ : list of float or None
-        With early stopping, the score of the validation part after each epoch: 1 - loss / loss of the training mean,
-        an R^2.
+        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of
+        the training mean, an R^2.
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None

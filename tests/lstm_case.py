@@ -4,7 +4,7 @@ import numpy as np
 from reference.lstm import network_forward, table_windows
 from scipy.special import expit, softmax
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepLSTMClassifier
 
 SMALL = {"hidden_size": 4, "sequence_length": 5, "max_iter": 3, "random_state": 0, "n_jobs": 1}
 

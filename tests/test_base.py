@@ -275,6 +275,16 @@ def test_class_weight():
     assert difference.mean() > 0
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e10, 1e30, 3e37])
+def test_columns_of_any_size(case, scale):
+    """Unwise, but finite: large values saturate the gates, small ones vanish."""
+    model = case.make(early_stopping=True).fit(case.X * scale, case.y)
+    for method in case.methods(model):
+        if method.__name__ != "predict":
+            assert np.isfinite(method(case.X * scale)).all()
+    assert np.isfinite(model.loss_curve_ + model.validation_scores_).all()
+
+
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,

@@ -67,8 +67,7 @@ def table():
     return X, y
 
 
-# A column of pure noise is a legitimate input of a check; that it is kept with a warning is not
-# what the checks are about.
+# The checks fit pure noise; that it is kept with a warning is not what they are about.
 @pytest.mark.filterwarnings("ignore:No column passes the filters:UserWarning")
 @parametrize_with_checks([LSTMFeatureSelector(), LSTMFeatureSelector(5, **NO_FILTERS)])
 def test_scikit_learn_accepts_the_selector(estimator, check):

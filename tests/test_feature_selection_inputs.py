@@ -151,15 +151,15 @@ BAD_TABLES = {
     "NaN": (lambda X: replaced(X, (7, 2), np.nan), ValueError, "Input X contains NaN"),
     "infinity": (lambda X: replaced(X, (7, 2), -np.inf), ValueError, "Input X contains infinity"),
     "huge": (lambda X: X * 1e200, ValueError, "X holds numbers whose squares overflow"),
-    "complex": (lambda X: X + 1j, ValueError, "Complex data not supported"),
-    "sparse": (sparse.csr_array, TypeError, "Sparse data was passed"),
+    "complex": (lambda X: X + 1j, ValueError, "X must hold real numbers"),
+    "sparse": (sparse.csr_array, TypeError, "Sparse data was passed for X"),
     "masked": (np.ma.masked_array, ValueError, "X is a masked array"),
-    "strings": (lambda X: np.full(X.shape, "x", object), ValueError, "could not convert"),
-    "one axis": (lambda X: X[:, 0], ValueError, "Expected 2D array, got 1D array"),
+    "strings": (lambda X: np.full(X.shape, "x", object), ValueError, "X: could not convert"),
+    "one axis": (lambda X: X[:, 0], ValueError, "X: Expected 2D array, got 1D array"),
     "three axes": (lambda X: X[:, None], ValueError, "X has 3 dimensions, expected 2"),
-    "no rows": (lambda X: X[:0], ValueError, r"Found array with 0 sample\(s\)"),
-    "one row": (lambda X: X[:1], ValueError, r"Found array with 1 sample\(s\)"),
-    "no columns": (lambda X: X[:, :0], ValueError, r"Found array with 0 feature\(s\)"),
+    "no rows": (lambda X: X[:0], ValueError, r"X: Found array with 0 sample\(s\)"),
+    "one row": (lambda X: X[:1], ValueError, r"X: Found array with 1 sample\(s\)"),
+    "no columns": (lambda X: X[:, :0], ValueError, r"X: Found array with 0 feature\(s\)"),
     "constant": (np.ones_like, ValueError, "Every column of X is constant"),
 }
 
@@ -207,10 +207,10 @@ def test_not_fitted(table, method):
 BAD_TARGETS = {
     "NaN": (lambda y: replaced(y, 5, np.nan), "Input y contains NaN"),
     "infinity": (lambda y: replaced(y, 5, np.inf), "Input y contains infinity"),
-    "complex": (lambda y: y + 1j, "Complex data not supported"),
+    "complex": (lambda y: y + 1j, "y must hold real numbers"),
     "masked": (np.ma.masked_array, "y is a masked array"),
     "too short": (lambda y: y[:-1], "inconsistent numbers of samples: .3000, 2999."),
-    "three axes": (lambda y: y[:, None, None], "Found array with dim 3"),
+    "three axes": (lambda y: y[:, None, None], "y: Found array with dim 3"),
     "dates": (lambda y: np.arange(3000).astype("M8[D]"), "y must hold numbers or class labels"),
     "missing label": (
         lambda y: np.array(["a", None] * 1500, dtype=object),
@@ -245,7 +245,7 @@ def test_target_that_is_not_of_the_type_asked_for(table):
     [
         (["a"] * 10 + ["b"] * 2980 + ["a"] * 10, "label .*a.* comes in 2 separate blocks"),
         (np.zeros(2999), "groups has 2999 labels, but X has 3000 rows"),
-        (np.zeros((3000, 2)), "1d array"),
+        (np.zeros((3000, 2)), "groups must be 1-D, one label per row of X"),
     ],
 )
 def test_bad_groups(table, groups, message):

@@ -227,9 +227,7 @@ def test_far_mean_and_small_deviation(dtype, mean, deviation):
 def test_trend_far_beyond_the_first_rows():
     rng = np.random.default_rng(2)
     n = 200000
-    X = np.stack(
-        [np.arange(n) ** 2.0, 1e8 * (np.arange(n) > n - 100), rng.standard_normal(n)], axis=1
-    )
+    X = np.stack([np.arange(n) ** 2.0, 1e8 * (np.arange(n) > n - 100), rng.standard_normal(n)], axis=1)
     X[:, 2] += 1e4 * (np.arange(n) > n - 100)
     target = rng.standard_normal((n, 1)).cumsum(axis=0)
     found = statistics_of(X, target, NO_GROUPS, max_lag=3, decay=DECAY, n_threads=2)
@@ -265,9 +263,7 @@ def test_any_number_of_threads_gives_the_same_bits(shape, isa):
     target = rng.standard_normal((shape[0], 2))
     starts = random_starts(rng, shape[0], 9)
     found = {
-        as_bytes(
-            statistics_of(X, target, starts, max_lag=8, decay=DECAY, n_threads=n_threads, isa=isa)
-        )
+        as_bytes(statistics_of(X, target, starts, max_lag=8, decay=DECAY, n_threads=n_threads, isa=isa))
         for n_threads in (1, 2, 3, 4, 8)
     }
     assert len(found) == 1

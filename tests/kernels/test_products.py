@@ -1,0 +1,319 @@
+"""The register tile as C text: compiled here, so that a width this machine cannot run is tested too.
+
+`SKLSTM_VEC_BYTES=64` gives the tile of x86_v4, 6 rows by 64 columns, in vectors that the compiler takes
+apart into what the machine has. Its assembler, with the flags of setup.py, must keep the accumulators
+in registers: a tile that spills is correct and three times slower, so no other test would notice.
+"""
+
+import ast
+import ctypes
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
+
+from sklstm._kernels import ISA, available_isas
+
+ROOT = Path(__file__).parents[2]
+KERNELS = ROOT / "sklstm" / "_kernels"
+PYTHON_HEADERS = Path(sysconfig.get_path("include"))
+COMPILER = os.environ.get("CC", "").split() or [shutil.which("gcc") or shutil.which("cc")]
+
+pytestmark = [
+    pytest.mark.skipif(available_isas()[-1] != ISA, reason="compiles for itself: once, with the best set, will do"),
+    pytest.mark.skipif(sys.platform == "win32", reason="the flags are those of GCC and clang"),
+    pytest.mark.skipif(COMPILER[0] is None, reason="this machine has no C compiler"),
+    pytest.mark.skipif(not (KERNELS / "isa" / "kernels.h").exists(), reason="the C sources are not here"),
+    pytest.mark.skipif(not (PYTHON_HEADERS / "Python.h").exists(), reason="the headers of Python are not here"),
+]
+
+DRIVER = """
+#include "isa/kernels.h"
+int lanes(void) { return LANES; }
+int tile_rows(void) { return TILE_ROWS; }
+void product(int rows, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
+             Py_ssize_t out_stride) { product_tile(rows, add, n_k, a, panel, out, out_stride); }
+void outer(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+           Py_ssize_t d_stride, real *out) {
+    outer_tile(rows, n_pairs, a, a_stride, d, d_stride, out);
+}
+void cell_forward(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                  const real *panel, const real *bias, Py_ssize_t stride, real *gates, const real *c,
+                  real *c_next, real *tanh_c, real *h_next) {
+    lstm_cell_forward(rows, n_x, x, n_h, h, panel, bias, stride, gates, c, c_next, tanh_c, h_next);
+}
+void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
+                   const real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
+    lstm_cell_backward(n_units, gates, c_prev, tanh_c, d_h, d_h_above, d_c, d_bias);
+}
+void sigmoid(Py_ssize_t n, const real *x, real *out) { sigmoid_array(n, x, out); }
+"""
+
+
+def setup_constant(name):
+    """A literal out of setup.py, which cannot be imported without building."""
+    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"setup.py has no {name}")
+
+
+def compile_driver(folder, dtype, flags, target):
+    source = folder / "driver.c"
+    source.write_text(DRIVER)
+    command = [*COMPILER, *flags, "-std=c11", "-Wno-psabi", f"-I{KERNELS}", f"-I{PYTHON_HEADERS}"]
+    command += [f"-DSKLSTM_REAL_IS_FLOAT={int(dtype == 'float32')}", str(source), "-o", str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return target
+
+
+# How 64-byte vectors are compiled for what this machine can run; "baseline" is possible everywhere.
+WIDE_FLAGS = {
+    "baseline": [],
+    "x86_v3": ["-mavx2", "-mfma"],
+    "x86_v4": ["-mavx512f", "-mavx512dq"],
+}
+CLOSE = {"float32": {"rtol": 2e-6, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
+
+
+@pytest.fixture(
+    scope="module",
+    # The last is that of an AVX-512 machine without joined products: nobody's, but each of the two
+    # ways of v_fma is tested wherever the suite runs.
+    params=[("float32", ISA), ("float64", ISA), ("float64", "baseline")],
+    ids="-".join,
+)
+def tile(request, tmp_path_factory):
+    """The functions of the driver for one dtype, and what a test needs to call them."""
+    dtype, isa = request.param
+    folder = tmp_path_factory.mktemp("tile")
+    # Without optimisation: it takes seconds, and what is tested is the text.
+    flags = ["-O0", "-shared", "-fPIC", "-ffp-contract=off", "-DSKLSTM_VEC_BYTES=64"]
+    path = compile_driver(folder, dtype, [*flags, *WIDE_FLAGS[isa]], folder / "tile.so")
+    library = ctypes.CDLL(str(path))
+    return SimpleNamespace(library=library, dtype=np.dtype(dtype), lanes=library.lanes(), close=CLOSE[dtype])
+
+
+def call(function, *arguments):
+    """Numbers become int or Py_ssize_t by their place in C: both are passed as whole registers."""
+    function.restype = None
+    function(*(ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_ssize_t(a) for a in arguments))
+
+
+def row_addresses(array):
+    return np.array([row.ctypes.data for row in array], np.uintp)
+
+
+def normal(rng, tile, *shape):
+    return rng.normal(size=shape).astype(tile.dtype)
+
+
+def test_width(tile):
+    assert tile.lanes == 64 // tile.dtype.itemsize
+    assert tile.library.tile_rows() == 6
+
+
+@pytest.mark.parametrize("n_k", [0, 1, 5, 40])
+@pytest.mark.parametrize("add", [0, 1])
+def test_product_tile(tile, add, n_k):
+    rng = np.random.default_rng(n_k)
+    width = 4 * tile.lanes
+    panel, a = normal(rng, tile, n_k, width), normal(rng, tile, 6, n_k + 3)
+    before = normal(rng, tile, 6, width + 5)
+    full = None
+    for rows in (6, 5, 4, 3, 2, 1):
+        out = before.copy()
+        call(
+            tile.library.product, rows, add, n_k, row_addresses(a), panel, out, out.shape[1]
+        )  # fmt: skip
+        exact = a[:rows, :n_k].astype(np.float64) @ panel.astype(np.float64)
+        assert_allclose(out[:rows, :width], exact + add * before[:rows, :width], **tile.close)
+        # Neither the gap between two rows nor the rows that were not asked for are touched.
+        assert_array_equal(out[:, width:], before[:, width:])
+        assert_array_equal(out[rows:], before[rows:])
+        full = out if full is None else full
+        assert_array_equal(out[:rows], full[:rows])
+
+
+@pytest.mark.parametrize("n_pairs", [1, 7, 64])
+def test_outer_tile(tile, n_pairs):
+    rng = np.random.default_rng(n_pairs)
+    width = 4 * tile.lanes
+    a, d = normal(rng, tile, n_pairs, 9), normal(rng, tile, n_pairs, width + 2)
+    before = normal(rng, tile, 6, width)
+    full = None
+    for rows in (6, 5, 4, 3, 2, 1):
+        out = before.copy()
+        call(tile.library.outer, rows, n_pairs, a, a.shape[1], d, d.shape[1], out)
+        exact = a[:, :rows].astype(np.float64).T @ d[:, :width].astype(np.float64)
+        scale = np.sqrt(n_pairs)  # of the sums, for the absolute part of the tolerance
+        assert_allclose(out[:rows] / scale, (exact + before[:rows]) / scale, **tile.close)
+        assert_array_equal(out[rows:], before[rows:])
+        full = out if full is None else full
+        assert_array_equal(out[:rows], full[:rows])
+
+
+def gates_of(z):
+    """(rows, 4, lanes) sums -> the four gates."""
+    return expit(z[:, 0]), expit(z[:, 1]), np.tanh(z[:, 2]), expit(z[:, 3])
+
+
+@pytest.mark.parametrize("keeps_gates", [True, False])
+@pytest.mark.parametrize(("n_x", "n_h"), [(1, 1), (5, 16), (48, 33)])
+def test_cell_forward_tile(tile, n_x, n_h, keeps_gates):
+    rng = np.random.default_rng(n_x)
+    lanes, stride = tile.lanes, 2 * tile.lanes
+    panel, bias = normal(rng, tile, n_x + n_h, 4, lanes), normal(rng, tile, 4, lanes)
+    x, h_prev, c_prev = (normal(rng, tile, 6, n) for n in (n_x, n_h, stride))
+    panel /= np.sqrt(n_x + n_h).astype(tile.dtype)
+    full = None
+    for rows in (6, 5, 4, 3, 2, 1):
+        gates = np.full((6, 4 * stride), np.nan, tile.dtype)
+        c, tanh_c, h = (np.full((6, stride), np.nan, tile.dtype) for _ in range(3))
+        call(
+            tile.library.cell_forward, rows, n_x, row_addresses(x), n_h, row_addresses(h_prev), panel,
+            bias, stride, gates if keeps_gates else 0, c_prev, c, tanh_c if keeps_gates else 0, h,
+        )  # fmt: skip
+        inputs = np.hstack([x, h_prev])[:rows].astype(np.float64)
+        i, f, g, o = gates_of(np.einsum("rk,kgl->rgl", inputs, panel.astype(np.float64)) + bias)
+        c_exact = f * c_prev[:rows, :lanes] + i * g
+        assert_allclose(c[:rows, :lanes], c_exact, **tile.close)
+        assert_allclose(h[:rows, :lanes], o * np.tanh(c_exact), **tile.close)
+        if keeps_gates:
+            exact = np.concatenate([i, f, g, o], axis=1)
+            assert_allclose(gates[:rows, : 4 * lanes], exact, **tile.close)
+            assert_allclose(tanh_c[:rows, :lanes], np.tanh(c_exact), **tile.close)
+        for out, written in ((gates, 4 * lanes), (c, lanes), (tanh_c, lanes), (h, lanes)):
+            assert np.isnan(out[:, written:]).all()
+            assert np.isnan(out[rows:]).all()
+        full = h if full is None else full
+        assert_array_equal(h[:rows], full[:rows])
+
+
+@pytest.mark.parametrize("with_above", [True, False])
+def test_cell_backward(tile, with_above):
+    rng = np.random.default_rng(8)
+    lanes, n_units = tile.lanes, 3 * tile.lanes
+    # Gates in panel order: (panel, gate, lane).
+    z = rng.normal(size=(3, 4, lanes))
+    i, f, g, o = gates_of(z)
+    gates = np.stack([i, f, g, o], axis=1).astype(tile.dtype)
+    c_prev, tanh_c, d_h, d_above, d_c = (normal(rng, tile, n_units) for _ in range(5))
+    tanh_c = np.tanh(tanh_c)
+    d_bias = normal(rng, tile, 3, 4, lanes)
+    i, f, g, o = np.moveaxis(gates.astype(np.float64), 1, 0)
+    panels = (v.astype(np.float64).reshape(3, lanes) for v in (c_prev, tanh_c, d_h, d_above, d_c))
+    before, t, dh, above, dc = panels
+    bias_before = d_bias.astype(np.float64)
+    call(
+        tile.library.cell_backward, n_units, gates, c_prev, tanh_c, d_h,
+        d_above if with_above else 0, d_c, d_bias,
+    )  # fmt: skip
+    dh = dh + above if with_above else dh
+    dc = dc + dh * o * (1 - t**2)
+    d_i, d_f = dc * g * i * (1 - i), dc * before * f * (1 - f)
+    d_g, d_o = dc * i * (1 - g**2), dh * t * o * (1 - o)
+    exact = np.stack([d_i, d_f, d_g, d_o], axis=1)
+    assert_allclose(gates, exact, **tile.close)
+    assert_allclose(d_c.reshape(3, lanes), dc * f, **tile.close)
+    assert_allclose(d_bias, bias_before + exact, **tile.close)
+
+
+def test_sigmoid_of_wide_vectors(tile):
+    x = np.linspace(-80.0, 80.0, 10_007).astype(tile.dtype)
+    found = np.empty_like(x)
+    call(tile.library.sigmoid, len(x), x, found)
+    exact = expit(x.astype(np.float64))
+    assert_allclose(found, exact, rtol=3.5 * np.finfo(tile.dtype).eps, atol=0.0)
+
+
+# Assembler
+
+
+def is_gcc():
+    macros = subprocess.run(
+        [*COMPILER, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False
+    ).stdout
+    return "__GNUC__" in macros and "__clang__" not in macros
+
+
+TILES = ("cell_forward", "outer", "product")
+
+
+def inner_loops(assembler):
+    """Innermost loops of the tiles with four joined products or more: the tile and their lines."""
+    lines, labels, loops, function, functions = assembler.splitlines(), {}, [], None, []
+    for number, line in enumerate(lines):
+        if label := re.match(r"(\.L\w+):", line):
+            labels[label[1]] = number
+        elif label := re.match(r"(\w+):", line):
+            function = label[1]
+        functions.append(function)
+        jump = re.match(r"\s+j\w+\s+(\.L\w+)$", line)
+        if jump and labels.get(jump[1], number) < number:
+            loops.append((labels[jump[1]], number))
+    for begin, end in loops:
+        within = [(b, e) for b, e in loops if begin <= b and e <= end]
+        body = lines[begin : end + 1]
+        tile = next((tile for tile in TILES if tile in functions[begin]), None)
+        if tile and len(within) == 1 and sum("vfmadd" in line for line in body) >= 4:
+            yield tile, body
+
+
+def count_memory(body):
+    """References to the stack, and vectors written to memory wherever it is."""
+    stack = sum("%rsp" in line or re.search(r"-\d+\(%rbp", line) is not None for line in body)
+    stores = sum(re.match(r"\s+vmov\w+\s+%[xyz]mm\d+, .*\(", line) is not None for line in body)
+    return stack, stores
+
+
+def tile_loops(tmp_path, isa, dtype, extra=()):
+    flags = [*setup_constant("GNU_FLAGS"), *setup_constant("GNU_VARIANTS")[isa], *extra]
+    flags += ["-S", f"-DSKLSTM_ISA_{isa.upper()}"]
+    return list(inner_loops(compile_driver(tmp_path, dtype, flags, tmp_path / "t.s").read_text()))
+
+
+needs_gcc_on_x86 = pytest.mark.skipif(
+    platform.machine().lower() not in {"x86_64", "amd64"} or COMPILER[0] is None or not is_gcc(),
+    reason="reads the assembler that GCC writes for x86_64",
+)
+
+
+@needs_gcc_on_x86
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("isa", "rows"), [("x86_v3", 3), ("x86_v4", 6)])
+def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
+    loops = tile_loops(tmp_path, isa, dtype)
+    register = {"x86_v3": "%ymm", "x86_v4": "%zmm"}[isa]
+    full = []
+    for function, body in loops:
+        stack, stores = count_memory(body)
+        # Two pointers of the outer product's six rows may live on the stack, no vector may.
+        assert stack <= (2 if (isa, function) == ("x86_v4", "outer") else 0), "\n".join(body)
+        assert stores == 0, "\n".join(body)
+        products = [line for line in body if "vfmadd" in line]
+        assert all(register in line for line in products)
+        if len(products) == 4 * rows:
+            full.append(function)
+    # One loop over k in the product, one over pairs in the outer product, one over x and one over h.
+    assert sorted(full) == ["cell_forward", "cell_forward", "outer", "product"]
+
+
+@needs_gcc_on_x86
+def test_the_count_sees_a_spill(tmp_path):
+    """The control of the test above: 24 accumulators do not fit into 16 registers."""
+    loops = tile_loops(tmp_path, "x86_v3", "float32", ["-DTILE_ROWS=6", "-DTILE_VECS=4"])
+    spilled = [count_memory(body) for _, body in loops if sum("vfmadd" in li for li in body) == 24]
+    assert spilled
+    assert all(stack >= 8 and stores >= 4 for stack, stores in spilled)
