@@ -1,11 +1,13 @@
 """Forecast the oil temperature of a transformer 24 hours ahead.
 
-The oil temperature tells how hard an electricity transformer works. The bundled ETTh1 table holds two years of hourly
-readings; the models forecast how much the temperature will have changed 24 hours from now, and are compared with what is
-hard to beat: the last value, and a ridge regression on the same columns and the same 24 hours of history.
+The oil temperature tells how hard an electricity transformer works. The bundled ETTh1 table holds two years of
+hourly readings; the models forecast how much the temperature will have changed 24 hours from now, and are compared
+with what is hard to beat: the last value, and a ridge regression on the same columns and the same 24 hours of
+history.
 
-Order of time everywhere: the first 8,640 hours (a year of 30-day months) train, the next 2,880 choose penalties, numbers
-of trees and epochs, the next 2,880 are the test. Before the test, every model is refitted on the first two parts.
+Order of time everywhere: the first 8,640 hours (a year of 30-day months) train, the next 2,880 choose penalties,
+numbers of trees and epochs, the next 2,880 are the test. Before the test, every model is refitted on the first two
+parts.
 
 Run it with ``make demo`` or ``python examples/forecast_oil_temperature.py``. It prints a table and writes demo.png.
 """
@@ -51,8 +53,8 @@ def trailing_mean(x, length):
 def make_columns(data, hours):
     """Turn readings into columns whose level does not drift from one year to the next.
 
-    Of each row only the past is used: the last hour's change of the oil temperature, the clock, and for each of the seven
-    series its distance from the mean of the last day and of the last week.
+    Of each row only the past is used: the last hour's change of the oil temperature, the clock, and for each of the
+    seven series its distance from the mean of the last day and of the last week.
     """
     last_hour = np.diff(data[:, -1:], axis=0, prepend=data[:1, -1:])
     angle = 2 * np.pi * (hours[:, np.newaxis] % 24) / 24
