@@ -163,6 +163,26 @@ def test_shuffle_draws_from_all_batches(case):
     np.testing.assert_allclose(flat(full[0]), flat(full[1]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
+    """In an order of its own."""
+    from sklstm import _base
+
+    class Network(_base.Network):
+        def loss_and_gradient(self, sequences, rows, *arguments):
+            seen.append(rows)
+            return super().loss_and_gradient(sequences, rows, *arguments)
+
+    seen = []
+    monkeypatch.setattr(_base, "Network", Network)
+    case.fit(shuffle=shuffle, batch_size=40, early_stopping=False)
+    assert [len(rows) for rows in seen] == [40, 40, 10] * 3
+    epochs = np.concatenate(seen).reshape(3, 90)
+    np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(90), (3, 1)))
+    orders = {tuple(epoch) for epoch in epochs.tolist()}
+    assert orders == {tuple(range(90))} if not shuffle else len(orders) == 3
+
+
 def test_early_stopping_and_validation_fraction(case):
     """More in test_early_stopping.py."""
     assert case.fit(early_stopping=False).validation_scores_ is None

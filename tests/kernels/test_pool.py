@@ -97,9 +97,9 @@ def test_busy_pool_runs_the_work_inline():
         check_call(records, 2, 2)
         inline.append(is_inline(records))
     other.join()
-    # Not all: the other thread has to get there first, and leaves before it says so.
-    assert len(inline) > 10
-    assert np.mean(inline) > 0.5
+    # Not all: the other thread has to get there first, leaves before it says so, and either may be off its core for
+    # most of the time. A pool that let the second caller wait would never run its work inline.
+    assert any(inline)
     assert meet(2) == [0, 1]
 
 
