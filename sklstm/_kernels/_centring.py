@@ -83,7 +83,7 @@ def centre(sums, of_targets, target_variance, lengths, max_lag):
     Parameters
     ----------
     sums : dict of ndarray
-        minimum, maximum, moments (4, n_features): sums of the column, its moving average, and of
+        Minimum, maximum, moments (4, n_features): sums of the column, its moving average, and of
         the squares of the average and of the residual; products (reach + 1, n_features),
         cross_products (reach + 1, n_targets, n_features), heads and tails (reach, n_features).
     of_targets : ndarray of shape (reach + 1, n_targets)

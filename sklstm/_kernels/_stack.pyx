@@ -1,7 +1,7 @@
 """Stacked recurrent layers with a dense head: the door to the recurrent kernels.
 
-A `Stack` knows the shapes of one network and where its numbers lie; it owns no array but the packed weights. Work is cut
-into chunks of sequences whose size depends on the batch alone, so results do not depend on the number of threads.
+A `Stack` knows the shapes of one network and where its numbers lie; it owns no array but the packed weights. Work is
+cut into chunks of sequences whose size depends on the batch alone, so results do not depend on the number of threads.
 """
 
 from libc.stdlib cimport calloc, free

@@ -1,10 +1,10 @@
 # The table of kernels: what one instruction-set variant offers for one dtype.
 #
-# Each _isa_{isa}_{f32|f64}.pyx includes isa/_isa.pxi, which fills one table. In that text `real` is float or double by a
-# macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors (_stack.pyx,
-# _updates.pyx, _pointwise.pyx, _column_statistics.pyx) only know this page. Pointers to real numbers travel as void*,
-# since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes. Every array
-# starts on a 64-byte boundary.
+# Each _isa_{isa}_{f32|f64}.pyx includes isa/_isa.pxi, which fills one table. In that text `real` is float or double by
+# a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors
+# (_stack.pyx, _updates.pyx, _pointwise.pyx, _column_statistics.pyx) only know this page. Pointers to numbers travel as
+# void*, since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes.
+# Every array starts on a 64-byte boundary.
 
 # Words used for sizes, in this order everywhere:
 #   n_steps      T   longest sequence of the chunk

@@ -53,10 +53,7 @@ def default_num_threads(environ=None):
     if own:
         n_threads = _positive_int(own)
         if n_threads is None:
-            raise ValueError(
-                "The environment variable SKLSTM_NUM_THREADS must be a positive integer, "
-                f"got {own!r}."
-            )
+            raise ValueError(f"The environment variable SKLSTM_NUM_THREADS must be a positive integer, got {own!r}.")
         return n_threads
     # OpenMP allows one number per nesting level; ours is the outermost.
     openmp = environ.get("OMP_NUM_THREADS", "").split(",")[0]

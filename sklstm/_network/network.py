@@ -21,9 +21,7 @@ class Network:
 
     def __init__(self, layout, dtype, n_threads, isa=None):
         self.layout, self.dtype, self.n_threads, self.isa = layout, np.dtype(dtype), n_threads, isa
-        self._stack = Stack(
-            layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa
-        )
+        self._stack = Stack(layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa)
         self._packed = aligned_empty(self._stack.packed_size * self.dtype.itemsize).view(self.dtype)
         self._workspace = Workspace()
 
@@ -74,9 +72,7 @@ class Network:
         result[order] = out
         return result
 
-    def loss_and_gradient(
-        self, sequences, rows, targets, weights, loss, scale, gradient, dropout=0.0, seed=0, epoch=0
-    ):
+    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, gradient, dropout=0.0, seed=0, epoch=0):
         """Compute the weighted loss of some sequences, and its gradient.
 
         Parameters
@@ -108,9 +104,7 @@ class Network:
         if order is not None:
             rows = rows[order]
         max_steps = int(lengths[0])
-        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(
-            len(rows), max_steps, training=True, dropout=dropout
-        )
+        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(rows), max_steps, training=True, dropout=dropout)
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, slot_bytes)
         return self._stack.forward_backward(

@@ -78,9 +78,7 @@ class ParameterLayout:
 
     def flatten(self, arrays, dtype):
         """Return the flat vector made of a dict of named arrays."""
-        return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(
-            dtype, copy=False
-        )
+        return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
 
     def decay_segments(self, weight_decay):
         """Return where the stretches of equal weight decay end, and the decay of each."""
@@ -99,9 +97,7 @@ class ParameterLayout:
                 hidden = view.shape[1]
                 view[:] = np.concatenate([_orthogonal(generator, hidden) for _ in self.cell.gates])
             elif name.startswith("weight_ih"):
-                view[:] = _glorot(
-                    generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates)
-                )
+                view[:] = _glorot(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
             elif name == "weight_out":
                 view[:] = _glorot(generator, view.shape, fan_out=view.shape[0])
             elif name != "bias_out":

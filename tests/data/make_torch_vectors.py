@@ -125,9 +125,7 @@ def total_loss(loss, z, y, sample_weight):
     if loss == "squared":
         return (sample_weight * 0.5 * ((z - y) ** 2).sum(dim=1)).sum()
     if loss == "binary":
-        return binary_cross_entropy_with_logits(
-            z[:, 0], y.to(z.dtype), weight=sample_weight, reduction="sum"
-        )
+        return binary_cross_entropy_with_logits(z[:, 0], y.to(z.dtype), weight=sample_weight, reduction="sum")
     return (sample_weight * cross_entropy(z, y, reduction="none")).sum()
 
 
@@ -148,10 +146,7 @@ def run_masked(lstm, x, lengths, h0, c0, masks):
     rows = x
     for number in range(lstm.num_layers):
         layer = torch.nn.LSTM(rows.shape[1], lstm.hidden_size, dtype=x.dtype)
-        own = {
-            name: getattr(lstm, name.replace("_l0", f"_l{number}"))
-            for name, _ in layer.named_parameters()
-        }
+        own = {name: getattr(lstm, name.replace("_l0", f"_l{number}")) for name, _ in layer.named_parameters()}
         state = (h0[number : number + 1], c0[number : number + 1])
         packed = pack_sequence(torch.split(rows, lengths), enforce_sorted=False)
         hidden, (h, c) = torch.func.functional_call(layer, own, (packed, state))

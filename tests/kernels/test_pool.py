@@ -18,9 +18,7 @@ from sklstm._kernels._pool import MAX_THREADS, _probe
 # Turns after which a task gives up waiting for the others: seconds, so only a fault gets there.
 PATIENCE = 2_000_000_000
 
-needs_threads = pytest.mark.skipif(
-    sys.platform == "win32", reason="without pthreads the pool runs everything inline"
-)
+needs_threads = pytest.mark.skipif(sys.platform == "win32", reason="without pthreads the pool runs everything inline")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 # Python 3.12 warns about every fork of a process with threads, which is the point of these tests.
 may_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

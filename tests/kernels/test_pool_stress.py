@@ -50,9 +50,7 @@ def stress(tmp_path, flags, *runs):
     build = compile_and_link(program, [HERE / "pool_stress.c", SOURCES / "pool.c"], flags)
     assert build.returncode == 0, build.stderr
     for mode, count in runs:
-        run = subprocess.run(
-            [program, mode, str(count)], capture_output=True, text=True, timeout=90, check=False
-        )
+        run = subprocess.run([program, mode, str(count)], capture_output=True, text=True, timeout=90, check=False)
         assert (run.returncode, run.stdout, run.stderr) == (0, f"{mode}: ok\n", "")
 
 

@@ -152,9 +152,7 @@ def cell_backward(step, d_h, d_c, weight_ih, weight_hh):
     d_f = d_c * c_prev
     d_g = d_c * i
     # sigmoid' = s (1 - s), tanh' = 1 - t^2.
-    d_gates = np.concatenate(
-        [d_i * i * (1.0 - i), d_f * f * (1.0 - f), d_g * (1.0 - g**2), d_o * o * (1.0 - o)]
-    )
+    d_gates = np.concatenate([d_i * i * (1.0 - i), d_f * f * (1.0 - f), d_g * (1.0 - g**2), d_o * o * (1.0 - o)])
     return CellGradients(
         x=_float64(weight_ih).T @ d_gates,
         h_prev=_float64(weight_hh).T @ d_gates,
@@ -243,9 +241,7 @@ def layer_backward(forward, weight_ih, weight_hh, d_hidden=None, d_h_final=None,
         d_sequences.append(d_sequence)
         d_h0.append(d_h)
         d_c0.append(d_c)
-    return LayerGradients(
-        d_sequences, d_weight_ih, d_weight_hh, d_bias, np.array(d_h0), np.array(d_c0)
-    )
+    return LayerGradients(d_sequences, d_weight_ih, d_weight_hh, d_bias, np.array(d_h0), np.array(d_c0))
 
 
 def count_layers(parameters):

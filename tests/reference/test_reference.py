@@ -138,9 +138,7 @@ def test_network_central_differences(loss, n_layers, n_outputs, has_masks):
     masks = make_masks(lengths, hidden_size, n_layers) if has_masks else None
 
     def scalar():
-        return LOSSES[loss](
-            network_forward(parameters, sequences, h0, c0, masks).z, y, sample_weight
-        )[0]
+        return LOSSES[loss](network_forward(parameters, sequences, h0, c0, masks).z, y, sample_weight)[0]
 
     forward = network_forward(parameters, sequences, h0, c0, masks)
     d_z = LOSSES[loss](forward.z, y, sample_weight)[1]

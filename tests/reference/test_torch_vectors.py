@@ -85,8 +85,7 @@ def test_bidirectional_vectors():
         outputs = []
         for direction, suffix in enumerate(["", "_reverse"]):
             parameters = [
-                case["parameters"][f"{kind}_l{number}{suffix}"]
-                for kind in ("weight_ih", "weight_hh", "bias")
+                case["parameters"][f"{kind}_l{number}{suffix}"] for kind in ("weight_ih", "weight_hh", "bias")
             ]
             order = slice(None, None, -1 if direction else 1)
             index = 2 * number + direction
