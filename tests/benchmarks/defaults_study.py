@@ -1,9 +1,9 @@
 """Measure the defaults of the estimators over real sets: ``python defaults_study.py DATA [select|final|report]``.
 
-DATA is the folder of the files (or the environment variable SKLSTM_STUDY_DATA). `select` fits on the first rows of the
-training part of every set and scores on its last; `final` fits the estimators as they are on the whole training part and
-scores on the test part; `report` prints both as tables in Markdown. Results are kept, one line a fit, in the file of
-``--results``, and what it holds already is not measured again.
+DATA is the folder of the files (or the environment variable SKLSTM_STUDY_DATA). `select` fits on the first rows of
+the training part of every set and scores on its last; `final` fits the estimators as they are on the whole training
+part and scores on the test part; `report` prints both as tables in Markdown. Results are kept, one line a fit, in
+the file of ``--results``, and what it holds already is not measured again.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 from study_baselines import baseline_losses, loss
 from study_tasks import load_tasks
 
@@ -27,34 +28,34 @@ def batch_rule(share, low, high):
 
 
 # What the variants are compared with; "batch_size" may be a rule and "early_stopping" a number of samples.
-CENTRE = dict(
-    n_layers=1,
-    dropout=0.0,
-    batch_size=batch_rule(32, 8, 128),
-    max_iter=100,
-    early_stopping=1000,
-    validation_fraction=0.1,
-    n_iter_no_change=10,
-    tol=1e-4,
-)
+CENTRE = {
+    "n_layers": 1,
+    "dropout": 0.0,
+    "batch_size": batch_rule(32, 8, 128),
+    "max_iter": 100,
+    "early_stopping": 1000,
+    "validation_fraction": 0.1,
+    "n_iter_no_change": 10,
+    "tol": 1e-4,
+}
 VARIANTS = {
     "centre": {},
-    "n_layers=2": dict(n_layers=2),
-    "n_layers=2, dropout=0.2": dict(n_layers=2, dropout=0.2),
-    "n_layers=3, dropout=0.2": dict(n_layers=3, dropout=0.2),
-    "batch_size=16": dict(batch_size=16),
-    "batch_size=64": dict(batch_size=64),
-    "batch_size=256": dict(batch_size=256),
-    "batch_size=min(200, n)": dict(batch_size=batch_rule(1, 1, 200)),
-    "max_iter=50": dict(max_iter=50),
-    "max_iter=200": dict(max_iter=200),
-    "early_stopping=True": dict(early_stopping=0),
-    "early_stopping=False": dict(early_stopping=10**9),
-    "validation_fraction=0.2": dict(validation_fraction=0.2),
-    "n_iter_no_change=5": dict(n_iter_no_change=5),
-    "n_iter_no_change=20": dict(n_iter_no_change=20),
-    "tol=1e-3": dict(tol=1e-3),
-    "tol=0": dict(tol=0.0),
+    "n_layers=2": {"n_layers": 2},
+    "n_layers=2, dropout=0.2": {"n_layers": 2, "dropout": 0.2},
+    "n_layers=3, dropout=0.2": {"n_layers": 3, "dropout": 0.2},
+    "batch_size=16": {"batch_size": 16},
+    "batch_size=64": {"batch_size": 64},
+    "batch_size=256": {"batch_size": 256},
+    "batch_size=min(200, n)": {"batch_size": batch_rule(1, 1, 200)},
+    "max_iter=50": {"max_iter": 50},
+    "max_iter=200": {"max_iter": 200},
+    "early_stopping=True": {"early_stopping": 0},
+    "early_stopping=False": {"early_stopping": 10**9},
+    "validation_fraction=0.2": {"validation_fraction": 0.2},
+    "n_iter_no_change=5": {"n_iter_no_change": 5},
+    "n_iter_no_change=20": {"n_iter_no_change": 20},
+    "tol=1e-3": {"tol": 1e-3},
+    "tol=0": {"tol": 0.0},
 }
 
 
@@ -71,9 +72,10 @@ def standardised(task, fit):
     """Return X with the mean and the spread of each column over the samples fitted on taken away."""
     if isinstance(task.X, np.ndarray):
         known = task.X[fit].reshape(-1, task.X.shape[-1])
-        return (task.X - known.mean(axis=0)) / (known.std(axis=0) + 1e-12)
-    known = np.concatenate([task.X[i] for i in fit])
-    return [(s - known.mean(axis=0)) / (known.std(axis=0) + 1e-12) for s in task.X]
+        scaler = StandardScaler().fit(known)
+        return (task.X - scaler.mean_) / scaler.scale_
+    scaler = StandardScaler().fit(np.concatenate([task.X[i] for i in fit]))
+    return [scaler.transform(sequence) for sequence in task.X]
 
 
 def pick(X, rows):
@@ -85,9 +87,7 @@ def one_fit(task, fit, rows, seed, **parameters):
     """Fit a network on `fit` and score it on `rows`."""
     X = standardised(task, fit)
     kind = DeepLSTMClassifier if task.classify else DeepLSTMRegressor
-    model = kind(
-        sequence_length=task.sequence_length, random_state=seed, n_jobs=1, **parameters
-    )
+    model = kind(sequence_length=task.sequence_length, random_state=seed, n_jobs=1, **parameters)
     groups = None if task.groups is None else task.groups[fit]
     began = time.process_time()
     model.fit(pick(X, fit), task.y[fit], groups=groups)
@@ -103,7 +103,7 @@ def one_fit(task, fit, rows, seed, **parameters):
 def measure(task, stage, variant, split, seed):
     """Return one line of the results."""
     fit, rows = task.selection[split] if stage == "select" else task.final
-    key = dict(task=task.name, stage=stage, variant=variant, split=split, seed=seed)
+    key = {"task": task.name, "stage": stage, "variant": variant, "split": split, "seed": seed}
     if variant == "baselines":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -149,9 +149,7 @@ class Table:
 
     def __init__(self, results, stage):
         results = [r for r in results if r["stage"] == stage]
-        self._losses = {
-            (r["task"], r["split"]): r["losses"] for r in results if r["variant"] == "baselines"
-        }
+        self._losses = {(r["task"], r["split"]): r["losses"] for r in results if r["variant"] == "baselines"}
         self.cells = {}
         for r in results:
             if r["variant"] != "baselines":
@@ -170,10 +168,7 @@ class Table:
         """Return name, skill and loss of the strongest simple model."""
         found = [losses for (name, _), losses in self._losses.items() if name == task]
         means = {name: np.mean([losses[name] for losses in found]) for name in found[0]}
-        skills = {
-            name: np.mean([1 - losses[name] / losses["trivial"] for losses in found])
-            for name in found[0]
-        }
+        skills = {name: np.mean([1 - losses[name] / losses["trivial"] for losses in found]) for name in found[0]}
         best = max(skills, key=skills.get)
         return best, skills[best], means[best], means["trivial"]
 
@@ -207,7 +202,7 @@ def report_final(table):
     print("|---|---|---|---|---|---|---|")
     for task in table.tasks:
         name, _, simple, trivial = table.best_baseline(task)
-        skill, seconds, epochs, n, value, spread = table.mean(task, "defaults")
+        _, seconds, epochs, n, value, spread = table.mean(task, "defaults")
         mark = "**" if value < simple else ""
         print(
             f"| {task} | {n:.0f} | {trivial:.4g} | {simple:.4g} ({name}) | "

@@ -38,12 +38,7 @@ def flat(task):
     if isinstance(task.X, np.ndarray):
         return task.X.reshape(len(task.X), -1)
     points = np.linspace(0, 1, 15)
-    return np.array(
-        [
-            np.concatenate([np.interp(points, np.linspace(0, 1, len(s)), c) for c in s.T])
-            for s in task.X
-        ]
-    )
+    return np.array([np.concatenate([np.interp(points, np.linspace(0, 1, len(s)), c) for c in s.T]) for s in task.X])
 
 
 def _ridge(X, y):

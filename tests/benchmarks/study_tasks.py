@@ -6,6 +6,7 @@ rows of `final` that are predicted are used once, after the defaults were chosen
 
 import csv
 import gzip
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,9 +51,7 @@ def in_time(n, reach, first=0, shares=(0.6, 0.2), groups=1):
     """
     ends = [first, *(first + np.cumsum(np.multiply(shares, n - first)).astype(int)), n]
     blocks = np.arange(groups)[:, None] * n
-    train, val, test = (
-        (blocks + np.arange(a, b - reach)).ravel() for a, b in zip(ends[:-1], ends[1:], strict=True)
-    )
+    train, val, test = ((blocks + np.arange(a, b - reach)).ravel() for a, b in itertools.pairwise(ends))
     both = (blocks + np.arange(first, ends[2] - reach)).ravel()
     keep, keep_final = SELECTION_ROWS, FINAL_ROWS
     if groups > 1:  # whole groups, they are short
@@ -127,9 +126,7 @@ def beijing(folder):
     with gzip.open(path, "rt") as file:
         rows = list(csv.reader(file))[1:]
     winds = sorted({row[9] for row in rows})
-    data = np.array(
-        [[row[5].replace("NA", "nan"), *row[6:9], *row[10:]] for row in rows], float
-    )
+    data = np.array([[row[5].replace("NA", "nan"), *row[6:9], *row[10:]] for row in rows], float)
     known = np.maximum.accumulate(np.where(np.isnan(data[:, 0]), 0, np.arange(len(data))))
     data[:, 0] = np.nan_to_num(data[known, 0])  # forward fill
     data[:, [0, 4, 5, 6]] = np.log1p(data[:, [0, 4, 5, 6]])
@@ -154,9 +151,7 @@ def dow_jones(folder):
     returns = np.diff(prices[:, 3], prepend=prices[0, 3])
     size = np.log(np.abs(returns) + 1e-3)
     spread = np.log(prices[:, 1] - prices[:, 2] + 1e-3)
-    columns = np.column_stack(
-        [returns, size, spread, volume - trailing_mean(volume, 20), trailing_mean(size, 20)]
-    )
+    columns = np.column_stack([returns, size, spread, volume - trailing_mean(volume, 20), trailing_mean(size, 20)])
     target = np.append(size[1:], 0.0)
     selection, final = in_time(len(size), 1, first=100)
     yield Task("Dow Jones |return| +1 d", columns, target, selection, final)
@@ -166,10 +161,11 @@ def electricity(folder):
     """Tell whether the price of electricity goes up; also from a shorter training part."""
     with gzip.open(folder / "elec2" / "elec.csv.gz", "rt") as file:
         data = np.array(list(csv.reader(file))[1:], float)
+    data = data[17424:]  # before, the columns of the second state are constant
     label = data[:, -1].astype(int)
     columns = np.column_stack([data[:, :-1], np.append(0, label[:-1])])
     selection, final = in_time(len(label), 0, shares=(0.4, 0.2))
-    more = dict(classify=True, lag_of_label=True)
+    more = {"classify": True, "lag_of_label": True}
     yield Task("Elec2", columns, label, selection, final, **more)
     (train, val), (both, test) = selection[0], final
     short = [(train[-600:], val[:4000])], (both[-600:], test)
@@ -190,7 +186,7 @@ def m4_hourly(folder, n_series=20, n_hours=700):
         targets.append(changes(scaled, [24])[:, 0])
     selection, final = in_time(n_hours, 24, groups=len(chosen))
     groups = np.repeat(np.arange(len(chosen)), n_hours)
-    more = dict(level=0, groups=groups)
+    more = {"level": 0, "groups": groups}
     yield Task("M4 hourly +24 h", np.concatenate(columns), np.concatenate(targets), selection, final, **more)
 
 
@@ -220,7 +216,7 @@ def archive(folder):
 
 def small(_folder):
     """Sets of 100 to 450 rows: independent rows (sequence_length 1) and two short series."""
-    one = dict(sequence_length=1)
+    one = {"sequence_length": 1}
     X, y = load_diabetes(return_X_y=True)
     yield Task("diabetes", X, y, *independent(y), **one)
     X, y = make_regression(120, 10, n_informative=5, noise=10.0, random_state=0)

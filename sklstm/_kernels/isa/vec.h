@@ -61,13 +61,13 @@ SKLSTM_INLINE vec v_load(const real *p) { vec v; memcpy(&v, p, sizeof v); return
 SKLSTM_INLINE void v_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
-#if defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+#if defined(__GNUC__) && defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
 #  if SKLSTM_REAL_IS_FLOAT
     return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #  else
     return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 #  endif
-#elif defined(__FMA__) && SKLSTM_VEC_BYTES == 32
+#elif defined(__GNUC__) && defined(__FMA__) && SKLSTM_VEC_BYTES == 32
 #  if SKLSTM_REAL_IS_FLOAT
     return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #  else
@@ -92,9 +92,9 @@ SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
 #if SKLSTM_REAL_IS_FLOAT
 /* A NaN in a stays NaN: the x86 instructions give their second operand when one is NaN, so a is the second. */
 SKLSTM_INLINE vec v_clamp(vec a, real low, real high) {
-#  if defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+#  if defined(__GNUC__) && defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
     return (vec)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)a));
-#  elif defined(__AVX__) && SKLSTM_VEC_BYTES == 32
+#  elif defined(__GNUC__) && defined(__AVX__) && SKLSTM_VEC_BYTES == 32
     return (vec)_mm256_min_ps(_mm256_set1_ps(high), _mm256_max_ps(_mm256_set1_ps(low), (__m256)a));
 #  elif defined(__SSE2__) && defined(__GNUC__) && SKLSTM_VEC_BYTES == 16
     return (vec)_mm_min_ps(_mm_set1_ps(high), _mm_max_ps(_mm_set1_ps(low), (__m128)a));
