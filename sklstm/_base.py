@@ -27,7 +27,7 @@ from sklstm._validation import (
 )
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
-AUTO_EARLY_STOPPING = 1000
+AUTO_EARLY_STOPPING = 200
 
 
 class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):

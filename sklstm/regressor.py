@@ -42,7 +42,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
     early_stopping : bool or "auto", default="auto"
         Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
-        and restore the best epoch's parameters. "auto" does so from 1000 samples on. Otherwise training stops when
+        and restore the best epoch's parameters. "auto" does so from 200 samples on. Otherwise training stops when
         the training loss no longer improves.
     validation_fraction : float, default=0.1
         Share of the samples (of each group) that are set aside. Between training and validation part

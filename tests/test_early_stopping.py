@@ -180,9 +180,9 @@ def test_the_epochs_do_not_depend_on_stopping(case):
 @pytest.mark.parametrize(
     ("n_samples", "early_stopping", "on"),
     [
-        (999, "auto", False),
-        (1000, "auto", True),
-        (1000, False, False),
+        (199, "auto", False),
+        (200, "auto", True),
+        (200, False, False),
         (90, "auto", False),
         (90, True, True),
         (90, np.True_, True),

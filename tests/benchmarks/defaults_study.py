@@ -42,14 +42,22 @@ VARIANTS = {
     "centre": {},
     "n_layers=2": {"n_layers": 2},
     "n_layers=2, dropout=0.2": {"n_layers": 2, "dropout": 0.2},
+    "batch_size=16": {"batch_size": 16},
     "batch_size=64": {"batch_size": 64},
+    "batch_size=256": {"batch_size": 256},
     "batch_size=min(200, n)": {"batch_size": batch_rule(1, 1, 200)},
     "max_iter=50": {"max_iter": 50},
-    "early_stopping=True": {"early_stopping": 0},
+    "max_iter=200": {"max_iter": 200},
     "early_stopping=False": {"early_stopping": 10**9},
+    "early_stopping=True": {"early_stopping": 0},
+    "early_stopping from 100": {"early_stopping": 100},
+    "early_stopping from 200": {"early_stopping": 200},
+    "early_stopping from 100, max_iter=50": {"early_stopping": 100, "max_iter": 50},
     "validation_fraction=0.2": {"validation_fraction": 0.2},
     "n_iter_no_change=5": {"n_iter_no_change": 5},
     "n_iter_no_change=20": {"n_iter_no_change": 20},
+    "tol=1e-3": {"tol": 1e-3},
+    "tol=0": {"tol": 0.0},
 }
 
 
