@@ -176,26 +176,26 @@ class Table:
 
 
 def report_selection(table):
-    """Print the skills of the variants, task by task, and their means."""
-    print("| variant | " + " | ".join(table.tasks) + " | mean | wins - losses | CPU s |")
-    print("|---" * (len(table.tasks) + 4) + "|")
-    best = [table.best_baseline(task) for task in table.tasks]
-    cells = [f"{skill:.3f} ({name})" for name, skill, *_ in best]
-    print("| best simple model |", " | ".join(cells), f"| {np.mean([b[1] for b in best]):.3f} | | |")
-    centre = {task: table.mean(task, "centre") for task in table.tasks}
-    for variant in table.variants:
-        if not all((task, variant) in table.cells for task in table.tasks):
-            continue
-        means = {task: table.mean(task, variant) for task in table.tasks}
-        skills = [means[task][0] for task in table.tasks]
-        gains = [
-            (means[task][0] - centre[task][0]) / max(0.005, np.hypot(means[task][5], centre[task][5]))
-            for task in table.tasks
-        ]
-        wins = sum(g > 1 for g in gains) - sum(g < -1 for g in gains)
-        seconds = sum(means[task][1] for task in table.tasks)
-        cells = " | ".join(f"{s:.3f}" for s in skills)
-        print(f"| {variant} | {cells} | {np.mean(skills):.4f} | {wins:+d} | {seconds:.0f} |")
+    """Print the skills of the variants by task, and how many tasks they win and lose against the centre."""
+    variants = [v for v in table.variants if all((task, v) in table.cells for task in table.tasks)]
+    means = {v: {task: table.mean(task, v) for task in table.tasks} for v in variants}
+    print("| set | best simple model | " + " | ".join(variants) + " |")
+    print("|---" * (len(variants) + 2) + "|")
+    for task in table.tasks:
+        name, skill, *_ = table.best_baseline(task)
+        cells = " | ".join(f"{means[v][task][0]:.3f}" for v in variants)
+        print(f"| {task.replace('|', '/')} | {skill:.3f} ({name}) | {cells} |")
+    simple = np.mean([table.best_baseline(task)[1] for task in table.tasks])
+    averages = (np.mean([means[v][task][0] for task in table.tasks]) for v in variants)
+    print(f"| **mean** | {simple:.3f} | " + " | ".join(f"{average:.3f}" for average in averages) + " |")
+    balance = []
+    for v in variants:
+        pairs = [(means[v][task], means["centre"][task]) for task in table.tasks]
+        gains = [(ours[0] - centre[0]) / max(0.005, np.hypot(ours[5], centre[5])) for ours, centre in pairs]
+        balance.append(sum(g > 1 for g in gains) - sum(g < -1 for g in gains))
+    print("| wins - losses | | " + " | ".join(f"{b:+d}" for b in balance) + " |")
+    seconds = (sum(means[v][task][1] for task in table.tasks) for v in variants)
+    print("| CPU seconds | | " + " | ".join(f"{s:.0f}" for s in seconds) + " |")
 
 
 def report_final(table):
@@ -207,7 +207,7 @@ def report_final(table):
         _, seconds, epochs, n, value, spread = table.mean(task, "defaults")
         mark = "**" if value < simple else ""
         print(
-            f"| {task} | {n:.0f} | {trivial:.4g} | {simple:.4g} ({name}) | "
+            f"| {task.replace('|', '/')} | {n:.0f} | {trivial:.4g} | {simple:.4g} ({name}) | "
             f"{mark}{value:.4g}{mark} ± {spread * trivial:.2g} | {epochs:.0f} | {seconds:.1f} |"
         )
 
