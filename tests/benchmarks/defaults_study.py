@@ -42,6 +42,7 @@ VARIANTS = {
     "centre": {},
     "n_layers=2": {"n_layers": 2},
     "n_layers=2, dropout=0.2": {"n_layers": 2, "dropout": 0.2},
+    "n_layers=3, dropout=0.2": {"n_layers": 3, "dropout": 0.2},
     "batch_size=16": {"batch_size": 16},
     "batch_size=64": {"batch_size": 64},
     "batch_size=256": {"batch_size": 256},
