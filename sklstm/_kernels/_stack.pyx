@@ -8,7 +8,14 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._table cimport KernelTable, LayerCall, PAIRS, SQUARED_LOSS
+from sklstm._kernels._table cimport (
+    BINARY_LOG_LOSS,
+    KernelTable,
+    LayerCall,
+    MULTINOMIAL_LOG_LOSS,
+    PAIRS,
+    SQUARED_LOSS,
+)
 
 include "_door.pxi"
 include "_chunk.pxi"
@@ -19,7 +26,11 @@ CHUNK_SIZE = 32
 MAX_SLOTS = 16
 SLOT_MEMORY = 1 << 28
 
-LOSS_KINDS = {"squared": 0, "binary_log": 1, "multinomial_log": 2}
+LOSS_KINDS = {
+    "squared": SQUARED_LOSS,
+    "binary_log": BINARY_LOG_LOSS,
+    "multinomial_log": MULTINOMIAL_LOG_LOSS,
+}
 
 
 cdef enum:

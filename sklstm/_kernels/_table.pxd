@@ -65,7 +65,6 @@ ctypedef struct LayerCall:
 
 ctypedef struct KernelTable:
     Py_ssize_t lanes             # numbers in a vector
-    Py_ssize_t tile_rows
     Py_ssize_t item_size         # bytes of a number
     void (*lstm_layer_forward)(const LayerCall *call) noexcept nogil
     void (*lstm_layer_backward)(const LayerCall *call) noexcept nogil

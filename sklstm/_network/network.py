@@ -20,7 +20,7 @@ class Network:
     """
 
     def __init__(self, layout, dtype, n_threads, isa=None):
-        self.layout, self.dtype, self.n_threads, self.isa = layout, np.dtype(dtype), n_threads, isa
+        self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
         self._stack = Stack(layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa)
         self._packed = aligned_empty(self._stack.packed_size * self.dtype.itemsize).view(self.dtype)
         self._workspace = Workspace()

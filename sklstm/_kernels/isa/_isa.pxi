@@ -34,7 +34,6 @@ include "_reductions.pxi"
 cdef KernelTable table
 
 table.lanes = LANES
-table.tile_rows = TILE_ROWS
 table.item_size = sizeof(real)
 table.lstm_layer_forward = lstm_layer_forward
 table.lstm_layer_backward = lstm_layer_backward
