@@ -41,7 +41,7 @@ def _aligned(Py_ssize_t n_doubles):
 
 
 cdef int set_table(Work *work, X, isa) except -1:
-    work.table = open_table(X.dtype, isa)
+    work.table = open_table(code_of(X.dtype), isa)
     work.rows = <const char *> <size_t> X.ctypes.data
     work.row_stride, work.column_stride = (stride // X.itemsize for stride in X.strides)
     work.n_rows, work.n_columns = X.shape
@@ -59,7 +59,7 @@ cdef int set_target(Work *work, target, means) except -1:
         work.target = <const void *> <size_t> target.ctypes.data
         work.target_row_stride = target.strides[0] // target.itemsize
         work.target_column_stride = target.strides[target.ndim - 1] // target.itemsize
-        work.target_means = <const double *> data_of(means, "float64", work.n_targets)
+        work.target_means = <const double *> data_of(means, FLOAT64, work.n_targets)
     return 0
 
 
@@ -91,8 +91,8 @@ cdef run(Work *work, int n_threads):
     scratch = _aligned(n_threads * work.scratch_size)
     partials = _aligned(wave * work.partial_size)
     cdef int n_now
-    work.scratch = <double *> data_of(scratch, "float64", scratch.size, True)
-    work.partials = <double *> data_of(partials, "float64", partials.size, True)
+    work.scratch = <double *> data_of(scratch, FLOAT64, scratch.size, True)
+    work.partials = <double *> data_of(partials, FLOAT64, partials.size, True)
     partials = partials.reshape(wave, -1, COLUMN_STRIP)
     totals = np.zeros((work.n_strips, partials.shape[1], COLUMN_STRIP))
     totals[:, 0] = np.inf
@@ -178,8 +178,8 @@ def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None)
     with np.errstate(all="ignore"):
         set_table(&work, X, isa)
         shift = first_means(X, work.n_strips * COLUMN_STRIP)
-        work.shift = <const double *> data_of(shift, "float64", len(shift))
-        work.blocks = <const int64_t *> data_of(blocks, "int64", len(blocks))
+        work.shift = <const double *> data_of(shift, FLOAT64, len(shift))
+        work.blocks = <const int64_t *> data_of(blocks, INT64, len(blocks))
         work.n_groups = len(lengths)
         moments = target_moments(target)
         set_target(&work, target, moments[0])

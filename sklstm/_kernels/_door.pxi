@@ -1,23 +1,76 @@
 # What every door needs: the table of kernels, and the address of an array after a check.
 
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_STRIDES,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 import numpy as np
 
 from sklstm._kernels import kernel_table
 
+# One-letter codes of dtypes, as the buffer protocol and np.dtype.char write them.
+cdef char FLOAT32 = c"f", FLOAT64 = c"d", UINT8 = c"B", UINT32 = c"I", INT64 = c"q", INTP = c"n"
 
-cdef const KernelTable *open_table(dtype, isa) except NULL:
-    return <const KernelTable *> PyCapsule_GetPointer(
-        kernel_table({"float32": "f32", "float64": "f64"}[np.dtype(dtype).name], isa), "sklstm kernel table")
+# The tables in use, for float and double: looking one up by name costs as much as a small step.
+cdef const KernelTable *tables_in_use[2]
+tables_in_use[0] = tables_in_use[1] = NULL
 
 
-cdef char *data_of(array, dtype, Py_ssize_t size, bint writable=False) except? NULL:
+cdef char code_of(dtype) except 0:
+    code = np.dtype(dtype).char
+    if code not in "fd":
+        raise ValueError(f"expected float32 or float64, got {dtype}")
+    return ord(code)
+
+
+cdef const KernelTable *open_table(char code, isa) except NULL:
+    cdef const KernelTable *table = tables_in_use[code == FLOAT64]
+    if isa is not None or table == NULL:
+        table = <const KernelTable *> PyCapsule_GetPointer(
+            kernel_table("f64" if code == FLOAT64 else "f32", isa), "sklstm kernel table")
+        if isa is None:
+            tables_in_use[code == FLOAT64] = table
+    return table
+
+
+cdef bint has_code(const Py_buffer *view, char code) noexcept:
+    cdef char found = view.format[0]
+    if view.format[1] != 0:
+        return False
+    if code == INT64 or code == INTP:  # signed integers by their size: the letters differ between systems
+        return view.itemsize == (8 if code == INT64 else sizeof(Py_ssize_t)) and found in (c"i", c"l", c"q", c"n")
+    return found == code
+
+
+# Through the buffer protocol: `array.ctypes.data` costs 1 us, and a training step asks for a dozen addresses.
+cdef char *data_of(array, char code, Py_ssize_t size, bint writable=False) except? NULL:
     """The address of a C-contiguous array after checking what C cannot check. None gives NULL."""
+    cdef Py_buffer view
+    cdef bint right
     if array is None:
         return NULL
-    if array.dtype != dtype or array.size < size or not array.flags.c_contiguous or not array.flags.aligned:
-        raise ValueError(f"expected a contiguous {np.dtype(dtype)} array of {size}, got {array.dtype}, {array.shape}")
-    if writable and not array.flags.writeable:
-        raise ValueError("expected an array that can be written to")
-    return <char *> <Py_ssize_t> array.ctypes.data
+    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+    right = has_code(&view, code) and view.len >= size * view.itemsize and <size_t> view.buf % view.itemsize == 0
+    PyBuffer_Release(&view)
+    if not right:
+        name = "intp" if code == INTP else np.dtype(chr(code)).name
+        raise ValueError(f"expected a contiguous {name} array of {size}, got {array.dtype}, {array.shape}")
+    return <char *> view.buf
+
+
+cdef char *table_of(array, char code) except NULL:
+    """The address of a table, which may be a slice with longer rows: the caller has checked these."""
+    cdef Py_buffer view
+    cdef bint right
+    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+    right = has_code(&view, code)
+    PyBuffer_Release(&view)
+    if not right:
+        raise ValueError(f"expected a table of type {chr(code)}, got {array.dtype}")
+    return <char *> view.buf

@@ -7,15 +7,17 @@ include "_door.pxi"
 
 def sigmoid(x, isa=None):
     """Return 1 / (1 + exp(-x)) of a contiguous float array."""
-    cdef const KernelTable *kernels = open_table(x.dtype, isa)
+    cdef char code = code_of(x.dtype)
+    cdef const KernelTable *kernels = open_table(code, isa)
     out = np.empty_like(x)
-    kernels.sigmoid(x.size, data_of(x, x.dtype, x.size), data_of(out, x.dtype, x.size, True))
+    kernels.sigmoid(x.size, data_of(x, code, x.size), data_of(out, code, x.size, True))
     return out
 
 
 def tanh(x, isa=None):
     """Return the hyperbolic tangent of a contiguous float array."""
-    cdef const KernelTable *kernels = open_table(x.dtype, isa)
+    cdef char code = code_of(x.dtype)
+    cdef const KernelTable *kernels = open_table(code, isa)
     out = np.empty_like(x)
-    kernels.tanh(x.size, data_of(x, x.dtype, x.size), data_of(out, x.dtype, x.size, True))
+    kernels.tanh(x.size, data_of(x, code, x.size), data_of(out, code, x.size, True))
     return out

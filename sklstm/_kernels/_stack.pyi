@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 class Stack:
     n_parameters: int
     state_size: int
-    packed_size: int
+    panels_size: int
+    back_size: int
+    segment_ends: tuple[int, ...]
     n_outputs: int
     hidden_size: int
     input_size: int
@@ -14,7 +16,9 @@ class Stack:
     def __init__(
         self, input_size: int, hidden_sizes: Sequence[int], n_outputs: int, dtype: str = ..., isa: str | None = None
     ) -> None: ...
-    def set_packed_weights(self, parameters: NDArray, packed: NDArray, input_gradient: bool = False) -> None: ...
+    def bind(self, panels: NDArray, back: NDArray | None = None, input_gradient: bool = False) -> None: ...
+    def to_panels(self, flat: NDArray, panels: NDArray) -> None: ...
+    def from_panels(self, panels: NDArray, flat: NDArray) -> None: ...
     def workspace_bytes(
         self, n_samples: int, max_steps: int, *, training: bool = False, dropout: float = 0.0, d_x: bool = False
     ) -> tuple[int, int, int]: ...
@@ -47,7 +51,6 @@ class Stack:
         loss: str,
         scale: float,
         slots: NDArray[np.uint8],
-        gradient: NDArray,
         dropout: float = 0.0,
         seed: int = 0,
         epoch: int = 0,

@@ -12,7 +12,7 @@
 #   input_size   D   columns the layer reads
 #   hidden_size  H   units of the layer
 #   hidden_stride Hp H rounded up to whole vectors; units H..Hp are zero everywhere and stay so
-#   wide(k)          k rounded up to whole tiles of 4 vectors
+# A matrix in panels: 4 vectors of columns side by side, k-major, panel after panel; the last may be narrower.
 
 cdef enum:
     # (step, sequence) pairs in a block of the weight gradient: a 32-column panel of them is 16 KB, half of L1
@@ -38,24 +38,27 @@ ctypedef struct LayerCall:
     # input: row t of sequence r stands at x_rows[r] + t * x_step
     const void **x_rows          # (n_samples,)
     Py_ssize_t x_step
+    bint x_is_product            # the rows are bias + x W_ih already (input_products), 4 Hp wide
     # weights
     const void *weights          # (Hp / lanes, D + H, 4 lanes): panels of [i f g o], k-major
     const void *bias             # (Hp / lanes, 4 lanes)
-    const void *weights_hh_back  # (wide(H) / 4 lanes, 4 Hp, 4 lanes): from d_gates to d_h
-    const void *weights_ih_back  # (wide(D) / 4 lanes, 4 Hp, 4 lanes): from d_gates to d_x; NULL: not wanted
+    const void *weights_hh_back  # panels over H, k = 4 Hp: from d_gates to d_h
+    const void *weights_ih_back  # panels over D, k = 4 Hp: from d_gates to d_x; NULL: not wanted
     # workspace: forward writes, backward reads; row 0 of c and h is the initial state
-    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward; NULL: not kept
-    void *c                      # (T + 1, n, Hp), or (n, Hp) updated in place when c_step is 0
-    void *tanh_c                 # (T, n, Hp); NULL with gates
+    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward
+    void *c                      # (T + 1, n, Hp)
+    void *tanh_c                 # (T, n, Hp)
     void *h                      # (T + 1, n, Hp)
-    Py_ssize_t c_step            # n Hp, or 0
+    Py_ssize_t kept_step         # n Hp; 0: gates, c and tanh_c hold one step, which the next overwrites
+    # the units that forward computes: a part of the panels when threads share a step
+    Py_ssize_t first_panel
+    Py_ssize_t n_panels
     # backward
-    const void *d_h_above        # (T, n, d_h_above_stride) what the layer above asks for; NULL: nothing
-    Py_ssize_t d_h_above_stride
-    const void *d_h_last         # (n, wide(H)) gradient of each sequence's own last hidden state; NULL: none
-    void *d_h                    # (n, wide(H)) scratch; holds the gradient of the initial h on return
+    const void *d_h_above        # (T, n, Hp) what the layer above asks for; NULL: nothing
+    const void *d_h_last         # (n, Hp) gradient of each sequence's own last hidden state; NULL: none
+    void *d_h                    # (n, Hp) scratch; holds the gradient of the initial h on return
     void *d_c                    # (n, Hp) scratch; holds the gradient of the initial c on return
-    void *d_x                    # (T, n, wide(D)); written when weights_ih_back is given
+    void *d_x                    # (T, n, D rounded up to whole vectors); written when weights_ih_back is given
     void *d_weights              # like weights; added to
     void *d_bias                 # like bias; added to
     const void **row_pointers    # (2 n,) scratch
@@ -72,11 +75,13 @@ ctypedef struct KernelTable:
                        Py_ssize_t n_columns_total, void *panels) noexcept nogil
     void (*unpack_gates)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
                          Py_ssize_t n_columns_total, void *weight) noexcept nogil
-    void (*pack_gates_back)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size,
-                            void *panels) noexcept nogil
+    void (*pack_gates_back)(const void *panels, Py_ssize_t n_unit_panels, Py_ssize_t n_k, Py_ssize_t first_k,
+                            Py_ssize_t n_columns, void *back) noexcept nogil
+    void (*input_products)(Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_k, Py_ssize_t n_panels, const void *x_rows,
+                           Py_ssize_t x_stride, const void *weights, const void *bias, void *products) noexcept nogil
     void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                        Py_ssize_t column_stride, void *panels) noexcept nogil
-    void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+    void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
                     const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
     void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
                   const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil

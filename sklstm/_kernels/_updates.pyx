@@ -57,10 +57,11 @@ def squared_norm(gradient, int n_threads, isa=None):
     cdef double total = 0
     cdef double[::1] sums
     cdef Py_ssize_t b
-    update.kernels = open_table(gradient.dtype, isa)
+    cdef char code = code_of(gradient.dtype)
+    update.kernels = open_table(code, isa)
     update.n = gradient.size
     sums = np.empty(n_blocks(update.n))
-    update.gradient, update.sums = data_of(gradient, gradient.dtype, update.n), &sums[0]
+    update.gradient, update.sums = data_of(gradient, code, update.n), &sums[0]
     with nogil:
         pool_run(norm_task, &update, n_blocks(update.n), n_threads)
     for b in range(sums.shape[0]):
@@ -73,14 +74,15 @@ def adamw_step(parameters, gradient, mean, square, const Py_ssize_t[::1] ends, c
                Py_ssize_t step, isa=None):
     """One AdamW step in place; `step` counts from 1, segment k ends at `ends[k]` and decays by `decays[k]`."""
     cdef Update update
-    update.kernels = open_table(parameters.dtype, isa)
+    cdef char code = code_of(parameters.dtype)
+    update.kernels = open_table(code, isa)
     update.n = parameters.size
     if ends[ends.shape[0] - 1] != update.n or ends.shape[0] != decays.shape[0]:
         raise ValueError("the segments do not cover the parameters")
-    update.parameters = data_of(parameters, parameters.dtype, update.n, True)
-    update.gradient = data_of(gradient, parameters.dtype, update.n)
-    update.mean = data_of(mean, parameters.dtype, update.n, True)
-    update.square = data_of(square, parameters.dtype, update.n, True)
+    update.parameters = data_of(parameters, code, update.n, True)
+    update.gradient = data_of(gradient, code, update.n)
+    update.mean = data_of(mean, code, update.n, True)
+    update.square = data_of(square, code, update.n, True)
     update.ends, update.decays = &ends[0], &decays[0]
     update.scale, update.learning_rate, update.epsilon = scale, learning_rate, epsilon
     update.beta1, update.beta2 = beta1, beta2

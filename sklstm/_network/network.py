@@ -17,17 +17,49 @@ class Network:
         Changes how long it takes, never a bit of the result.
     isa : str or None, default=None
         Instruction-set variant of the kernels; None for the one in use.
+
+    Attributes
+    ----------
+    weights : ndarray
+        The parameters in the layout of the kernels. What is written here counts from the next call on: an optimizer
+        steps on it in place, and nothing is packed anew.
     """
 
     def __init__(self, layout, dtype, n_threads, isa=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
         self._stack = Stack(layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa)
-        self._packed = aligned_empty(self._stack.packed_size * self.dtype.itemsize).view(self.dtype)
+        self._back = None
         self._workspace = Workspace()
+        self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
+        self._stack.bind(self.weights)
+
+    # Between the flat vector of named parameters and the layout of the kernels.
 
     def load(self, flat):
-        """Take over a flat vector of parameters (packed for the kernels; later changes of `flat` are not seen)."""
-        self._stack.set_packed_weights(flat, self._packed)
+        """Take over a flat vector of parameters; later changes of `flat` are not seen."""
+        self._stack.to_panels(flat, self.weights)
+
+    def to_panels(self, flat):
+        """Return a vector like `weights` made of one like the parameters."""
+        panels = np.empty_like(self.weights)
+        self._stack.to_panels(np.ascontiguousarray(flat, self.dtype), panels)
+        return panels
+
+    def from_panels(self, panels):
+        """Return the flat vector, in the order of the layout, made of one like `weights`."""
+        flat = np.empty(self._stack.n_parameters, self.dtype)
+        self._stack.from_panels(panels, flat)
+        return flat
+
+    def decay_segments(self, weight_decay):
+        """Return where the stretches of equal weight decay end in `weights`, and the decay of each: none for biases."""
+        ends = np.array(self._stack.segment_ends, np.intp)
+        return ends, np.where(np.arange(len(ends)) % 2 == 0, float(weight_decay), 0.0)
+
+    @property
+    def gradient(self):
+        """Return what the last `loss_and_gradient` left: a vector like `weights`, which the next call overwrites."""
+        return self._workspace.slots[: self.weights.nbytes].view(self.dtype)
 
     def _ordered(self, sequences, rows=None):
         """Return starts, lengths (longest first, as the kernels want them) and the order, None where it is as given."""
@@ -72,8 +104,8 @@ class Network:
         result[order] = out
         return result
 
-    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, gradient, dropout=0.0, seed=0, epoch=0):
-        """Compute the weighted loss of some sequences, and its gradient.
+    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, dropout=0.0, seed=0, epoch=0):
+        """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
 
         Parameters
         ----------
@@ -88,8 +120,6 @@ class Network:
             A name from `sklstm._training.losses.LOSSES`.
         scale : float
             Factor on each sequence's weight.
-        gradient : ndarray of shape (n_parameters,)
-            Filled.
         dropout : float, default=0.0
             Rate between layers.
         seed, epoch : int
@@ -107,6 +137,9 @@ class Network:
         n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(rows), max_steps, training=True, dropout=dropout)
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, slot_bytes)
+        if self._back is None:
+            self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
+            self._stack.bind(self.weights, self._back)
         return self._stack.forward_backward(
             sequences.table,
             sequences.table.shape[1],
@@ -120,7 +153,6 @@ class Network:
             loss=loss,
             scale=scale,
             slots=self._workspace.slots,
-            gradient=gradient,
             dropout=dropout,
             seed=seed,
             epoch=epoch,

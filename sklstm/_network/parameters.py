@@ -15,7 +15,6 @@ class Parameter:
     name: str
     shape: tuple
     begin: int
-    decays: bool
 
     @property
     def end(self):
@@ -27,9 +26,7 @@ class ParameterLayout:
     """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
 
     The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H),
-    `bias_l{k}` (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,). Biases are exempt from weight
-    decay.
-
+    `bias_l{k}` (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,).
     Parameters
     ----------
     input_size : int
@@ -49,15 +46,15 @@ class ParameterLayout:
         self.parameters = []
         n_gates, below = len(self.cell.gates), input_size
         for layer, hidden in enumerate(self.hidden_sizes):
-            self._add(f"weight_ih_l{layer}", (n_gates * hidden, below), decays=True)
-            self._add(f"weight_hh_l{layer}", (n_gates * hidden, hidden), decays=True)
-            self._add(f"bias_l{layer}", (n_gates * hidden,), decays=False)
+            self._add(f"weight_ih_l{layer}", (n_gates * hidden, below))
+            self._add(f"weight_hh_l{layer}", (n_gates * hidden, hidden))
+            self._add(f"bias_l{layer}", (n_gates * hidden,))
             below = hidden
-        self._add("weight_out", (n_outputs, below), decays=True)
-        self._add("bias_out", (n_outputs,), decays=False)
+        self._add("weight_out", (n_outputs, below))
+        self._add("bias_out", (n_outputs,))
 
-    def _add(self, name, shape, decays):
-        self.parameters.append(Parameter(name, shape, self.size, decays))
+    def _add(self, name, shape):
+        self.parameters.append(Parameter(name, shape, self.size))
 
     @property
     def size(self):
@@ -79,11 +76,6 @@ class ParameterLayout:
     def flatten(self, arrays, dtype):
         """Return the flat vector made of a dict of named arrays."""
         return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
-
-    def decay_segments(self, weight_decay):
-        """Return where the stretches of equal weight decay end, and the decay of each."""
-        ends = np.array([p.end for p in self.parameters], np.intp)
-        return ends, np.array([weight_decay if p.decays else 0.0 for p in self.parameters])
 
     def initial(self, generator, dtype):
         """Return a flat vector of initial values.

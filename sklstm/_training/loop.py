@@ -60,13 +60,13 @@ class _Patience:
 
     def __init__(self, tol, n_iter_no_change):
         self.tol, self.n_iter_no_change = tol, n_iter_no_change
-        self.best, self.best_flat, self.waited = np.inf, None, 0
+        self.best, self.best_weights, self.waited = np.inf, None, 0
 
-    def exhausted(self, value, flat=None):
+    def exhausted(self, value, weights=None):
         self.waited = 0 if value < self.best - self.tol else self.waited + 1
         if value < self.best:
             self.best = value
-            self.best_flat = None if flat is None else flat.copy()
+            self.best_weights = None if weights is None else weights.copy()
         return self.waited >= self.n_iter_no_change
 
 
@@ -76,8 +76,8 @@ def permutation(seed, epoch, n):
     return np.random.Generator(bits).permutation(n)
 
 
-def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
-    """Update `flat` over all batches once; return the mean loss seen on the way."""
+def run_epoch(network, optimizer, samples, settings, epoch):
+    """Update the network over all batches once; return the mean loss seen on the way."""
     n = len(samples.sequences)
     order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
     # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
@@ -85,7 +85,6 @@ def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
     total = 0.0
     for begin in range(0, n, settings.batch_size):
         rows = order[begin : begin + settings.batch_size]
-        network.load(flat)
         value = network.loss_and_gradient(
             samples.sequences,
             rows,
@@ -93,12 +92,11 @@ def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
             samples.weights,
             settings.loss,
             1.0 / (len(rows) * mean_weight),
-            gradient,
             settings.dropout,
             settings.seed,
             epoch,
         )
-        factor, norm = clip_by_global_norm(gradient, settings.max_grad_norm, network.n_threads)
+        factor, norm = clip_by_global_norm(network.gradient, settings.max_grad_norm, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
@@ -106,7 +104,7 @@ def run_epoch(network, optimizer, flat, gradient, samples, settings, epoch):
                 f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
             )
         total += value * len(rows)
-        optimizer.step(flat, gradient, settings.learning_rate, factor)
+        optimizer.step(network.weights, network.gradient, settings.learning_rate, factor)
     return total / n
 
 
@@ -138,11 +136,9 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     Divergence
         When the loss, the gradient or a validation prediction is not finite.
     """
-    optimizer = OPTIMIZERS[settings.optimizer](
-        network.layout, flat.dtype, settings.weight_decay, network.n_threads, optimizer_state
-    )
+    network.load(flat)
+    optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, optimizer_state)
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
-    gradient = np.empty_like(flat)
     loss = LOSSES[settings.loss]
     null_value = 1.0
     if validation is not None:
@@ -151,24 +147,22 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
         null = np.broadcast_to(constant, (len(validation.sequences), n_outputs))
         null_value = mean_loss(loss, null, validation.targets, validation.weights)
     for epoch in range(first_epoch, first_epoch + settings.max_iter):
-        value = run_epoch(network, optimizer, flat, gradient, samples, settings, epoch)
+        value = run_epoch(network, optimizer, samples, settings, epoch)
         history.loss_curve.append(value)
         history.n_epochs += 1
         message = f"Epoch {epoch + 1}: loss {value:.6f}"
         if validation is None:
             stop = patience.exhausted(value)
         else:
-            network.load(flat)
             score = explained_share(_validation_loss(network, loss, validation, epoch), null_value)
             history.validation_scores.append(score)
             message += f", validation score {score:.6f}"
-            stop = patience.exhausted(-score, flat)
+            stop = patience.exhausted(-score, network.weights)
         if settings.verbose:
             print(message, flush=True)
         if stop:
             break
-    if validation is not None:
-        flat[:] = patience.best_flat
+    flat[:] = network.from_panels(network.weights if validation is None else patience.best_weights)
     history.optimizer_state = optimizer.state
     return history
 

@@ -150,7 +150,7 @@ def run_samples(ids, sequences, isa, dtype, n_threads=1):
     stack.forward_backward(
         runner.table, 3, runner.starts, runner.lengths, aligned(n_bytes * n_threads), n_threads,
         max_steps=steps, targets=np.zeros((n, 2), dtype), weights=np.ones(n, dtype), loss="squared",
-        scale=1.0, slots=aligned(slot_bytes), gradient=np.empty(stack.n_parameters, dtype),
+        scale=1.0, slots=aligned(slot_bytes),
         dropout=0.4, seed=SEED, epoch=EPOCH, z=z,
         sample_ids=np.array(ids, np.uint32)[runner.order],
     )  # fmt: skip
@@ -202,5 +202,5 @@ def test_dropout_needs_sample_ids():
         stack.forward_backward(
             runner.table, 3, runner.starts, runner.lengths, aligned(n_bytes), 1, max_steps=4,
             targets=np.zeros(1), weights=np.ones(1), loss="squared", scale=1.0,
-            slots=aligned(slot_bytes), gradient=np.empty(stack.n_parameters), dropout=0.5,
+            slots=aligned(slot_bytes), dropout=0.5,
         )  # fmt: skip

@@ -29,15 +29,17 @@ def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None):
     stack = Stack(1, [1], len(z), dtype, isa)
     flat = np.zeros(stack.n_parameters, dtype)
     flat[-len(z) :] = z
-    packed = aligned(stack.packed_size * flat.itemsize).view(dtype)
-    stack.set_packed_weights(flat, packed)
+    panels, back = (aligned(size * flat.itemsize).view(dtype) for size in (stack.panels_size, stack.back_size))
+    stack.to_panels(flat, panels)
+    stack.bind(panels, back)
     n_bytes, slot_bytes, _ = stack.workspace_bytes(1, 1, training=True)
-    gradient = np.full_like(flat, np.nan)
+    gradient, slots = np.full_like(flat, np.nan), aligned(slot_bytes)
     value = stack.forward_backward(
         np.ones((1, 1), dtype), 1, np.zeros(1, np.intp), np.ones(1, np.intp), aligned(n_bytes), 1,
         max_steps=1, targets=np.atleast_1d(np.asarray(y, dtype)), weights=np.array([weight], dtype),
-        loss=loss, scale=scale, slots=aligned(slot_bytes), gradient=gradient,
+        loss=loss, scale=scale, slots=slots,
     )  # fmt: skip
+    stack.from_panels(slots[: panels.nbytes].view(dtype), gradient)
     return value, gradient[-len(z) :]
 
 

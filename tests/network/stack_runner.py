@@ -54,8 +54,12 @@ class StackRunner:
         self.input_size = parameters["weight_ih_l0"].shape[1]
         self.stack = Stack(self.input_size, self.sizes, n_outputs, self.dtype, isa)
         flat = np.ascontiguousarray(flatten(parameters), self.dtype)
-        packed = aligned(self.stack.packed_size * self.dtype.itemsize).view(self.dtype)
-        self.stack.set_packed_weights(flat, packed, True)
+        panels, back = (
+            aligned(size * self.dtype.itemsize).view(self.dtype)
+            for size in (self.stack.panels_size, self.stack.back_size)
+        )
+        self.stack.to_panels(flat, panels)
+        self.stack.bind(panels, back, True)
         lengths = np.array([len(s) for s in sequences], np.intp)
         self.order = np.argsort(-lengths, kind="stable")
         self.table = np.ascontiguousarray(np.concatenate(sequences), self.dtype)
@@ -87,7 +91,7 @@ class StackRunner:
     def forward_backward(self, loss, y, weights, *, scale=1.0, dropout=0.0, seed=0, epoch=0, want_inputs=True):
         n, stack, steps = len(self.starts), self.stack, int(self.lengths.max())
         n_bytes, slot_bytes, _ = stack.workspace_bytes(n, steps, training=True, dropout=dropout, d_x=want_inputs)
-        gradient = np.full(stack.n_parameters, np.nan, self.dtype)
+        gradient, slots = np.full(stack.n_parameters, np.nan, self.dtype), aligned(slot_bytes)
         z = np.full((n, stack.n_outputs), np.nan, self.dtype)
         d_x = np.zeros((n, steps, self.input_size), self.dtype) if want_inputs else None
         d_state = np.full((n, stack.state_size), np.nan, self.dtype) if want_inputs else None
@@ -96,9 +100,10 @@ class StackRunner:
             self.table, self.input_size, self.starts, self.lengths, aligned(n_bytes * self.n_threads),
             self.n_threads, max_steps=steps, targets=y,
             weights=np.ascontiguousarray(np.asarray(weights)[self.order], self.dtype), loss=loss, scale=scale,
-            slots=aligned(slot_bytes), gradient=gradient, dropout=dropout, seed=seed, epoch=epoch,
+            slots=slots, dropout=dropout, seed=seed, epoch=epoch,
             sample_ids=self.order.astype(np.uint32), z=z, initial_state=self.state, d_initial_state=d_state, d_x=d_x,
         )  # fmt: skip
+        stack.from_panels(slots[: stack.panels_size * self.dtype.itemsize].view(self.dtype), gradient)
         result = {"loss": value, "z": self._back(z), "parameters": unflatten(gradient, self.parameters)}
         if want_inputs:
             d_h, d_c = rows_to_states(self._back(d_state), self.sizes)

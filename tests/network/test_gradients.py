@@ -48,19 +48,20 @@ class Configuration:
         self.weights[rng.integers(1, n)] = 0.0
         self.sample_ids = rng.permutation(100)[:n].astype(np.uint32)
         self.scale, self.n_threads = 1.0 / n, n_threads
-        size = self.stack.packed_size
-        self.packed = aligned(8 * size).view(np.float64)
+        self.panels, back = (
+            aligned(8 * size).view(np.float64) for size in (self.stack.panels_size, self.stack.back_size)
+        )
+        self.stack.bind(self.panels, back, True)
         n_bytes, slot_bytes, _ = self.stack.workspace_bytes(n, steps, training=True, dropout=self.dropout, d_x=True)
         self.workspace, self.slots = aligned(n_bytes * n_threads), aligned(slot_bytes)
-        self.gradient = np.empty_like(self.flat)
 
     def loss(self, **wanted):
-        self.stack.set_packed_weights(self.flat, self.packed, True)
+        self.stack.to_panels(self.flat, self.panels)
         return self.stack.forward_backward(
             self.table, self.table.shape[1], self.starts, self.lengths, self.workspace,
             self.n_threads, max_steps=int(self.lengths[0]), targets=self.targets,
             weights=self.weights, loss=self.loss_name, scale=self.scale, slots=self.slots,
-            gradient=self.gradient, dropout=self.dropout, seed=9, epoch=2,
+            dropout=self.dropout, seed=9, epoch=2,
             sample_ids=self.sample_ids, initial_state=self.state, **wanted,
         )  # fmt: skip
 
@@ -71,7 +72,9 @@ class Configuration:
         d_state = np.full((n, self.stack.state_size), np.nan)
         self.loss(d_x=d_x, d_initial_state=d_state)
         d_table = np.concatenate([d[:length] for d, length in zip(d_x, self.lengths, strict=True)])
-        return self.gradient.copy(), d_table, None if self.state is None else d_state
+        gradient = np.empty_like(self.flat)
+        self.stack.from_panels(self.slots[: 8 * self.stack.panels_size].view(np.float64), gradient)
+        return gradient, d_table, None if self.state is None else d_state
 
 
 @pytest.mark.parametrize("isa", available_isas())

@@ -85,13 +85,12 @@ def test_loss_and_gradient_of_chosen_rows(loss):
     network, flat = make_network()
     targets = rng.normal(size=(50, 2)) if loss == "squared" else rng.integers(0, 2, (50, 1)) * 1.0
     weights = rng.uniform(0.5, 2.0, 50)
-    gradient = np.full_like(flat, np.nan)
     for rows in (np.arange(50), np.array([7]), rng.permutation(50)[:21]):
-        value = network.loss_and_gradient(Sequences.from_list(arrays), rows, targets, weights, loss, 0.125, gradient)
+        value = network.loss_and_gradient(Sequences.from_list(arrays), rows, targets, weights, loss, 0.125)
         runner = run_kernels(flat, [arrays[k] for k in rows])
         expected = runner.forward_backward(loss, targets[rows], weights[rows], scale=0.125)
         assert value == expected["loss"]
-        for name, found in LAYOUT.views(gradient).items():
+        for name, found in LAYOUT.views(network.from_panels(network.gradient)).items():
             assert_array_equal(found, expected["parameters"][name])
 
 
@@ -99,14 +98,14 @@ def test_dropout_belongs_to_the_number_of_a_sequence():
     """Masks follow rows, epoch and seed, whatever batch a row falls into."""
     rng = np.random.default_rng(5)
     sequences = Sequences.from_list(draw_list(rng, 40))
-    network, flat = make_network(n_threads=2)
-    targets, weights, gradient = rng.normal(size=(40, 2)), np.ones(40), np.empty_like(flat)
+    network, _ = make_network(n_threads=2)
+    targets, weights = rng.normal(size=(40, 2)), np.ones(40)
 
     def loss(rows, **changes):
         options = {"dropout": 0.4, "seed": 6, "epoch": 1} | changes
         rows = np.asarray(rows, np.intp)
-        value = network.loss_and_gradient(sequences, rows, targets, weights, "squared", 1.0, gradient, **options)
-        return value, gradient.copy()
+        value = network.loss_and_gradient(sequences, rows, targets, weights, "squared", 1.0, **options)
+        return value, network.gradient.copy()
 
     total, summed = loss(range(40))
     alone = [loss([row]) for row in range(40)]
@@ -120,16 +119,15 @@ def test_memory_is_used_again():
     """Small after large after small: what an earlier call left behind does not matter."""
     rng = np.random.default_rng(8)
     arrays = draw_list(rng, 200)
-    network, flat = make_network(n_threads=2)
-    gradient = np.empty_like(flat)
+    network, _ = make_network(n_threads=2)
     for n in (3, 200, 1, 40):
         sequences = Sequences.from_list(arrays[:n])
         fresh, _ = make_network()
         assert_array_equal(network.forward(sequences), fresh.forward(sequences))
-        arguments = sequences, np.arange(n), np.zeros((n, 2)), np.ones(n), "squared", 1.0, gradient
+        arguments = sequences, np.arange(n), np.zeros((n, 2)), np.ones(n), "squared", 1.0
         values = []
         for one in (network, fresh):
-            values.append((one.loss_and_gradient(*arguments, 0.2, 1, 1), gradient.copy()))
+            values.append((one.loss_and_gradient(*arguments, 0.2, 1, 1), one.gradient.copy()))
         assert values[0][0] == values[1][0]
         assert_array_equal(values[0][1], values[1][1])
 

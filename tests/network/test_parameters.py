@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm._kernels._stack import Stack
 from sklstm._network.cells import CELLS
+from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
 SHAPES = {
@@ -58,9 +59,10 @@ def test_layout_of_arrays(shape):
 
 def test_only_weights_decay():
     layout = make_layout()
-    ends, decays = layout.decay_segments(0.25)
+    network = Network(layout, "float64", 1)
+    ends, decays = network.decay_segments(0.25)
     assert (ends.dtype, decays.dtype) == (np.intp, np.float64)
-    by_number = np.repeat(decays, np.diff(ends, prepend=0))
+    by_number = network.from_panels(np.repeat(decays, np.diff(ends, prepend=0)))
     for name, view in layout.views(by_number).items():
         assert (view == (0.25 if name.startswith("weight") else 0.0)).all(), name
 

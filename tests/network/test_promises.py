@@ -158,8 +158,9 @@ def run_on_table(flat, table, row_stride, starts, lengths, *, isa, n_threads=1):
     """Forward and backward on sequences in any table, in memory that holds NaN before."""
     dtype, n, steps = flat.dtype, len(starts), int(lengths[0])
     stack, memory = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, flat.dtype, isa), Memory()
-    packed = memory.take(stack.packed_size, dtype)
-    stack.set_packed_weights(flat, packed, True)
+    panels, back = memory.take(stack.panels_size, dtype), memory.take(stack.back_size, dtype)
+    stack.to_panels(flat, panels)
+    stack.bind(panels, back, True)
     z, z_training = (memory.take((n, N_OUTPUTS), dtype) for _ in range(2))
     hidden = memory.take((n, HIDDEN_SIZES[-1]), dtype)
     final, d_state = (memory.take((n, stack.state_size), dtype) for _ in range(2))
@@ -170,13 +171,15 @@ def run_on_table(flat, table, row_stride, starts, lengths, *, isa, n_threads=1):
     )  # fmt: skip
     n_bytes, slot_bytes, _ = stack.workspace_bytes(n, steps, training=True, dropout=0.5, d_x=True)
     d_x, gradient = memory.take((n, steps, INPUT_SIZE), dtype), memory.take(flat.size, dtype)
+    slots = memory.take(slot_bytes, np.uint8)
     loss = stack.forward_backward(
         table, row_stride, starts, lengths, memory.take(n_bytes * n_threads, np.uint8), n_threads,
         max_steps=steps, targets=np.zeros((n, N_OUTPUTS), dtype), weights=np.ones(n, dtype),
-        loss="squared", scale=1.0, slots=memory.take(slot_bytes, np.uint8), gradient=gradient,
+        loss="squared", scale=1.0, slots=slots,
         dropout=0.5, seed=1, epoch=1, sample_ids=np.arange(n, dtype=np.uint32), z=z_training,
         d_initial_state=d_state, d_x=d_x,
     )  # fmt: skip
+    stack.from_panels(slots[: stack.panels_size * dtype.itemsize].view(dtype), gradient)
     memory.assert_intact()
     # Beyond the end of a sequence its gradient is left alone.
     for row, length in zip(d_x, lengths, strict=True):
@@ -236,17 +239,18 @@ def test_wide_layers_stay_in_their_memory(dtype):
             stack, memory = Stack(d, sizes, n_outputs, dtype, isa), Memory()
             rng = np.random.default_rng(d)
             flat = rng.normal(0.0, 0.1, stack.n_parameters).astype(dtype)
-            stack.set_packed_weights(flat, memory.take(stack.packed_size, dtype), True)
+            panels = memory.take(stack.panels_size, dtype)
+            stack.to_panels(flat, panels)
+            stack.bind(panels, memory.take(stack.back_size, dtype), True)
             lengths = np.array([5, 5, 2] + [1] * 16, np.intp)
             starts, n = np.zeros(19, np.intp), 19
             n_bytes, slot_bytes, n_tasks = stack.workspace_bytes(n, 5, training=True, d_x=True)
             n_threads = n_tasks + 1
-            gradient = memory.take(flat.size, dtype)
             stack.forward_backward(
                 memory.take((5, d), dtype), d, starts, lengths,
                 memory.take(n_bytes * n_threads, np.uint8), n_threads, max_steps=5,
                 targets=np.zeros((n, n_outputs), dtype), weights=np.ones(n, dtype), loss="squared",
-                scale=1.0, slots=memory.take(slot_bytes, np.uint8), gradient=gradient,
+                scale=1.0, slots=memory.take(slot_bytes, np.uint8),
                 d_x=memory.take((n, 5, d), dtype),
                 d_initial_state=memory.take((n, stack.state_size), dtype),
             )  # fmt: skip
@@ -259,36 +263,41 @@ def test_arrays_that_do_not_fit_are_refused():
     stack = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, "float32")
     starts, lengths = np.zeros(2, np.intp), np.full(2, 3, np.intp)
     table = np.ones((3, INPUT_SIZE), np.float32)
-    packed = np.empty(stack.packed_size, np.float32)
+    panels, back = (np.empty(size, np.float32) for size in (stack.panels_size, stack.back_size))
+    for wrong in ((flat[:-1], panels), (flat.astype(np.float64), panels), (flat, panels[:-1]), (flat[::2], panels)):
+        with pytest.raises(ValueError, match="contiguous"):
+            stack.to_panels(*wrong)
     with pytest.raises(ValueError, match="contiguous float32 array"):
-        stack.set_packed_weights(flat[:-1], packed)
-    with pytest.raises(ValueError, match="contiguous float32 array"):
-        stack.set_packed_weights(flat.astype(np.float64), packed)
-    with pytest.raises(ValueError, match="contiguous float32 array"):
-        stack.set_packed_weights(flat, packed[:-1])
-    stack.set_packed_weights(flat, packed)
+        stack.from_panels(panels[:-1], flat)
+    for wrong in ((panels[:-1], back), (panels, back[:-1]), (panels.astype(np.float64), back)):
+        with pytest.raises(ValueError, match="contiguous float32 array"):
+            stack.bind(*wrong)
+    stack.to_panels(flat, panels)
+    stack.bind(panels)
     n_bytes, slot_bytes, _ = stack.workspace_bytes(2, 3, training=True, d_x=True)
     workspace = np.empty(2 * n_bytes, np.uint8)
     with pytest.raises(ValueError, match="contiguous uint8 array"):
         stack.forward(table, INPUT_SIZE, starts, lengths, workspace[:10], 1)
     with pytest.raises(ValueError, match="contiguous float32 array"):
         stack.forward(table, INPUT_SIZE, starts, lengths, workspace, 1, z=np.empty((2, 2), np.float32))
-    with pytest.raises(ValueError, match="contiguous int64 array"):
+    with pytest.raises(ValueError, match="contiguous intp array"):
         stack.forward(table, INPUT_SIZE, starts, lengths[:1], workspace, 1)
     call = {
         "max_steps": 3, "targets": np.zeros((2, N_OUTPUTS), np.float32),
         "weights": np.ones(2, np.float32), "loss": "squared", "scale": 1.0,
-        "slots": np.empty(slot_bytes, np.uint8), "gradient": np.empty_like(flat),
+        "slots": np.empty(slot_bytes, np.uint8),
     }  # fmt: skip
     arguments = table, INPUT_SIZE, starts, lengths, workspace, 1
+    with pytest.raises(ValueError, match=r"bind\(panels, back\)"):
+        stack.forward_backward(*arguments, **call)
+    stack.bind(panels, back)
     d_x = np.empty((2, 3, INPUT_SIZE), np.float32)
-    with pytest.raises(ValueError, match="d_x needs weights packed with input_gradient=True"):
+    with pytest.raises(ValueError, match="d_x needs weights bound with input_gradient=True"):
         stack.forward_backward(*arguments, **call, d_x=d_x)
     for name, wrong in (
         ("targets", np.zeros((2, 2), np.float32)),
         ("weights", np.ones(2)),
         ("slots", np.empty(8, np.uint8)),
-        ("gradient", flat[1:].copy()),
     ):
         with pytest.raises(ValueError, match="contiguous"):
             stack.forward_backward(*arguments, **call | {name: wrong})

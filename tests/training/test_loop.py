@@ -108,17 +108,16 @@ def test_batch_without_weight_is_harmless():
     assert np.isfinite(history.loss_curve).all()
     # Optimizers count steps, so the same steps again by hand.
     network, expected = start()
-    optimizer = loop.OPTIMIZERS["adamw"](network.layout, "float64", 0.0, 1)
-    gradient, total = np.empty_like(expected), 0.0
+    network.load(expected)
+    optimizer, total = loop.OPTIMIZERS["adamw"](network, 0.0), 0.0
     for begin in range(0, 64, 16):
         rows = np.arange(begin, begin + 16)
-        network.load(expected)
-        value = network.loss_and_gradient(samples.sequences, rows, samples.targets, weights, "squared", 1 / 8, gradient)
-        assert (value == 0.0 and not gradient.any()) == (begin in (0, 48))
-        factor, _ = clip_by_global_norm(gradient, 1.0, 1)
-        optimizer.step(expected, gradient, settings.learning_rate, factor)
+        value = network.loss_and_gradient(samples.sequences, rows, samples.targets, weights, "squared", 1 / 8)
+        assert (value == 0.0 and not network.gradient.any()) == (begin in (0, 48))
+        factor, _ = clip_by_global_norm(network.gradient, 1.0, 1)
+        optimizer.step(network.weights, network.gradient, settings.learning_rate, factor)
         total += 16 * value
-    assert_allclose(flat, expected, rtol=1e-12)
+    assert_allclose(flat, network.from_panels(network.weights), rtol=1e-12)
     assert_allclose(history.loss_curve, [total / 64], rtol=1e-12)
 
 

@@ -22,78 +22,85 @@ def test_adamw_follows_torch_from_its_own_gradients():
     arrays = split_rows(case["x"], case["lengths"])
     network = Network(layout, "float64", n_threads=2)
     flat = layout.flatten(case["start"], "float64")
-    optimizer = AdamW(layout, "float64", settings["weight_decay"], n_threads=2)
+    network.load(flat)
+    optimizer = AdamW(network, settings["weight_decay"])
     optimizer.beta1, optimizer.beta2 = settings["beta_1"], settings["beta_2"]
     optimizer.epsilon = settings["epsilon"]
-    gradient = np.empty_like(flat)
     loss = {"squared": "squared", "binary": "binary_log", "multinomial": "multinomial_log"}
     name = loss[str(case["loss"])]
     # The package takes the mean over the outputs, the vectors the sum.
     scale = layout.n_outputs if name == "squared" else 1.0
     targets = case["y"].reshape(len(arrays), -1).astype(np.float64)
     for number in range(5):
-        network.load(flat)
         network.loss_and_gradient(
             Sequences.from_list(arrays), np.arange(len(arrays)), targets,
-            case["sample_weight"].astype(np.float64), name, scale, gradient,
+            case["sample_weight"].astype(np.float64), name, scale,
         )  # fmt: skip
         stored = case[f"step_{number}"]
         expected = layout.flatten(stored["gradients"], "float64")
-        assert_allclose(gradient, expected, rtol=1e-9, atol=1e-11)
-        factor, norm = clip_by_global_norm(gradient, settings["max_norm"], 2)
+        assert_allclose(network.from_panels(network.gradient), expected, rtol=1e-9, atol=1e-11)
+        factor, norm = clip_by_global_norm(network.gradient, settings["max_norm"], 2)
         assert_allclose(norm, case["norm"][number], rtol=1e-10)
-        optimizer.step(flat, gradient, settings["learning_rate"], factor)
+        optimizer.step(network.weights, network.gradient, settings["learning_rate"], factor)
         expected = layout.flatten(stored["parameters"], "float64")
-        assert_allclose(flat, expected, rtol=1e-10, atol=1e-11)
+        assert_allclose(network.from_panels(network.weights), expected, rtol=1e-10, atol=1e-11)
 
 
 LAYOUT = ParameterLayout(2, (3,), 1)
 
 
-def gradients(n, dtype="float64"):
-    return np.random.default_rng(4).normal(size=(n, LAYOUT.size)).astype(dtype)
+def make_network(dtype="float64"):
+    """A network whose parameters are all 1."""
+    network = Network(LAYOUT, dtype, 1)
+    network.load(np.ones(LAYOUT.size, dtype))
+    return network
+
+
+def gradients(network, n):
+    return [network.to_panels(g) for g in np.random.default_rng(4).normal(size=(n, LAYOUT.size))]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_state_continues_where_it_was_taken(dtype):
-    flat = np.ones(LAYOUT.size, dtype)
-    optimizer = AdamW(LAYOUT, dtype, 0.1, 1)
+    network = make_network(dtype)
+    optimizer = AdamW(network, 0.1)
     halfway = None
-    for number, gradient in enumerate(gradients(6, dtype)):
+    for number, gradient in enumerate(gradients(network, 6)):
         if number == 3:
             state = optimizer.state
             saved = {"step": state["step"], "mean": state["mean"].copy(), "square": state["square"].copy()}
-            halfway = flat.copy(), saved
-        optimizer.step(flat, gradient, 0.01)
+            halfway = network.weights.copy(), saved
+        optimizer.step(network.weights, gradient, 0.01)
     resumed, state = halfway
     assert state["step"] == 3
-    again = AdamW(LAYOUT, dtype, 0.1, 1, state)
-    for gradient in gradients(6, dtype)[3:]:
+    again = AdamW(network, 0.1, state)
+    for gradient in gradients(network, 6)[3:]:
         again.step(resumed, gradient, 0.01)
-    assert_array_equal(resumed, flat, strict=True)
+    assert_array_equal(resumed, network.weights, strict=True)
     for key, value in optimizer.state.items():
         assert_array_equal(again.state[key], value, strict=True)
 
 
 def test_a_state_that_is_handed_in_is_not_changed():
-    first = AdamW(LAYOUT, "float64", 0.1, 1)
-    flat = np.ones(LAYOUT.size)
-    first.step(flat, gradients(1)[0], 0.01)
+    network = make_network()
+    first = AdamW(network, 0.1)
+    first.step(network.weights, gradients(network, 1)[0], 0.01)
     state = first.state
     before = {"step": state["step"], "mean": state["mean"].copy(), "square": state["square"].copy()}
-    second = AdamW(LAYOUT, "float64", 0.1, 1, state)
-    second.step(flat, gradients(2)[1], 0.01)
+    second = AdamW(network, 0.1, state)
+    second.step(network.weights, gradients(network, 2)[1], 0.01)
     assert second.state["step"] == 2
     for key, value in before.items():
         assert_array_equal(state[key], value)
 
 
 def test_scale_is_a_factor_on_the_gradient():
-    flats = [np.ones(LAYOUT.size) for _ in range(2)]
-    (gradient,) = gradients(1)
-    for flat, array, scale in ((flats[0], gradient, 0.25), (flats[1], 0.25 * gradient, 1.0)):
-        AdamW(LAYOUT, "float64", 0.1, 1).step(flat, array, 0.01, scale)
-    assert_array_equal(flats[0], flats[1])
+    networks = [make_network() for _ in range(2)]
+    (gradient,) = gradients(networks[0], 1)
+    for network, array, scale in ((networks[0], gradient, 0.25), (networks[1], 0.25 * gradient, 1.0)):
+        AdamW(network, 0.1).step(network.weights, array, 0.01, scale)
+    assert_array_equal(networks[0].weights, networks[1].weights)
+    assert np.abs(networks[0].weights - make_network().weights).max() > 0.005
 
 
 def test_registry_and_defaults():

@@ -37,6 +37,7 @@ table.lanes = LANES
 table.item_size = sizeof(real)
 table.lstm_layer_forward = lstm_layer_forward
 table.lstm_layer_backward = lstm_layer_backward
+table.input_products = input_products
 table.pack_gates = pack_gates
 table.unpack_gates = unpack_gates
 table.pack_gates_back = pack_gates_back

@@ -1,27 +1,29 @@
 # Dense products on the register tile: rows by panels, and the outer products of gradients.
 
 cdef extern from "isa/kernels.h" nogil:
-    void product_tile(int rows, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
+    int tile_rows(int vecs, Py_ssize_t left) noexcept
+    void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
                       Py_ssize_t out_stride) noexcept
     void outer_tile(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
                     Py_ssize_t d_stride, real *out) noexcept
 
 
-cdef void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+cdef void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
                   const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil:
-    """out (n_rows, n_panels * 4 lanes) = a (n_rows, n_k) @ panels, or added to what out holds."""
-    cdef Py_ssize_t width = 4 * LANES, p, r, i
-    cdef const real *rows[8]
-    cdef int count
-    for p in range(n_panels):
+    """out (n_rows, n_vecs lanes) = a (n_rows, n_k) @ panels, or added to what out holds."""
+    cdef Py_ssize_t first, r, i
+    cdef const real *rows[16]
+    cdef int count, vecs
+    for first in range(0, n_vecs, 4):
+        vecs = <int> min(n_vecs - first, <Py_ssize_t> 4)
         r = 0
         while r < n_rows:
-            count = <int> min(n_rows - r, <Py_ssize_t> TILE_ROWS)
+            count = tile_rows(vecs, n_rows - r)
             for i in range(count):
                 rows[i] = <const real *> a + (r + i) * a_stride
-            product_tile(count, add, n_k, rows, <const real *> panels + p * n_k * width,
-                         <real *> out + r * out_stride + p * width, out_stride)
-            r += TILE_ROWS
+            product_tile(count, vecs, add, n_k, rows, <const real *> panels + first * n_k * LANES,
+                         <real *> out + r * out_stride + first * LANES, out_stride)
+            r += count
 
 
 cdef inline void outer_panel(Py_ssize_t n_pairs, Py_ssize_t n_k, const real *a, Py_ssize_t a_stride, const real *d,

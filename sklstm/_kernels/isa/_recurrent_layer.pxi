@@ -1,59 +1,110 @@
 # The time loop of a recurrent layer over one chunk, forward and backward, and the packing of its weights.
 
 cdef extern from "isa/kernels.h" nogil:
-    void lstm_cell_forward(int rows, Py_ssize_t n_x, const real **x, Py_ssize_t n_h, const real **h_prev,
-                           const real *panel, const real *bias, Py_ssize_t state_stride, real *gates,
-                           const real *c_prev, real *c_next, real *tanh_c, real *h_next) noexcept
+    void gate_tile(int rows, Py_ssize_t n_x, const real **x, Py_ssize_t n_h, const real **h_prev, const real *panel,
+                   const real **start, real *gates, Py_ssize_t gates_stride) noexcept
+    void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h_prev, const real *panel,
+                  Py_ssize_t panel_size, const real *start, real *gates) noexcept
+    void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t state_stride,
+                           real *gates, const real *c_prev, real *c_next, real *tanh_c, real *h_next) noexcept
     void lstm_cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                             const real *d_h, const real *d_h_above, real *d_c, real *d_bias) noexcept
+
+cdef enum:
+    # From so many rows on, the cell follows each panel, whose gates are then in L1; below, it follows the last panel,
+    # so that its chain of dependent operations has enough company.
+    ROWS_OF_A_PANEL = 8
 
 
 cdef void lstm_layer_forward(const LayerCall *call) noexcept nogil:
     """Run the layer: gates, c, tanh_c and h of every step, for the sequences that still run."""
-    cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, k = call.input_size + call.hidden_size
-    cdef Py_ssize_t width = 4 * LANES, n_panels = hp // LANES
-    cdef Py_ssize_t t, p, r, unit, state = n * hp, n_active
-    cdef int rows
-    cdef const real *weights = <const real *> call.weights
-    cdef const real *bias = <const real *> call.bias
+    cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, hp4 = 4 * hp
+    cdef Py_ssize_t t, p, r, first = call.first_panel, n_panels = call.n_panels, n_active, unit
     cdef const real **x = <const real **> call.row_pointers
     cdef const real **h_prev = x + n
-    cdef real *gates = NULL
-    cdef real *tanh_c = NULL
+    cdef real *gates
+    cdef real *tanh_c
     cdef real *c_prev
     cdef real *c_next
-    cdef real *h
+    cdef real *h = <real *> call.h
     for t in range(call.n_steps):
         n_active = call.n_active[t]
-        c_prev = <real *> call.c + t * call.c_step
-        c_next = c_prev + call.c_step
-        h = <real *> call.h + t * state
+        gates = <real *> call.gates + 4 * t * call.kept_step
+        tanh_c = <real *> call.tanh_c + t * call.kept_step
+        c_prev = <real *> call.c + t * call.kept_step
+        c_next = c_prev + call.kept_step
         for r in range(n_active):
             x[r] = <const real *> call.x_rows[r] + t * call.x_step
             h_prev[r] = h + r * hp
-        h += state
-        if call.gates != NULL:
-            gates = <real *> call.gates + 4 * t * state
-            tanh_c = <real *> call.tanh_c + t * state
-        # Panels outside, rows inside: one panel (4 lanes x k) stays in L1 for all rows of the chunk.
-        for p in range(n_panels):
-            unit = p * (width // 4)
-            r = 0
-            while r < n_active:
-                rows = <int> min(n_active - r, <Py_ssize_t> TILE_ROWS)
-                lstm_cell_forward(
-                    rows, call.input_size, x + r, call.hidden_size, h_prev + r, weights + p * k * width,
-                    bias + p * width, hp, gates + 4 * (r * hp + unit) if gates != NULL else NULL,
-                    c_prev + r * hp + unit, c_next + r * hp + unit, tanh_c + r * hp + unit, h + r * hp + unit)
-                r += TILE_ROWS
+        h += n * hp
+        if n_active < ROWS_OF_A_PANEL:
+            if n_active == 1:
+                gates_of_row(call, x[0], h_prev[0], gates)
+            else:
+                for p in range(first, first + n_panels):
+                    gates_of_panel(call, p, n_active, x, h_prev, gates)
+            unit = first * LANES
+            lstm_cell_forward(n_active, n_panels, hp4, hp, gates + 4 * unit, c_prev + unit, c_next + unit,
+                              tanh_c + unit, h + unit)
+        else:
+            # Panels outside, rows inside: one panel (4 lanes x k) stays in L1 for all rows of the chunk.
+            for p in range(first, first + n_panels):
+                gates_of_panel(call, p, n_active, x, h_prev, gates)
+                unit = p * LANES
+                lstm_cell_forward(n_active, 1, hp4, hp, gates + 4 * unit, c_prev + unit, c_next + unit,
+                                  tanh_c + unit, h + unit)
+
+
+cdef void gates_of_panel(const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows, const real **x, const real **h_prev,
+                         real *gates) noexcept nogil:
+    """Pre-activations of one panel's units: bias + [x | h] W, or a ready product with x + h W."""
+    cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES, hp4 = 4 * call.hidden_stride
+    cdef Py_ssize_t n_x = 0 if call.x_is_product else call.input_size, r = 0, i
+    cdef const real *panel = <const real *> call.weights + (p * k + call.input_size - n_x) * width
+    cdef const real *start[8]
+    cdef int rows
+    while r < n_rows:
+        rows = <int> min(n_rows - r, <Py_ssize_t> TILE_ROWS)
+        for i in range(rows):
+            start[i] = (x[r + i] if call.x_is_product else <const real *> call.bias) + p * width
+        gate_tile(rows, n_x, x + r, call.hidden_size, h_prev + r, panel, start, gates + r * hp4 + p * width, hp4)
+        r += TILE_ROWS
+
+
+cdef void gates_of_row(const LayerCall *call, const real *x, const real *h_prev, real *gates) noexcept nogil:
+    """The pre-activations of a single sequence, several panels at once."""
+    cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES
+    cdef Py_ssize_t n_x = 0 if call.x_is_product else call.input_size
+    cdef Py_ssize_t p = call.first_panel, end = call.first_panel + call.n_panels
+    while p < end:
+        gate_row(<int> min(end - p, <Py_ssize_t> TILE_ROWS), n_x, x, call.hidden_size, h_prev,
+                 <const real *> call.weights + (p * k + call.input_size - n_x) * width, k * width,
+                 (x if call.x_is_product else <const real *> call.bias) + p * width, gates + p * width)
+        p += TILE_ROWS
+
+
+cdef void input_products(Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_k, Py_ssize_t n_panels, const void *x_rows,
+                         Py_ssize_t x_stride, const void *weights, const void *bias, void *products) noexcept nogil:
+    """products (n_rows, n_panels, 4 lanes) = bias + x W_ih: what overlapping windows share."""
+    cdef Py_ssize_t width = 4 * LANES, p, r, i
+    cdef const real *x[8]
+    cdef const real *start[8]
+    cdef int rows
+    for p in range(n_panels):
+        r = 0
+        while r < n_rows:
+            rows = <int> min(n_rows - r, <Py_ssize_t> TILE_ROWS)
+            for i in range(rows):
+                x[i] = <const real *> x_rows + (r + i) * x_stride
+                start[i] = <const real *> bias + p * width
+            gate_tile(rows, n_x, x, 0, x, <const real *> weights + p * n_k * width, start,
+                      <real *> products + (r * n_panels + p) * width, n_panels * width)
+            r += TILE_ROWS
 
 
 cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
     """Back through time: d_gates over gates, then d_weights and, where wanted, d_x."""
     cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, state = n * hp
-    cdef Py_ssize_t width = 4 * LANES
-    cdef Py_ssize_t back_panels = (call.hidden_size + width - 1) // width
-    cdef Py_ssize_t d_h_stride = back_panels * width
     cdef Py_ssize_t t, r, n_active, n_next = 0
     cdef const real *above = NULL
     cdef const real *last = <const real *> call.d_h_last
@@ -62,24 +113,23 @@ cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
     cdef real *gates
     cdef const real *c_prev
     cdef const real *tanh_c
-    memset(d_h, 0, n * d_h_stride * sizeof(real))
+    memset(d_h, 0, n * hp * sizeof(real))
     memset(d_c, 0, n * hp * sizeof(real))
     for t in range(call.n_steps - 1, -1, -1):
         n_active = call.n_active[t]
         if last != NULL:
             # The sequences that end at this step enter the chain with the gradient of their last hidden state.
-            memcpy(d_h + n_next * d_h_stride, last + n_next * d_h_stride,
-                   (n_active - n_next) * d_h_stride * sizeof(real))
+            memcpy(d_h + n_next * hp, last + n_next * hp, (n_active - n_next) * hp * sizeof(real))
         n_next = n_active
         gates = <real *> call.gates + 4 * t * state
         c_prev = <const real *> call.c + t * state
         tanh_c = <const real *> call.tanh_c + t * state
         for r in range(n_active):
             if call.d_h_above != NULL:
-                above = <const real *> call.d_h_above + (t * n + r) * call.d_h_above_stride
-            lstm_cell_backward(hp, gates + 4 * r * hp, c_prev + r * hp, tanh_c + r * hp, d_h + r * d_h_stride,
-                               above, d_c + r * hp, <real *> call.d_bias)
-        product(n_active, 4 * hp, back_panels, gates, 4 * hp, call.weights_hh_back, d_h, d_h_stride, False)
+                above = <const real *> call.d_h_above + (t * n + r) * hp
+            lstm_cell_backward(hp, gates + 4 * r * hp, c_prev + r * hp, tanh_c + r * hp, d_h + r * hp, above,
+                               d_c + r * hp, <real *> call.d_bias)
+        product(n_active, 4 * hp, hp // LANES, gates, 4 * hp, call.weights_hh_back, d_h, hp, False)
     collect_weight_gradients(call)
     if call.weights_ih_back != NULL:
         input_gradients(call)
@@ -116,18 +166,17 @@ cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
 
 cdef void input_gradients(const LayerCall *call) noexcept nogil:
     """d_x = d_gates @ W_ih, step by step for the sequences that run (what stands beyond their ends is left alone)."""
-    cdef Py_ssize_t t, hp4 = 4 * call.hidden_stride, width = 4 * LANES
-    cdef Py_ssize_t n_panels = (call.input_size + width - 1) // width
-    cdef Py_ssize_t n_rows = call.n_samples * call.n_steps
+    cdef Py_ssize_t t, hp4 = 4 * call.hidden_stride, n_vecs = (call.input_size + LANES - 1) // LANES
+    cdef Py_ssize_t stride = n_vecs * LANES
     cdef real *d_x = <real *> call.d_x
     cdef real *gates = <real *> call.gates
     if call.n_active[call.n_steps - 1] == call.n_samples:
         # All of one length: one product with every (t, sequence) as a row, so that a panel is loaded once.
-        product(n_rows, hp4, n_panels, gates, hp4, call.weights_ih_back, d_x, n_panels * width, False)
+        product(call.n_samples * call.n_steps, hp4, n_vecs, gates, hp4, call.weights_ih_back, d_x, stride, False)
         return
     for t in range(call.n_steps):
-        product(call.n_active[t], hp4, n_panels, gates + t * call.n_samples * hp4, hp4, call.weights_ih_back,
-                d_x + t * call.n_samples * n_panels * width, n_panels * width, False)
+        product(call.n_active[t], hp4, n_vecs, gates + t * call.n_samples * hp4, hp4, call.weights_ih_back,
+                d_x + t * call.n_samples * stride, stride, False)
 
 
 cdef void pack_gates(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
@@ -166,25 +215,25 @@ cdef void unpack_gates(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidd
                 row[k] = source[k * 4 * lanes]
 
 
-cdef void pack_gates_back(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size,
-                          void *panels) noexcept nogil:
-    """(4 H, n_columns) -> panels of 4 lanes columns, k running over the gates in panel order."""
-    cdef Py_ssize_t lanes = LANES, width = 4 * lanes
-    cdef Py_ssize_t n_unit_panels = (hidden_size + lanes - 1) // lanes
-    cdef Py_ssize_t n_panels = (n_columns + width - 1) // width
-    cdef Py_ssize_t p, q, g, lane, unit, first, n_valid, k
-    cdef const real *row
-    cdef real *out = <real *> panels
-    for p in range(n_panels):
-        first = p * width
-        n_valid = min(width, n_columns - first)
+cdef void pack_gates_back(const void *panels, Py_ssize_t n_unit_panels, Py_ssize_t n_k, Py_ssize_t first_k,
+                          Py_ssize_t n_columns, void *back) noexcept nogil:
+    """Columns first_k.. of the weights in their panels -> panels over those columns, k running over the gates.
+
+    In and out, a (column, unit) block of lanes by lanes is transposed; the last panel may have fewer than 4 vectors.
+    """
+    cdef Py_ssize_t lanes = LANES, first = 0, q, g, lane, j, width, n_valid
+    cdef const real *source
+    cdef real *restrict out = <real *> back
+    while first < n_columns:
+        n_valid = min(4 * lanes, n_columns - first)
+        width = (n_valid + lanes - 1) // lanes * lanes
         for q in range(n_unit_panels):
             for g in range(4):
-                for lane in range(lanes):
-                    unit = q * lanes + lane
-                    memset(out, 0, width * sizeof(real))
-                    if unit < hidden_size:
-                        row = <const real *> weight + (g * hidden_size + unit) * n_columns + first
-                        for k in range(n_valid):
-                            out[k] = row[k]
-                    out += width
+                source = <const real *> panels + ((q * n_k + first_k + first) * 4 + g) * lanes
+                if n_valid < width:
+                    memset(out, 0, lanes * width * sizeof(real))
+                for j in range(n_valid):
+                    for lane in range(LANES):
+                        out[lane * width + j] = source[j * 4 * lanes + lane]
+                out += lanes * width
+        first += 4 * lanes

@@ -1,50 +1,88 @@
 /* The LSTM cell (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000), gates in the order i, f, g, o:
  *   i, f, o = sigmoid(.)   g = tanh(.)   c_t = f c_{t-1} + i g   h_t = o tanh(c_t)
- * The four vectors of a tile are the four gates of LANES units, so the cell is the epilogue of the product and no
- * pre-activation is ever stored.
+ * The four vectors of a tile are the four gates of LANES units. A tile leaves its pre-activations in `gates`; two short
+ * loops over all rows then apply the cell while they are in L1. As the epilogue of each tile the same operations were
+ * bound by their latency: 31 instead of 18 ns for a vector of units (doc/developers/kernels.md).
  */
 
-/* One tile: `rows` samples, LANES units. Pointers stand at the first sample and at the panel's first unit.
- * x, h_prev: row pointers, n_x and n_h columns. panel: (n_x + n_h, 4 LANES). gates and tanh_c may be NULL (not kept).
- * c_prev may be c_next. Rows of c, h and tanh_c are state_stride apart, rows of gates 4 state_stride. */
-SKLSTM_INLINE void lstm_cell_forward_rows(const int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h,
-                                              const real *const *h_prev, const real *panel, const real *bias,
-                                              Py_ssize_t state_stride, real *gates, const real *c_prev, real *c_next,
-                                              real *tanh_c, real *h_next) {
+/* gates (rows, 4 vectors) = start + [x | h_prev] @ panel, the rows of gates and of start a stride apart.
+ * x, h_prev: row pointers, n_x and n_h columns. panel: (n_x + n_h, 4 LANES). */
+SKLSTM_INLINE void gate_rows(const int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h,
+                             const real *const *h_prev, const real *panel, const real *const *start,
+                             real *restrict gates, Py_ssize_t gates_stride) {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(bias + v * LANES);
-    accumulate(rows, n_x, x, panel, acc);
-    accumulate(rows, n_h, h_prev, panel + n_x * TILE_VECS * LANES, acc);
+        for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(start[r] + v * LANES);
+    if (n_x) accumulate(rows, TILE_VECS, n_x, x, panel, acc);
+    accumulate(rows, TILE_VECS, n_h, h_prev, panel + n_x * TILE_VECS * LANES, acc);
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        const vec i = v_sigmoid(acc[r][0]), f = v_sigmoid(acc[r][1]);
-        const vec g = v_tanh(acc[r][2]), o = v_sigmoid(acc[r][3]);
-        const vec c = v_fma(f, v_load(c_prev + r * state_stride), v_mul(i, g));
-        const vec t = v_tanh(c);
-        v_store(c_next + r * state_stride, c);
-        v_store(h_next + r * state_stride, v_mul(o, t));
-        if (gates) {
-            real *q = gates + 4 * r * state_stride;
-            v_store(q, i);
-            v_store(q + LANES, f);
-            v_store(q + 2 * LANES, g);
-            v_store(q + 3 * LANES, o);
-            v_store(tanh_c + r * state_stride, t);
-        }
-    }
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) v_store(gates + r * gates_stride + v * LANES, acc[r][v]);
 }
 
-static void lstm_cell_forward(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h,
-                                  const real *const *h_prev, const real *panel, const real *bias,
-                                  Py_ssize_t state_stride, real *gates, const real *c_prev, real *c_next, real *tanh_c,
-                                  real *h_next) {
-#define CALL(n) lstm_cell_forward_rows(n, n_x, x, n_h, h_prev, panel, bias, state_stride, gates, c_prev, c_next, \
-                                           tanh_c, h_next)
+static void gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h_prev,
+                      const real *panel, const real *const *start, real *gates, Py_ssize_t gates_stride) {
+#define CALL(n) gate_rows(n, n_x, x, n_h, h_prev, panel, start, gates, gates_stride)
     FOR_TILE_ROWS(rows, CALL)
 #undef CALL
+}
+
+/* One sample, several panels side by side, panel_size apart: a single row has too few accumulators in one panel to hide
+ * the latency of an FMA. The same sums in the same order as gate_rows. */
+SKLSTM_INLINE void gate_panels(const int panels, Py_ssize_t n_x, const real *restrict x, Py_ssize_t n_h,
+                               const real *restrict h_prev, const real *restrict panel, Py_ssize_t panel_size,
+                               const real *start, real *restrict gates) {
+    vec acc[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 6
+    for (int p = 0; p < panels; p++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) acc[p][v] = v_load(start + (p * TILE_VECS + v) * LANES);
+    for (Py_ssize_t k = 0; k < n_x + n_h; k++, panel += TILE_VECS * LANES) {
+        const vec a = v_broadcast(k < n_x ? x[k] : h_prev[k - n_x]);
+#pragma GCC unroll 6
+        for (int p = 0; p < panels; p++)
+#pragma GCC unroll 4
+            for (int v = 0; v < TILE_VECS; v++)
+                acc[p][v] = v_fma(a, v_load(panel + p * panel_size + v * LANES), acc[p][v]);
+    }
+#pragma GCC unroll 6
+    for (int p = 0; p < panels; p++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) v_store(gates + (p * TILE_VECS + v) * LANES, acc[p][v]);
+}
+
+static void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h_prev, const real *panel,
+                     Py_ssize_t panel_size, const real *start, real *gates) {
+#define CALL(n) gate_panels(n, n_x, x, n_h, h_prev, panel, panel_size, start, gates)
+    FOR_TILE_ROWS(panels, CALL)
+#undef CALL
+}
+
+/* From pre-activations to the next state, rows by panels. gates (n_rows, n_panels, 4 LANES) is overwritten by i, f, g, o;
+ * c_prev may be c_next. Rows of gates are gates_stride apart, rows of the others state_stride. */
+static void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t state_stride,
+                              real *restrict gates, const real *c_prev, real *c_next, real *restrict tanh_c,
+                              real *restrict h_next) {
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (real *q = gates + r * gates_stride, *end = q + n_panels * 4 * LANES; q < end; q += 4 * LANES) {
+            v_store(q, v_sigmoid(v_load(q)));
+            v_store(q + LANES, v_sigmoid(v_load(q + LANES)));
+            v_store(q + 2 * LANES, v_tanh(v_load(q + 2 * LANES)));
+            v_store(q + 3 * LANES, v_sigmoid(v_load(q + 3 * LANES)));
+        }
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t p = 0; p < n_panels; p++) {
+            const real *q = gates + r * gates_stride + p * 4 * LANES;
+            const Py_ssize_t u = r * state_stride + p * LANES;
+            const vec c = v_fma(v_load(q + LANES), v_load(c_prev + u), v_mul(v_load(q), v_load(q + 2 * LANES)));
+            const vec t = v_tanh(c);
+            v_store(c_next + u, c);
+            v_store(tanh_c + u, t);
+            v_store(h_next + u, v_mul(v_load(q + 3 * LANES), t));
+        }
 }
 
 /* One sample, all units (n_units a multiple of LANES): gates is overwritten by d_gates (the gradient of the
