@@ -36,6 +36,7 @@ def extensions():
         ("_cpu", []),
         ("_pointwise", []),
         ("_stack", []),
+        ("_stream", []),
         ("_updates", []),
         ("_column_statistics", []),
     ]:
@@ -43,7 +44,7 @@ def extensions():
             yield Extension(
                 f"sklstm._kernels.{name}",
                 [f"{KERNELS}/{name}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
-                depends=[f"{KERNELS}/pool.h", f"{KERNELS}/_table.pxd", f"{KERNELS}/_pool.pxd"],
+                depends=[f"{KERNELS}/{name}" for name in ("pool.h", "_pool.pxd", "_stack.pxd", "_table.pxd")],
             )
     for isa in GNU_VARIANTS if X86 else ["baseline"]:
         for dtype in ("f32", "f64"):

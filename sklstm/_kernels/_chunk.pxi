@@ -1,33 +1,5 @@
 # One chunk of sequences forward through the whole stack. Runs in one thread, without the GIL.
 
-cdef struct Layer:
-    Py_ssize_t input_size
-    Py_ssize_t hidden_size
-    Py_ssize_t hidden_stride
-    # offsets in elements: into the caller's parameter vector, ...
-    Py_ssize_t weight_ih
-    Py_ssize_t weight_hh
-    Py_ssize_t bias
-    # ... into the vector of panels (weights, moments and gradients alike), ...
-    Py_ssize_t panels
-    Py_ssize_t panel_bias
-    # ... and into the copies for the way back.
-    Py_ssize_t hh_back
-    Py_ssize_t ih_back
-    # where this layer's h, then its c, begins in a row of states
-    Py_ssize_t state
-
-
-cdef struct Head:
-    Py_ssize_t n_outputs
-    Py_ssize_t stride            # n_outputs rounded up to whole tiles
-    Py_ssize_t weight
-    Py_ssize_t bias
-    Py_ssize_t panels
-    Py_ssize_t panel_bias
-    Py_ssize_t back
-
-
 cdef struct LayerBuffers:
     char *gates
     char *c
@@ -96,17 +68,6 @@ cdef struct ChunkBuffers:
     int *n_active
     char *products               # (rows of the chunk, 4 hidden_stride of the first layer) when windows share them
     char *one                    # the number 1, to sum rows by an outer product
-
-
-cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
-    return (n + step - 1) // step * step
-
-
-cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:
-    """The next n_bytes of a block, on a 64-byte boundary."""
-    cdef char *begin = cursor[0]
-    cursor[0] = begin + round_up(n_bytes, 64)
-    return begin
 
 
 cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:

@@ -91,6 +91,57 @@ cdef void back_task(void *context, int task, int worker) noexcept nogil:
             layer.input_size, call.back + layer.ih_back * size)
 
 
+cdef int describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_steps, bint training,
+                  double dropout, bint d_x) except -1:
+    """The part of a call that decides the size of a workspace."""
+    memset(call, 0, sizeof(StackCall))
+    call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
+    call.n_samples, call.max_steps, call.state_size = n_samples, max_steps, stack.state_size
+    call.training, call.dropout, call.want_d_x = training, dropout, d_x
+    # An even number of chunks, so that two threads finish together.
+    call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
+    call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
+    call.n_chunks = (n_samples + call.chunk_size - 1) // call.chunk_size
+    call.panels_size = stack.panels_size
+    call.n_slots = min(call.n_chunks, MAX_SLOTS, max(2, SLOT_MEMORY // (stack.panels_size * stack.kernels.item_size)))
+    return 0
+
+
+cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
+                Py_ssize_t n_threads, initial_state, final_state) except -1:
+    """Point the call at its arrays."""
+    cdef Py_ssize_t n = call.n_samples
+    call.panels = data_of(stack.panels, stack.code, stack.panels_size)
+    call.back = data_of(stack.back, stack.code, stack.back_size)
+    call.table = table_of(sequences, stack.code)
+    call.row_stride = row_stride
+    call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
+    call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
+    call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
+    call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)
+    call.workspace_bytes = stack.workspace_bytes(n, call.max_steps, training=call.training,
+                                                 dropout=call.dropout, d_x=call.want_d_x)[0]
+    call.workspaces = data_of(workspace, UINT8, n_threads * call.workspace_bytes, True)
+    return 0
+
+
+cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
+    """Copy the weights as they are now into the layout of the way back."""
+    cdef BackCall job
+    job.kernels, job.layers, job.head, job.n_layers = stack.kernels, stack.layers, &stack.head, stack.n_layers
+    job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, stack.input_gradient
+    pool_run(back_task, &job, <int> (2 * stack.n_layers + 1), n_threads if stack.back_size > BLOCK_SIZE else 1)
+
+
+cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
+    """Add the gradient slots in their order, into the first."""
+    cdef ReduceCall sums
+    sums.kernels, sums.n, sums.block = stack.kernels, stack.panels_size, BLOCK_SIZE
+    sums.slots, sums.n_slots, sums.slot_size, sums.total = call.slots, call.n_slots, stack.panels_size, call.slots
+    if call.n_slots > 1:
+        pool_run(reduce_task, &sums, <int> ((sums.n + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
+
+
 cdef class Stack:
     """The shapes of a network of stacked LSTM layers and a dense head, and where its numbers lie.
 
@@ -112,16 +163,6 @@ cdef class Stack:
     segment_ends : tuple of int
         Where the weights of a layer (then of the head) end in a vector of panels, and its bias, by turns.
     """
-
-    cdef const KernelTable *kernels
-    cdef Layer *layers
-    cdef Head head
-    cdef Py_ssize_t n_layers
-    cdef readonly Py_ssize_t n_parameters, state_size, panels_size, back_size, n_outputs, hidden_size, input_size
-    cdef readonly object dtype, segment_ends
-    cdef object panels, back
-    cdef bint input_gradient
-    cdef char code
 
     def __cinit__(self, Py_ssize_t input_size, hidden_sizes, Py_ssize_t n_outputs, dtype="float32", isa=None):
         cdef Py_ssize_t i, lanes, tile, d = input_size, h, panels = 0, back = 0, flat = 0, state = 0
@@ -218,21 +259,6 @@ cdef class Stack:
                 memcpy(out + (self.head.weight + o * self.hidden_size + k) * size, column + k * tile * size, size)
             memcpy(out + (self.head.bias + o) * size, source + (self.head.panel_bias + o) * size, size)
 
-    cdef int describe(self, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_steps, bint training,
-                      double dropout, bint d_x) except -1:
-        """The part of a call that decides the size of a workspace."""
-        memset(call, 0, sizeof(StackCall))
-        call.kernels, call.n_layers, call.layers, call.head = self.kernels, self.n_layers, self.layers, &self.head
-        call.n_samples, call.max_steps, call.state_size = n_samples, max_steps, self.state_size
-        call.training, call.dropout, call.want_d_x = training, dropout, d_x
-        # An even number of chunks, so that two threads finish together.
-        call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
-        call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
-        call.n_chunks = (n_samples + call.chunk_size - 1) // call.chunk_size
-        call.panels_size = self.panels_size
-        call.n_slots = min(call.n_chunks, MAX_SLOTS, max(2, SLOT_MEMORY // (self.panels_size * self.kernels.item_size)))
-        return 0
-
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_steps, *, bint training=False, double dropout=0.0,
                         bint d_x=False):
         """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call."""
@@ -240,37 +266,20 @@ cdef class Stack:
         cdef ChunkBuffers buffers
         cdef Py_ssize_t n_bytes
         cdef LayerBuffers *layers = <LayerBuffers *> calloc(self.n_layers, sizeof(LayerBuffers))
-        self.describe(&call, n_samples, max_steps, training, dropout, d_x)
+        describe(self, &call, n_samples, max_steps, training, dropout, d_x)
         n_bytes = round_up(self.n_layers * sizeof(LayerBuffers), 64)
         n_bytes += lay_out(&call, layers, NULL, &buffers) - <char *> NULL
         free(layers)
         return (n_bytes, call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
 
-    cdef int attach(self, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
-                    Py_ssize_t n_threads, initial_state, final_state) except -1:
-        """Point the call at its arrays."""
-        cdef Py_ssize_t n = call.n_samples
-        call.panels = data_of(self.panels, self.code, self.panels_size)
-        call.back = data_of(self.back, self.code, self.back_size)
-        call.table = table_of(sequences, self.code)
-        call.row_stride = row_stride
-        call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
-        call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
-        call.initial_state = data_of(initial_state, self.code, n * self.state_size)
-        call.final_state = data_of(final_state, self.code, n * self.state_size, True)
-        call.workspace_bytes = self.workspace_bytes(n, call.max_steps, training=call.training, dropout=call.dropout,
-                                                    d_x=call.want_d_x)[0]
-        call.workspaces = data_of(workspace, UINT8, n_threads * call.workspace_bytes, True)
-        return 0
-
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given."""
         cdef StackCall call
         cdef Py_ssize_t n = len(starts)
-        self.describe(&call, n, lengths.max(), False, 0.0, False)
-        self.attach(&call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
+        describe(self, &call, n, lengths.max(), False, 0.0, False)
+        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         call.out_z = data_of(z, self.code, n * self.n_outputs, True)
         call.out_hidden = data_of(hidden, self.code, n * self.hidden_size, True)
         with nogil:
@@ -290,8 +299,8 @@ cdef class Stack:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
-        self.describe(&call, n, max_steps, True, dropout, d_x is not None)
-        self.attach(&call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, None)
+        describe(self, &call, n, max_steps, True, dropout, d_x is not None)
+        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, None)
         losses = np.empty(call.n_chunks)
         call.loss_kind = LOSS_KINDS[loss]
         call.targets = data_of(targets, self.code, n * n_targets)
@@ -306,24 +315,9 @@ cdef class Stack:
         call.d_initial_state = data_of(d_initial_state, self.code, n * self.state_size, True)
         call.d_x = data_of(d_x, self.code, n * max_steps * self.input_size, True)
         with nogil:
-            self.copy_back(&call, n_threads)
+            copy_back(self, &call, n_threads)
             pool_run(train_task, &call, <int> call.n_slots, n_threads)
-            self.add_slots(&call, n_threads)
+            add_slots(self, &call, n_threads)
         for c in range(call.n_chunks):
             total += losses[c]
         return total
-
-    cdef void copy_back(self, const StackCall *call, int n_threads) noexcept nogil:
-        """Copy the weights as they are now into the layout of the way back."""
-        cdef BackCall job
-        job.kernels, job.layers, job.head, job.n_layers = self.kernels, self.layers, &self.head, self.n_layers
-        job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, self.input_gradient
-        pool_run(back_task, &job, <int> (2 * self.n_layers + 1), n_threads if self.back_size > BLOCK_SIZE else 1)
-
-    cdef void add_slots(self, StackCall *call, int n_threads) noexcept nogil:
-        """Add the gradient slots in their order, into the first."""
-        cdef ReduceCall sums
-        sums.kernels, sums.n, sums.block = self.kernels, self.panels_size, BLOCK_SIZE
-        sums.slots, sums.n_slots, sums.slot_size, sums.total = call.slots, call.n_slots, self.panels_size, call.slots
-        if call.n_slots > 1:
-            pool_run(reduce_task, &sums, <int> ((sums.n + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)

@@ -1,0 +1,54 @@
+# The shapes of a network, for the doors that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
+
+from sklstm._kernels._table cimport KernelTable
+
+
+cdef struct Layer:
+    Py_ssize_t input_size
+    Py_ssize_t hidden_size
+    Py_ssize_t hidden_stride
+    # offsets in elements: into the caller's parameter vector, ...
+    Py_ssize_t weight_ih
+    Py_ssize_t weight_hh
+    Py_ssize_t bias
+    # ... into the vector of panels (weights, moments and gradients alike), ...
+    Py_ssize_t panels
+    Py_ssize_t panel_bias
+    # ... and into the copies for the way back.
+    Py_ssize_t hh_back
+    Py_ssize_t ih_back
+    # where this layer's h, then its c, begins in a row of states
+    Py_ssize_t state
+
+
+cdef struct Head:
+    Py_ssize_t n_outputs
+    Py_ssize_t stride            # n_outputs rounded up to whole tiles
+    Py_ssize_t weight
+    Py_ssize_t bias
+    Py_ssize_t panels
+    Py_ssize_t panel_bias
+    Py_ssize_t back
+
+
+cdef class Stack:
+    cdef const KernelTable *kernels
+    cdef Layer *layers
+    cdef Head head
+    cdef Py_ssize_t n_layers
+    cdef readonly Py_ssize_t n_parameters, state_size, panels_size, back_size, n_outputs, hidden_size, input_size
+    cdef readonly object dtype, segment_ends
+    cdef object panels, back
+    cdef bint input_gradient
+    cdef char code
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
+    return (n + step - 1) // step * step
+
+
+cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:
+    """The next n_bytes of a block, on a 64-byte boundary."""
+    cdef char *begin = cursor[0]
+    cursor[0] = begin + round_up(n_bytes, 64)
+    return begin

@@ -1,0 +1,376 @@
+"""A stack that sees one row at a time: the door to single steps.
+
+Everything is laid out once: a step allocates nothing. The cell, the products and their order are those of whole
+sequences, hence so are the bits.
+"""
+
+from libc.math cimport isfinite
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memmove, memset
+
+from sklstm._kernels._pool cimport pool_run
+from sklstm._kernels._stack cimport Layer, Stack, round_up, take
+from sklstm._kernels._table cimport KernelTable, LayerCall
+
+include "_door.pxi"
+
+cdef enum:
+    # Multiplications in one layer's step from which several threads are worth the waking.
+    SHARED_STEP = 1 << 20
+
+
+cdef struct Share:
+    const KernelTable *kernels
+    LayerCall *calls  # one for each task
+
+
+cdef void share_task(void *context, int task, int worker) noexcept nogil:
+    """The panels of one task: units of a layer do not meet within a step."""
+    cdef const Share *share = <const Share *> context
+    share.kernels.lstm_layer_forward(&share.calls[task])
+
+
+cdef class StackStream:
+    """Several independent sequences that a stack sees row by row, all at once.
+
+    Parameters
+    ----------
+    stack : Stack
+        Bound to weights, which must not change from now on.
+    n_streams : int
+    sequence_length : int
+        0: the state is carried. Otherwise each answer is that of the window of so many last rows.
+    answer : ndarray of shape (n_streams, n_outputs or hidden_size)
+        Filled by every step.
+    want_hidden : bool
+        The last hidden state of the top layer instead of the raw output of the head.
+    n_threads : int
+        Changes how long a step takes, never a bit of its answer.
+    """
+
+    cdef Stack stack
+    cdef object panels, answer_array
+    cdef char *block
+    cdef const char *weights
+    cdef LayerCall *calls            # (n_layers, n_shares)
+    cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
+    cdef Py_ssize_t position         # where the next row of the ring goes
+    cdef int n_shares
+    cdef bint want_hidden
+    cdef char *x                     # (n, D) the rows of this step
+    cdef char *rows                  # (n, ring, D) the rows seen last
+    cdef char *products              # (n, ring, 4 Hp of the first layer)
+    cdef char *features              # (n, Hp of the top layer), by stream
+    cdef char *z
+    cdef char *answer
+    cdef int *n_active
+    cdef Py_ssize_t *counts          # (n,) rows in each stream's window, in the order of the streams
+    cdef Py_ssize_t *order           # (n,) streams, longest window first
+
+    def __cinit__(self, Stack stack, Py_ssize_t n_streams, Py_ssize_t sequence_length, answer, bint want_hidden,
+                  int n_threads):
+        cdef Py_ssize_t n_bytes, r
+        cdef char *aligned
+        self.stack, self.n, self.length, self.want_hidden = stack, n_streams, sequence_length, want_hidden
+        self.panels = stack.panels
+        self.ring = 2 * sequence_length
+        self.answer_array = answer
+        self.answer = data_of(answer, stack.code, n_streams * (stack.hidden_size if want_hidden else stack.n_outputs),
+                              True)
+        self.n_shares = 1 if sequence_length else n_threads
+        n_bytes = self.lay_out(NULL) - <char *> NULL
+        self.block = <char *> calloc(n_bytes + 64, 1)
+        if self.block == NULL:
+            raise MemoryError()
+        aligned = self.block + (64 - <size_t> self.block % 64) % 64
+        self.lay_out(aligned)
+        self.describe()
+        for r in range(self.n):
+            self.order[r] = r
+
+    def __dealloc__(self):
+        free(self.block)
+
+    cdef char *lay_out(self, char *base) noexcept:
+        """Cut one block into all arrays; return its end."""
+        cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers
+        self.calls = <LayerCall *> take(&base, n_layers * self.n_shares * sizeof(LayerCall))
+        self.x = take(&base, self.n * self.stack.input_size * size)
+        self.rows = take(&base, self.n * self.ring * self.stack.input_size * size)
+        self.products = take(&base, self.n * self.ring * 4 * self.stack.layers[0].hidden_stride * size)
+        self.features = take(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
+        self.z = take(&base, self.n * self.stack.head.stride * size)
+        self.n_active = <int *> take(&base, max(1, self.length) * sizeof(int))
+        self.counts = <Py_ssize_t *> take(&base, self.n * sizeof(Py_ssize_t))
+        self.order = <Py_ssize_t *> take(&base, self.n * sizeof(Py_ssize_t))
+        return self.lay_out_layers(base, base == NULL or self.block == NULL)
+
+    cdef char *lay_out_layers(self, char *base, bint measuring) noexcept:
+        cdef Py_ssize_t size = self.stack.kernels.item_size, steps = max(1, self.length), i, k, state
+        cdef char *arrays[6]
+        cdef char *pointers
+        cdef LayerCall *call
+        for i in range(self.stack.n_layers):
+            state = self.n * self.stack.layers[i].hidden_stride * size
+            arrays[0] = take(&base, (steps + 1) * state)
+            arrays[1] = take(&base, state)
+            arrays[2] = take(&base, 4 * state)
+            arrays[3] = take(&base, state)
+            arrays[4] = take(&base, self.n * sizeof(void *))
+            for k in range(self.n_shares):
+                pointers = take(&base, 2 * self.n * sizeof(void *))
+                if not measuring:
+                    call = &self.calls[i * self.n_shares + k]
+                    call.h, call.c, call.gates, call.tanh_c = arrays[0], arrays[1], arrays[2], arrays[3]
+                    call.x_rows, call.row_pointers = <const void **> arrays[4], <const void **> pointers
+        return base
+
+    cdef int describe(self) except -1:
+        """What stays the same from step to step."""
+        cdef const KernelTable *kernels = self.stack.kernels
+        cdef Py_ssize_t size = kernels.item_size, i, k, r, n_panels, begin
+        cdef const Layer *layer
+        cdef LayerCall *call
+        cdef const char *x
+        self.n_active[0] = <int> self.n
+        self.weights = data_of(self.panels, self.stack.code, self.stack.panels_size)
+        for i in range(self.stack.n_layers):
+            layer = &self.stack.layers[i]
+            n_panels = layer.hidden_stride // kernels.lanes
+            for k in range(self.n_shares):
+                call = &self.calls[i * self.n_shares + k]
+                call.n_steps, call.n_samples, call.n_active = 1, self.n, self.n_active
+                call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
+                call.hidden_stride = layer.hidden_stride
+                call.weights = self.weights + layer.panels * size
+                call.bias = self.weights + layer.panel_bias * size
+                begin = k * n_panels // self.n_shares
+                call.first_panel, call.n_panels = begin, (k + 1) * n_panels // self.n_shares - begin
+                if 4 * layer.hidden_stride * (layer.input_size + layer.hidden_size) * self.n < SHARED_STEP:
+                    call.first_panel, call.n_panels = 0, n_panels if k == 0 else 0
+            call = &self.calls[i * self.n_shares]
+            for r in range(self.n):
+                if i == 0:
+                    x = self.x + r * layer.input_size * size
+                else:
+                    x = <const char *> self.calls[(i - 1) * self.n_shares].h + (
+                        (self.n + r) * self.stack.layers[i - 1].hidden_stride * size)
+                call.x_rows[r] = x
+            for k in range(self.n_shares):
+                # In a window the layer above reads all steps of the layer below.
+                self.calls[i * self.n_shares + k].x_step = (
+                    self.n * self.stack.layers[i - 1].hidden_stride if i > 0 else 0)
+        if self.length:
+            self.calls[0].x_is_product = True
+            self.calls[0].x_step = 4 * self.stack.layers[0].hidden_stride
+        return 0
+
+    def step(self, x):
+        """Take one row for each stream and fill `answer`; False, and nothing changed, for a row that is not plain.
+
+        Plain is a C-contiguous array of float32 or float64 of the right shape, all finite. A single stream also takes
+        a 1-D row.
+        """
+        if not self.take_rows(x):
+            return False
+        with nogil:
+            if self.length:
+                self.step_window()
+            else:
+                self.step_carried()
+            self.give_answer()
+        return True
+
+    cdef bint take_rows(self, object x):
+        """Bring x into the dtype of the network."""
+        cdef Py_buffer view
+        cdef Py_ssize_t i, total = self.n * self.stack.input_size
+        cdef bint single, right
+        try:
+            PyObject_GetBuffer(x, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
+        except (BufferError, TypeError, ValueError):
+            return False
+        single = has_code(&view, FLOAT32)
+        right = (single or has_code(&view, FLOAT64)) and (
+            (view.ndim == 2 and view.shape[0] == self.n and view.shape[1] == self.stack.input_size)
+            or (view.ndim == 1 and self.n == 1 and view.shape[0] == total))
+        if right:
+            if self.stack.code == FLOAT32:
+                for i in range(total):
+                    (<float *> self.x)[i] = (<float *> view.buf)[i] if single else <float> (<double *> view.buf)[i]
+                    right = right and isfinite((<float *> self.x)[i])
+            else:
+                for i in range(total):
+                    (<double *> self.x)[i] = (<float *> view.buf)[i] if single else (<double *> view.buf)[i]
+                    right = right and isfinite((<double *> self.x)[i])
+        PyBuffer_Release(&view)
+        return right
+
+    cdef void step_carried(self) noexcept nogil:
+        cdef const KernelTable *kernels = self.stack.kernels
+        cdef Py_ssize_t i, state
+        cdef LayerCall *call
+        cdef Share share
+        for i in range(self.stack.n_layers):
+            call = &self.calls[i * self.n_shares]
+            if call.n_panels * kernels.lanes < call.hidden_stride:
+                share.kernels, share.calls = kernels, call
+                pool_run(share_task, &share, self.n_shares, self.n_shares)
+            else:
+                kernels.lstm_layer_forward(call)
+            # The hidden state of this step is the one before the next; the layer above still reads the new one.
+            state = self.n * call.hidden_stride * kernels.item_size
+            memcpy(call.h, <char *> call.h + state, state)
+        call = &self.calls[(self.stack.n_layers - 1) * self.n_shares]
+        memcpy(self.features, call.h, self.n * call.hidden_stride * kernels.item_size)
+
+    cdef void step_window(self) noexcept nogil:
+        cdef const KernelTable *kernels = self.stack.kernels
+        cdef Py_ssize_t i, r, t, stream, stride, n_steps, size = kernels.item_size
+        cdef LayerCall *call
+        if self.position == self.ring:
+            self.turn_ring()
+        for r in range(self.n):
+            self.keep_row(r, self.position, self.x + r * self.stack.input_size * size)
+            self.counts[r] = min(self.counts[r] + 1, self.length)
+        self.position += 1
+        n_steps = self.counts[self.order[0]]
+        for t in range(n_steps):
+            self.n_active[t] = 0
+            while self.n_active[t] < self.n and self.counts[self.order[self.n_active[t]]] > t:
+                self.n_active[t] += 1
+        for r in range(self.n):
+            stream = self.order[r]
+            self.calls[0].x_rows[r] = self.products + (
+                (stream * self.ring + self.position - self.counts[stream]) * self.calls[0].x_step * size)
+        for i in range(self.stack.n_layers):
+            call = &self.calls[i]
+            call.n_steps = n_steps
+            memset(call.c, 0, self.n * call.hidden_stride * size)
+            kernels.lstm_layer_forward(call)
+        call = &self.calls[self.stack.n_layers - 1]
+        stride = call.hidden_stride * size
+        for r in range(self.n):
+            stream = self.order[r]
+            memcpy(self.features + stream * stride, <char *> call.h + (self.counts[stream] * self.n + r) * stride, stride)
+
+    cdef void keep_row(self, Py_ssize_t stream, Py_ssize_t position, const char *row) noexcept nogil:
+        """Store a row, and its product with W_ih: each row of the table is multiplied once."""
+        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size
+        cdef Py_ssize_t place = stream * self.ring + position
+        cdef const LayerCall *call = &self.calls[0]
+        memcpy(self.rows + place * d * size, row, d * size)
+        self.stack.kernels.input_products(1, d, d + call.hidden_size, call.n_panels, row, d, call.weights, call.bias,
+                                          self.products + place * call.x_step * size)
+
+    cdef void turn_ring(self) noexcept nogil:
+        """The rows of the last window but one go back to the beginning: once in sequence_length steps."""
+        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size
+        cdef Py_ssize_t wide = self.calls[0].x_step * size, kept = self.length - 1, r, place
+        for r in range(self.n):
+            place = r * self.ring
+            memmove(self.rows + place * d, self.rows + (place + self.position - kept) * d, kept * d)
+            memmove(self.products + place * wide, self.products + (place + self.position - kept) * wide, kept * wide)
+        self.position = kept
+
+    cdef void give_answer(self) noexcept nogil:
+        cdef const KernelTable *kernels = self.stack.kernels
+        cdef Py_ssize_t size = kernels.item_size, r, stride = self.stack.head.stride * size, width
+        cdef const Layer *top = &self.stack.layers[self.stack.n_layers - 1]
+        if self.want_hidden:
+            width = top.hidden_size * size
+            for r in range(self.n):
+                memcpy(self.answer + r * width, self.features + r * top.hidden_stride * size, width)
+            return
+        # Laid out as in head_forward (_chunk.pxi): bias first, then the product.
+        for r in range(self.n):
+            memcpy(self.z + r * stride, self.weights + self.stack.head.panel_bias * size, stride)
+        kernels.product(self.n, top.hidden_size, self.stack.head.stride // kernels.lanes, self.features,
+                        top.hidden_stride, self.weights + self.stack.head.panels * size, self.z, self.stack.head.stride,
+                        True)
+        width = self.stack.n_outputs * size
+        for r in range(self.n):
+            memcpy(self.answer + r * width, self.z + r * stride, width)
+
+    # The state: h and c of every layer (layout of `Stack.forward`), or the rows of the windows.
+
+    def get_state(self, state):
+        """Fill `state` (n_streams, state_size) with h, then c, of every layer."""
+        self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size, True), False)
+
+    def set_state(self, state):
+        """Go on from `state` (n_streams, state_size)."""
+        self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size), True)
+
+    cdef void exchange_state(self, char *state, bint put) noexcept:
+        cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, hidden, stride
+        cdef const Layer *layer
+        cdef char *outside
+        cdef char *inside[2]
+        cdef int part
+        for i in range(self.stack.n_layers):
+            layer = &self.stack.layers[i]
+            hidden, stride = layer.hidden_size * size, layer.hidden_stride * size
+            for r in range(self.n):
+                inside[0] = <char *> self.calls[i * self.n_shares].h + r * stride
+                inside[1] = <char *> self.calls[i * self.n_shares].c + r * stride
+                for part in range(2):
+                    outside = state + (r * self.stack.state_size + layer.state) * size + part * hidden
+                    if put:
+                        memcpy(inside[part], outside, hidden)
+                    else:
+                        memcpy(outside, inside[part], hidden)
+
+    def get_rows(self, rows, counts):
+        """Fill `rows` (n_streams, sequence_length - 1, n_features): the next window without its last row.
+
+        The first ``counts[k]`` of stream k, at most sequence_length - 1, are there, in their order; the others are zero.
+        """
+        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
+        cdef char *out = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size, True)
+        cdef Py_ssize_t *numbers = <Py_ssize_t *> data_of(counts, INTP, self.n, True)
+        cdef Py_ssize_t r
+        memset(out, 0, self.n * kept * d)
+        for r in range(self.n):
+            numbers[r] = min(self.counts[r], kept)
+            memcpy(out + r * kept * d, self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d)
+
+    def set_rows(self, rows, counts):
+        """Go on from the rows and counts that `get_rows` gave."""
+        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
+        cdef const char *source = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size)
+        cdef const Py_ssize_t *numbers = <const Py_ssize_t *> data_of(counts, INTP, self.n)
+        cdef Py_ssize_t r, t
+        for r in range(self.n):
+            if not 0 <= numbers[r] <= kept:
+                raise ValueError(f"expected counts between 0 and {kept}, got {numbers[r]}")
+        self.position = kept
+        for r in range(self.n):
+            self.counts[r] = numbers[r]
+            for t in range(numbers[r]):
+                self.keep_row(r, kept - numbers[r] + t, source + (r * kept + t) * d)
+        self.sort()
+
+    def clear(self, mask):
+        """Take the streams where `mask` (n_streams, uint8) is not zero back to their beginning."""
+        cdef const unsigned char *chosen = <const unsigned char *> data_of(mask, UINT8, self.n)
+        cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, stride
+        for r in range(self.n):
+            if not chosen[r]:
+                continue
+            self.counts[r] = 0
+            for i in range(self.stack.n_layers):
+                stride = self.stack.layers[i].hidden_stride * size
+                memset(<char *> self.calls[i * self.n_shares].h + r * stride, 0, stride)
+                memset(<char *> self.calls[i * self.n_shares].c + r * stride, 0, stride)
+        self.sort()
+
+    cdef void sort(self) noexcept:
+        """Streams by the length of their window, longest first (kept by every step: all grow by one)."""
+        cdef Py_ssize_t r, place, stream
+        for r in range(self.n):
+            stream, place = self.order[r], r
+            while place > 0 and self.counts[self.order[place - 1]] < self.counts[stream]:
+                self.order[place] = self.order[place - 1]
+                place -= 1
+            self.order[place] = stream
