@@ -40,18 +40,26 @@ pytestmark = [
 DRIVER = """
 #include "isa/kernels.h"
 int lanes(void) { return LANES; }
-int tile_rows(void) { return TILE_ROWS; }
-void product(int rows, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
-             Py_ssize_t out_stride) { product_tile(rows, add, n_k, a, panel, out, out_stride); }
+int rows_of_tile(void) { return TILE_ROWS; }
+int next_rows(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
+void product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
+             Py_ssize_t out_stride) { product_tile(rows, vecs, add, n_k, a, panel, out, out_stride); }
 #ifndef PRODUCT_ONLY
 void outer(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
            Py_ssize_t d_stride, real *out) {
     outer_tile(rows, n_pairs, a, a_stride, d, d_stride, out);
 }
-void cell_forward(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
-                  const real *panel, const real *bias, Py_ssize_t stride, real *gates, const real *c,
-                  real *c_next, real *tanh_c, real *h_next) {
-    lstm_cell_forward(rows, n_x, x, n_h, h, panel, bias, stride, gates, c, c_next, tanh_c, h_next);
+void drive_gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                const real *panel, const real *const *start, real *gates, Py_ssize_t stride) {
+    gate_tile(rows, n_x, x, n_h, h, panel, start, gates, stride);
+}
+void drive_gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h, const real *panel,
+               Py_ssize_t panel_size, const real *start, real *gates) {
+    gate_row(panels, n_x, x, n_h, h, panel, panel_size, start, gates);
+}
+void cell_forward(Py_ssize_t rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t stride, real *gates,
+                  const real *c, real *c_next, real *tanh_c, real *h_next) {
+    lstm_cell_forward(rows, n_panels, gates_stride, stride, gates, c, c_next, tanh_c, h_next);
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                    const real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
@@ -123,21 +131,22 @@ def normal(rng, tile, *shape):
 
 def test_width(tile):
     assert tile.lanes == 64 // tile.dtype.itemsize
-    assert tile.library.tile_rows() == 6
+    assert tile.library.rows_of_tile() == 6
 
 
+@pytest.mark.parametrize("vecs", [4, 3, 2, 1])
 @pytest.mark.parametrize("n_k", [0, 1, 5, 40])
 @pytest.mark.parametrize("add", [0, 1])
-def test_product_tile(tile, add, n_k):
+def test_product_tile(tile, add, n_k, vecs):
     rng = np.random.default_rng(n_k)
-    width = 4 * tile.lanes
-    panel, a = normal(rng, tile, n_k, width), normal(rng, tile, 6, n_k + 3)
-    before = normal(rng, tile, 6, width + 5)
+    width = vecs * tile.lanes
+    panel, a = normal(rng, tile, n_k, width), normal(rng, tile, 12, n_k + 3)
+    before = normal(rng, tile, 12, width + 5)
     full = None
-    for rows in (6, 5, 4, 3, 2, 1):
+    for rows in {4: (6, 5, 4, 3, 2, 1), 3: (6, 1), 2: (12, 6, 1), 1: (12, 6, 1)}[vecs]:
         out = before.copy()
         call(
-            tile.library.product, rows, add, n_k, row_addresses(a), panel, out, out.shape[1]
+            tile.library.product, rows, vecs, add, n_k, row_addresses(a), panel, out, out.shape[1]
         )  # fmt: skip
         exact = a[:rows, :n_k].astype(np.float64) @ panel.astype(np.float64)
         assert_allclose(out[:rows, :width], exact + add * before[:rows, :width], **tile.close)
@@ -146,6 +155,18 @@ def test_product_tile(tile, add, n_k):
         assert_array_equal(out[rows:], before[rows:])
         full = out if full is None else full
         assert_array_equal(out[:rows], full[:rows])
+
+
+@pytest.mark.parametrize("vecs", [4, 3, 2, 1])
+def test_any_number_of_rows_is_cut_into_tiles_that_exist(tile, vecs):
+    exist = {4: {6, 5, 4, 3, 2, 1}, 3: {6, 1}, 2: {12, 6, 1}, 1: {12, 6, 1}}[vecs]
+    for n_rows in range(1, 40):
+        left = n_rows
+        while left > 0:
+            rows = tile.library.next_rows(vecs, ctypes.c_ssize_t(left))
+            assert rows in exist
+            assert rows <= left
+            left -= rows
 
 
 @pytest.mark.parametrize("n_pairs", [1, 7, 64])
@@ -171,36 +192,64 @@ def gates_of(z):
     return expit(z[:, 0]), expit(z[:, 1]), np.tanh(z[:, 2]), expit(z[:, 3])
 
 
-@pytest.mark.parametrize("keeps_gates", [True, False])
-@pytest.mark.parametrize(("n_x", "n_h"), [(1, 1), (5, 16), (48, 33)])
-def test_cell_forward_tile(tile, n_x, n_h, keeps_gates):
+@pytest.mark.parametrize(("n_x", "n_h"), [(0, 5), (1, 1), (5, 16), (48, 33), (7, 0)])
+def test_gates(tile, n_x, n_h):
+    """Rows of one panel, and panels of one row: the same sums in the same order."""
     rng = np.random.default_rng(n_x)
-    lanes, stride = tile.lanes, 2 * tile.lanes
-    panel, bias = normal(rng, tile, n_x + n_h, 4, lanes), normal(rng, tile, 4, lanes)
-    x, h_prev, c_prev = (normal(rng, tile, 6, n) for n in (n_x, n_h, stride))
-    panel /= np.sqrt(n_x + n_h).astype(tile.dtype)
-    full = None
-    for rows in (6, 5, 4, 3, 2, 1):
-        gates = np.full((6, 4 * stride), np.nan, tile.dtype)
-        c, tanh_c, h = (np.full((6, stride), np.nan, tile.dtype) for _ in range(3))
-        call(
-            tile.library.cell_forward, rows, n_x, row_addresses(x), n_h, row_addresses(h_prev), panel,
-            bias, stride, gates if keeps_gates else 0, c_prev, c, tanh_c if keeps_gates else 0, h,
-        )  # fmt: skip
-        inputs = np.hstack([x, h_prev])[:rows].astype(np.float64)
-        i, f, g, o = gates_of(np.einsum("rk,kgl->rgl", inputs, panel.astype(np.float64)) + bias)
-        c_exact = f * c_prev[:rows, :lanes] + i * g
-        assert_allclose(c[:rows, :lanes], c_exact, **tile.close)
-        assert_allclose(h[:rows, :lanes], o * np.tanh(c_exact), **tile.close)
-        if keeps_gates:
-            exact = np.concatenate([i, f, g, o], axis=1)
-            assert_allclose(gates[:rows, : 4 * lanes], exact, **tile.close)
-            assert_allclose(tanh_c[:rows, :lanes], np.tanh(c_exact), **tile.close)
-        for out, written in ((gates, 4 * lanes), (c, lanes), (tanh_c, lanes), (h, lanes)):
-            assert np.isnan(out[:, written:]).all()
-            assert np.isnan(out[rows:]).all()
-        full = h if full is None else full
-        assert_array_equal(h[:rows], full[:rows])
+    width, size = 4 * tile.lanes, (n_x + n_h) * 4 * tile.lanes
+    panels, start = normal(rng, tile, 6, n_x + n_h, width), normal(rng, tile, 6, 6 * width)
+    x, h = normal(rng, tile, 6, n_x + 1), normal(rng, tile, 6, n_h + 2)
+    panels /= np.sqrt(n_x + n_h).astype(tile.dtype)
+    inputs = np.hstack([x[:, :n_x], h[:, :n_h]]).astype(np.float64)
+    exact = start.reshape(6, 6, width) + np.einsum("rk,pkw->rpw", inputs, panels.astype(np.float64))
+    found = np.full((6, 6, width), np.nan, tile.dtype)
+    for p in range(6):
+        for rows in (6, 5, 4, 3, 2, 1):
+            gates = np.full((6, width + 3), np.nan, tile.dtype)
+            call(
+                tile.library.drive_gate_tile, rows, n_x, row_addresses(x), n_h, row_addresses(h), panels[p].copy(),
+                row_addresses(start[:, p * width :]), gates, gates.shape[1],
+            )  # fmt: skip
+            assert np.isnan(gates[rows:]).all()
+            assert np.isnan(gates[:, width:]).all()
+            if rows == 6:
+                found[:, p] = gates[:, :width]
+            assert_array_equal(found[:rows, p], gates[:rows, :width])
+    assert_allclose(found, exact, **tile.close)
+    for n_panels in (1, 2, 3, 4, 5, 6):
+        for r in range(6):
+            gates = np.full((6, width), np.nan, tile.dtype)
+            call(tile.library.drive_gate_row, n_panels, n_x, x[r], n_h, h[r], panels, size, start[r], gates)
+            assert_array_equal(gates[:n_panels], found[r, :n_panels])
+            assert np.isnan(gates[n_panels:]).all()
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("n_panels", [1, 2])
+def test_cell_forward(tile, n_panels, in_place):
+    rng = np.random.default_rng(n_panels)
+    lanes, stride, n_rows = tile.lanes, 3 * tile.lanes, 5
+    z, c_prev = normal(rng, tile, n_rows, 3, 4, lanes), normal(rng, tile, n_rows, stride)
+    # (row, panel, gate, lane) -> four gates of all units.
+    i, f, g, o = gates_of(z.astype(np.float64).transpose(0, 2, 1, 3).reshape(n_rows, 4, -1))
+    used = n_panels * lanes
+    c_exact = (f * c_prev + i * g)[:, :used]
+    gates = z.copy()
+    c = c_prev.copy() if in_place else np.full_like(c_prev, np.nan)
+    tanh_c, h = (np.full_like(c_prev, np.nan) for _ in range(2))
+    call(
+        tile.library.cell_forward, n_rows, n_panels, 12 * lanes, stride, gates, c if in_place else c_prev, c, tanh_c, h,
+    )  # fmt: skip
+    assert_allclose(c[:, :used], c_exact, **tile.close)
+    assert_allclose(tanh_c[:, :used], np.tanh(c_exact), **tile.close)
+    assert_allclose(h[:, :used], o[:, :used] * np.tanh(c_exact), **tile.close)
+    for number, gate in enumerate((i, f, g, o)):
+        assert_allclose(gates[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
+    # Panels that were not asked for keep their pre-activations and states.
+    assert_array_equal(gates[:, n_panels:], z[:, n_panels:])
+    assert np.isnan(h[:, used:]).all()
+    assert np.isnan(tanh_c[:, used:]).all()
+    assert_array_equal(c[:, used:], c_prev[:, used:] if in_place else np.full_like(c[:, used:], np.nan))
 
 
 @pytest.mark.parametrize("with_above", [True, False])
@@ -250,7 +299,7 @@ def is_gcc():
     return "__GNUC__" in macros and "__clang__" not in macros
 
 
-TILES = ("cell_forward", "outer", "product")
+TILES = ("gate_tile", "gate_row", "outer", "product")
 
 
 def inner_loops(assembler):
@@ -274,8 +323,9 @@ def inner_loops(assembler):
 
 
 def count_memory(body):
-    """References to the stack, and vectors written to memory wherever it is."""
-    stack = sum("%rsp" in line or re.search(r"-\d+\(%rbp", line) is not None for line in body)
+    """Vectors read from the stack, and vectors written to memory wherever it is."""
+    on_stack = [line for line in body if "%rsp" in line or re.search(r"-\d+\(%rbp", line)]
+    stack = sum(re.search(r"%[xyz]mm\d", line) is not None for line in on_stack)
     stores = sum(re.match(r"\s+vmov\w+\s+%[xyz]mm\d+, .*\(", line) is not None for line in body)
     return stack, stores
 
@@ -301,15 +351,15 @@ def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
     full = []
     for function, body in loops:
         stack, stores = count_memory(body)
-        # Two pointers of the outer product's six rows may live on the stack, no vector may.
-        assert stack <= (2 if (isa, function) == ("x86_v4", "outer") else 0), "\n".join(body)
+        # Pointers to the rows of a tall tile may live on the stack, no vector may.
+        assert stack == 0, "\n".join(body)
         assert stores == 0, "\n".join(body)
         products = [line for line in body if "vfmadd" in line]
         assert all(register in line for line in products)
         if len(products) == 4 * rows:
             full.append(function)
-    # One loop over k in the product, one over pairs in the outer product, one over x and one over h.
-    assert sorted(full) == ["cell_forward", "cell_forward", "outer", "product"]
+    # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product, one over x and one over h.
+    assert sorted(full) == ["gate_row", "gate_row", "gate_tile", "gate_tile", "outer", "product", "product"]
 
 
 @needs_gcc_on_x86

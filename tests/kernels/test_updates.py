@@ -204,10 +204,10 @@ def read_only():
     [
         ("gradient", np.ones(4, np.float32), "expected a contiguous float64 array of 4"),
         ("gradient", np.ones(3), "expected a contiguous float64 array of 4"),
-        ("gradient", np.ones(8)[::2], "expected a contiguous float64 array of 4"),
+        ("gradient", np.ones(8)[::2], "not C-contiguous"),
         ("mean", np.ones(3), "expected a contiguous float64 array of 4"),
         ("square", np.ones(4, np.float32), "expected a contiguous float64 array of 4"),
-        ("parameters", read_only(), "expected an array that can be written to"),
+        ("parameters", read_only(), "read-only"),
         ("ends", np.array([2, 3], np.intp), "the segments do not cover the parameters"),
         ("ends", np.array([4], np.intp), "the segments do not cover the parameters"),
     ],

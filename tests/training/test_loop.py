@@ -272,7 +272,7 @@ def test_patience_keeps_the_best_even_below_tol():
         flat[0] = value
         patience.exhausted(value, flat)
     assert patience.best == 2.5
-    assert_array_equal(patience.best_flat, [2.5])
+    assert_array_equal(patience.best_weights, [2.5])
 
 
 def test_without_validation_the_training_loss_decides():

@@ -30,6 +30,18 @@ static void gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t
 #undef CALL
 }
 
+SKLSTM_INLINE void accumulate_panels(const int panels, Py_ssize_t n_k, const real *restrict a, const real *restrict b,
+                                     Py_ssize_t panel_size, vec (*acc)[TILE_VECS]) {
+    for (Py_ssize_t k = 0; k < n_k; k++, b += TILE_VECS * LANES) {
+        const vec x = v_broadcast(a[k]);
+#pragma GCC unroll 6
+        for (int p = 0; p < panels; p++)
+#pragma GCC unroll 4
+            for (int v = 0; v < TILE_VECS; v++)
+                acc[p][v] = v_fma(x, v_load(b + p * panel_size + v * LANES), acc[p][v]);
+    }
+}
+
 /* One sample, several panels side by side, panel_size apart: a single row has too few accumulators in one panel to hide
  * the latency of an FMA. The same sums in the same order as gate_rows. */
 SKLSTM_INLINE void gate_panels(const int panels, Py_ssize_t n_x, const real *restrict x, Py_ssize_t n_h,
@@ -40,14 +52,8 @@ SKLSTM_INLINE void gate_panels(const int panels, Py_ssize_t n_x, const real *res
     for (int p = 0; p < panels; p++)
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_VECS; v++) acc[p][v] = v_load(start + (p * TILE_VECS + v) * LANES);
-    for (Py_ssize_t k = 0; k < n_x + n_h; k++, panel += TILE_VECS * LANES) {
-        const vec a = v_broadcast(k < n_x ? x[k] : h_prev[k - n_x]);
-#pragma GCC unroll 6
-        for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
-            for (int v = 0; v < TILE_VECS; v++)
-                acc[p][v] = v_fma(a, v_load(panel + p * panel_size + v * LANES), acc[p][v]);
-    }
+    accumulate_panels(panels, n_x, x, panel, panel_size, acc);
+    accumulate_panels(panels, n_h, h_prev, panel + n_x * TILE_VECS * LANES, panel_size, acc);
 #pragma GCC unroll 6
     for (int p = 0; p < panels; p++)
 #pragma GCC unroll 4
