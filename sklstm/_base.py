@@ -25,16 +25,17 @@ from sklstm._validation import (
     check_weights,
     is_set_of_sequences,
 )
+from sklstm.streaming import StreamMixin
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
 AUTO_EARLY_STOPPING = 200
 
 
-class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the regressor and the classifier.
 
-    A subclass says what its targets are (`_encode_targets`), which loss they have (`_loss_name`) and how the raw
-    output becomes a prediction.
+    A subclass says what its targets are (`_encode_targets`), which loss they have (`_loss`) and how the raw output
+    becomes a prediction (`_answer`).
     """
 
     _parameter_constraints: dict = {
@@ -119,6 +120,10 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
     @abstractmethod
     def _loss(self):
         """Return the name of the loss and the number of outputs of the network."""
+
+    @abstractmethod
+    def _answer(self, z, method, out=None):
+        """Return what `method` (predict, ...) says for raw outputs z of shape (n, n_outputs), written to `out`."""
 
     # Fitting. It fills a scratch object, so that a failure leaves the estimator as it was.
 
@@ -306,6 +311,13 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
 
     # Using the fitted network.
 
+    def _network(self):
+        """Return the network with the fitted parameters, as they are now."""
+        layout, dtype = ParameterLayout.of(self.parameters_), self.parameters_["weight_out"].dtype.name
+        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        network.load(layout.flatten(self.parameters_, dtype))
+        return network
+
     def _forward(self, X, groups, context, *, want_hidden=False):
         check_is_fitted(self)
         dtype = self.parameters_["weight_out"].dtype.name
@@ -315,9 +327,7 @@ class BaseLSTM(TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator,
                 raise ValueError("groups cannot be combined with carry_context=True: X follows the carried rows.")
             context = carried
         parts = check_sequences_after(self, X, context, groups=groups, dtype=dtype)
-        layout = ParameterLayout.of(self.parameters_)
-        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
-        network.load(layout.flatten(self.parameters_, dtype))
+        network = self._network()
         results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]
         return results[0] if len(results) == 1 else np.concatenate(results)
 

@@ -182,6 +182,30 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
     return parts
 
 
+def check_rows_before(estimator, context, n_streams, dtype):
+    """Return the rows before streams as an array, with a first axis if `n_streams` is a number, or None without any."""
+    if context is None:
+        return None
+    n_axes = 2 if n_streams is None else 3
+    expected = "(n_rows, n_features)" if n_streams is None else f"({n_streams}, n_rows, n_features)"
+    shape = getattr(context, "shape", None)
+    if shape is not None and len(shape) == n_axes and shape[-2] == 0:
+        return None
+    if is_set_of_sequences(context) != (n_axes == 3):
+        found = f"shape {shape}" if shape is not None else f"{'3' if n_axes == 2 else '2'} axes"
+        raise ValueError(f"context has {found}, expected {expected} for n_streams={n_streams}.")
+    sequences = check_sequences(estimator, context, dtype=dtype, name="context")
+    if n_axes == 2:
+        return sequences.table
+    lengths = np.unique(sequences.lengths).tolist()
+    if len(sequences) != n_streams or len(lengths) > 1:
+        raise ValueError(
+            f"context holds {len(sequences)} sequences of {' or '.join(map(str, lengths))} rows, expected {n_streams} "
+            "of equal length: the rows before each stream."
+        )
+    return sequences.table.reshape(n_streams, lengths[0], -1)
+
+
 def check_weights(sample_weight, n_samples, name="sample_weight"):
     """Return float64 weights, not negative and not all zero."""
     if sample_weight is None:

@@ -108,6 +108,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     DeepLSTMRegressor : The same for numbers.
     LSTMFeatureSelector : Chooses columns with temporal structure.
     WeightedEnsembleClassifier : Weighted mean with other models.
+    sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
 
     Notes
     -----
@@ -292,8 +293,22 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
         return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
 
-    def _raw(self, X, groups, context):
-        return self._forward(X, groups, context).astype(np.float64)
+    def _answer(self, z, method, out=None):
+        loss = LOSSES[self._loss()[0]]
+        if method == "predict":
+            codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
+            # Only with "clip" does `take` write to `out` without a buffer.
+            return self.classes_[codes] if out is None else self.classes_.take(codes, out=out, mode="clip")
+        z = z.astype(np.float64)
+        if method == "predict_proba":
+            answer = loss.link(z)
+        else:
+            # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
+            answer = -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
+        if out is None:
+            return answer
+        out[...] = answer
+        return out
 
     def predict_proba(self, X, *, groups=None, context=None):
         """Predict class probabilities.
@@ -312,8 +327,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, float64.
         """
-        z = self._raw(X, groups, context)
-        return LOSSES[self._loss()[0]].link(z)
+        return self._answer(self._forward(X, groups, context), "predict_proba")
 
     def predict_log_proba(self, X, *, groups=None, context=None):
         """Predict the logarithms of class probabilities.
@@ -332,9 +346,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        z, loss = self._raw(X, groups, context), LOSSES[self._loss()[0]]
-        # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
-        return -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
+        return self._answer(self._forward(X, groups, context), "predict_log_proba")
 
     def predict(self, X, *, groups=None, context=None):
         """Predict the most probable class per row of a table, or per sequence.
@@ -354,8 +366,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples,)
             Labels from `classes_`.
         """
-        z = self._raw(X, groups, context)
-        return self.classes_[z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)]
+        return self._answer(self._forward(X, groups, context), "predict")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the accuracy of the prediction.

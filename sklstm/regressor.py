@@ -102,6 +102,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     DeepLSTMClassifier : The same for labels.
     LSTMFeatureSelector : Chooses columns with temporal structure.
     WeightedEnsembleRegressor : Weighted mean with other models.
+    sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
 
     Notes
     -----
@@ -259,6 +260,20 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         """
         return self._partial_fit(X, y, sample_weight, groups)
 
+    def _answer(self, z, method, out=None):
+        values = z if np.ndim(self.target_mean_) else z[:, 0]
+        out = np.empty(values.shape) if out is None else out
+        out[...] = values
+        out *= self.target_scale_
+        out += self.target_mean_
+        return out
+
+    def _scalar_answer(self, method):
+        if np.ndim(self.target_mean_):
+            return None
+        mean, scale = float(self.target_mean_), float(self.target_scale_)
+        return lambda z: mean + scale * z
+
     def predict(self, X, *, groups=None, context=None):
         """Predict one value (or one row of outputs) per row of a table, or per sequence.
 
@@ -277,8 +292,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the unit of y, float64.
         """
-        z = self._forward(X, groups, context).astype(np.float64)
-        return self.target_mean_ + self.target_scale_ * (z if np.ndim(self.target_mean_) else z[:, 0])
+        return self._answer(self._forward(X, groups, context), "predict")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the coefficient of determination R^2 of the prediction.

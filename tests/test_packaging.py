@@ -16,6 +16,7 @@ import pytest
 
 import sklstm
 import sklstm.datasets
+import sklstm.streaming
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "sklstm"
@@ -116,7 +117,7 @@ def test_all_lists_the_public_names(module):
 
 
 def public_objects():
-    for module in (sklstm, sklstm.datasets):
+    for module in (sklstm, sklstm.datasets, sklstm.streaming):
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):

@@ -324,7 +324,7 @@ cdef class StackStream:
     def get_rows(self, rows, counts):
         """Fill `rows` (n_streams, sequence_length - 1, n_features): the next window without its last row.
 
-        The first ``counts[k]`` of stream k, at most sequence_length - 1, are there, in their order; the others are zero.
+        The ``counts[k]`` rows of stream k, at most sequence_length - 1, stand at the end, in their order; before them zeros.
         """
         cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
         cdef char *out = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size, True)
@@ -333,7 +333,8 @@ cdef class StackStream:
         memset(out, 0, self.n * kept * d)
         for r in range(self.n):
             numbers[r] = min(self.counts[r], kept)
-            memcpy(out + r * kept * d, self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d)
+            memcpy(out + ((r + 1) * kept - numbers[r]) * d,
+                   self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d)
 
     def set_rows(self, rows, counts):
         """Go on from the rows and counts that `get_rows` gave."""
@@ -348,7 +349,7 @@ cdef class StackStream:
         for r in range(self.n):
             self.counts[r] = numbers[r]
             for t in range(numbers[r]):
-                self.keep_row(r, kept - numbers[r] + t, source + (r * kept + t) * d)
+                self.keep_row(r, kept - numbers[r] + t, source + ((r + 1) * kept - numbers[r] + t) * d)
         self.sort()
 
     def clear(self, mask):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklstm._kernels._stack import Stack
+from sklstm._kernels._stream import StackStream
 from sklstm._network.workspace import Workspace, aligned_empty
 
 
@@ -103,6 +104,10 @@ class Network:
         result = np.empty_like(out)
         result[order] = out
         return result
+
+    def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
+        """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
+        return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
     def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, dropout=0.0, seed=0, epoch=0):
         """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
