@@ -175,8 +175,8 @@ def test_a_step_keeps_no_memory(method, n_streams, window):
     finally:
         tracemalloc.stop()
     assert after - before < 500
-    # At no moment is there more than the small objects of Python: a view of `out`, a number.
-    assert peak - before < 1000
+    # At no moment is there more than the small objects of Python and NumPy: a view of `out`, a number, an iterator.
+    assert peak - before < 2500
     blocks = sys.getallocatedblocks()
     steps(1000)
     assert sys.getallocatedblocks() - blocks < 20
