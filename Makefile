@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_WORKERS ?= 2
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -23,17 +24,18 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE setup.py \
 PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/datasets/*.py))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format wheel clean
+.PHONY: help demo test bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
 	@echo "make test     run the test suite, then its kernel part once per instruction set"
+	@echo "make bench    measure beside PyTorch, skorch and onnxruntime, write doc/performance.md and .json"
 	@echo "make lint     run the linters"
 	@echo "make format   let ruff fix and format the Python files"
 	@echo "make wheel    build a wheel into dist/"
 	@echo "make clean    remove .venv and every build product"
-	@echo "Variables: PYTHON=python3.12, VENV=.venv, TEST_WORKERS=2, PYTEST_ARGS='-k name'"
+	@echo "Variables: PYTHON=python3.12, VENV=.venv, TEST_WORKERS=2, PYTEST_ARGS='-k name', BENCH_ARGS=--quick"
 
 demo: $(VENV)/demo.stamp
 	$(RUN) examples/forecast_oil_temperature.py
@@ -53,6 +55,11 @@ test: $(VENV)/test.stamp
 	    $(PYTEST) -n $(TEST_WORKERS) --ignore-glob='*/test_*pool*.py' $(ISA_FOLDERS); \
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m isa $$marked; fi; \
 	done
+
+# Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
+# side by side; only their folder is added to sys.path.
+bench: $(VENV)/bench.stamp
+	PYTHONPATH=tests/benchmarks $(RUN) tests/benchmarks/bench.py --write $(BENCH_ARGS)
 
 # Docstrings: the public modules document every argument and value; elsewhere a one-line docstring may
 # do, and a name with a shape may say it all.
@@ -109,7 +116,7 @@ $(VENV)/wheel.stamp: $(VENV)/build.stamp $(SOURCES)
 	$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
 	@touch $@
 
-$(VENV)/demo.stamp $(VENV)/test.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
+$(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
 	@echo "Installing what make $* needs"
 	$(PIP) install "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
 	@touch $@

@@ -1,0 +1,138 @@
+"""Measure sklstm beside its peers: ``python bench.py [--quick] [--rows NAME ...] [--write]``.
+
+All sides of a row run in turn in one process. One table is printed; ``--write`` also puts it into
+``doc/performance.md`` and all figures into ``doc/performance.json``.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+DOC = Path(__file__).resolve().parents[2] / "doc"
+# What others may have exported: an old kernel set for OpenBLAS, oneDNN or PyTorch, or their numbers of threads.
+VARIABLES = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "ORT_")
+
+
+def clean_environment():
+    """Drop variables that change how fast a side is; before any of the libraries is imported."""
+    for name in [name for name in os.environ if name.startswith(VARIABLES)]:
+        del os.environ[name]
+
+
+def build_sides(row, thread_counts):
+    """Return the sides of a row, our own first for each number of threads, and notes on those that are missing."""
+    from ours import Missing
+
+    sides, notes = [], []
+    for n_threads in thread_counts:
+        for label, make in {"sklstm": row.ours, **row.peers}.items():
+            try:
+                side = make(row.job, n_threads)
+            except Missing as reason:
+                return [], [f"skipped: {reason}"]
+            except ImportError as error:
+                notes.append(f"without {label}: {error.name} is not installed")
+                continue
+            side.label, side.threads = label, n_threads
+            sides.append(side)
+    return sides, sorted(set(notes))
+
+
+def check_answers(row, sides):
+    """Make sure that all sides did the same work."""
+    import numpy as np
+
+    for side in sides:
+        if side.first is None or sides[0].first is None:
+            continue
+        if not np.allclose(side.first, sides[0].first, rtol=row.tolerance, atol=row.tolerance):
+            raise SystemExit(f"{row.name}: {side.label} answers {side.first}, {sides[0].label} {sides[0].first}")
+
+
+def measure(row, thread_counts, seconds, min_turns):
+    """Return what is reported of one row."""
+    from timing import interleave, ratio_summary, side_summary
+
+    counts = [n for n in thread_counts if row.threads is None or n in row.threads]
+    sides, notes = build_sides(row, counts)
+    if sides:
+        interleave(sides, seconds, min_turns)
+        check_answers(row, sides)
+    ours = {side.threads: side for side in sides if side.label == "sklstm"}
+    results = []
+    for side in sides:
+        result = {"side": side.label, "threads": side.threads, "seconds": side_summary(side)}
+        if side.label != "sklstm":
+            result["ratio"] = ratio_summary(side, ours[side.threads])
+        elif side.threads > 1 and 1 in ours:
+            result["speed_up"] = ratio_summary(ours[1], side)
+        results.append(result)
+    return {"name": row.name, "title": row.title, "flop": row.flop, "notes": notes, "results": results}
+
+
+def run(options):
+    """Measure all chosen rows; return the report as plain data."""
+    import machine
+    from peak import Peak
+    from report import add_peak, judge
+    from rows import all_rows
+
+    rows = [row for row in all_rows() if options.rows is None or row.name in options.rows]
+    facts = machine.describe()
+    peak = Peak(facts["isa"], options.threads)
+    peak.sample()
+    measured = []
+    for row in rows:
+        print(row.name, "...", file=sys.stderr, flush=True)
+        measured.append(measure(row, options.threads, options.seconds, 2 if options.quick else 7))
+        # Between the rows too: the clock of the machine may drift.
+        peak.sample()
+    peaks = peak.summaries()
+    for row, result in zip(rows, measured, strict=True):
+        add_peak(result, peaks)
+        judge(result, row.targets)
+    return {"quick": options.quick, "machine": facts, "peak_gflops": peaks, "rows": measured}
+
+
+def parse(arguments=None):
+    """Read the command line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="0.2 seconds a side; for a look, not for figures")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
+    parser.add_argument("--seconds", type=float, help="how long each side of a row runs (default 3)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2] if cores > 1 else [1], metavar="N")
+    parser.add_argument("--write", action="store_true", help="write doc/performance.json and .md")
+    options = parser.parse_args(arguments)
+    options.seconds = options.seconds or (0.2 if options.quick else 3.0)
+    if options.write and options.rows:
+        parser.error("--write wants all rows: figures of different runs do not belong in one table")
+    return options
+
+
+def main():
+    """Run the benchmark."""
+    options = parse()
+    clean_environment()
+    from report import as_json, as_markdown, splice
+    from rows import all_rows
+
+    names = [row.name for row in all_rows()]
+    if options.list:
+        print(*names, sep="\n")
+        return
+    if unknown := set(options.rows or ()) - set(names):
+        raise SystemExit(f"no such row: {', '.join(sorted(unknown))}; --list has the names")
+    result = run(options)
+    table = as_markdown(result)
+    print(table)
+    if options.write:
+        (DOC / "performance.json").write_text(as_json(result))
+        page = DOC / "performance.md"
+        page.write_text(splice(page.read_text(), table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The sides of sklstm. All but `_Bound` use the public estimators alone."""
+
+from itertools import repeat
+
+import numpy as np
+from jobs import fitted_model
+from timing import Side
+
+from sklstm import DeepLSTMRegressor
+
+
+class Missing(Exception):
+    """A side cannot run here; the message says why."""
+
+
+class _Bound:
+    """The one place that uses internals: a network with its optimizer, driven by `run_epoch` as `fit` does it."""
+
+    def __init__(self, job, n_threads):
+        from sklstm._network.network import Network
+        from sklstm._network.parameters import ParameterLayout
+        from sklstm._sequences import Sequences
+        from sklstm._training.loop import Samples, Settings
+        from sklstm._training.optimizers import AdamW
+
+        shape = job.shape
+        layout = ParameterLayout(shape.columns, (shape.units,) * shape.layers, 1)
+        x, y = job.data()
+        sequences = Sequences.from_list([row[:length] for row, length in zip(x, job.lengths(), strict=True)])
+        self.network = Network(layout, "float32", n_threads)
+        self.network.load(layout.flatten(shape.weights(), np.float32))
+        self.optimizer = AdamW(self.network, 0.01)
+        self.samples = Samples(sequences, y, np.ones(len(y), np.float32))
+        # As given: both sides see the same batches.
+        self.settings = Settings(
+            loss="squared",
+            batch_size=job.batch,
+            max_iter=1,
+            shuffle=False,
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            max_grad_norm=1.0,
+            dropout=0.0,
+            tol=0.0,
+            n_iter_no_change=1,
+            seed=0,
+        )
+
+    def epoch(self):
+        """Train over all sequences once; return the mean loss."""
+        from sklstm._training.loop import run_epoch
+
+        return run_epoch(self.network, self.optimizer, self.samples, self.settings, 0)
+
+    def forward(self):
+        """Return the raw output of all sequences."""
+        return self.network.forward(self.samples.sequences)
+
+
+def training(job, n_threads):
+    """Time steps of training. The loss is half the squared error, the peers' the whole."""
+    return Side(_Bound(job, n_threads).epoch, job.n_batches, answer=lambda loss: 2.0 * loss)
+
+
+def forward(job, n_threads):
+    """Time forward over one batch."""
+    return Side(_Bound(job, n_threads).forward)
+
+
+def predict(job, n_threads):
+    """Time `predict` over a table; the answer leaves out the first rows, whose windows are filled up at the peers."""
+    model, (x, _) = fitted_model(job.shape, job.steps, n_threads), job.data()
+    return Side(lambda: model.predict(x), answer=lambda z: z[job.steps :])
+
+
+def fit(job, n_threads):
+    """Time `fit` over a table, one epoch."""
+    x, y = job.data()
+    model = DeepLSTMRegressor(
+        job.shape.units,
+        job.shape.layers,
+        sequence_length=job.steps,
+        batch_size=job.batch,
+        max_iter=1,
+        early_stopping=False,
+        n_jobs=n_threads,
+        random_state=0,
+    )
+    return Side(lambda: model.fit(x, y))
+
+
+def stream(job, n_threads):
+    """Time single steps of streams that carry their state, called from Python."""
+    model, rows = fitted_model(job.shape, 2, n_threads), job.rows()
+    # One stream takes and returns no axis of streams.
+    rows = rows if job.n_streams > 1 else rows[0]
+    step = (model.stream(n_streams=job.n_streams) if job.n_streams > 1 else model.stream()).step
+
+    def steps():
+        for _ in repeat(None, job.repeats):
+            z = step(rows)
+        return z
+
+    return Side(steps, job.repeats, answer=np.ravel)

@@ -1,0 +1,167 @@
+"""The figures as JSON and as a table in Markdown. Knows nothing of how they were measured."""
+
+import json
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+NO_VALUE = "–"
+UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
+
+
+def _result(row, label, n_threads):
+    """Return one side's result of a row, None where it is missing."""
+    found = [r for r in row["results"] if r["side"] == label and r["threads"] == n_threads]
+    return found[0] if found else None
+
+
+def add_peak(row, peaks):
+    """Add to each result of a row the share of the FMA rate of as many threads."""
+    for result in row["results"]:
+        peak = peaks.get(result["threads"])
+        if row["flop"] is not None and peak is not None:
+            result["of_peak"] = row["flop"] / result["seconds"]["median"] / (1e9 * peak["median"])
+
+
+def judge(row, targets):
+    """Add to a row how each target compares with what was measured."""
+    row["targets"] = []
+    for target in targets:
+        for ours in [r for r in row["results"] if r["side"] == "sklstm"]:
+            n_threads = ours["threads"]
+            if target.threads not in {None, n_threads}:
+                continue
+            value = _value(row, target, ours)
+            if value is not None:
+                met = value <= target.bound if target.kind == "seconds" else value >= target.bound
+                entry = {"kind": target.kind, "peer": target.peer, "threads": n_threads, "bound": target.bound}
+                row["targets"].append({**entry, "value": value, "met": met})
+
+
+def _value(row, target, ours):
+    if target.kind == "ratio":
+        peer = _result(row, target.peer, ours["threads"])
+        return None if peer is None else peer["ratio"]["median"]
+    if target.kind == "seconds":
+        return ours["seconds"]["median"]
+    if target.kind == "peak":
+        return ours.get("of_peak")
+    return ours["speed_up"]["median"] if "speed_up" in ours else None
+
+
+def as_json(report):
+    """Return the whole report, floats with six digits."""
+
+    def rounded(value):
+        if isinstance(value, dict):
+            return {str(key): rounded(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [rounded(entry) for entry in value]
+        return float(f"{value:.6g}") if isinstance(value, float) else value
+
+    return json.dumps(rounded(report), indent=1, ensure_ascii=False) + "\n"
+
+
+def duration(seconds):
+    """Return a time with three digits and its unit.
+
+    >>> duration(0.00436)
+    '4.36 ms'
+    """
+    unit = _unit(seconds)
+    return f"{_digits(seconds / UNITS[unit])} {unit}"
+
+
+def _unit(seconds):
+    return next((unit for unit, scale in UNITS.items() if seconds >= scale), "µs")
+
+
+def _digits(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _spread(numbers):
+    """Return "median (min to max)" with the unit of the median."""
+    scale = UNITS[_unit(numbers["median"])]
+    return f"{duration(numbers['median'])} ({_digits(numbers['min'] / scale)} to {_digits(numbers['max'] / scale)})"
+
+
+def _share(result):
+    return NO_VALUE if result is None or "of_peak" not in result else f"{100 * result['of_peak']:.0f} %"
+
+
+def _target_text(target):
+    sign = "≤" if target["kind"] == "seconds" else "≥"
+    name = {"ratio": "ratio", "seconds": "", "peak": "of peak", "speed-up": "speed-up"}[target["kind"]]
+    value = ""
+    if target["kind"] == "seconds":
+        bound = duration(target["bound"])
+    elif target["kind"] == "peak":
+        bound = f"{100 * target['bound']:.0f} %"
+    else:
+        bound = f"{target['bound']:g}"
+        value = f"{target['value']:.2f}" if target["kind"] == "speed-up" else ""
+    return " ".join(part for part in (name, value, sign, bound, "met" if target["met"] else "**missed**") if part)
+
+
+def _lines_of(row):
+    """Return the lines of one row: one for each number of threads and peer."""
+    lines = []
+    for n_threads in sorted({result["threads"] for result in row["results"]}):
+        ours = _result(row, "sklstm", n_threads)
+        peers = [r for r in row["results"] if r["threads"] == n_threads and r["side"] != "sklstm"]
+        for i, peer in enumerate(peers or [None]):
+            # What does not concern a peer stands in the first line.
+            wanted = {peer and peer["side"]} | ({None} if i == 0 else set())
+            targets = [t for t in row["targets"] if t["threads"] == n_threads and t["peer"] in wanted]
+            cells = [row["title"], str(n_threads), _spread(ours["seconds"]), _share(ours)]
+            if peer is None:
+                cells += [NO_VALUE] * 4
+            else:
+                ratio = peer["ratio"]
+                cells += [peer["side"], _spread(peer["seconds"]), _share(peer)]
+                cells += [f"**{ratio['median']:.2f}** ({ratio['low']:.2f} to {ratio['high']:.2f})"]
+            lines.append([*cells, "; ".join(_target_text(t) for t in targets) or NO_VALUE])
+    return lines or [[row["title"], *[NO_VALUE] * 7, "; ".join(row["notes"])]]
+
+
+def is_quiet(peak):
+    """Return whether the FMA rate hardly ever fell below its best during a run."""
+    return peak is None or sum(rate < 0.93 * peak["max"] for rate in peak["samples"]) * 10 <= len(peak["samples"])
+
+
+def _header(report):
+    """Return the sentences above the table."""
+    machine, versions = report["machine"], report["machine"]["versions"]
+    peaks = [
+        f"{p['median']:.1f} GFLOP/s on {n} thread{'s' if int(n) > 1 else ''} ({p['min']:.1f} to {p['max']:.1f})"
+        for n, p in report["peak_gflops"].items()
+        if p is not None
+    ]
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    lines = ["**A quick run: these figures are rough.**", ""] if report["quick"] else []
+    if not all(is_quiet(peak) for peak in report["peak_gflops"].values()):
+        lines += ["**The machine was not quiet: its FMA rate fell during the run.**", ""]
+    lines += [
+        f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}; kernels of sklstm: "
+        f"`{machine['isa']}`; compiler: {machine['compiler'] or 'unknown'}; {packages}.",
+        f"FMA peak in this run: {', '.join(peaks) or 'unknown'}.",
+    ]
+    return lines
+
+
+def as_markdown(report):
+    """Return the table with what has to be known to read it."""
+    columns = ["job", "threads", "sklstm", "of peak", "peer", "peer's time", "of peak", "ratio", "targets"]
+    lines = [*_header(report), "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for row in report["rows"]:
+        lines += [f"| {' | '.join(cells)} |" for cells in _lines_of(row)]
+    notes = [f"{row['title']}: {note}." for row in report["rows"] if row["results"] for note in row["notes"]]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def splice(page, block):
+    """Return a page with the block between its two markers."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"The page has no {BEGIN} ... {END} to write between.")
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"

@@ -1,0 +1,158 @@
+"""The rows of the benchmark: job, sides, and what is aimed at."""
+
+from dataclasses import dataclass, field
+
+import ours
+import peers
+from jobs import Shape, Streaming, Table, Training
+
+PYTORCH, PACKED, PADDED = "PyTorch", "PyTorch, packed", "PyTorch, padded"
+SKORCH, ONNX = "skorch", "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound: "ratio" to a peer, share of "peak", "speed-up" by threads (at least), or "seconds" (at most)."""
+
+    kind: str
+    bound: float
+    peer: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: `flop` are those of one piece of work, None where they say nothing."""
+
+    name: str
+    title: str
+    job: object
+    ours: object
+    flop: float | None = None
+    peers: dict = field(default_factory=dict)
+    targets: tuple = ()
+    threads: tuple | None = None
+    tolerance: float = 1e-3
+
+
+def _training(name, job, ratio, *more):
+    return Row(
+        name,
+        f"training step, {job.shape}, {job.steps} steps, batch {job.batch}",
+        job,
+        ours.training,
+        job.flop,
+        {PYTORCH: peers.torch_training},
+        (Target("ratio", ratio, PYTORCH), Target("speed-up", 1.8, threads=2), *more),
+    )
+
+
+def _forward(name, job):
+    return Row(
+        name,
+        f"forward, {job.shape}, {job.steps} steps, batch {job.batch}",
+        job,
+        ours.forward,
+        job.forward_flop,
+        targets=(Target("peak", 0.75, threads=1),),
+    )
+
+
+def _stream(name, job, sides, *targets, threads=None):
+    streams = "one stream" if job.n_streams == 1 else f"{job.n_streams} streams"
+    title = f"one step from Python, {job.shape}, {streams}"
+    return Row(name, title, job, ours.stream, job.flop, sides, targets, threads)
+
+
+def _batch(layers, units, columns, steps, batch):
+    return Training(Shape(layers, units, columns), steps, batch, batch)
+
+
+def _mixed():
+    job = Training(Shape(1, 64, 12), 29, 64, 270, shortest=7)
+    return Row(
+        "train-mixed",
+        f"training step, {job.shape}, 270 sequences of 7 to 29 steps, batch 64",
+        job,
+        ours.training,
+        job.flop,
+        {PACKED: peers.torch_packed, PADDED: peers.torch_padded},
+        (Target("ratio", 4.0, PACKED), Target("speed-up", 1.8, threads=2)),
+        # Five steps of training lie behind this answer; PyTorch's two biases move twice as far as one.
+        tolerance=2e-2,
+    )
+
+
+def _predict():
+    job = Table(Shape(1, 64, 50), 32, 512, 100_000)
+    return Row(
+        "predict",
+        f"`predict`, table of 100,000 rows, {job.shape}, windows of 32",
+        job,
+        ours.predict,
+        job.shape.forward_flop * job.window_steps,
+        {PYTORCH: peers.torch_predict},
+        (Target("ratio", 2.5, PYTORCH),),
+    )
+
+
+def _fit():
+    job = Table(Shape(1, 64, 50), 32, 64, 20_000)
+    return Row(
+        "fit",
+        f"`fit`, one epoch, table of 20,000 rows, {job.shape}, windows of 32, batch 64",
+        job,
+        ours.fit,
+        job.shape.training_flop * job.window_steps,
+        {SKORCH: peers.skorch_fit},
+        (Target("ratio", 8.0, SKORCH),),
+    )
+
+
+def all_rows():
+    """Return all rows in the order of the table."""
+    wide, training_peak = _batch(5, 512, 256, 32, 64), Target("peak", 0.70, threads=1)
+    return [
+        _training("train-1x64-b512", _batch(1, 64, 50, 32, 512), 3.5, training_peak),
+        _training("train-1x64-b64", _batch(1, 64, 50, 32, 64), 3.5),
+        _training("train-3x128", _batch(3, 128, 32, 64, 128), 2.0),
+        _training("train-2x256", _batch(2, 256, 64, 48, 256), 1.7),
+        _training("train-5x512", wide, 1.3, training_peak),
+        _training("train-2x100", _batch(2, 100, 7, 20, 50), 2.5),
+        _training("train-1x17", _batch(1, 17, 3, 96, 33), 2.5),
+        _mixed(),
+        _forward("forward-1x64", _batch(1, 64, 50, 32, 512)),
+        _forward("forward-5x512", wide),
+        _predict(),
+        _fit(),
+        _stream(
+            "stream-1x64",
+            Streaming(Shape(1, 64, 50), 1, 200),
+            {ONNX: peers.onnx_stream, PYTORCH: peers.torch_stream},
+            Target("ratio", 3.0, ONNX),
+            Target("ratio", 20.0, PYTORCH),
+            Target("seconds", 3e-6),
+            threads=(1,),
+        ),
+        _stream(
+            "stream-5x512",
+            Streaming(Shape(5, 512, 256), 1, 4),
+            {ONNX: peers.onnx_stream},
+            Target("ratio", 1.5, ONNX),
+        ),
+        _stream(
+            "stream-5x512-x32",
+            Streaming(Shape(5, 512, 256), 32, 2),
+            {ONNX: peers.onnx_stream},
+            Target("ratio", 1.5, ONNX),
+            Target("seconds", 3e-3, threads=2),
+        ),
+        Row(
+            "overhead",
+            "Python per training batch: 1 unit, 1 column, 1 step, batch 1",
+            Training(Shape(1, 1, 1), 1, 1, 200),
+            ours.training,
+            targets=(Target("seconds", 30e-6),),
+            threads=(1,),
+        ),
+    ]
