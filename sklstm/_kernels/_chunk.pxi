@@ -57,6 +57,7 @@ cdef struct ChunkBuffers:
     LayerBuffers *layers
     char *features               # (n, hidden_stride of the top layer)
     char *z                      # (n, head stride)
+    char *z_gates                # pre-activations of one panel, or of one step
     char *d_z
     char *d_last                 # (n, hidden_stride of the top layer)
     char *d_h
@@ -85,7 +86,6 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
     cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, rows, widest = 0, longest_pair = 0
-    cdef Py_ssize_t kept = steps if call.training else 1
     cdef LayerBuffers *buffer
     buffers.layers = layers
     for i in range(call.n_layers):
@@ -96,13 +96,15 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         longest_pair = max(longest_pair, pair_stride(&call.layers[i], size))
         buffer.h = take(&base, (steps + 1) * rows * size)
         buffer.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
-        buffer.gates = take(&base, 4 * kept * rows * size)
-        buffer.tanh_c = take(&base, kept * rows * size)
-        if call.training and call.dropout > 0:
-            buffer.dropped = take(&base, steps * rows * size)
-            buffer.kept = <unsigned char *> take(&base, steps * rows)
+        if call.training:
+            buffer.gates = take(&base, 4 * steps * rows * size)
+            buffer.tanh_c = take(&base, steps * rows * size)
+            if call.dropout > 0:
+                buffer.dropped = take(&base, steps * rows * size)
+                buffer.kept = <unsigned char *> take(&base, steps * rows)
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
+    buffers.z_gates = take(&base, scratch_size(n, widest, lanes) * size)
     if not call.training:
         buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
     buffers.features = take(&base, n * call.layers[call.n_layers - 1].hidden_stride * size)
@@ -163,6 +165,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.c = buffer.c
     layer_call.tanh_c = buffer.tanh_c
     layer_call.h = buffer.h
+    layer_call.z = buffers.z_gates
     layer_call.kept_step = n * layer.hidden_stride if call.training else 0
     layer_call.n_panels = layer.hidden_stride // call.kernels.lanes
 

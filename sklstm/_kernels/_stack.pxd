@@ -1,6 +1,6 @@
 # The shapes of a network, for the doors that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
 
-from sklstm._kernels._table cimport KernelTable
+from sklstm._kernels._table cimport KernelTable, ROWS_OF_A_PANEL
 
 
 cdef struct Layer:
@@ -45,6 +45,11 @@ cdef class Stack:
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
     return (n + step - 1) // step * step
+
+
+cdef inline Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t hidden_stride, Py_ssize_t lanes) noexcept nogil:
+    """Elements of a layer's pre-activations: one panel of n rows, or all panels of a few."""
+    return max(n * 4 * lanes, min(n, <Py_ssize_t> ROWS_OF_A_PANEL) * 4 * hidden_stride)
 
 
 cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:

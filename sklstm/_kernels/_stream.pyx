@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._stack cimport Layer, Stack, round_up, take
+from sklstm._kernels._stack cimport Layer, Stack, scratch_size, take
 from sklstm._kernels._table cimport KernelTable, LayerCall
 
 include "_door.pxi"
@@ -107,22 +107,22 @@ cdef class StackStream:
 
     cdef char *lay_out_layers(self, char *base, bint measuring) noexcept:
         cdef Py_ssize_t size = self.stack.kernels.item_size, steps = max(1, self.length), i, k, state
-        cdef char *arrays[6]
+        cdef char *arrays[3]
         cdef char *pointers
+        cdef char *z
         cdef LayerCall *call
         for i in range(self.stack.n_layers):
             state = self.n * self.stack.layers[i].hidden_stride * size
             arrays[0] = take(&base, (steps + 1) * state)
             arrays[1] = take(&base, state)
-            arrays[2] = take(&base, 4 * state)
-            arrays[3] = take(&base, state)
-            arrays[4] = take(&base, self.n * sizeof(void *))
+            arrays[2] = take(&base, self.n * sizeof(void *))
             for k in range(self.n_shares):
                 pointers = take(&base, 2 * self.n * sizeof(void *))
+                z = take(&base, scratch_size(self.n, self.stack.layers[i].hidden_stride, self.stack.kernels.lanes) * size)
                 if not measuring:
                     call = &self.calls[i * self.n_shares + k]
-                    call.h, call.c, call.gates, call.tanh_c = arrays[0], arrays[1], arrays[2], arrays[3]
-                    call.x_rows, call.row_pointers = <const void **> arrays[4], <const void **> pointers
+                    call.h, call.c, call.z = arrays[0], arrays[1], z
+                    call.x_rows, call.row_pointers = <const void **> arrays[2], <const void **> pointers
         return base
 
     cdef int describe(self) except -1:

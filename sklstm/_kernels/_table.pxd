@@ -21,6 +21,11 @@ cdef enum:
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
 
+    # From so many rows on, the cell follows each panel, whose pre-activations are then in L1; below, it follows the last
+    # panel, so that its chain of dependent operations has enough company.
+    ROWS_OF_A_PANEL = 8
+
+
 cdef enum LossKind:
     SQUARED_LOSS = 0
     BINARY_LOG_LOSS = 1
@@ -45,11 +50,12 @@ ctypedef struct LayerCall:
     const void *weights_hh_back  # panels over H, k = 4 Hp: from d_gates to d_h
     const void *weights_ih_back  # panels over D, k = 4 Hp: from d_gates to d_x; NULL: not wanted
     # workspace: forward writes, backward reads; row 0 of c and h is the initial state
-    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward
-    void *c                      # (T + 1, n, Hp)
-    void *tanh_c                 # (T, n, Hp)
+    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward; NULL: not kept
+    void *tanh_c                 # (T, n, Hp); NULL with gates
+    void *c                      # (T + 1, n, Hp), or (n, Hp) updated in place when kept_step is 0
     void *h                      # (T + 1, n, Hp)
-    Py_ssize_t kept_step         # n Hp; 0: gates, c and tanh_c hold one step, which the next overwrites
+    Py_ssize_t kept_step         # n Hp, or 0
+    void *z                      # scratch: (n, 4 lanes), or (fewer than ROWS_OF_A_PANEL, 4 Hp)
     # the units that forward computes: a part of the panels when threads share a step
     Py_ssize_t first_panel
     Py_ssize_t n_panels

@@ -57,9 +57,9 @@ void drive_gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, c
                Py_ssize_t panel_size, const real *start, real *gates) {
     gate_row(panels, n_x, x, n_h, h, panel, panel_size, start, gates);
 }
-void cell_forward(Py_ssize_t rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t stride, real *gates,
+void cell_forward(Py_ssize_t rows, Py_ssize_t n_panels, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
-    lstm_cell_forward(rows, n_panels, gates_stride, stride, gates, c, c_next, tanh_c, h_next);
+    lstm_cell_forward(rows, n_panels, stride, z, z_stride, gates, c, c_next, tanh_c, h_next);
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                    const real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
@@ -226,7 +226,8 @@ def test_gates(tile, n_x, n_h):
 
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("n_panels", [1, 2])
-def test_cell_forward(tile, n_panels, in_place):
+@pytest.mark.parametrize("keeps_gates", [True, False])
+def test_cell_forward(tile, n_panels, in_place, keeps_gates):
     rng = np.random.default_rng(n_panels)
     lanes, stride, n_rows = tile.lanes, 3 * tile.lanes, 5
     z, c_prev = normal(rng, tile, n_rows, 3, 4, lanes), normal(rng, tile, n_rows, stride)
@@ -234,19 +235,23 @@ def test_cell_forward(tile, n_panels, in_place):
     i, f, g, o = gates_of(z.astype(np.float64).transpose(0, 2, 1, 3).reshape(n_rows, 4, -1))
     used = n_panels * lanes
     c_exact = (f * c_prev + i * g)[:, :used]
-    gates = z.copy()
+    activated, gates = z.copy(), np.full_like(z, np.nan)
     c = c_prev.copy() if in_place else np.full_like(c_prev, np.nan)
     tanh_c, h = (np.full_like(c_prev, np.nan) for _ in range(2))
     call(
-        tile.library.cell_forward, n_rows, n_panels, 12 * lanes, stride, gates, c if in_place else c_prev, c, tanh_c, h,
+        tile.library.cell_forward, n_rows, n_panels, stride, activated, 12 * lanes, gates if keeps_gates else 0,
+        c if in_place else c_prev, c, tanh_c if keeps_gates else 0, h,
     )  # fmt: skip
     assert_allclose(c[:, :used], c_exact, **tile.close)
-    assert_allclose(tanh_c[:, :used], np.tanh(c_exact), **tile.close)
     assert_allclose(h[:, :used], o[:, :used] * np.tanh(c_exact), **tile.close)
     for number, gate in enumerate((i, f, g, o)):
-        assert_allclose(gates[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
+        assert_allclose(activated[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
+    if keeps_gates:
+        assert_allclose(tanh_c[:, :used], np.tanh(c_exact), **tile.close)
+        assert_array_equal(gates[:, :n_panels], activated[:, :n_panels])
     # Panels that were not asked for keep their pre-activations and states.
-    assert_array_equal(gates[:, n_panels:], z[:, n_panels:])
+    assert_array_equal(activated[:, n_panels:], z[:, n_panels:])
+    assert np.isnan(gates if not keeps_gates else gates[:, n_panels:]).all()
     assert np.isnan(h[:, used:]).all()
     assert np.isnan(tanh_c[:, used:]).all()
     assert_array_equal(c[:, used:], c_prev[:, used:] if in_place else np.full_like(c[:, used:], np.nan))

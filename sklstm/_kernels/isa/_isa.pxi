@@ -11,6 +11,7 @@ from sklstm._kernels._table cimport (
     KernelTable,
     LayerCall,
     PAIRS,
+    ROWS_OF_A_PANEL,
     SQUARED_LOSS,
 )
 

@@ -5,60 +5,59 @@ cdef extern from "isa/kernels.h" nogil:
                    const real **start, real *gates, Py_ssize_t gates_stride) noexcept
     void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h_prev, const real *panel,
                   Py_ssize_t panel_size, const real *start, real *gates) noexcept
-    void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t state_stride,
-                           real *gates, const real *c_prev, real *c_next, real *tanh_c, real *h_next) noexcept
+    void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t state_stride, real *z,
+                           Py_ssize_t z_stride, real *gates, const real *c_prev, real *c_next, real *tanh_c,
+                           real *h_next) noexcept
     void lstm_cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                             const real *d_h, const real *d_h_above, real *d_c, real *d_bias) noexcept
 
-cdef enum:
-    # From so many rows on, the cell follows each panel, whose gates are then in L1; below, it follows the last panel,
-    # so that its chain of dependent operations has enough company.
-    ROWS_OF_A_PANEL = 8
 
 
 cdef void lstm_layer_forward(const LayerCall *call) noexcept nogil:
     """Run the layer: gates, c, tanh_c and h of every step, for the sequences that still run."""
-    cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, hp4 = 4 * hp
+    cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, width = 4 * LANES
     cdef Py_ssize_t t, p, r, first = call.first_panel, n_panels = call.n_panels, n_active, unit
     cdef const real **x = <const real **> call.row_pointers
     cdef const real **h_prev = x + n
-    cdef real *gates
-    cdef real *tanh_c
+    cdef real *z = <real *> call.z
+    cdef real *gates = NULL
+    cdef real *tanh_c = NULL
     cdef real *c_prev
     cdef real *c_next
     cdef real *h = <real *> call.h
     for t in range(call.n_steps):
         n_active = call.n_active[t]
-        gates = <real *> call.gates + 4 * t * call.kept_step
-        tanh_c = <real *> call.tanh_c + t * call.kept_step
         c_prev = <real *> call.c + t * call.kept_step
         c_next = c_prev + call.kept_step
         for r in range(n_active):
             x[r] = <const real *> call.x_rows[r] + t * call.x_step
             h_prev[r] = h + r * hp
         h += n * hp
+        if call.gates != NULL:
+            gates = <real *> call.gates + 4 * t * call.kept_step
+            tanh_c = <real *> call.tanh_c + t * call.kept_step
         if n_active < ROWS_OF_A_PANEL:
-            if n_active == 1:
-                gates_of_row(call, x[0], h_prev[0], gates)
-            else:
-                for p in range(first, first + n_panels):
-                    gates_of_panel(call, p, n_active, x, h_prev, gates)
             unit = first * LANES
-            lstm_cell_forward(n_active, n_panels, hp4, hp, gates + 4 * unit, c_prev + unit, c_next + unit,
-                              tanh_c + unit, h + unit)
-        else:
-            # Panels outside, rows inside: one panel (4 lanes x k) stays in L1 for all rows of the chunk.
-            for p in range(first, first + n_panels):
-                gates_of_panel(call, p, n_active, x, h_prev, gates)
-                unit = p * LANES
-                lstm_cell_forward(n_active, 1, hp4, hp, gates + 4 * unit, c_prev + unit, c_next + unit,
-                                  tanh_c + unit, h + unit)
+            if n_active == 1:
+                gates_of_row(call, x[0], h_prev[0], z)
+            else:
+                for p in range(n_panels):
+                    gates_of_panel(call, first + p, n_active, x, h_prev, z + p * width, n_panels * width)
+            lstm_cell_forward(n_active, n_panels, hp, z, n_panels * width, gates + 4 * unit if gates != NULL else NULL,
+                              c_prev + unit, c_next + unit, tanh_c + unit if gates != NULL else NULL, h + unit)
+            continue
+        # Panels outside, rows inside: one panel (4 lanes x k) stays in L1 for all rows of the chunk.
+        for p in range(first, first + n_panels):
+            unit = p * LANES
+            gates_of_panel(call, p, n_active, x, h_prev, z, width)
+            lstm_cell_forward(n_active, 1, hp, z, width, gates + 4 * unit if gates != NULL else NULL,
+                              c_prev + unit, c_next + unit, tanh_c + unit if gates != NULL else NULL, h + unit)
 
 
 cdef void gates_of_panel(const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows, const real **x, const real **h_prev,
-                         real *gates) noexcept nogil:
+                         real *z, Py_ssize_t z_stride) noexcept nogil:
     """Pre-activations of one panel's units: bias + [x | h] W, or a ready product with x + h W."""
-    cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES, hp4 = 4 * call.hidden_stride
+    cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES
     cdef Py_ssize_t n_x = 0 if call.x_is_product else call.input_size, r = 0, i
     cdef const real *panel = <const real *> call.weights + (p * k + call.input_size - n_x) * width
     cdef const real *start[8]
@@ -67,11 +66,11 @@ cdef void gates_of_panel(const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
         rows = <int> min(n_rows - r, <Py_ssize_t> TILE_ROWS)
         for i in range(rows):
             start[i] = (x[r + i] if call.x_is_product else <const real *> call.bias) + p * width
-        gate_tile(rows, n_x, x + r, call.hidden_size, h_prev + r, panel, start, gates + r * hp4 + p * width, hp4)
+        gate_tile(rows, n_x, x + r, call.hidden_size, h_prev + r, panel, start, z + r * z_stride, z_stride)
         r += TILE_ROWS
 
 
-cdef void gates_of_row(const LayerCall *call, const real *x, const real *h_prev, real *gates) noexcept nogil:
+cdef void gates_of_row(const LayerCall *call, const real *x, const real *h_prev, real *z) noexcept nogil:
     """The pre-activations of a single sequence, several panels at once."""
     cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES
     cdef Py_ssize_t n_x = 0 if call.x_is_product else call.input_size
@@ -79,8 +78,9 @@ cdef void gates_of_row(const LayerCall *call, const real *x, const real *h_prev,
     while p < end:
         gate_row(<int> min(end - p, <Py_ssize_t> TILE_ROWS), n_x, x, call.hidden_size, h_prev,
                  <const real *> call.weights + (p * k + call.input_size - n_x) * width, k * width,
-                 (x if call.x_is_product else <const real *> call.bias) + p * width, gates + p * width)
+                 (x if call.x_is_product else <const real *> call.bias) + p * width, z)
         p += TILE_ROWS
+        z += TILE_ROWS * width
 
 
 cdef void input_products(Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_k, Py_ssize_t n_panels, const void *x_rows,

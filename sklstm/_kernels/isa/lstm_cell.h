@@ -67,28 +67,45 @@ static void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, 
 #undef CALL
 }
 
-/* From pre-activations to the next state, rows by panels. gates (n_rows, n_panels, 4 LANES) is overwritten by i, f, g, o;
- * c_prev may be c_next. Rows of gates are gates_stride apart, rows of the others state_stride. */
-static void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t gates_stride, Py_ssize_t state_stride,
-                              real *restrict gates, const real *c_prev, real *c_next, real *restrict tanh_c,
-                              real *restrict h_next) {
+/* c and h of n vectors of units, side by side: i, f, g, o at z[j], states at offset u[j]. */
+SKLSTM_INLINE void update_states(const int n, const real *const *z, const Py_ssize_t *u, const real *c_prev, real *c_next,
+                                 real *tanh_c, real *h_next) {
+    vec c[SIDE_BY_SIDE];
+    EACH c[j] = v_fma(v_load(z[j] + LANES), v_load(c_prev + u[j]), v_mul(v_load(z[j]), v_load(z[j] + 2 * LANES)));
+    EACH v_store(c_next + u[j], c[j]);
+    v_tanh(n, c);
+    if (tanh_c) EACH v_store(tanh_c + u[j], c[j]);
+    EACH v_store(h_next + u[j], v_mul(v_load(z[j] + 3 * LANES), c[j]));
+}
+
+/* From pre-activations z (rows z_stride apart, panels side by side; overwritten by i, f, g, o) to the next state. gates
+ * gets a copy of i, f, g, o, tanh_c what its name says, or both are NULL. c_prev may be c_next. Rows of the states are
+ * state_stride apart, rows of gates four times as far. */
+static void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t state_stride, real *z,
+                              Py_ssize_t z_stride, real *restrict gates, const real *c_prev, real *c_next, real *tanh_c,
+                              real *h_next) {
+    const real *ready[SIDE_BY_SIDE];
+    Py_ssize_t u[SIDE_BY_SIDE];
+    int waiting = 0;
     for (Py_ssize_t r = 0; r < n_rows; r++)
-        for (real *q = gates + r * gates_stride, *end = q + n_panels * 4 * LANES; q < end; q += 4 * LANES) {
-            v_store(q, v_sigmoid(v_load(q)));
-            v_store(q + LANES, v_sigmoid(v_load(q + LANES)));
-            v_store(q + 2 * LANES, v_tanh(v_load(q + 2 * LANES)));
-            v_store(q + 3 * LANES, v_sigmoid(v_load(q + 3 * LANES)));
+        for (Py_ssize_t p = 0; p < n_panels; p++) {
+            real *q = z + r * z_stride + p * 4 * LANES;
+            vec v[4] = {v_load(q), v_load(q + LANES), v_load(q + 2 * LANES), v_load(q + 3 * LANES)};
+            v_gates(v);
+            for (int g = 0; g < 4; g++) v_store(q + g * LANES, v[g]);
+            if (gates)
+                for (int g = 0; g < 4; g++) v_store(gates + 4 * (r * state_stride + p * LANES) + g * LANES, v[g]);
         }
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t p = 0; p < n_panels; p++) {
-            const real *q = gates + r * gates_stride + p * 4 * LANES;
-            const Py_ssize_t u = r * state_stride + p * LANES;
-            const vec c = v_fma(v_load(q + LANES), v_load(c_prev + u), v_mul(v_load(q), v_load(q + 2 * LANES)));
-            const vec t = v_tanh(c);
-            v_store(c_next + u, c);
-            v_store(tanh_c + u, t);
-            v_store(h_next + u, v_mul(v_load(q + 3 * LANES), t));
+            ready[waiting] = z + r * z_stride + p * 4 * LANES;
+            u[waiting] = r * state_stride + p * LANES;
+            if (++waiting == SIDE_BY_SIDE) {
+                update_states(SIDE_BY_SIDE, ready, u, c_prev, c_next, tanh_c, h_next);
+                waiting = 0;
+            }
         }
+    for (int w = 0; w < waiting; w++) update_states(1, ready + w, u + w, c_prev, c_next, tanh_c, h_next);
 }
 
 /* One sample, all units (n_units a multiple of LANES): gates is overwritten by d_gates (the gradient of the
