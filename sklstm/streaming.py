@@ -102,6 +102,7 @@ class Stream:
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
         # The way of a single number, past all arrays.
         self._scalar_answer = model._scalar_answer(response_method) if self._is_one and not is_transform else None
+        self._step_value = self._numbers.step_value
 
     def _follow(self, rows):
         """Start after rows of shape (n_rows, n_features), the same for all streams, or one such table for each."""
@@ -144,6 +145,10 @@ class Stream:
         ValueError
             If x is not as described or not finite, or `out` does not fit. The streams are then as before.
         """
+        if out is None and self._scalar_answer is not None and type(x) is np.ndarray and x.ndim == 1:
+            z = self._step_value(x)
+            if z is not None:
+                return self._scalar_answer(z)
         if (
             type(x) is not np.ndarray
             or x.shape != self._shape
@@ -151,12 +156,7 @@ class Stream:
             or not x.flags.c_contiguous
         ):
             x = self._check_row(x)
-        if out is not None and (
-            type(out) is not np.ndarray
-            or out.shape != self._out_shape
-            or out.dtype is not self._out_dtype
-            or not out.flags.writeable
-        ):
+        if out is not None:
             self._check_out(out)
         try:
             z = self._advance(x)

@@ -93,7 +93,7 @@ def test_the_kernels_see_plain_rows_alone(regressor, n_streams):
     double = np.repeat(row, 2, axis=-1)[..., ::2]
     kinds = [row, row.astype("f4"), row.tolist(), row.astype(int), row.astype(">f8"), np.asfortranarray(row), double,
              pd.DataFrame(np.atleast_2d(row)), row[::-1][::-1]]  # fmt: skip
-    stream, seen = regressor.stream(n_streams=n_streams), []
+    stream, seen = regressor.stream(n_streams=n_streams, response_method="transform"), []
     advance = stream._advance
     stream._advance = lambda x: seen.append(x) or advance(x)
     for kind in kinds:

@@ -173,13 +173,23 @@ cdef class StackStream:
         """
         if not self.take_rows(x):
             return False
+        self.advance()
+        return True
+
+    def step_value(self, x):
+        """Take one row for the only stream and return its only output as a float; None for a row that is not plain."""
+        if not self.take_rows(x):
+            return None
+        self.advance()
+        return (<float *> self.answer)[0] if self.stack.code == FLOAT32 else (<double *> self.answer)[0]
+
+    cdef void advance(self):
         with nogil:
             if self.length:
                 self.step_window()
             else:
                 self.step_carried()
             self.give_answer()
-        return True
 
     cdef bint take_rows(self, object x):
         """Bring x into the dtype of the network."""

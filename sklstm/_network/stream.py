@@ -57,6 +57,15 @@ class NetworkStream:
                 raise ValueError(f"x contains NaN, infinity or a value too large for {self._x.dtype}")
         return self._z
 
+    @property
+    def step_value(self):
+        """Return the short way for one stream with one output.
+
+        A function that takes a row as `step` does and returns the output as a float; None, and nothing changed, for a
+        row that it leaves to `step`.
+        """
+        return self._kernels.step_value
+
     def reset(self, mask):
         """Forget the rows of the streams where `mask`, a bool array of shape (n_streams,), is True."""
         self._kernels.clear(mask.astype(np.uint8))
