@@ -25,11 +25,12 @@ include "_door.pxi"
 include "_chunk.pxi"
 include "_chunk_backward.pxi"
 
-# Sequences in a chunk: a small model's forward and backward stay in L2, and the tiles have few remainders.
-CHUNK_SIZE = 32
-# Gradient slots: the most threads that can train at once. Fewer for a network so large that they would fill memory.
-MAX_SLOTS = 16
-SLOT_MEMORY = 1 << 28
+cdef enum:
+    # Sequences in a chunk: a small model's forward and backward stay in L2, and the tiles have few remainders.
+    CHUNK_SIZE = 32
+    # Gradient slots: the most threads that can train at once. Fewer for a network so large that they would fill memory.
+    MAX_SLOTS = 16
+    SLOT_MEMORY = 1 << 28
 
 LOSS_KINDS = {
     "squared": SQUARED_LOSS,
@@ -258,6 +259,20 @@ cdef class Stack:
             for k in range(self.hidden_size):
                 memcpy(out + (self.head.weight + o * self.hidden_size + k) * size, column + k * tile * size, size)
             memcpy(out + (self.head.bias + o) * size, source + (self.head.panel_bias + o) * size, size)
+
+    def dealt(self, Py_ssize_t n_samples):
+        """Return the order in which sequences, longest first, are dealt to the chunks of a batch, like cards.
+
+        Cut as they come, the first chunk would hold the longest: on two threads the other waits for it.
+        """
+        cdef StackCall call
+        describe(self, &call, n_samples, 1, True, 0.0, False)
+        place = np.arange(n_samples)
+        # The places in the order in which they are dealt: the first of every chunk, the second of every chunk, ...
+        places = np.lexsort((place // call.chunk_size, place % call.chunk_size))
+        order = np.empty(n_samples, np.intp)
+        order[places] = place
+        return order
 
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_steps, *, bint training=False, double dropout=0.0,
                         bint d_x=False):

@@ -29,7 +29,7 @@ class Network:
     def __init__(self, layout, dtype, n_threads, isa=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
         self._stack = Stack(layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa)
-        self._back = None
+        self._back = self._last_dealt = None
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
         self._stack.bind(self.weights)
@@ -70,6 +70,11 @@ class Network:
             return starts, lengths, None
         order = np.argsort(-lengths, kind="stable")
         return starts[order], lengths[order], order
+
+    def _dealt(self, n):
+        if self._last_dealt is None or len(self._last_dealt) != n:
+            self._last_dealt = self._stack.dealt(n)
+        return self._last_dealt
 
     def forward(self, sequences, *, want_hidden=False):
         """Run over all sequences.
@@ -136,9 +141,12 @@ class Network:
             Sum over rows of scale * weight * loss.
         """
         starts, lengths, order = self._ordered(sequences, rows)
+        max_steps = int(lengths[0])
         if order is not None:
             rows = rows[order]
-        max_steps = int(lengths[0])
+        if lengths[-1] < max_steps:
+            dealt = self._dealt(len(rows))
+            starts, lengths, rows = starts[dealt], lengths[dealt], rows[dealt]
         n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(rows), max_steps, training=True, dropout=dropout)
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, slot_bytes)
