@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -228,6 +229,43 @@ def test_ctrl_c_during_fit(case, fitted):
     finally:
         process.kill()
     assert output.splitlines()[-1] == "unchanged", errors
+
+
+LARGE = """
+import sys, time
+import numpy as np
+from sklstm import DeepLSTMRegressor
+from sklstm._network.parameters import ParameterLayout
+ParameterLayout.initial = lambda self, generator, dtype: np.full(self.size, 0.01, dtype)  # seconds of QR
+X = np.random.default_rng(0).normal(size=(640, 32, 256)).astype(np.float32)
+model = DeepLSTMRegressor(512, 5, batch_size=64, max_iter=1, early_stopping=False, n_jobs=1)
+if sys.argv[1] == "predict":
+    model.fit(X[:1], np.zeros(1))
+print("ready", flush=True)
+try:
+    model.fit(X, np.zeros(640)) if sys.argv[1] == "fit" else model.predict(X)
+except KeyboardInterrupt:
+    print(time.monotonic())
+"""
+
+
+@needs_posix
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_ctrl_c_is_answered_inside_a_batch(method):
+    """One step of five layers of 512 units takes 1.5 s: the kernels look for signals on the way."""
+    delays = []
+    for wait in (0.6, 0.8, 1.0):
+        process = subprocess.Popen([sys.executable, "-c", LARGE, method], stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(wait)
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            delays.append(float(process.communicate(timeout=60)[0]) - sent)
+        finally:
+            process.kill()
+    # The median: another program may hold the core for a while.
+    assert sorted(delays)[1] < 0.2, delays
 
 
 # Memory

@@ -51,9 +51,12 @@ cdef struct StackCall:
     const unsigned int *sample_ids
     char *d_initial_state        # (n_samples, state_size); NULL: not wanted
     char *d_x                    # (n_samples, max_steps, input_size); NULL: not wanted
+    Watch *watch
 
 
 cdef struct ChunkBuffers:
+    Watch *watch
+    int worker
     LayerBuffers *layers
     char *features               # (n, hidden_stride of the top layer)
     char *z                      # (n, head stride)
@@ -125,6 +128,10 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     return base
 
 
+cdef bint chunk_interrupted(void *buffers) noexcept nogil:
+    return must_stop((<ChunkBuffers *> buffers).watch, (<ChunkBuffers *> buffers).worker)
+
+
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
                          Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
     """Everything that forward and backward of one layer over this chunk have in common."""
@@ -133,6 +140,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     cdef Py_ssize_t size = call.kernels.item_size, r, below
     cdef const char *h
     memset(layer_call, 0, sizeof(LayerCall))
+    layer_call.interrupted, layer_call.interrupt_context = chunk_interrupted, <void *> buffers
     layer_call.n_steps = n_steps
     layer_call.n_samples = n
     layer_call.n_active = buffers.n_active
@@ -172,7 +180,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
 
 cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                          Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
-    """Overlapping windows of a table need x W_ih once for each row, not once for each window: the same bits for less."""
+    """Overlapping windows of a table need x W_ih once for each row, not for each window: the same bits for less."""
     cdef const Layer *layer = &call.layers[0]
     cdef Py_ssize_t size = call.kernels.item_size, begin = call.starts[first], end = 0, r
     for r in range(first, first + n):
@@ -233,6 +241,8 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
         if i == 0 and not call.training:
             share_products(call, buffers, first, n, n_steps, &layer_call)
         call.kernels.lstm_layer_forward(&layer_call)
+        if call.watch.stopped:
+            return
         if call.training and call.dropout > 0 and i + 1 < call.n_layers:
             drop_units(call, buffers, i, first, n, n_steps)
         stride = layer.hidden_stride * size
@@ -277,6 +287,7 @@ cdef Py_ssize_t count_active(const StackCall *call, Py_ssize_t first, Py_ssize_t
 cdef void open_workspace(const StackCall *call, int worker, ChunkBuffers *buffers) noexcept nogil:
     cdef char *base = call.workspaces + worker * call.workspace_bytes
     cdef LayerBuffers *layers = <LayerBuffers *> take(&base, call.n_layers * sizeof(LayerBuffers))
+    buffers.watch, buffers.worker = call.watch, worker
     lay_out(call, layers, base, buffers)
     if call.training:
         if call.kernels.item_size == sizeof(float):
@@ -289,5 +300,7 @@ cdef void forward_task(void *context, int chunk, int worker) noexcept nogil:
     cdef const StackCall *call = <const StackCall *> context
     cdef ChunkBuffers buffers
     cdef Py_ssize_t first = chunk * call.chunk_size, n = min(call.chunk_size, call.n_samples - first)
+    if call.watch.stopped:
+        return
     open_workspace(call, worker, &buffers)
     forward_chunk(call, &buffers, first, n, count_active(call, first, n, buffers.n_active))

@@ -7,7 +7,8 @@ cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef Py_ssize_t n_panels = call.head.stride // tile
     call.kernels.outer(n, top.hidden_size, n_panels, buffers.features, top.hidden_stride, buffers.d_z,
                        call.head.stride, slot + call.head.panels * size)
-    call.kernels.outer(n, 1, n_panels, buffers.one, 0, buffers.d_z, call.head.stride, slot + call.head.panel_bias * size)
+    call.kernels.outer(n, 1, n_panels, buffers.one, 0, buffers.d_z, call.head.stride,
+                       slot + call.head.panel_bias * size)
     call.kernels.product(n, call.head.stride, top.hidden_stride // call.kernels.lanes, buffers.d_z, call.head.stride,
                          call.back + call.head.back * size, buffers.d_last, top.hidden_stride, False)
 
@@ -29,6 +30,8 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
         layer_call.d_weights = slot + layer.panels * size
         layer_call.d_bias = slot + layer.panel_bias * size
         call.kernels.lstm_layer_backward(&layer_call)
+        if call.watch.stopped:
+            return
         if call.d_initial_state != NULL:
             give_initial_state_gradient(call, layer, buffers, first, n)
         from_above = buffers.d_x[i % 2]
@@ -84,6 +87,8 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
         n = min(call.chunk_size, call.n_samples - first)
         n_steps = count_active(call, first, n, buffers.n_active)
         forward_chunk(call, &buffers, first, n, n_steps)
+        if call.watch.stopped:
+            return
         call.chunk_losses[chunk] = call.kernels.loss(
             call.loss_kind, n, call.head.n_outputs, buffers.z, call.head.stride,
             call.targets + first * n_targets * size, call.weights + first * size, call.scale, buffers.d_z)

@@ -1,11 +1,11 @@
 """Stacked recurrent layers with a dense head: the door to the recurrent kernels.
 
 A `Stack` knows the shapes of one network and where its numbers lie; it holds on to the weights it was bound to and owns
-nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not depend on the
-number of threads.
+nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not depend on
+the number of threads.
 
-Weights, gradients and what an optimizer keeps beside them are vectors of *panels*: the layout that the kernels read. The
-flat vector of named parameters appears only where a network is made, stored or copied.
+Weights, gradients and what an optimizer keeps beside them are vectors of *panels*: the layout that the kernels read.
+The flat vector of named parameters appears only where a network is made, stored or copied.
 """
 
 from libc.stdlib cimport calloc, free
@@ -22,6 +22,7 @@ from sklstm._kernels._table cimport (
 )
 
 include "_door.pxi"
+include "_interrupt.pxi"
 include "_chunk.pxi"
 include "_chunk_backward.pxi"
 
@@ -292,13 +293,19 @@ cdef class Stack:
                 hidden=None, initial_state=None, final_state=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given."""
         cdef StackCall call
+        cdef Watch watch
+        cdef list errors = []
         cdef Py_ssize_t n = len(starts)
         describe(self, &call, n, lengths.max(), False, 0.0, False)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         call.out_z = data_of(z, self.code, n * self.n_outputs, True)
         call.out_hidden = data_of(hidden, self.code, n * self.hidden_size, True)
+        open_watch(&watch, errors)
+        call.watch = &watch
         with nogil:
             pool_run(forward_task, &call, <int> call.n_chunks, n_threads)
+        if errors:
+            raise errors[0]
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots, double dropout=0.0,
@@ -306,6 +313,8 @@ cdef class Stack:
                          d_initial_state=None, d_x=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels."""
         cdef StackCall call
+        cdef Watch watch
+        cdef list errors = []
         cdef Py_ssize_t n = len(starts), n_targets = self.n_outputs if loss == "squared" else 1
         cdef double total = 0
         cdef double[::1] losses
@@ -329,10 +338,14 @@ cdef class Stack:
         call.out_z = data_of(z, self.code, n * self.n_outputs, True)
         call.d_initial_state = data_of(d_initial_state, self.code, n * self.state_size, True)
         call.d_x = data_of(d_x, self.code, n * max_steps * self.input_size, True)
+        open_watch(&watch, errors)
+        call.watch = &watch
         with nogil:
             copy_back(self, &call, n_threads)
             pool_run(train_task, &call, <int> call.n_slots, n_threads)
             add_slots(self, &call, n_threads)
+        if errors:
+            raise errors[0]
         for c in range(call.n_chunks):
             total += losses[c]
         return total

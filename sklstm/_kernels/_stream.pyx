@@ -106,19 +106,20 @@ cdef class StackStream:
         return self.lay_out_layers(base, base == NULL or self.block == NULL)
 
     cdef char *lay_out_layers(self, char *base, bint measuring) noexcept:
-        cdef Py_ssize_t size = self.stack.kernels.item_size, steps = max(1, self.length), i, k, state
+        cdef Py_ssize_t size = self.stack.kernels.item_size, steps = max(1, self.length), i, k, state, scratch
         cdef char *arrays[3]
         cdef char *pointers
         cdef char *z
         cdef LayerCall *call
         for i in range(self.stack.n_layers):
             state = self.n * self.stack.layers[i].hidden_stride * size
+            scratch = scratch_size(self.n, self.stack.layers[i].hidden_stride, self.stack.kernels.lanes)
             arrays[0] = take(&base, (steps + 1) * state)
             arrays[1] = take(&base, state)
             arrays[2] = take(&base, self.n * sizeof(void *))
             for k in range(self.n_shares):
                 pointers = take(&base, 2 * self.n * sizeof(void *))
-                z = take(&base, scratch_size(self.n, self.stack.layers[i].hidden_stride, self.stack.kernels.lanes) * size)
+                z = take(&base, scratch * size)
                 if not measuring:
                     call = &self.calls[i * self.n_shares + k]
                     call.h, call.c, call.z = arrays[0], arrays[1], z
@@ -262,7 +263,8 @@ cdef class StackStream:
         stride = call.hidden_stride * size
         for r in range(self.n):
             stream = self.order[r]
-            memcpy(self.features + stream * stride, <char *> call.h + (self.counts[stream] * self.n + r) * stride, stride)
+            memcpy(self.features + stream * stride,
+                   <char *> call.h + (self.counts[stream] * self.n + r) * stride, stride)
 
     cdef void keep_row(self, Py_ssize_t stream, Py_ssize_t position, const char *row) noexcept nogil:
         """Store a row, and its product with W_ih: each row of the table is multiplied once."""
@@ -334,7 +336,7 @@ cdef class StackStream:
     def get_rows(self, rows, counts):
         """Fill `rows` (n_streams, sequence_length - 1, n_features): the next window without its last row.
 
-        The ``counts[k]`` rows of stream k, at most sequence_length - 1, stand at the end, in their order; before them zeros.
+        The ``counts[k]`` rows of stream k, at most sequence_length - 1, stand at the end, in their order, zeros before.
         """
         cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
         cdef char *out = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size, True)

@@ -20,9 +20,8 @@ cdef enum:
 
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
-
-    # From so many rows on, the cell follows each panel, whose pre-activations are then in L1; below, it follows the last
-    # panel, so that its chain of dependent operations has enough company.
+    # From so many rows on, the cell follows each panel, whose pre-activations are then in L1; below, it follows the
+    # last panel, so that its chain of dependent operations has enough company.
     ROWS_OF_A_PANEL = 8
 
 
@@ -67,6 +66,9 @@ ctypedef struct LayerCall:
     void *d_x                    # (T, n, D rounded up to whole vectors); written when weights_ih_back is given
     void *d_weights              # like weights; added to
     void *d_bias                 # like bias; added to
+    # asked before each step and each block of pairs: is somebody waiting for this to end? NULL: never asked
+    bint (*interrupted)(void *context) noexcept nogil
+    void *interrupt_context
     const void **row_pointers    # (2 n,) scratch
     void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
     Py_ssize_t pair_stride       # at least D + H

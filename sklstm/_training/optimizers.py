@@ -1,7 +1,7 @@
 """Optimizers: steps in place on a network's weights, in the layout of the kernels.
 
-An optimizer is an entry of the registry with `step` and a state of plain arrays; it allocates once. Its state comes and goes
-in the order of the named parameters, so that it outlives the layout.
+An optimizer is an entry of the registry with `step` and a state of plain arrays; it allocates once. Its state comes and
+goes in the order of the named parameters, so that it outlives the layout.
 """
 
 import numpy as np

@@ -363,7 +363,8 @@ def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
         assert all(register in line for line in products)
         if len(products) == 4 * rows:
             full.append(function)
-    # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product, one over x and one over h.
+    # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product,
+    # one over x and one over h.
     assert sorted(full) == ["gate_row", "gate_row", "gate_tile", "gate_tile", "outer", "product", "product"]
 
 

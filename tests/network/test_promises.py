@@ -263,7 +263,7 @@ def test_arrays_that_do_not_fit_are_refused():
     stack = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, "float32")
     starts, lengths = np.zeros(2, np.intp), np.full(2, 3, np.intp)
     table = np.ones((3, INPUT_SIZE), np.float32)
-    panels, back = (np.empty(size, np.float32) for size in (stack.panels_size, stack.back_size))
+    panels, back = (np.zeros(size, np.float32) for size in (stack.panels_size, stack.back_size))
     for wrong in ((flat[:-1], panels), (flat.astype(np.float64), panels), (flat, panels[:-1]), (flat[::2], panels)):
         with pytest.raises(ValueError, match="contiguous"):
             stack.to_panels(*wrong)

@@ -12,7 +12,6 @@ cdef extern from "isa/kernels.h" nogil:
                             const real *d_h, const real *d_h_above, real *d_c, real *d_bias) noexcept
 
 
-
 cdef void lstm_layer_forward(const LayerCall *call) noexcept nogil:
     """Run the layer: gates, c, tanh_c and h of every step, for the sequences that still run."""
     cdef Py_ssize_t n = call.n_samples, hp = call.hidden_stride, width = 4 * LANES
@@ -26,6 +25,8 @@ cdef void lstm_layer_forward(const LayerCall *call) noexcept nogil:
     cdef real *c_next
     cdef real *h = <real *> call.h
     for t in range(call.n_steps):
+        if call.interrupted != NULL and call.interrupted(call.interrupt_context):
+            return
         n_active = call.n_active[t]
         c_prev = <real *> call.c + t * call.kept_step
         c_next = c_prev + call.kept_step
@@ -116,6 +117,8 @@ cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
     memset(d_h, 0, n * hp * sizeof(real))
     memset(d_c, 0, n * hp * sizeof(real))
     for t in range(call.n_steps - 1, -1, -1):
+        if call.interrupted != NULL and call.interrupted(call.interrupt_context):
+            return
         n_active = call.n_active[t]
         if last != NULL:
             # The sequences that end at this step enter the chain with the gradient of their last hidden state.
@@ -146,6 +149,8 @@ cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
     cdef real *panel = rows + PAIRS * call.pair_stride
     cdef const real *gates[PAIRS]
     while t < call.n_steps:
+        if call.interrupted != NULL and call.interrupted(call.interrupt_context):
+            return
         n_pairs = 0
         while t < call.n_steps and n_pairs < PAIRS:
             memcpy(rows + n_pairs * call.pair_stride, <const real *> call.x_rows[r] + t * call.x_step,

@@ -1,0 +1,51 @@
+# Ctrl-C during a long call: the kernels hold no GIL, so Python cannot run its handlers; the caller's thread asks it to.
+
+from cpython.exc cimport PyErr_CheckSignals
+
+import threading
+
+# C11, and so on every system; that the wall clock may be set does no harm here.
+cdef extern from "<time.h>" nogil:
+    const int TIME_UTC
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int timespec_get(timespec *now, int base)
+
+
+cdef struct Watch:
+    double next_look             # seconds
+    bint asks                    # the caller is the main thread, the only one that runs handlers
+    volatile bint stopped
+    void *errors                 # the list that takes what a handler raised
+
+
+cdef double LOOK_SECONDS = 0.05
+
+
+cdef double seconds_now() noexcept nogil:
+    cdef timespec now
+    timespec_get(&now, TIME_UTC)
+    return <double> now.tv_sec + 1e-9 * <double> now.tv_nsec
+
+
+cdef void open_watch(Watch *watch, list errors):
+    watch.asks, watch.stopped = threading.get_ident() == threading.main_thread().ident, False
+    watch.errors, watch.next_look = <void *> errors, seconds_now() + LOOK_SECONDS
+
+
+cdef bint must_stop(Watch *watch, int worker) noexcept nogil:
+    """Whether the call is to end early; the caller (worker 0) looks for signals now and then."""
+    cdef double now
+    if watch.stopped or worker != 0 or not watch.asks:
+        return watch.stopped
+    now = seconds_now()
+    if not watch.next_look - LOOK_SECONDS <= now < watch.next_look:
+        watch.next_look = now + LOOK_SECONDS
+        with gil:
+            try:
+                PyErr_CheckSignals()
+            except BaseException as error:
+                (<list> watch.errors).append(error)
+                watch.stopped = True
+    return watch.stopped
