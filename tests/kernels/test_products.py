@@ -53,10 +53,6 @@ void drive_gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t 
                 const real *panel, const real *const *start, real *gates, Py_ssize_t stride) {
     gate_tile(rows, n_x, x, n_h, h, panel, start, gates, stride);
 }
-void drive_gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h, const real *panel,
-               Py_ssize_t panel_size, const real *start, real *gates) {
-    gate_row(panels, n_x, x, n_h, h, panel, panel_size, start, gates);
-}
 void cell_forward(Py_ssize_t rows, Py_ssize_t n_panels, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
     lstm_cell_forward(rows, n_panels, stride, z, z_stride, gates, c, c_next, tanh_c, h_next);
@@ -194,9 +190,8 @@ def gates_of(z):
 
 @pytest.mark.parametrize(("n_x", "n_h"), [(0, 5), (1, 1), (5, 16), (48, 33), (7, 0)])
 def test_gates(tile, n_x, n_h):
-    """Rows of one panel, and panels of one row: the same sums in the same order."""
     rng = np.random.default_rng(n_x)
-    width, size = 4 * tile.lanes, (n_x + n_h) * 4 * tile.lanes
+    width = 4 * tile.lanes
     panels, start = normal(rng, tile, 6, n_x + n_h, width), normal(rng, tile, 6, 6 * width)
     x, h = normal(rng, tile, 6, n_x + 1), normal(rng, tile, 6, n_h + 2)
     panels /= np.sqrt(n_x + n_h).astype(tile.dtype)
@@ -216,12 +211,6 @@ def test_gates(tile, n_x, n_h):
                 found[:, p] = gates[:, :width]
             assert_array_equal(found[:rows, p], gates[:rows, :width])
     assert_allclose(found, exact, **tile.close)
-    for n_panels in (1, 2, 3, 4, 5, 6):
-        for r in range(6):
-            gates = np.full((6, width), np.nan, tile.dtype)
-            call(tile.library.drive_gate_row, n_panels, n_x, x[r], n_h, h[r], panels, size, start[r], gates)
-            assert_array_equal(gates[:n_panels], found[r, :n_panels])
-            assert np.isnan(gates[n_panels:]).all()
 
 
 @pytest.mark.parametrize("in_place", [True, False])
@@ -304,7 +293,7 @@ def is_gcc():
     return "__GNUC__" in macros and "__clang__" not in macros
 
 
-TILES = ("gate_tile", "gate_row", "outer", "product")
+TILES = ("gate_tile", "outer", "product")
 
 
 def inner_loops(assembler):
@@ -365,7 +354,7 @@ def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
             full.append(function)
     # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product,
     # one over x and one over h.
-    assert sorted(full) == ["gate_row", "gate_row", "gate_tile", "gate_tile", "outer", "product", "product"]
+    assert sorted(full) == ["gate_tile", "gate_tile", "outer", "product", "product"]
 
 
 @needs_gcc_on_x86

@@ -3,8 +3,6 @@
 cdef extern from "isa/kernels.h" nogil:
     void gate_tile(int rows, Py_ssize_t n_x, const real **x, Py_ssize_t n_h, const real **h_prev, const real *panel,
                    const real **start, real *gates, Py_ssize_t gates_stride) noexcept
-    void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h_prev, const real *panel,
-                  Py_ssize_t panel_size, const real *start, real *gates) noexcept
     void lstm_cell_forward(Py_ssize_t n_rows, Py_ssize_t n_panels, Py_ssize_t state_stride, real *z,
                            Py_ssize_t z_stride, real *gates, const real *c_prev, real *c_next, real *tanh_c,
                            real *h_next) noexcept
@@ -39,11 +37,8 @@ cdef void lstm_layer_forward(const LayerCall *call) noexcept nogil:
             tanh_c = <real *> call.tanh_c + t * call.kept_step
         if n_active < ROWS_OF_A_PANEL:
             unit = first * LANES
-            if n_active == 1:
-                gates_of_row(call, x[0], h_prev[0], z)
-            else:
-                for p in range(n_panels):
-                    gates_of_panel(call, first + p, n_active, x, h_prev, z + p * width, n_panels * width)
+            for p in range(n_panels):
+                gates_of_panel(call, first + p, n_active, x, h_prev, z + p * width, n_panels * width)
             lstm_cell_forward(n_active, n_panels, hp, z, n_panels * width, gates + 4 * unit if gates != NULL else NULL,
                               c_prev + unit, c_next + unit, tanh_c + unit if gates != NULL else NULL, h + unit)
             continue
@@ -69,19 +64,6 @@ cdef void gates_of_panel(const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
             start[i] = (x[r + i] if call.x_is_product else <const real *> call.bias) + p * width
         gate_tile(rows, n_x, x + r, call.hidden_size, h_prev + r, panel, start, z + r * z_stride, z_stride)
         r += TILE_ROWS
-
-
-cdef void gates_of_row(const LayerCall *call, const real *x, const real *h_prev, real *z) noexcept nogil:
-    """The pre-activations of a single sequence, several panels at once."""
-    cdef Py_ssize_t k = call.input_size + call.hidden_size, width = 4 * LANES
-    cdef Py_ssize_t n_x = 0 if call.x_is_product else call.input_size
-    cdef Py_ssize_t p = call.first_panel, end = call.first_panel + call.n_panels
-    while p < end:
-        gate_row(<int> min(end - p, <Py_ssize_t> TILE_ROWS), n_x, x, call.hidden_size, h_prev,
-                 <const real *> call.weights + (p * k + call.input_size - n_x) * width, k * width,
-                 (x if call.x_is_product else <const real *> call.bias) + p * width, z)
-        p += TILE_ROWS
-        z += TILE_ROWS * width
 
 
 cdef void input_products(Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_k, Py_ssize_t n_panels, const void *x_rows,

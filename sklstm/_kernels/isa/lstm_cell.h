@@ -30,43 +30,6 @@ static void gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t
 #undef CALL
 }
 
-SKLSTM_INLINE void accumulate_panels(const int panels, Py_ssize_t n_k, const real *restrict a, const real *restrict b,
-                                     Py_ssize_t panel_size, vec (*acc)[TILE_VECS]) {
-    for (Py_ssize_t k = 0; k < n_k; k++, b += TILE_VECS * LANES) {
-        const vec x = v_broadcast(a[k]);
-#pragma GCC unroll 6
-        for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
-            for (int v = 0; v < TILE_VECS; v++)
-                acc[p][v] = v_fma(x, v_load(b + p * panel_size + v * LANES), acc[p][v]);
-    }
-}
-
-/* One sample, several panels side by side, panel_size apart: a single row has too few accumulators in one panel to hide
- * the latency of an FMA. The same sums in the same order as gate_rows. */
-SKLSTM_INLINE void gate_panels(const int panels, Py_ssize_t n_x, const real *restrict x, Py_ssize_t n_h,
-                               const real *restrict h_prev, const real *restrict panel, Py_ssize_t panel_size,
-                               const real *start, real *restrict gates) {
-    vec acc[TILE_ROWS][TILE_VECS];
-#pragma GCC unroll 6
-    for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
-        for (int v = 0; v < TILE_VECS; v++) acc[p][v] = v_load(start + (p * TILE_VECS + v) * LANES);
-    accumulate_panels(panels, n_x, x, panel, panel_size, acc);
-    accumulate_panels(panels, n_h, h_prev, panel + n_x * TILE_VECS * LANES, panel_size, acc);
-#pragma GCC unroll 6
-    for (int p = 0; p < panels; p++)
-#pragma GCC unroll 4
-        for (int v = 0; v < TILE_VECS; v++) v_store(gates + (p * TILE_VECS + v) * LANES, acc[p][v]);
-}
-
-static void gate_row(int panels, Py_ssize_t n_x, const real *x, Py_ssize_t n_h, const real *h_prev, const real *panel,
-                     Py_ssize_t panel_size, const real *start, real *gates) {
-#define CALL(n) gate_panels(n, n_x, x, n_h, h_prev, panel, panel_size, start, gates)
-    FOR_TILE_ROWS(panels, CALL)
-#undef CALL
-}
-
 /* c and h of n vectors of units, side by side: i, f, g, o at z[j], states at offset u[j]. */
 SKLSTM_INLINE void update_states(const int n, const real *const *z, const Py_ssize_t *u, const real *c_prev, real *c_next,
                                  real *tanh_c, real *h_next) {
