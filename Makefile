@@ -30,7 +30,8 @@ PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/d
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
 	@echo "make test     run the test suite, then its kernel part once per instruction set"
-	@echo "make bench    measure beside PyTorch, skorch and onnxruntime, write doc/performance.md and .json"
+	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
+	@echo "              write doc/performance.md and .json"
 	@echo "make lint     run the linters"
 	@echo "make format   let ruff fix and format the Python files"
 	@echo "make wheel    build a wheel into dist/"
@@ -60,6 +61,7 @@ test: $(VENV)/test.stamp
 # side by side; only their folder is added to sys.path.
 bench: $(VENV)/bench.stamp
 	PYTHONPATH=tests/benchmarks $(RUN) tests/benchmarks/bench.py --write $(BENCH_ARGS)
+	PYTHONPATH=tests/benchmarks $(RUN) tests/benchmarks/roofline.py --write $(filter --quick --list,$(BENCH_ARGS))
 
 # Docstrings: the public modules document every argument and value; elsewhere a one-line docstring may
 # do, and a name with a shape may say it all.

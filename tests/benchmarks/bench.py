@@ -116,7 +116,7 @@ def main():
     """Run the benchmark."""
     options = parse()
     clean_environment()
-    from report import as_json, as_markdown, splice
+    from report import as_markdown, merged, splice
     from rows import all_rows
 
     names = [row.name for row in all_rows()]
@@ -129,7 +129,8 @@ def main():
     table = as_markdown(result)
     print(table)
     if options.write:
-        (DOC / "performance.json").write_text(as_json(result))
+        figures = DOC / "performance.json"
+        figures.write_text(merged(figures.read_text() if figures.exists() else "{}", result))
         page = DOC / "performance.md"
         page.write_text(splice(page.read_text(), table))
 

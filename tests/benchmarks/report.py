@@ -3,6 +3,7 @@
 import json
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+ROOFLINE = "roofline"  # the entry of the JSON and the markers of the page that roofline.py writes
 NO_VALUE = "–"
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
@@ -67,21 +68,22 @@ def duration(seconds):
     '4.36 ms'
     """
     unit = _unit(seconds)
-    return f"{_digits(seconds / UNITS[unit])} {unit}"
+    return f"{digits(seconds / UNITS[unit])} {unit}"
 
 
 def _unit(seconds):
     return next((unit for unit, scale in UNITS.items() if seconds >= scale), "µs")
 
 
-def _digits(value):
+def digits(value):
+    """Return a number with three digits where it has so many."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _spread(numbers):
+def spread(numbers):
     """Return "median (min to max)" with the unit of the median."""
     scale = UNITS[_unit(numbers["median"])]
-    return f"{duration(numbers['median'])} ({_digits(numbers['min'] / scale)} to {_digits(numbers['max'] / scale)})"
+    return f"{duration(numbers['median'])} ({digits(numbers['min'] / scale)} to {digits(numbers['max'] / scale)})"
 
 
 def _share(result):
@@ -112,12 +114,12 @@ def _lines_of(row):
             # What does not concern a peer stands in the first line.
             wanted = {peer and peer["side"]} | ({None} if i == 0 else set())
             targets = [t for t in row["targets"] if t["threads"] == n_threads and t["peer"] in wanted]
-            cells = [row["title"], str(n_threads), _spread(ours["seconds"]), _share(ours)]
+            cells = [row["title"], str(n_threads), spread(ours["seconds"]), _share(ours)]
             if peer is None:
                 cells += [NO_VALUE] * 4
             else:
                 ratio = peer["ratio"]
-                cells += [peer["side"], _spread(peer["seconds"]), _share(peer)]
+                cells += [peer["side"], spread(peer["seconds"]), _share(peer)]
                 cells += [f"**{ratio['median']:.2f}** ({ratio['low']:.2f} to {ratio['high']:.2f})"]
             lines.append([*cells, "; ".join(_target_text(t) for t in targets) or NO_VALUE])
     return lines or [[row["title"], *[NO_VALUE] * 7, "; ".join(row["notes"])]]
@@ -128,7 +130,7 @@ def is_quiet(peak):
     return peak is None or sum(rate < 0.93 * peak["max"] for rate in peak["samples"]) * 10 <= len(peak["samples"])
 
 
-def _header(report):
+def header(report):
     """Return the sentences above the table."""
     machine, versions = report["machine"], report["machine"]["versions"]
     peaks = [
@@ -151,17 +153,29 @@ def _header(report):
 def as_markdown(report):
     """Return the table with what has to be known to read it."""
     columns = ["job", "threads", "sklstm", "of peak", "peer", "peer's time", "of peak", "ratio", "targets"]
-    lines = [*_header(report), "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines = [*header(report), "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for row in report["rows"]:
         lines += [f"| {' | '.join(cells)} |" for cells in _lines_of(row)]
     notes = [f"{row['title']}: {note}." for row in report["rows"] if row["results"] for note in row["notes"]]
     return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
-def splice(page, block):
+def splice(page, block, name="bench"):
     """Return a page with the block between its two markers."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    opening, closing = (mark.replace("bench", name) for mark in (BEGIN, END))
+    before, begin, rest = page.partition(opening)
+    _, end, after = rest.partition(closing)
     if not begin or not end:
-        raise ValueError(f"The page has no {BEGIN} ... {END} to write between.")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+        raise ValueError(f"The page has no {opening} ... {closing} to write between.")
+    return f"{before}{opening}\n{block}\n{closing}{after}"
+
+
+def merged(written, report, entry=None):
+    """Return the JSON of a report; given an entry, all that was written before with the report as that entry.
+
+    The entry of the roofline stays, whoever writes.
+    """
+    before = json.loads(written)
+    if entry is not None:
+        return as_json({**before, entry: report})
+    return as_json({**report, **{key: before[key] for key in [ROOFLINE] if key in before}})

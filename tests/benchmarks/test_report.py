@@ -110,3 +110,20 @@ def test_splice_replaces_what_is_between_the_markers():
 def test_splice_wants_both_markers():
     with pytest.raises(ValueError, match="no <!-- bench: begin -->"):
         report.splice(f"a {report.BEGIN} b", "new")
+
+
+def test_splice_knows_other_markers():
+    page = f"{report.BEGIN}\nold\n{report.END}\n<!-- roofline: begin -->\n<!-- roofline: end -->"
+    expected = page.replace("<!-- roofline: begin -->", "<!-- roofline: begin -->\nnew")
+    assert report.splice(page, "new", "roofline") == expected
+
+
+def test_each_script_keeps_what_the_other_wrote(result):
+    first = report.merged("{}", {"rows": [1]}, report.ROOFLINE)
+    assert json.loads(first) == {"roofline": {"rows": [1]}}
+    both = report.merged(first, result)
+    assert json.loads(both) == {**json.loads(report.as_json(result)), "roofline": {"rows": [1]}}
+    # What the main script no longer reports goes, and nothing but the entry is replaced by the other.
+    assert json.loads(report.merged(both, {"quick": True})) == {"quick": True, "roofline": {"rows": [1]}}
+    again = report.merged(both, {"rows": [2]}, report.ROOFLINE)
+    assert json.loads(again) == {**json.loads(both), "roofline": {"rows": [2]}}

@@ -5,7 +5,7 @@
  * squares). Keeping q apart from s is what lets tanh keep its relative precision near 0: expm1(x) = (s - 1) + s q.
  *   sigmoid(x) = 1 / (1 + exp(-x))                 tanh(x) = e / (e + 2),  e = expm1(2 x)
  * Several vectors go through the operations side by side: one alone waits for each result, and so many waiting operations
- * fill the scheduler of the core before the next vectors reach it (18.2 -> 15.3 ns for the cell of a vector of units).
+ * fill the scheduler of the core before the next vectors reach it (4 % of a forward pass of 64 units).
  * Measured over all floats in [-100, 100]: see tests/kernels/test_activations.py for the asserted bounds.
  * double: libm, lane by lane. It is the oracle of the gradient tests, not the fast path.
  */
