@@ -70,18 +70,25 @@ SKLSTM_INLINE void v_tanh(const int n, vec *x) {
 
 #else
 
+SKLSTM_INLINE vec sigmoid_by_lanes(vec x) {
+    for (int l = 0; l < LANES; l++) LANE(x, l) = 1.0 / (1.0 + exp(-LANE(x, l)));
+    return x;
+}
+
+SKLSTM_INLINE vec tanh_by_lanes(vec x) {
+    for (int l = 0; l < LANES; l++) LANE(x, l) = tanh(LANE(x, l));
+    return x;
+}
+
 SKLSTM_INLINE void v_gates(vec *z) {
-    for (int l = 0; l < LANES; l++) {
-        LANE(z[0], l) = 1.0 / (1.0 + exp(-LANE(z[0], l)));
-        LANE(z[1], l) = 1.0 / (1.0 + exp(-LANE(z[1], l)));
-        LANE(z[2], l) = tanh(LANE(z[2], l));
-        LANE(z[3], l) = 1.0 / (1.0 + exp(-LANE(z[3], l)));
-    }
+    z[0] = sigmoid_by_lanes(z[0]);
+    z[1] = sigmoid_by_lanes(z[1]);
+    z[2] = tanh_by_lanes(z[2]);
+    z[3] = sigmoid_by_lanes(z[3]);
 }
 
 SKLSTM_INLINE void v_tanh(const int n, vec *x) {
-    for (int j = 0; j < n; j++)
-        for (int l = 0; l < LANES; l++) LANE(x[j], l) = tanh(LANE(x[j], l));
+    EACH x[j] = tanh_by_lanes(x[j]);
 }
 
 #endif
