@@ -16,7 +16,7 @@ class Sequences:
     Attributes
     ----------
     table : ndarray of shape (n_rows, n_features)
-        C-contiguous rows.
+        C-contiguous rows, aligned (the constructors copy what is not: the kernels read no other).
     starts : ndarray of shape (n_sequences,), dtype intp
         First row of each sequence.
     lengths : ndarray of shape (n_sequences,), dtype intp
@@ -38,11 +38,6 @@ class Sequences:
         """Return the number of sequences."""
         return len(self.starts)
 
-    @property
-    def max_length(self):
-        """Return the number of rows of the longest sequence."""
-        return int(self.lengths.max())
-
     @classmethod
     def from_windows(cls, table, sequence_length, blocks=None):
         """Make the window of the last `sequence_length` rows that ends at each row, inside the row's block."""
@@ -51,7 +46,7 @@ class Sequences:
         rows = np.arange(n_rows, dtype=np.intp)
         first = np.repeat(blocks[:-1], np.diff(blocks))
         starts = np.maximum(first, rows - (sequence_length - 1))
-        return cls(table, starts, rows - starts + 1, blocks, sequence_length - 1)
+        return cls(np.require(table, requirements="CA"), starts, rows - starts + 1, blocks, sequence_length - 1)
 
     @classmethod
     def from_array(cls, array):
@@ -59,7 +54,8 @@ class Sequences:
         n_sequences, n_steps, n_features = array.shape
         starts = np.arange(n_sequences, dtype=np.intp) * n_steps
         lengths = np.full(n_sequences, n_steps, np.intp)
-        return cls(array.reshape(-1, n_features), starts, lengths, np.array([0, n_sequences], np.intp))
+        table = np.require(array.reshape(-1, n_features), requirements="CA")
+        return cls(table, starts, lengths, np.array([0, n_sequences], np.intp))
 
     @classmethod
     def from_list(cls, arrays):

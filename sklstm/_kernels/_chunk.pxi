@@ -42,7 +42,7 @@ cdef struct StackCall:
     const char *weights
     double scale
     double *chunk_losses         # (n_chunks,)
-    char *slots                  # (n_slots, slot_size)
+    char *slots                  # (n_slots, panels_size)
     Py_ssize_t panels_size       # elements of a slot
     Py_ssize_t n_slots
     double dropout

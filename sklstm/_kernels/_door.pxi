@@ -3,7 +3,6 @@
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
-    PyBUF_STRIDES,
     PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -22,14 +21,14 @@ cdef const KernelTable *tables_in_use[2]
 tables_in_use[0] = tables_in_use[1] = NULL
 
 
-cdef char code_of(dtype) except 0:
+cdef inline char code_of(dtype) except 0:
     code = np.dtype(dtype).char
     if code not in "fd":
         raise ValueError(f"expected float32 or float64, got {dtype}")
     return ord(code)
 
 
-cdef const KernelTable *open_table(char code, isa) except NULL:
+cdef inline const KernelTable *open_table(char code, isa) except NULL:
     cdef const KernelTable *table = tables_in_use[code == FLOAT64]
     if isa is not None or table == NULL:
         table = <const KernelTable *> PyCapsule_GetPointer(
@@ -43,8 +42,11 @@ cdef bint has_code(const Py_buffer *view, char code) noexcept:
     cdef char found = view.format[0]
     if view.format[1] != 0:
         return False
-    if code == INT64 or code == INTP:  # signed integers by their size: the letters differ between systems
-        return view.itemsize == (8 if code == INT64 else sizeof(Py_ssize_t)) and found in (c"i", c"l", c"q", c"n")
+    # Integers by their size: the letters differ between systems (np.uint32 is "L" where a C long has 4 bytes).
+    if code == INT64 or code == INTP:
+        return view.itemsize == (8 if code == INT64 else <Py_ssize_t> sizeof(Py_ssize_t)) and found in (c"i", c"l", c"q", c"n")
+    if code == UINT32:
+        return view.itemsize == 4 and found in (c"I", c"L")
     return found == code
 
 
@@ -61,16 +63,4 @@ cdef char *data_of(array, char code, Py_ssize_t size, bint writable=False) excep
     if not right:
         name = "intp" if code == INTP else np.dtype(chr(code)).name
         raise ValueError(f"expected a contiguous {name} array of {size}, got {array.dtype}, {array.shape}")
-    return <char *> view.buf
-
-
-cdef char *table_of(array, char code) except NULL:
-    """The address of a table, which may be a slice with longer rows: the caller has checked these."""
-    cdef Py_buffer view
-    cdef bint right
-    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_STRIDES)
-    right = has_code(&view, code)
-    PyBuffer_Release(&view)
-    if not right:
-        raise ValueError(f"expected a table of type {chr(code)}, got {array.dtype}")
     return <char *> view.buf

@@ -34,6 +34,18 @@ cdef void open_watch(Watch *watch, list errors):
     watch.errors, watch.next_look = <void *> errors, seconds_now() + LOOK_SECONDS
 
 
+cdef void ask_python(Watch *watch) noexcept with gil:
+    """Let Python run its signal handlers; what one raises ends the call.
+
+    A function of its own: Cython takes the GIL on every way out of a function that holds Python objects.
+    """
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<list> watch.errors).append(error)
+        watch.stopped = True
+
+
 cdef bint must_stop(Watch *watch, int worker) noexcept nogil:
     """Whether the call is to end early; the caller (worker 0) looks for signals now and then."""
     cdef double now
@@ -42,10 +54,5 @@ cdef bint must_stop(Watch *watch, int worker) noexcept nogil:
     now = seconds_now()
     if not watch.next_look - LOOK_SECONDS <= now < watch.next_look:
         watch.next_look = now + LOOK_SECONDS
-        with gil:
-            try:
-                PyErr_CheckSignals()
-            except BaseException as error:
-                (<list> watch.errors).append(error)
-                watch.stopped = True
+        ask_python(watch)
     return watch.stopped

@@ -12,6 +12,8 @@ cdef extern from "pool.h":
     enum:
         SKLSTM_POOL_MAX_THREADS
     void sklstm_pool_run(task_fn function, void* context, int n_tasks, int n_threads) noexcept nogil
+    void sklstm_pool_run_attended(task_fn function, void* context, int n_tasks, int n_threads,
+                                  void (*attend)(void* context) noexcept nogil) noexcept nogil
     int sklstm_pool_get_num_threads() noexcept nogil
     void sklstm_pool_set_num_threads(int n_threads) noexcept nogil
 
@@ -23,6 +25,11 @@ MAX_THREADS = SKLSTM_POOL_MAX_THREADS
 
 cdef void pool_run(task_fn function, void* context, int n_tasks, int n_threads) noexcept nogil:
     sklstm_pool_run(function, context, n_tasks, n_threads)
+
+
+cdef void pool_run_attended(task_fn function, void* context, int n_tasks, int n_threads,
+                            void (*attend)(void* context) noexcept nogil) noexcept nogil:
+    sklstm_pool_run_attended(function, context, n_tasks, n_threads, attend)
 
 
 def _check_number(name, value):

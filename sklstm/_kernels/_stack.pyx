@@ -11,7 +11,7 @@ The flat vector of named parameters appears only where a network is made, stored
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from sklstm._kernels._pool cimport pool_run
+from sklstm._kernels._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
     BINARY_LOG_LOSS,
     KernelTable,
@@ -21,10 +21,31 @@ from sklstm._kernels._table cimport (
     SQUARED_LOSS,
 )
 
+from cpython.buffer cimport PyBUF_STRIDES
+
 include "_door.pxi"
 include "_interrupt.pxi"
 include "_chunk.pxi"
 include "_chunk_backward.pxi"
+
+cdef char *required(array, char code, Py_ssize_t size, bint writable=False) except NULL:
+    """As data_of, for what must be there."""
+    if array is None:
+        raise ValueError("expected an array, got None")
+    return data_of(array, code, size, writable)
+
+
+cdef char *table_of(array, char code) except NULL:
+    """The address of a table, which may be a slice with longer rows: the caller has checked these."""
+    cdef Py_buffer view
+    cdef bint right
+    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_STRIDES)
+    right = has_code(&view, code)
+    PyBuffer_Release(&view)
+    if not right:
+        raise ValueError(f"expected a table of type {chr(code)}, got {array.dtype}")
+    return <char *> view.buf
+
 
 cdef enum:
     # Sequences in a chunk: a small model's forward and backward stay in L2, and the tiles have few remainders.
@@ -47,19 +68,15 @@ cdef enum:
 
 cdef struct ReduceCall:
     const KernelTable *kernels
-    Py_ssize_t n
-    Py_ssize_t block
-    # reduction of slots
-    const char *slots
+    Py_ssize_t panels_size
     Py_ssize_t n_slots
-    Py_ssize_t slot_size
-    char *total
+    char *slots                  # (n_slots, panels_size)
 
 
 cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
     cdef const ReduceCall *call = <const ReduceCall *> context
-    cdef Py_ssize_t begin = task * call.block
-    call.kernels.add_rows(call.n_slots, call.slot_size, begin, min(begin + call.block, call.n), call.slots, call.total)
+    cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE
+    call.kernels.add_rows(call.n_slots, call.panels_size, begin, min(begin + BLOCK_SIZE, call.panels_size), call.slots)
 
 
 cdef struct BackCall:
@@ -93,8 +110,12 @@ cdef void back_task(void *context, int task, int worker) noexcept nogil:
             layer.input_size, call.back + layer.ih_back * size)
 
 
-cdef int describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_steps, bint training,
-                  double dropout, bint d_x) except -1:
+cdef void attend(void *context) noexcept nogil:
+    must_stop((<StackCall *> context).watch, 0)
+
+
+cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_steps, bint training,
+                   double dropout, bint d_x) noexcept:
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
@@ -106,14 +127,13 @@ cdef int describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t
     call.n_chunks = (n_samples + call.chunk_size - 1) // call.chunk_size
     call.panels_size = stack.panels_size
     call.n_slots = min(call.n_chunks, MAX_SLOTS, max(2, SLOT_MEMORY // (stack.panels_size * stack.kernels.item_size)))
-    return 0
 
 
 cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
                 Py_ssize_t n_threads, initial_state, final_state) except -1:
     """Point the call at its arrays."""
     cdef Py_ssize_t n = call.n_samples
-    call.panels = data_of(stack.panels, stack.code, stack.panels_size)
+    call.panels = required(stack.panels, stack.code, stack.panels_size)
     call.back = data_of(stack.back, stack.code, stack.back_size)
     call.table = table_of(sequences, stack.code)
     call.row_stride = row_stride
@@ -138,10 +158,9 @@ cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept 
 cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
     """Add the gradient slots in their order, into the first."""
     cdef ReduceCall sums
-    sums.kernels, sums.n, sums.block = stack.kernels, stack.panels_size, BLOCK_SIZE
-    sums.slots, sums.n_slots, sums.slot_size, sums.total = call.slots, call.n_slots, stack.panels_size, call.slots
+    sums.kernels, sums.panels_size, sums.n_slots, sums.slots = stack.kernels, stack.panels_size, call.n_slots, call.slots
     if call.n_slots > 1:
-        pool_run(reduce_task, &sums, <int> ((sums.n + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
+        pool_run(reduce_task, &sums, <int> ((stack.panels_size + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
 
 
 cdef class Stack:
@@ -214,15 +233,15 @@ cdef class Stack:
         `back` (`back_size` numbers) is what training needs beside them; it is filled anew by each `forward_backward`.
         `input_gradient` also prepares what only the gradient of the input needs.
         """
-        data_of(panels, self.code, self.panels_size)
+        required(panels, self.code, self.panels_size)
         data_of(back, self.code, self.back_size, True)
         self.panels, self.back, self.input_gradient = panels, back, input_gradient
 
     def to_panels(self, flat, panels):
         """Bring a flat vector of parameters into panels; what belongs to no parameter becomes zero, and stays so."""
         cdef Py_ssize_t size = self.kernels.item_size, i, wide
-        cdef const char *source = data_of(flat, self.code, self.n_parameters)
-        cdef char *out = data_of(panels, self.code, self.panels_size, True)
+        cdef const char *source = required(flat, self.code, self.n_parameters)
+        cdef char *out = required(panels, self.code, self.panels_size, True)
         cdef const Layer *layer
         memset(out, 0, self.panels_size * size)
         for i in range(self.n_layers):
@@ -242,8 +261,8 @@ cdef class Stack:
     def from_panels(self, panels, flat):
         """Bring a vector of panels back into the order of the parameters."""
         cdef Py_ssize_t size = self.kernels.item_size, tile = 4 * self.kernels.lanes, i, wide, o, k
-        cdef const char *source = data_of(panels, self.code, self.panels_size)
-        cdef char *out = data_of(flat, self.code, self.n_parameters, True)
+        cdef const char *source = required(panels, self.code, self.panels_size)
+        cdef char *out = required(flat, self.code, self.n_parameters, True)
         cdef const Layer *layer
         cdef const char *column
         for i in range(self.n_layers):
@@ -282,6 +301,8 @@ cdef class Stack:
         cdef ChunkBuffers buffers
         cdef Py_ssize_t n_bytes
         cdef LayerBuffers *layers = <LayerBuffers *> calloc(self.n_layers, sizeof(LayerBuffers))
+        if layers == NULL:
+            raise MemoryError()
         describe(self, &call, n_samples, max_steps, training, dropout, d_x)
         n_bytes = round_up(self.n_layers * sizeof(LayerBuffers), 64)
         n_bytes += lay_out(&call, layers, NULL, &buffers) - <char *> NULL
@@ -303,7 +324,7 @@ cdef class Stack:
         open_watch(&watch, errors)
         call.watch = &watch
         with nogil:
-            pool_run(forward_task, &call, <int> call.n_chunks, n_threads)
+            pool_run_attended(forward_task, &call, <int> call.n_chunks, n_threads, attend)
         if errors:
             raise errors[0]
 
@@ -342,8 +363,9 @@ cdef class Stack:
         call.watch = &watch
         with nogil:
             copy_back(self, &call, n_threads)
-            pool_run(train_task, &call, <int> call.n_slots, n_threads)
-            add_slots(self, &call, n_threads)
+            pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
+            if not watch.stopped:
+                add_slots(self, &call, n_threads)
         if errors:
             raise errors[0]
         for c in range(call.n_chunks):

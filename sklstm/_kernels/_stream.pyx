@@ -57,6 +57,7 @@ cdef class StackStream:
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
     cdef bint want_hidden
+    cdef bint at_work                # a thread is inside a step, without the GIL
     cdef char *x                     # (n, D) the rows of this step
     cdef char *rows                  # (n, ring, D) the rows seen last
     cdef char *products              # (n, ring, 4 Hp of the first layer)
@@ -172,6 +173,7 @@ cdef class StackStream:
         Plain is a C-contiguous array of float32 or float64 of the right shape, all finite. A single stream also takes
         a 1-D row.
         """
+        self.refuse_other_threads()
         if not self.take_rows(x):
             return False
         self.advance()
@@ -179,18 +181,27 @@ cdef class StackStream:
 
     def step_value(self, x):
         """Take one row for the only stream and return its only output as a float; None for a row that is not plain."""
+        self.refuse_other_threads()
         if not self.take_rows(x):
             return None
         self.advance()
         return (<float *> self.answer)[0] if self.stack.code == FLOAT32 else (<double *> self.answer)[0]
 
+    cdef int refuse_other_threads(self) except -1:
+        """Two steps at once would write beyond the memory of the windows."""
+        if self.at_work:
+            raise RuntimeError("the stream is at work in another thread; one thread at a time may use it")
+        return 0
+
     cdef void advance(self):
+        self.at_work = True
         with nogil:
             if self.length:
                 self.step_window()
             else:
                 self.step_carried()
             self.give_answer()
+        self.at_work = False
 
     cdef bint take_rows(self, object x):
         """Bring x into the dtype of the network."""
@@ -308,10 +319,12 @@ cdef class StackStream:
 
     def get_state(self, state):
         """Fill `state` (n_streams, state_size) with h, then c, of every layer."""
+        self.refuse_other_threads()
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size, True), False)
 
     def set_state(self, state):
         """Go on from `state` (n_streams, state_size)."""
+        self.refuse_other_threads()
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size), True)
 
     cdef void exchange_state(self, char *state, bint put) noexcept:
@@ -342,6 +355,7 @@ cdef class StackStream:
         cdef char *out = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size, True)
         cdef Py_ssize_t *numbers = <Py_ssize_t *> data_of(counts, INTP, self.n, True)
         cdef Py_ssize_t r
+        self.refuse_other_threads()
         memset(out, 0, self.n * kept * d)
         for r in range(self.n):
             numbers[r] = min(self.counts[r], kept)
@@ -354,6 +368,7 @@ cdef class StackStream:
         cdef const char *source = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size)
         cdef const Py_ssize_t *numbers = <const Py_ssize_t *> data_of(counts, INTP, self.n)
         cdef Py_ssize_t r, t
+        self.refuse_other_threads()
         for r in range(self.n):
             if not 0 <= numbers[r] <= kept:
                 raise ValueError(f"expected counts between 0 and {kept}, got {numbers[r]}")
@@ -368,6 +383,7 @@ cdef class StackStream:
         """Take the streams where `mask` (n_streams, uint8) is not zero back to their beginning."""
         cdef const unsigned char *chosen = <const unsigned char *> data_of(mask, UINT8, self.n)
         cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, stride
+        self.refuse_other_threads()
         for r in range(self.n):
             if not chosen[r]:
                 continue

@@ -4,7 +4,7 @@
 # a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors
 # (_stack.pyx, _updates.pyx, _pointwise.pyx, _column_statistics.pyx) only know this page. Pointers to numbers travel as
 # void*, since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes.
-# Every array starts on a 64-byte boundary.
+# Every array but the rows of a table starts on a 64-byte boundary.
 
 # Words used for sizes, in this order everywhere:
 #   n_steps      T   longest sequence of the chunk
@@ -98,8 +98,7 @@ ctypedef struct KernelTable:
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
     void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil
-    void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, const void *rows,
-                     void *total) noexcept nogil
+    void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil
     double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
     void (*adamw_step)(Py_ssize_t n, void *x, const void *gradient, void *mean, void *square, double gradient_scale,
                        double learning_rate, double decay, double beta1, double beta2, double epsilon,

@@ -19,6 +19,8 @@
 
 #include "pool.h"
 
+#include <stddef.h>
+
 static int clamp(int value, int low, int high) {
     return value < low ? low : value > high ? high : value;
 }
@@ -43,8 +45,10 @@ void sklstm_pool_set_num_threads(int n_threads) {
     pool_width = clamp(n_threads, 1, SKLSTM_POOL_MAX_THREADS);
 }
 
-void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_threads) {
+void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, int n_threads,
+                              void (*attend)(void *context)) {
     (void)n_threads;
+    (void)attend;
     run_inline(function, context, n_tasks);
 }
 
@@ -53,7 +57,6 @@ void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_thr
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <time.h>
 
 #if defined(__linux__) && !defined(SKLSTM_POOL_NO_FUTEX)
@@ -76,6 +79,9 @@ void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_thr
  * takes about 12 us, waking a sleeping helper 20 to 30 us (3 % of a step of 64 sequences with 64 units on two threads).
  * Short enough that an idle pool costs nothing. */
 #define SPIN_NANOSECONDS 50000
+
+/* How often a caller that only waits for helpers does what it was asked to do meanwhile. */
+#define ATTEND_MILLISECONDS 20
 
 /* Words that different threads write sit on different cache lines. */
 #define OWN_LINE _Alignas(128)
@@ -144,8 +150,9 @@ static void relax(void) {
 
 #if defined(SYS_futex)
 
-static void sleep_while_equal(atomic_uint *word, unsigned value) {
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+static void sleep_while_equal(atomic_uint *word, unsigned value, long milliseconds) {
+    struct timespec limit = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, milliseconds ? &limit : NULL, NULL, 0);
 }
 
 static void wake(atomic_uint *word, int count) {
@@ -159,9 +166,18 @@ static void reset_sleep(void) {}
 static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t sleep_changed = PTHREAD_COND_INITIALIZER;
 
-static void sleep_while_equal(atomic_uint *word, unsigned value) {
+static void sleep_while_equal(atomic_uint *word, unsigned value, long milliseconds) {
+    struct timespec until;
+    int late = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += milliseconds % 1000 * 1000000L;
+    until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&sleep_lock);
-    while (atomic_load(word) == value) pthread_cond_wait(&sleep_changed, &sleep_lock);
+    while (!late && atomic_load(word) == value) {
+        if (milliseconds) late = pthread_cond_timedwait(&sleep_changed, &sleep_lock, &until);
+        else pthread_cond_wait(&sleep_changed, &sleep_lock);
+    }
     pthread_mutex_unlock(&sleep_lock);
 }
 
@@ -186,7 +202,7 @@ static long nanoseconds_since(const struct timespec *start) {
     return (long)(now.tv_sec - start->tv_sec) * 1000000000L + (now.tv_nsec - start->tv_nsec);
 }
 
-/* Looks for a few microseconds until (*word & mask) is equal (or not equal) to value. Returns the
+/* Looks for SPIN_NANOSECONDS until (*word & mask) is equal (or not equal) to value. Returns the
  * word as last seen, in time or not. */
 static unsigned spin_until(atomic_uint *word, unsigned mask, int equal, unsigned value) {
     struct timespec start;
@@ -251,7 +267,7 @@ static void *helper_main(void *unused) {
             leave_call();
         } else if (spin_until(&pool.generation, ~0u, 0, seen) == seen) {
             atomic_fetch_add(&pool.n_asleep, 1);
-            sleep_while_equal(&pool.generation, seen);
+            sleep_while_equal(&pool.generation, seen, 0);
             atomic_fetch_sub(&pool.n_asleep, 1);
         }
     }
@@ -295,18 +311,20 @@ static void install_fork_handler(void) { pthread_atfork(NULL, NULL, forget_paren
 
 /* ---- the caller ------------------------------------------------------------------------------ */
 
-static void wait_for_helpers(void) {
+static void wait_for_helpers(void (*attend)(void *), void *context) {
     unsigned gate = spin_until(&pool.gate, COUNT_MASK, 1, 0);
     while (gate & COUNT_MASK) {
         /* A failed exchange has read the new gate: somebody left, look again. */
         if (atomic_compare_exchange_strong(&pool.gate, &gate, gate | WAITING)) {
-            sleep_while_equal(&pool.gate, gate | WAITING);
+            sleep_while_equal(&pool.gate, gate | WAITING, attend ? ATTEND_MILLISECONDS : 0);
             gate = atomic_load(&pool.gate);
+            if (attend && (gate & COUNT_MASK)) attend(context);
         }
     }
 }
 
-void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_threads) {
+void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, int n_threads,
+                              void (*attend)(void *context)) {
     int idle = 0;
     n_threads = clamp(n_threads, 1, SKLSTM_POOL_MAX_THREADS);
     if (n_threads > n_tasks) n_threads = n_tasks;
@@ -330,8 +348,12 @@ void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_thr
     atomic_fetch_add(&pool.generation, 1);
     wake_my_share(0, n_threads);
     run_tasks(0);
-    wait_for_helpers();
+    wait_for_helpers(attend, context);
     atomic_store(&pool.busy, 0);
 }
 
 #endif
+
+void sklstm_pool_run(sklstm_task function, void *context, int n_tasks, int n_threads) {
+    sklstm_pool_run_attended(function, context, n_tasks, n_threads, NULL);
+}

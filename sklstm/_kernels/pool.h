@@ -38,6 +38,11 @@ typedef void (*sklstm_task)(void *context, int task, int worker);
 SKLSTM_POOL_EXPORT void sklstm_pool_run(sklstm_task function, void *context, int n_tasks,
                                         int n_threads);
 
+/* The same; while the caller has nothing to do but wait for other threads, it calls attend(context) every
+ * 20 ms or so. */
+SKLSTM_POOL_EXPORT void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, int n_threads,
+                                                 void (*attend)(void *context));
+
 /* The default width of the process: what callers use when their user asked for nothing. It is only
  * a number kept here, where threadpoolctl finds it; sklstm_pool_run obeys its own argument.
  * 1 at start. Set brings its argument into [1, SKLSTM_POOL_MAX_THREADS]. */

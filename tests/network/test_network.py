@@ -62,6 +62,18 @@ def test_windows_are_sequences():
     assert_array_equal(network.forward(windows), network.forward(Sequences.from_list(copies)))
 
 
+def test_unaligned_rows_are_copied():
+    """As np.frombuffer behind a header of odd length, or a memmap of such a file, gives them."""
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(30, 4))
+    unaligned = np.frombuffer(b"-" + table.tobytes(), offset=1).reshape(30, 4)
+    assert not unaligned.flags.aligned
+    network, _ = make_network()
+    for make in (lambda rows: Sequences.from_windows(rows, 6), lambda rows: Sequences.from_array(rows[np.newaxis])):
+        assert_array_equal(network.forward(make(unaligned)), network.forward(make(table)))
+    assert Sequences.from_windows(table, 6).table is table
+
+
 def test_array_of_sequences():
     array = np.random.default_rng(1).normal(size=(5, 3, 4))
     network, _ = make_network()

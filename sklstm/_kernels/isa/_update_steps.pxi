@@ -1,13 +1,10 @@
 # Steps on flat vectors: sums over gradient slots, the norm, the optimizer. Elements do not meet: any split is the same.
 
-cdef void add_rows(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, const void *rows,
-                   void *total) noexcept nogil:
-    """total[begin:end] = sum of n_rows vectors `stride` apart, added in their order; total may be the first of them."""
-    cdef real *restrict out = <real *> total
+cdef void add_rows(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil:
+    """Add elements begin:end of n_rows vectors, `stride` apart, to the first of them, in their order."""
+    cdef real *restrict out = <real *> rows
     cdef const real *restrict row
     cdef Py_ssize_t i, r
-    if rows != total:
-        memcpy(out + begin, <const real *> rows + begin, (end - begin) * sizeof(real))
     for r in range(1, n_rows):
         row = <const real *> rows + r * stride
         for i in range(begin, end):
