@@ -40,11 +40,13 @@ cdef inline const KernelTable *open_table(char code, isa) except NULL:
 
 cdef bint has_code(const Py_buffer *view, char code) noexcept:
     cdef char found = view.format[0]
+    cdef Py_ssize_t size
     if view.format[1] != 0:
         return False
     # Integers by their size: the letters differ between systems (np.uint32 is "L" where a C long has 4 bytes).
     if code == INT64 or code == INTP:
-        return view.itemsize == (8 if code == INT64 else <Py_ssize_t> sizeof(Py_ssize_t)) and found in (c"i", c"l", c"q", c"n")
+        size = 8 if code == INT64 else sizeof(Py_ssize_t)
+        return view.itemsize == size and found in (c"i", c"l", c"q", c"n")
     if code == UINT32:
         return view.itemsize == 4 and found in (c"I", c"L")
     return found == code

@@ -158,7 +158,8 @@ cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept 
 cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
     """Add the gradient slots in their order, into the first."""
     cdef ReduceCall sums
-    sums.kernels, sums.panels_size, sums.n_slots, sums.slots = stack.kernels, stack.panels_size, call.n_slots, call.slots
+    sums.kernels, sums.panels_size = stack.kernels, stack.panels_size
+    sums.slots, sums.n_slots = call.slots, call.n_slots
     if call.n_slots > 1:
         pool_run(reduce_task, &sums, <int> ((stack.panels_size + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
 
