@@ -1,11 +1,16 @@
 # One chunk of sequences forward through the whole stack. Runs in one thread, without the GIL.
 
+cdef double NORM_EPSILON = 1e-5  # of layer normalisation (Ba et al. 2016 leave it open; PyTorch's)
+
+
 cdef struct LayerBuffers:
     char *gates
     char *c
     char *tanh_c
     char *h
-    char *dropped                # h after dropout: what the layer above reads
+    char *out                    # (T, n, hidden_stride) what the layer above reads, where that is not h
+    char *normalised             # (T, n, hidden_stride) before gain and shift
+    double *inverse              # (T, n) 1 / deviation of each row
     unsigned char *kept
 
 
@@ -63,6 +68,8 @@ cdef struct ChunkBuffers:
     char *z_gates                # pre-activations of one panel, or of one step
     char *d_z
     char *d_last                 # (n, hidden_stride of the top layer)
+    char *d_top                  # (T, n, hidden_stride of the top layer): d_last, each row at its sequence's last step
+    char *d_skip                 # (T, n, hidden_stride) what a residual sum hands back to the layer it took from
     char *d_h
     char *d_c
     char *d_x[2]                 # gradients handed down, each layer reads one and writes the other
@@ -85,12 +92,24 @@ cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept no
     return min(n + n_steps, n * n_steps // 2)
 
 
+cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
+    """Dropout stands between two layers, in training only."""
+    return call.training and call.dropout > 0 and i + 1 < call.n_layers
+
+
+cdef inline const char *output_of(const ChunkBuffers *buffers, const Layer *layer, Py_ssize_t i, Py_ssize_t n,
+                                  Py_ssize_t size) noexcept nogil:
+    """(T, n, hidden_stride): what the reader of layer i reads."""
+    cdef const LayerBuffers *buffer = &buffers.layers[i]
+    return buffer.out if buffer.out != NULL else buffer.h + n * layer.hidden_stride * size
+
+
 cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
     cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, rows, widest = 0, longest_pair = 0
     cdef LayerBuffers *buffer
-    buffers.layers = layers
+    buffers.layers, buffers.d_top, buffers.d_skip = layers, NULL, NULL
     for i in range(call.n_layers):
         buffer = &layers[i]
         memset(buffer, 0, sizeof(LayerBuffers))
@@ -102,9 +121,13 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         if call.training:
             buffer.gates = take(&base, 4 * steps * rows * size)
             buffer.tanh_c = take(&base, steps * rows * size)
-            if call.dropout > 0:
-                buffer.dropped = take(&base, steps * rows * size)
+            if drops(call, i):
                 buffer.kept = <unsigned char *> take(&base, steps * rows)
+            if call.layers[i].norm:
+                buffer.normalised = take(&base, steps * rows * size)
+                buffer.inverse = <double *> take(&base, steps * n * sizeof(double))
+        if drops(call, i) or has_output(&call.layers[i]):
+            buffer.out = take(&base, steps * rows * size)
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
     buffers.z_gates = take(&base, scratch_size(n, widest, lanes) * size)
@@ -120,6 +143,11 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.pair_rows = take(&base, PAIRS * (longest_pair + 4 * lanes) * size)
         buffers.d_z = take(&base, n * call.head.stride * size)
         buffers.d_last = take(&base, n * widest * size)
+        if has_output(&call.layers[call.n_layers - 1]):
+            buffers.d_top = take(&base, steps * n * widest * size)
+        for i in range(call.n_layers):
+            if call.layers[i].residual_from >= 0 and buffers.d_skip == NULL:
+                buffers.d_skip = take(&base, steps * n * widest * size)
         buffers.d_h = take(&base, n * widest * size)
         buffers.d_c = take(&base, n * widest * size)
         if call.n_layers > 1 or call.want_d_x:
@@ -158,9 +186,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     else:
         below = call.layers[i - 1].hidden_stride
         layer_call.x_step = n * below
-        h = buffers.layers[i - 1].h + n * below * size
-        if call.training and call.dropout > 0:
-            h = buffers.layers[i - 1].dropped
+        h = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
         for r in range(n):
             buffers.x_rows[r] = h + r * below * size
     layer_call.weights = call.panels + layer.panels * size
@@ -212,18 +238,40 @@ cdef void set_initial_state(const StackCall *call, const Layer *layer, const Lay
         memcpy(buffer.c + r * stride, state + hidden, hidden)
 
 
-cdef void drop_units(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first, Py_ssize_t n,
-                     Py_ssize_t n_steps) noexcept nogil:
-    """Dropout between layer i and the next; the recurrent path is never touched."""
+cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                       Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
+    """From the hidden states of layer i to its output: residual sum, normalisation, dropout, in this order.
+
+    The recurrent path is never touched.
+    """
+    cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t stride = call.layers[i].hidden_stride, size = call.kernels.item_size, t, r, row
+    cdef Py_ssize_t stride = layer.hidden_stride, size = call.kernels.item_size, t, r, row
+    cdef const char *skip = NULL
+    cdef const char *h
+    cdef char *out
+    cdef double inverse
+    if layer.residual_from >= 0:
+        skip = output_of(buffers, &call.layers[layer.residual_from], layer.residual_from, n, size)
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
-            call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + i),
-                                 call.sample_ids[first + r], call.epoch, call.dropout,
-                                 buffer.h + (row + n) * stride * size, buffer.dropped + row * stride * size,
-                                 buffer.kept + row * stride)
+            h = buffer.h + (row + n) * stride * size
+            out = buffer.out + row * stride * size
+            if skip != NULL:
+                call.kernels.residual_sum(stride, h, skip + row * stride * size, out)
+            else:
+                memcpy(out, h, stride * size)
+            if layer.norm:
+                inverse = call.kernels.layer_norm(
+                    layer.hidden_size, stride, call.panels + layer.panel_norm * size, NORM_EPSILON, out,
+                    buffer.normalised + row * stride * size if call.training else out)
+                if call.training:
+                    buffer.inverse[row] = inverse
+            if drops(call, i):
+                call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + i),
+                                     call.sample_ids[first + r], call.epoch, call.dropout, out, out,
+                                     buffer.kept + row * stride)
 
 
 cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
@@ -233,6 +281,7 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef const LayerBuffers *buffer
     cdef Py_ssize_t size = call.kernels.item_size, i, r, last_row, stride, hidden
     cdef char *state
+    cdef const char *top
     for i in range(call.n_layers):
         layer = &call.layers[i]
         buffer = &buffers.layers[i]
@@ -243,16 +292,17 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
         call.kernels.lstm_layer_forward(&layer_call)
         if call.watch.stopped:
             return
-        if call.training and call.dropout > 0 and i + 1 < call.n_layers:
-            drop_units(call, buffers, i, first, n, n_steps)
+        if buffer.out != NULL:
+            finish_layer(call, buffers, i, first, n, n_steps)
         stride = layer.hidden_stride * size
         hidden = layer.hidden_size * size
         for r in range(n):
             last_row = call.lengths[first + r] * n + r
             if i + 1 == call.n_layers:
-                memcpy(buffers.features + r * stride, buffer.h + last_row * stride, stride)
+                top = output_of(buffers, layer, i, n, size) + (last_row - n) * stride
+                memcpy(buffers.features + r * stride, top, stride)
                 if call.out_hidden != NULL:
-                    memcpy(call.out_hidden + (first + r) * hidden, buffer.h + last_row * stride, hidden)
+                    memcpy(call.out_hidden + (first + r) * hidden, top, hidden)
             if call.final_state != NULL:
                 state = call.final_state + ((first + r) * call.state_size + layer.state) * size
                 memcpy(state, buffer.h + last_row * stride, hidden)

@@ -17,12 +17,18 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
     cdef LayerCall layer_call
     cdef const Layer *layer
-    cdef Py_ssize_t size = call.kernels.item_size, i
-    cdef const char *from_above = NULL
-    for i in range(call.n_layers - 1, -1, -1):
+    cdef Py_ssize_t size = call.kernels.item_size, i, top = call.n_layers - 1, skip_to = -1
+    cdef char *from_above = NULL
+    if buffers.d_top != NULL:
+        spread_last(call, buffers, first, n, n_steps)
+        from_above = buffers.d_top
+    for i in range(top, -1, -1):
         layer = &call.layers[i]
         describe_layer(call, buffers, i, first, n, n_steps, &layer_call)
-        layer_call.d_h_last = buffers.d_last if i + 1 == call.n_layers else NULL
+        if from_above != NULL and (buffers.layers[i].out != NULL or i == skip_to):
+            begin_layer(call, buffers, i, n, n_steps, from_above, i == skip_to, slot)
+            skip_to = layer.residual_from if layer.residual_from >= 0 else skip_to
+        layer_call.d_h_last = buffers.d_last if from_above == NULL else NULL
         layer_call.d_h_above = from_above
         layer_call.d_h = buffers.d_h
         layer_call.d_c = buffers.d_c
@@ -35,21 +41,41 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
         if call.d_initial_state != NULL:
             give_initial_state_gradient(call, layer, buffers, first, n)
         from_above = buffers.d_x[i % 2]
-        if i > 0 and call.dropout > 0:
-            drop_gradients(call, buffers, i - 1, n, n_steps, buffers.d_x[i % 2])
     if call.d_x != NULL:
         give_input_gradient(call, buffers, first, n, from_above)
 
 
-cdef void drop_gradients(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                         Py_ssize_t n_steps, char *d_h) noexcept nogil:
-    """The way back of drop_units: d_h (n_steps, n, hidden_stride) of layer i."""
-    cdef Py_ssize_t hidden = call.layers[i].hidden_size, stride = call.layers[i].hidden_stride, t, r, row
+cdef void spread_last(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                      Py_ssize_t n_steps) noexcept nogil:
+    """d_last, each row at the last step of its sequence, zeros at the others."""
+    cdef Py_ssize_t stride = call.layers[call.n_layers - 1].hidden_stride * call.kernels.item_size, r
+    memset(buffers.d_top, 0, n_steps * n * stride)
+    for r in range(n):
+        memcpy(buffers.d_top + ((call.lengths[first + r] - 1) * n + r) * stride, buffers.d_last + r * stride, stride)
+
+
+cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
+                      Py_ssize_t n_steps, char *d_out, bint add_skip, char *slot) noexcept nogil:
+    """The way back of finish_layer: the gradient of the output of layer i becomes that of its hidden states."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef const LayerBuffers *buffer = &buffers.layers[i]
+    cdef Py_ssize_t stride = layer.hidden_stride, size = call.kernels.item_size, t, r, row
+    cdef char *d
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
-            call.kernels.dropout_backward(hidden, call.dropout, buffers.layers[i].kept + row * stride,
-                                          d_h + row * stride * call.kernels.item_size)
+            d = d_out + row * stride * size
+            if add_skip:
+                call.kernels.sum_rows(stride, d, buffers.d_skip + row * stride * size)
+            if drops(call, i):
+                call.kernels.dropout_backward(layer.hidden_size, call.dropout, buffer.kept + row * stride, d)
+            if layer.norm:
+                call.kernels.layer_norm_backward(
+                    layer.hidden_size, stride, call.panels + layer.panel_norm * size,
+                    buffer.normalised + row * stride * size, buffer.inverse[row], d, slot + layer.panel_norm * size)
+            if layer.residual_from >= 0:
+                call.kernels.residual_backward(stride, d)
+                memcpy(buffers.d_skip + row * stride * size, d, stride * size)
 
 
 cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer, const ChunkBuffers *buffers,

@@ -17,6 +17,12 @@ cdef struct Layer:
     # ... and into the copies for the way back.
     Py_ssize_t hh_back
     Py_ssize_t ih_back
+    # what stands between this layer and its reader (layer_output.h)
+    Py_ssize_t residual_from     # the layer whose output is added; -1: none
+    bint norm
+    Py_ssize_t norm_weight       # gain and shift in the parameter vector, ...
+    Py_ssize_t norm_bias
+    Py_ssize_t panel_norm        # ... and in a vector of panels: gain, then shift, hidden_stride apart
     # where this layer's h, then its c, begins in a row of states
     Py_ssize_t state
 
@@ -41,6 +47,11 @@ cdef class Stack:
     cdef object panels, back
     cdef bint input_gradient
     cdef char code
+
+
+cdef inline bint has_output(const Layer *layer) noexcept nogil:
+    """Whether the reader of this layer reads anything else than its hidden states (dropout aside)."""
+    return layer.norm or layer.residual_from >= 0
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:

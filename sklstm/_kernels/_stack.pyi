@@ -14,7 +14,9 @@ class Stack:
     input_size: int
     dtype: np.dtype
     def __init__(
-        self, input_size: int, hidden_sizes: Sequence[int], n_outputs: int, dtype: str = ..., isa: str | None = None
+        self, input_size: int, hidden_sizes: Sequence[int], n_outputs: int, dtype: str = ..., isa: str | None = None,
+        residual: int = 0,
+        layer_norm: bool = False,
     ) -> None: ...
     def bind(self, panels: NDArray, back: NDArray | None = None, input_gradient: bool = False) -> None: ...
     def to_panels(self, flat: NDArray, panels: NDArray) -> None: ...

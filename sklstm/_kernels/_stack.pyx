@@ -175,6 +175,10 @@ cdef class Stack:
     dtype : "float32" or "float64"
     isa : str or None
         A name from `available_isas`; None for the one in use.
+    residual : int
+        Every so many layers the output of the layer so far below is added (halved in variance); 0: never.
+    layer_norm : bool
+        Normalise the output of each layer.
 
     Attributes
     ----------
@@ -186,7 +190,8 @@ cdef class Stack:
         Where the weights of a layer (then of the head) end in a vector of panels, and its bias, by turns.
     """
 
-    def __cinit__(self, Py_ssize_t input_size, hidden_sizes, Py_ssize_t n_outputs, dtype="float32", isa=None):
+    def __cinit__(self, Py_ssize_t input_size, hidden_sizes, Py_ssize_t n_outputs, dtype="float32", isa=None,
+                  Py_ssize_t residual=0, bint layer_norm=False):
         cdef Py_ssize_t i, lanes, tile, d = input_size, h, panels = 0, back = 0, flat = 0, state = 0
         cdef Layer *layer
         self.dtype = np.dtype(dtype)
@@ -205,9 +210,15 @@ cdef class Stack:
             layer.input_size, layer.hidden_size, layer.hidden_stride = d, h, round_up(h, lanes)
             layer.weight_ih, layer.weight_hh, layer.bias = flat, flat + 4 * h * d, flat + 4 * h * (d + h)
             flat = layer.bias + 4 * h
+            layer.norm, layer.norm_weight, layer.norm_bias = layer_norm, flat, flat + h
+            flat += 2 * h if layer_norm else 0
+            layer.residual_from = i - residual if residual > 0 and i >= residual and i % residual == 0 else -1
+            if layer.residual_from >= 0 and self.layers[layer.residual_from].hidden_size != h:
+                raise ValueError("a residual sum needs layers of one size")
             layer.panels = panels
             layer.panel_bias = panels + round_up(4 * layer.hidden_stride * (d + h), 16)
-            panels = layer.panel_bias + round_up(4 * layer.hidden_stride, 16)
+            layer.panel_norm = layer.panel_bias + round_up(4 * layer.hidden_stride, 16)
+            panels = layer.panel_norm + (round_up(2 * layer.hidden_stride, 16) if layer_norm else 0)
             ends += [layer.panel_bias, panels]
             layer.hh_back = back
             layer.ih_back = back + round_up(4 * layer.hidden_stride * layer.hidden_stride, 16)
@@ -254,6 +265,10 @@ cdef class Stack:
                                     layer.input_size, wide, out + layer.panels * size)
             self.kernels.pack_gates(source + layer.bias * size, 1, layer.hidden_size, 0, 1,
                                     out + layer.panel_bias * size)
+            if layer.norm:
+                memcpy(out + layer.panel_norm * size, source + layer.norm_weight * size, layer.hidden_size * size)
+                memcpy(out + (layer.panel_norm + layer.hidden_stride) * size, source + layer.norm_bias * size,
+                       layer.hidden_size * size)
         self.kernels.pack_dense(source + self.head.weight * size, self.hidden_size, self.n_outputs, 1,
                                 self.hidden_size, out + self.head.panels * size)
         self.kernels.pack_dense(source + self.head.bias * size, 1, self.n_outputs, self.n_outputs, 1,
@@ -275,6 +290,10 @@ cdef class Stack:
                                       layer.input_size, wide, out + layer.weight_hh * size)
             self.kernels.unpack_gates(source + layer.panel_bias * size, 1, layer.hidden_size, 0, 1,
                                       out + layer.bias * size)
+            if layer.norm:
+                memcpy(out + layer.norm_weight * size, source + layer.panel_norm * size, layer.hidden_size * size)
+                memcpy(out + layer.norm_bias * size, source + (layer.panel_norm + layer.hidden_stride) * size,
+                       layer.hidden_size * size)
         for o in range(self.n_outputs):
             column = source + (self.head.panels + (o // tile) * self.hidden_size * tile + o % tile) * size
             for k in range(self.hidden_size):

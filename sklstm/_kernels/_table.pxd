@@ -98,6 +98,14 @@ ctypedef struct KernelTable:
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
     void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil
+    # between layers, row by row (layer_output.h)
+    double (*layer_norm)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, double epsilon, void *row,
+                         void *normalised) noexcept nogil
+    void (*layer_norm_backward)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
+                                double inverse, void *d_row, void *d_gain_shift) noexcept nogil
+    void (*residual_sum)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
+    void (*residual_backward)(Py_ssize_t n, void *x) noexcept nogil
+    void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
     void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil
     double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
     void (*adamw_step)(Py_ssize_t n, void *x, const void *gradient, void *mean, void *square, double gradient_scale,

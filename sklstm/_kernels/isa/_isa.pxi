@@ -23,6 +23,13 @@ cdef extern from "isa/kernels.h" nogil:
     real square_root(real x) noexcept
     void sigmoid_array(Py_ssize_t n, const void *x, void *out) noexcept
     void tanh_array(Py_ssize_t n, const void *x, void *out) noexcept
+    double layer_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, double epsilon, void *row,
+                      void *normalised) noexcept
+    void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
+                             double inverse, void *d_row, void *d_gain_shift) noexcept
+    void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
+    void residual_backward(Py_ssize_t n, void *x) noexcept
+    void sum_rows(Py_ssize_t n, void *a, const void *b) noexcept
 
 include "_recurrent_layer.pxi"
 include "_products.pxi"
@@ -48,6 +55,11 @@ table.outer = outer
 table.loss = loss
 table.dropout = dropout
 table.dropout_backward = dropout_backward
+table.layer_norm = layer_norm
+table.layer_norm_backward = layer_norm_backward
+table.residual_sum = residual_sum
+table.residual_backward = residual_backward
+table.sum_rows = sum_rows
 table.add_rows = add_rows
 table.sum_of_squares = sum_of_squares
 table.adamw_step = adamw_step

@@ -19,5 +19,6 @@ typedef double real;
 #include "activations.h"
 #include "gemm_tile.h"
 #include "lstm_cell.h"
+#include "layer_output.h"
 
 #endif
