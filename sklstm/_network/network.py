@@ -28,7 +28,15 @@ class Network:
 
     def __init__(self, layout, dtype, n_threads, isa=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
-        self._stack = Stack(layout.input_size, layout.hidden_sizes, layout.n_outputs, self.dtype, isa)
+        self._stack = Stack(
+            layout.input_size,
+            layout.hidden_sizes,
+            layout.n_outputs,
+            self.dtype,
+            isa,
+            residual=layout.residual,
+            layer_norm=layout.layer_norm == "output",
+        )
         self._back = self._last_dealt = None
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)

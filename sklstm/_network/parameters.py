@@ -26,7 +26,9 @@ class ParameterLayout:
     """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
 
     The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H),
-    `bias_l{k}` (4H,), then `weight_out` (n_outputs, H) and `bias_out` (n_outputs,).
+    `bias_l{k}` (4H,) and, with layer normalisation, `norm_weight_l{k}` (H,) and `norm_bias_l{k}` (H,); then `weight_out`
+    (n_outputs, H) and `bias_out` (n_outputs,).
+
     Parameters
     ----------
     input_size : int
@@ -34,21 +36,28 @@ class ParameterLayout:
         Units of each layer.
     n_outputs : int
     cell : str, default="lstm"
+    residual : int, default=0
+        Every so many layers the output of the layer so far below is added; 0 for never.
+    layer_norm : "output" or None, default=None
+        What is normalised: the output of each layer, or nothing.
     """
 
-    def __init__(self, input_size, hidden_sizes, n_outputs, cell="lstm"):
+    def __init__(self, input_size, hidden_sizes, n_outputs, cell="lstm", *, residual=0, layer_norm=None):
         self.input_size, self.hidden_sizes, self.n_outputs = (
             input_size,
             tuple(hidden_sizes),
             n_outputs,
         )
-        self.cell = CELLS[cell]
+        self.cell, self.residual, self.layer_norm = CELLS[cell], residual, layer_norm
         self.parameters = []
         n_gates, below = len(self.cell.gates), input_size
         for layer, hidden in enumerate(self.hidden_sizes):
             self._add(f"weight_ih_l{layer}", (n_gates * hidden, below))
             self._add(f"weight_hh_l{layer}", (n_gates * hidden, hidden))
             self._add(f"bias_l{layer}", (n_gates * hidden,))
+            if layer_norm == "output":
+                self._add(f"norm_weight_l{layer}", (hidden,))
+                self._add(f"norm_bias_l{layer}", (hidden,))
             below = hidden
         self._add("weight_out", (n_outputs, below))
         self._add("bias_out", (n_outputs,))
@@ -62,12 +71,18 @@ class ParameterLayout:
         return self.parameters[-1].end if self.parameters else 0
 
     @classmethod
-    def of(cls, arrays):
-        """Read the layout off a dict of named arrays."""
+    def of(cls, arrays, residual=0):
+        """Read the layout off a dict of named arrays; what has no arrays of its own must be told."""
         hidden_sizes = []
         while f"weight_hh_l{len(hidden_sizes)}" in arrays:
             hidden_sizes.append(arrays[f"weight_hh_l{len(hidden_sizes)}"].shape[1])
-        return cls(arrays["weight_ih_l0"].shape[1], hidden_sizes, arrays["weight_out"].shape[0])
+        return cls(
+            arrays["weight_ih_l0"].shape[1],
+            hidden_sizes,
+            arrays["weight_out"].shape[0],
+            residual=residual,
+            layer_norm="output" if "norm_weight_l0" in arrays else None,
+        )
 
     def views(self, flat):
         """Return the dict of named views into a flat vector."""
@@ -92,7 +107,9 @@ class ParameterLayout:
                 view[:] = _glorot(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
             elif name == "weight_out":
                 view[:] = _glorot(generator, view.shape, fan_out=view.shape[0])
-            elif name != "bias_out":
+            elif name.startswith("norm_weight"):
+                view[:] = 1.0
+            elif not name.startswith("norm_bias") and name != "bias_out":
                 view[:] = self.cell.initial_bias(len(view) // len(self.cell.gates))
         return flat.astype(dtype)
 
