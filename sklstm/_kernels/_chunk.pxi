@@ -1,8 +1,5 @@
 # One chunk of sequences forward through the whole stack. Runs in one thread, without the GIL.
 
-cdef double NORM_EPSILON = 1e-5  # of layer normalisation (Ba et al. 2016 leave it open; PyTorch's)
-
-
 cdef struct LayerBuffers:
     char *gates
     char *c
@@ -258,16 +255,11 @@ cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ss
             row = t * n + r
             h = buffer.h + (row + n) * stride * size
             out = buffer.out + row * stride * size
-            if skip != NULL:
-                call.kernels.residual_sum(stride, h, skip + row * stride * size, out)
-            else:
-                memcpy(out, h, stride * size)
-            if layer.norm:
-                inverse = call.kernels.layer_norm(
-                    layer.hidden_size, stride, call.panels + layer.panel_norm * size, NORM_EPSILON, out,
-                    buffer.normalised + row * stride * size if call.training else out)
-                if call.training:
-                    buffer.inverse[row] = inverse
+            inverse = finish_row(call.kernels, layer, call.panels, h,
+                                 skip + row * stride * size if skip != NULL else NULL, out,
+                                 buffer.normalised + row * stride * size if buffer.normalised != NULL else NULL)
+            if buffer.inverse != NULL:
+                buffer.inverse[row] = inverse
             if drops(call, i):
                 call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + i),
                                      call.sample_ids[first + r], call.epoch, call.dropout, out, out,

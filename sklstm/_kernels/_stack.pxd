@@ -1,5 +1,7 @@
 # The shapes of a network, for the doors that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
 
+from libc.string cimport memcpy
+
 from sklstm._kernels._table cimport KernelTable, ROWS_OF_A_PANEL
 
 
@@ -47,6 +49,20 @@ cdef class Stack:
     cdef object panels, back
     cdef bint input_gradient
     cdef char code
+
+
+cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, const char *panels, const char *h,
+                              const char *skip, char *out, char *normalised) noexcept nogil:
+    """From a row of hidden states to the layer's output: residual sum, then normalisation; 1 / deviation of the row."""
+    if skip != NULL:
+        kernels.residual_sum(layer.hidden_stride, h, skip, out)
+    else:
+        memcpy(out, h, layer.hidden_stride * kernels.item_size)
+    if not layer.norm:
+        return 0
+    # The epsilon of layer normalisation is PyTorch's: Ba et al. leave it open.
+    return kernels.layer_norm(layer.hidden_size, layer.hidden_stride, panels + layer.panel_norm * kernels.item_size,
+                              1e-5, out, normalised if normalised != NULL else out)
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._stack cimport Layer, Stack, scratch_size, take
+from sklstm._kernels._stack cimport Layer, Stack, finish_row, has_output, scratch_size, take
 from sklstm._kernels._table cimport KernelTable, LayerCall
 
 include "_door.pxi"
@@ -53,6 +53,7 @@ cdef class StackStream:
     cdef char *block
     cdef const char *weights
     cdef LayerCall *calls            # (n_layers, n_shares)
+    cdef char **outputs              # (n_layers,) each (T, n, Hp): what the layer above reads, NULL: its h
     cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
@@ -96,6 +97,7 @@ cdef class StackStream:
         """Cut one block into all arrays; return its end."""
         cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers
         self.calls = <LayerCall *> take(&base, n_layers * self.n_shares * sizeof(LayerCall))
+        self.outputs = <char **> take(&base, n_layers * sizeof(char *))
         self.x = take(&base, self.n * self.stack.input_size * size)
         self.rows = take(&base, self.n * self.ring * self.stack.input_size * size)
         self.products = take(&base, self.n * self.ring * 4 * self.stack.layers[0].hidden_stride * size)
@@ -111,6 +113,7 @@ cdef class StackStream:
         cdef char *arrays[3]
         cdef char *pointers
         cdef char *z
+        cdef char *out
         cdef LayerCall *call
         for i in range(self.stack.n_layers):
             state = self.n * self.stack.layers[i].hidden_stride * size
@@ -118,6 +121,9 @@ cdef class StackStream:
             arrays[0] = take(&base, (steps + 1) * state)
             arrays[1] = take(&base, state)
             arrays[2] = take(&base, self.n * sizeof(void *))
+            out = take(&base, steps * state) if has_output(&self.stack.layers[i]) else NULL
+            if not measuring:
+                self.outputs[i] = out
             for k in range(self.n_shares):
                 pointers = take(&base, 2 * self.n * sizeof(void *))
                 z = take(&base, scratch * size)
@@ -155,8 +161,7 @@ cdef class StackStream:
                 if i == 0:
                     x = self.x + r * layer.input_size * size
                 else:
-                    x = <const char *> self.calls[(i - 1) * self.n_shares].h + (
-                        (self.n + r) * self.stack.layers[i - 1].hidden_stride * size)
+                    x = self.output_of(i - 1) + r * self.stack.layers[i - 1].hidden_stride * size
                 call.x_rows[r] = x
             for k in range(self.n_shares):
                 # In a window the layer above reads all steps of the layer below.
@@ -228,6 +233,26 @@ cdef class StackStream:
         PyBuffer_Release(&view)
         return right
 
+    cdef char *output_of(self, Py_ssize_t i) noexcept nogil:
+        """(T, n, Hp): what the reader of layer i reads."""
+        cdef const LayerCall *call = &self.calls[i * self.n_shares]
+        if self.outputs[i] != NULL:
+            return self.outputs[i]
+        return <char *> call.h + self.n * call.hidden_stride * self.stack.kernels.item_size
+
+    cdef void finish_layer(self, Py_ssize_t i) noexcept nogil:
+        cdef const Layer *layer = &self.stack.layers[i]
+        cdef const LayerCall *call = &self.calls[i * self.n_shares]
+        cdef Py_ssize_t stride = layer.hidden_stride * self.stack.kernels.item_size, t, r, row
+        cdef const char *skip = self.output_of(layer.residual_from) if layer.residual_from >= 0 else NULL
+        if self.outputs[i] == NULL:
+            return
+        for t in range(call.n_steps):
+            for r in range(self.n_active[t]):
+                row = t * self.n + r
+                finish_row(self.stack.kernels, layer, self.weights, <char *> call.h + (row + self.n) * stride,
+                           skip + row * stride if skip != NULL else NULL, self.outputs[i] + row * stride, NULL)
+
     cdef void step_carried(self) noexcept nogil:
         cdef const KernelTable *kernels = self.stack.kernels
         cdef Py_ssize_t i, state
@@ -240,16 +265,18 @@ cdef class StackStream:
                 pool_run(share_task, &share, self.n_shares, self.n_shares)
             else:
                 kernels.lstm_layer_forward(call)
+            self.finish_layer(i)
             # The hidden state of this step is the one before the next; the layer above still reads the new one.
             state = self.n * call.hidden_stride * kernels.item_size
             memcpy(call.h, <char *> call.h + state, state)
         call = &self.calls[(self.stack.n_layers - 1) * self.n_shares]
-        memcpy(self.features, call.h, self.n * call.hidden_stride * kernels.item_size)
+        memcpy(self.features, self.output_of(self.stack.n_layers - 1), self.n * call.hidden_stride * kernels.item_size)
 
     cdef void step_window(self) noexcept nogil:
         cdef const KernelTable *kernels = self.stack.kernels
         cdef Py_ssize_t i, r, t, stream, stride, n_steps, size = kernels.item_size
         cdef LayerCall *call
+        cdef const char *top
         if self.position == self.ring:
             self.turn_ring()
         for r in range(self.n):
@@ -270,12 +297,14 @@ cdef class StackStream:
             call.n_steps = n_steps
             memset(call.c, 0, self.n * call.hidden_stride * size)
             kernels.lstm_layer_forward(call)
+            self.finish_layer(i)
         call = &self.calls[self.stack.n_layers - 1]
         stride = call.hidden_stride * size
+        top = self.output_of(self.stack.n_layers - 1)
         for r in range(self.n):
             stream = self.order[r]
             memcpy(self.features + stream * stride,
-                   <char *> call.h + (self.counts[stream] * self.n + r) * stride, stride)
+                   top + ((self.counts[stream] - 1) * self.n + r) * stride, stride)
 
     cdef void keep_row(self, Py_ssize_t stream, Py_ssize_t position, const char *row) noexcept nogil:
         """Store a row, and its product with W_ih: each row of the table is multiplied once."""
