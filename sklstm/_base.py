@@ -19,6 +19,7 @@ from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
+    check_hidden_sizes,
     check_lengths_agree,
     check_sequences,
     check_sequences_after,
@@ -39,8 +40,10 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
     """
 
     _parameter_constraints: dict = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "residual": [Interval(Integral, 0, None, closed="left")],
+        "layer_norm": [StrOptions({"output"}), None],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -67,6 +70,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         hidden_size,
         n_layers,
         *,
+        residual,
+        layer_norm,
         sequence_length,
         dropout,
         learning_rate_init,
@@ -88,6 +93,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
     ):
         self.hidden_size = hidden_size
         self.n_layers = n_layers
+        self.residual = residual
+        self.layer_norm = layer_norm
         self.sequence_length = sequence_length
         self.dropout = dropout
         self.learning_rate_init = learning_rate_init
@@ -244,8 +251,14 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
     def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
         """Train from the current or from new parameters and set the fitted attributes."""
         loss, n_outputs = self._loss()
-        hidden_sizes = (int(self.hidden_size),) * int(self.n_layers)
-        layout = ParameterLayout(samples.sequences.table.shape[1], hidden_sizes, n_outputs)
+        hidden_sizes = check_hidden_sizes(self.hidden_size, self.n_layers, self.residual)
+        layout = ParameterLayout(
+            samples.sequences.table.shape[1],
+            hidden_sizes,
+            n_outputs,
+            residual=int(self.residual),
+            layer_norm=self.layer_norm,
+        )
         if continued:
             flat = self._continue_from(layout)
             seed, moments = self._training_state["seed"], self._training_state.get("moments")
@@ -262,7 +275,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
             learning_rate=self.learning_rate_init,
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
-            dropout=float(self.dropout) if self.n_layers > 1 else 0.0,
+            dropout=float(self.dropout) if len(hidden_sizes) > 1 else 0.0,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             seed=seed,
@@ -272,6 +285,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         first_epoch = self.n_iter_ if continued else 0
         history = train(network, flat, samples, settings, held_out, first_epoch, moments if keep_moments else None)
         self._training_state = {"seed": seed}
+        # What the shapes of the parameters do not tell.
+        self._architecture = {"residual": layout.residual}
         if keep_moments:
             self._training_state["moments"] = history.optimizer_state
         self._set_parameters(layout, flat)
@@ -292,7 +307,12 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
                        found.get(k) != expected.get(k)]  # fmt: skip
             raise ValueError(
                 "training cannot go on from parameters of another shape (" + ", ".join(changed[:3]) + "); set "
-                "warm_start=False, or set hidden_size and n_layers back."
+                "warm_start=False, or set hidden_size, n_layers and layer_norm back."
+            )
+        if self._architecture["residual"] != layout.residual:
+            raise ValueError(
+                f"training cannot go on with residual={layout.residual}: the network was trained with "
+                f"residual={self._architecture['residual']}. Set warm_start=False, or set residual back."
             )
         return layout.flatten(self.parameters_, self.dtype).copy()
 
@@ -313,7 +333,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
 
     def _network(self):
         """Return the network with the fitted parameters, as they are now."""
-        layout, dtype = ParameterLayout.of(self.parameters_), self.parameters_["weight_out"].dtype.name
+        layout, dtype = ParameterLayout.of(self.parameters_, **self._architecture), self.parameters_["weight_out"].dtype.name
         network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
         network.load(layout.flatten(self.parameters_, dtype))
         return network

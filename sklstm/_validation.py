@@ -2,7 +2,7 @@
 
 import re
 from contextlib import contextmanager
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_array, compute_class_weight
@@ -249,3 +249,26 @@ def check_lengths_agree(n_sequences, y, name="y"):
             f"Found input variables with inconsistent numbers of samples: X{name[1:]} has {n_sequences}, {name} has "
             f"{n_targets}."
         )
+
+
+def check_hidden_sizes(hidden_size, n_layers, residual):
+    """Return the units of each layer, one number for all or a sequence of one for each."""
+    if isinstance(hidden_size, Integral):
+        return (int(hidden_size),) * int(n_layers)
+    with naming("hidden_size"):
+        sizes = np.asarray(hidden_size)
+    if sizes.ndim != 1 or len(sizes) == 0 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
+        raise ValueError(f"hidden_size must be an integer of at least 1, or a sequence of such, found {hidden_size!r}.")
+    sizes = tuple(sizes.tolist())
+    if n_layers not in (1, len(sizes)):
+        raise ValueError(
+            f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 or "
+            "make the two agree."
+        )
+    for k in range(residual, len(sizes), residual or len(sizes)):
+        if residual and sizes[k] != sizes[k - residual]:
+            raise ValueError(
+                f"residual={residual} adds the output of layer {k - residual + 1} to that of layer {k + 1}, but hidden_size "
+                f"gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
+            )
+    return sizes

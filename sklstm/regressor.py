@@ -18,10 +18,16 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     Parameters
     ----------
-    hidden_size : int, default=64
-        Units of each layer. Any number; multiples of 16 waste nothing.
+    hidden_size : int or sequence of int, default=64
+        Units of each layer, any number (multiples of 16 waste nothing), or of the first, the second, ... layer.
     n_layers : int, default=1
-        Number of stacked layers; each reads the hidden states of the one below.
+        Number of stacked layers; each reads the output of the one below. Left at 1 where `hidden_size` is a sequence.
+    residual : int, default=0
+        Every so many layers, the output of the layer so far below is added: with 2, that of the first layer to that of
+        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. The layers need one size. 0 for never.
+    layer_norm : "output" or None, default=None
+        "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
+        [8]_. The recurrent path is left alone.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is.
@@ -72,7 +78,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     ----------
     parameters_ : dict of str to ndarray
         The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
-        ``bias_l0`` (4 hidden_size,), the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
+        ``bias_l0`` (4 hidden_size,), ``norm_weight_l0`` and ``norm_bias_l0`` (hidden_size,) with
+        `layer_norm`, the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
         ``bias_out`` (n_outputs,). Rows of the gates in the order i, f, g, o. Read-only.
     target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
@@ -130,6 +137,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [5] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
     .. [6] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
        algorithm 1.
+    .. [7] K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016, eq. 1.
+    .. [8] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016, eq. 4.
 
     Examples
     --------
@@ -150,6 +159,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         hidden_size=64,
         n_layers=1,
         *,
+        residual=0,
+        layer_norm=None,
         sequence_length=32,
         dropout=0.0,
         learning_rate_init=1e-3,
@@ -172,6 +183,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         super().__init__(
             hidden_size=hidden_size,
             n_layers=n_layers,
+            residual=residual,
+            layer_norm=layer_norm,
             sequence_length=sequence_length,
             dropout=dropout,
             learning_rate_init=learning_rate_init,

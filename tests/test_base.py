@@ -7,6 +7,7 @@ from ast import literal_eval
 
 import numpy as np
 import pytest
+import test_deep
 from sklearn.base import clone
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
@@ -308,6 +309,8 @@ def test_columns_of_any_size(case, scale):
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
+    "residual": test_deep.test_options_do_something,
+    "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
     "learning_rate_init": test_learning_rate_init,
