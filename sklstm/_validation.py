@@ -262,13 +262,13 @@ def check_hidden_sizes(hidden_size, n_layers, residual):
     sizes = tuple(sizes.tolist())
     if n_layers not in (1, len(sizes)):
         raise ValueError(
-            f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 or "
-            "make the two agree."
+            f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 "
+            "or make the two agree."
         )
     for k in range(residual, len(sizes), residual or len(sizes)):
         if residual and sizes[k] != sizes[k - residual]:
             raise ValueError(
-                f"residual={residual} adds the output of layer {k - residual + 1} to that of layer {k + 1}, but hidden_size "
-                f"gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
+                f"residual={residual} adds the output of layer {k - residual + 1} to that of layer {k + 1}, but "
+                f"hidden_size gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
             )
     return sizes

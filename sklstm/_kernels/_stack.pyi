@@ -14,7 +14,12 @@ class Stack:
     input_size: int
     dtype: np.dtype
     def __init__(
-        self, input_size: int, hidden_sizes: Sequence[int], n_outputs: int, dtype: str = ..., isa: str | None = None,
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        n_outputs: int,
+        dtype: str = ...,
+        isa: str | None = None,
         residual: int = 0,
         layer_norm: bool = False,
     ) -> None: ...

@@ -26,8 +26,8 @@ class ParameterLayout:
     """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
 
     The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H),
-    `bias_l{k}` (4H,) and, with layer normalisation, `norm_weight_l{k}` (H,) and `norm_bias_l{k}` (H,); then `weight_out`
-    (n_outputs, H) and `bias_out` (n_outputs,).
+    `bias_l{k}` (4H,) and, with layer normalisation, `norm_weight_l{k}` (H,) and `norm_bias_l{k}` (H,); then
+    `weight_out` (n_outputs, H) and `bias_out` (n_outputs,).
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """What stands between two layers, written from the equations: residual sums and layer normalisation.
 
-With ``residual = R`` the output of layer ``k`` (counted from 0; k >= R, k a multiple of R) is ``(h_k + y_{k-R}) / sqrt(2)``,
-``y_{k-R}`` the output of the layer R below. Layer normalisation of a vector ``a`` of H numbers (Ba, Kiros, Hinton 2016, eq. 4) is
-``gain * (a - mean(a)) / sqrt(var(a) + 1e-5) + bias``, the variance over H. The sum comes first.
+With ``residual = R`` the output of layer ``k`` (counted from 0; k >= R, k a multiple of R) is
+``(h_k + y_{k-R}) / sqrt(2)``, ``y_{k-R}`` the output of the layer R below. Layer normalisation of a vector ``a`` of H
+numbers (Ba, Kiros, Hinton 2016, eq. 4) is ``gain * (a - mean(a)) / sqrt(var(a) + 1e-5) + bias``, the variance over H.
+The sum comes first.
 """
 
 import numpy as np
@@ -53,7 +54,7 @@ def deep_forward(parameters, sequences, *, residual=0, h0=None, c0=None):
     return NetworkForward(
         z=np.array([parameters["weight_out"] @ y[-1] + parameters["bias_out"] for y in below]),
         hidden=below,
-        h_final=np.array([layer.h_final for layer in layers]),
-        c_final=np.array([layer.c_final for layer in layers]),
+        h_final=[layer.h_final for layer in layers],
+        c_final=[layer.c_final for layer in layers],
         layers=layers,
     )
