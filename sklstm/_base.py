@@ -18,6 +18,7 @@ from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._training.loop import Samples, Settings, train
+from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import (
     check_hidden_sizes,
     check_lengths_agree,
@@ -48,7 +49,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"adaptive"}), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -75,6 +77,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         sequence_length,
         dropout,
         learning_rate_init,
+        learning_rate,
         weight_decay,
         max_grad_norm,
         batch_size,
@@ -98,6 +101,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         self.sequence_length = sequence_length
         self.dropout = dropout
         self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.max_grad_norm = max_grad_norm
         self.batch_size = batch_size
@@ -187,6 +191,11 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
 
     def _partial_fit(self, X, y, sample_weight, groups, **known):
         """Train for one epoch; `known` are fitted attributes that the first call need not learn."""
+        if self.learning_rate != "constant":
+            raise ValueError(
+                f"partial_fit does not know how many epochs will come, which learning_rate={self.learning_rate!r} "
+                "needs; use learning_rate='constant'."
+            )
         continued = hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
         work.__dict__.update(known)
@@ -280,6 +289,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
             n_iter_no_change=self.n_iter_no_change,
             seed=seed,
             verbose=bool(self.verbose),
+            schedule=self.learning_rate,
         )
         network = Network(layout, self.dtype, resolve_num_threads(self.n_jobs))
         first_epoch = self.n_iter_ if continued else 0
@@ -293,6 +303,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         self.n_iter_ = first_epoch + history.n_epochs
         self.loss_curve_ = (self.loss_curve_ if continued else []) + history.loss_curve
         self.loss_ = history.loss_curve[-1]
+        self.gradient_norms_ = (self.gradient_norms_ if continued else []) + history.gradient_norms
         scores = history.validation_scores or None
         self.validation_scores_ = scores
         self.best_validation_score_ = None if scores is None else max(scores)

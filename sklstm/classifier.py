@@ -39,10 +39,16 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
     learning_rate_init : float, default=1e-3
         Step size of AdamW [5]_.
+    learning_rate : str, default="constant"
+        What becomes of the step size over the `max_iter` epochs: "constant"; "linear_warm_up", from 0 over the first
+        twentieth of the steps [9]_; "cosine", down to 0 by half a cosine; "cosine_restarts", the same over 10 epochs,
+        then anew over 20, 40, ... [10]_; "one_cycle", up from 1/25 over three tenths of the steps and down to 0 by half
+        cosines [11]_; "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without improvement.
     weight_decay : float, default=0.01
         Decoupled decay of the weights; biases do not decay.
-    max_grad_norm : float or None, default=1.0
-        The gradient is scaled down where its global norm is larger [6]_; None for never.
+    max_grad_norm : float, "adaptive" or None, default=1.0
+        The gradient is scaled down where its global norm is larger [6]_; "adaptive" for the mean plus three standard
+        deviations of the norms so far, None for never.
     batch_size : int or "auto", default="auto"
         Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
     max_iter : int, default=100
@@ -96,6 +102,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Training loss of the last epoch.
     loss_curve_ : list of float
         Training loss of each epoch.
+    gradient_norms_ : list of float
+        Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - log loss / log
         loss of the class shares in the training part.
@@ -145,6 +153,10 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
        algorithm 1.
     .. [7] K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016, eq. 1.
     .. [8] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016, eq. 4.
+    .. [9] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, 2017.
+    .. [10] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5.
+    .. [11] L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large learning
+       rates", arXiv:1708.07120, 2019.
 
     Examples
     --------
@@ -175,6 +187,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         sequence_length=32,
         dropout=0.0,
         learning_rate_init=1e-3,
+        learning_rate="constant",
         weight_decay=0.01,
         max_grad_norm=1.0,
         batch_size="auto",
@@ -200,6 +213,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
             sequence_length=sequence_length,
             dropout=dropout,
             learning_rate_init=learning_rate_init,
+            learning_rate=learning_rate,
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
             batch_size=batch_size,

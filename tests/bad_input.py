@@ -346,6 +346,9 @@ TABLE = [
 CONSTRAINTS = {
     "hidden_size": (0, -3, 1.5, "64", None),
     "n_layers": (0, 1.0, None),
+    "residual": (-1, 1.5, None, "yes"),
+    "layer_norm": ("input", True, 1),
+    "learning_rate": ("adaptive", 0.1, None),
     "sequence_length": (0, -1, 2.5, None),
     "dropout": (-0.1, 1, 1.5, "0.1", NAN),
     "learning_rate_init": (0.0, -1e-3, NAN, INF, "1e-3"),

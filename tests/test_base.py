@@ -306,6 +306,13 @@ def test_columns_of_any_size(case, scale):
     assert np.isfinite(model.loss_curve_ + model.validation_scores_).all()
 
 
+def test_learning_rate(case):
+    """More in training/test_schedules.py."""
+    plain, cosine = (case.fit(learning_rate=name, max_iter=4) for name in ("constant", "cosine"))
+    assert cosine.loss_curve_[0] < plain.loss_curve_[0] * 1.01
+    assert not parameters_equal(plain, cosine)
+
+
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
@@ -314,6 +321,7 @@ TESTS = {
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
     "learning_rate_init": test_learning_rate_init,
+    "learning_rate": test_learning_rate,
     "weight_decay": test_weight_decay,
     "max_grad_norm": test_max_grad_norm,
     "batch_size": test_batch_size,

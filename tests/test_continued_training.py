@@ -167,7 +167,7 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_size": 6}, r"weight_ih_l0: \(16, 3\) -> \(24, 3\).*set hidden_size and n_layers back"),
+        ({"hidden_size": 6}, r"weight_ih_l0: \(16, 3\) -> \(24, 3\).*set hidden_size, n_layers and layer_norm back"),
         ({"n_layers": 2}, r"weight_ih_l1: None -> \(16, 4\)"),
     ],
 )

@@ -4,21 +4,45 @@ from math import sqrt
 
 from sklstm._kernels._updates import squared_norm
 
+# The bound of adaptive clipping needs some norms to stand on.
+FIRST_NORMS = 10
 
-def clip_by_global_norm(gradient, max_norm, n_threads):
-    """Find the factor that brings the norm of the whole gradient below a bound (Pascanu et al. 2013, algorithm 1).
+
+class Clipping:
+    """The factor that brings the norm of the whole gradient below a bound (Pascanu et al. 2013, algorithm 1).
 
     Parameters
     ----------
-    gradient : ndarray of shape (n_parameters,)
-    max_norm : float or None
-        None for no bound.
-    n_threads : int
-
-    Returns
-    -------
-    factor, norm : float
-        ``min(1, max_norm / (norm + 1e-6))`` and the norm before clipping.
+    max_norm : float, "adaptive" or None
+        None for no bound. "adaptive": mean plus three standard deviations of the norms so far (Welford 1962), from the
+        eleventh on; a clipped norm counts as the bound, so that no explosion lifts it.
     """
-    norm = sqrt(squared_norm(gradient, n_threads))
-    return (1.0 if max_norm is None else min(1.0, max_norm / (norm + 1e-6))), norm
+
+    def __init__(self, max_norm):
+        self.max_norm = max_norm
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+
+    @property
+    def bound(self):
+        """Return the largest norm that passes now, None where all do."""
+        if self.max_norm != "adaptive":
+            return self.max_norm
+        if self._count < FIRST_NORMS:
+            return None
+        return self._mean + 3.0 * sqrt(self._squares / (self._count - 1))
+
+    def factor(self, norm):
+        """Return ``min(1, bound / (norm + 1e-6))`` and, for an adaptive bound, take note of the norm."""
+        bound = self.bound
+        if self.max_norm == "adaptive":
+            seen = norm if bound is None else min(norm, bound)
+            self._count += 1
+            delta = seen - self._mean
+            self._mean += delta / self._count
+            self._squares += delta * (seen - self._mean)
+        return 1.0 if bound is None else min(1.0, bound / (norm + 1e-6))
+
+
+def global_norm(gradient, n_threads):
+    """Return the Euclidean norm of a vector, summed in double."""
+    return sqrt(squared_norm(gradient, n_threads))

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklstm._training.clipping import clip_by_global_norm
+from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.losses import LOSSES, explained_share, mean_loss
 from sklstm._training.optimizers import OPTIMIZERS
+from sklstm._training.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,14 @@ class Settings:
     shuffle: bool
     learning_rate: float
     weight_decay: float
-    max_grad_norm: float | None
+    max_grad_norm: float | str | None
     dropout: float
     tol: float
     n_iter_no_change: int
     seed: int
     verbose: bool = False
     optimizer: str = "adamw"
+    schedule: str = "constant"
 
 
 @dataclass
@@ -46,9 +48,28 @@ class History:
     """What happened, epoch by epoch."""
 
     loss_curve: list = field(default_factory=list)
+    gradient_norms: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
     n_epochs: int = 0
     optimizer_state: dict | None = None
+
+
+class Pace:
+    """How far each step of a training goes: the schedule, the clipping, and the steps made.
+
+    Parameters
+    ----------
+    settings : Settings
+    n_samples : int
+    """
+
+    def __init__(self, settings, n_samples):
+        steps_per_epoch = -(-n_samples // settings.batch_size)
+        self.schedule = SCHEDULES[settings.schedule](
+            steps_per_epoch, settings.max_iter, settings.tol, settings.n_iter_no_change
+        )
+        self.clipping = Clipping(settings.max_grad_norm)
+        self.n_steps = 0
 
 
 class Divergence(ValueError):
@@ -76,13 +97,13 @@ def permutation(seed, epoch, n):
     return np.random.Generator(bits).permutation(n)
 
 
-def run_epoch(network, optimizer, samples, settings, epoch):
-    """Update the network over all batches once; return the mean loss seen on the way."""
+def run_epoch(network, optimizer, samples, settings, epoch, pace):
+    """Update the network over all batches once; return the mean loss and the mean norm of the gradient on the way."""
     n = len(samples.sequences)
     order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
     # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
     mean_weight = float(samples.weights.mean(dtype=np.float64))
-    total = 0.0
+    total, norms, n_batches = 0.0, 0.0, -(-n // settings.batch_size)
     for begin in range(0, n, settings.batch_size):
         rows = order[begin : begin + settings.batch_size]
         value = network.loss_and_gradient(
@@ -96,7 +117,7 @@ def run_epoch(network, optimizer, samples, settings, epoch):
             settings.seed,
             epoch,
         )
-        factor, norm = clip_by_global_norm(network.gradient, settings.max_grad_norm, network.n_threads)
+        norm = global_norm(network.gradient, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
@@ -104,8 +125,11 @@ def run_epoch(network, optimizer, samples, settings, epoch):
                 f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
             )
         total += value * len(rows)
-        optimizer.step(network.weights, network.gradient, settings.learning_rate, factor)
-    return total / n
+        norms += norm
+        rate = settings.learning_rate * pace.schedule.factor(pace.n_steps)
+        optimizer.step(network.weights, network.gradient, rate, pace.clipping.factor(norm))
+        pace.n_steps += 1
+    return total / n, norms / n_batches
 
 
 def train(network, flat, samples, settings, validation=None, first_epoch=0, optimizer_state=None):
@@ -138,6 +162,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     """
     network.load(flat)
     optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, optimizer_state)
+    pace = Pace(settings, len(samples.sequences))
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
     loss = LOSSES[settings.loss]
     null_value = 1.0
@@ -147,16 +172,19 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
         null = np.broadcast_to(constant, (len(validation.sequences), n_outputs))
         null_value = mean_loss(loss, null, validation.targets, validation.weights)
     for epoch in range(first_epoch, first_epoch + settings.max_iter):
-        value = run_epoch(network, optimizer, samples, settings, epoch)
+        value, norm = run_epoch(network, optimizer, samples, settings, epoch, pace)
         history.loss_curve.append(value)
+        history.gradient_norms.append(norm)
         history.n_epochs += 1
         message = f"Epoch {epoch + 1}: loss {value:.6f}"
         if validation is None:
+            pace.schedule.observe(value)
             stop = patience.exhausted(value)
         else:
             score = explained_share(_validation_loss(network, loss, validation, epoch), null_value)
             history.validation_scores.append(score)
             message += f", validation score {score:.6f}"
+            pace.schedule.observe(-score)
             stop = patience.exhausted(-score, network.weights)
         if settings.verbose:
             print(message, flush=True)

@@ -20,7 +20,7 @@ class _Bound:
         from sklstm._network.network import Network
         from sklstm._network.parameters import ParameterLayout
         from sklstm._sequences import Sequences
-        from sklstm._training.loop import Samples, Settings
+        from sklstm._training.loop import Pace, Samples, Settings
         from sklstm._training.optimizers import AdamW
 
         shape = job.shape
@@ -45,12 +45,13 @@ class _Bound:
             n_iter_no_change=1,
             seed=0,
         )
+        self.pace = Pace(self.settings, len(y))
 
     def epoch(self):
         """Train over all sequences once; return the mean loss."""
         from sklstm._training.loop import run_epoch
 
-        return run_epoch(self.network, self.optimizer, self.samples, self.settings, 0)
+        return run_epoch(self.network, self.optimizer, self.samples, self.settings, 0, self.pace)[0]
 
     def forward(self):
         """Return the raw output of all sequences."""

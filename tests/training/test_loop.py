@@ -11,7 +11,7 @@ from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._sequences import Sequences
 from sklstm._training import loop
-from sklstm._training.clipping import clip_by_global_norm
+from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.loop import Divergence, Samples, Settings, _Patience, permutation, train
 from sklstm._training.losses import LOSSES, explained_share, mean_loss
 
@@ -114,7 +114,7 @@ def test_batch_without_weight_is_harmless():
         rows = np.arange(begin, begin + 16)
         value = network.loss_and_gradient(samples.sequences, rows, samples.targets, weights, "squared", 1 / 8)
         assert (value == 0.0 and not network.gradient.any()) == (begin in (0, 48))
-        factor, _ = clip_by_global_norm(network.gradient, 1.0, 1)
+        factor = Clipping(1.0).factor(global_norm(network.gradient, 1))
         optimizer.step(network.weights, network.gradient, settings.learning_rate, factor)
         total += 16 * value
     assert_allclose(flat, network.from_panels(network.weights), rtol=1e-12)
