@@ -18,6 +18,7 @@ from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._training.loop import Samples, Settings, train
+from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import (
     check_hidden_sizes,
@@ -47,6 +48,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         "layer_norm": [StrOptions({"output"}), None],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "solver": [StrOptions(set(OPTIMIZERS))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "learning_rate": [StrOptions(set(SCHEDULES))],
@@ -76,6 +78,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         layer_norm,
         sequence_length,
         dropout,
+        solver,
         learning_rate_init,
         learning_rate,
         weight_decay,
@@ -100,6 +103,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         self.layer_norm = layer_norm
         self.sequence_length = sequence_length
         self.dropout = dropout
+        self.solver = solver
         self.learning_rate_init = learning_rate_init
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -271,6 +275,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
         if continued:
             flat = self._continue_from(layout)
             seed, moments = self._training_state["seed"], self._training_state.get("moments")
+            if self._training_state["solver"] != self.solver:
+                moments = None  # those of another solver mean something else
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             generator = np.random.Generator(np.random.Philox(key=seed))
@@ -290,11 +296,12 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
             seed=seed,
             verbose=bool(self.verbose),
             schedule=self.learning_rate,
+            optimizer=self.solver,
         )
         network = Network(layout, self.dtype, resolve_num_threads(self.n_jobs))
         first_epoch = self.n_iter_ if continued else 0
         history = train(network, flat, samples, settings, held_out, first_epoch, moments if keep_moments else None)
-        self._training_state = {"seed": seed}
+        self._training_state = {"seed": seed, "solver": self.solver}
         # What the shapes of the parameters do not tell.
         self._architecture = {"residual": layout.residual}
         if keep_moments:

@@ -34,8 +34,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
+        How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
+        schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
     learning_rate_init : float, default=1e-3
-        Step size of AdamW [5]_.
+        Step size.
     learning_rate : str, default="constant"
         What becomes of the step size over the `max_iter` epochs: "constant"; "linear_warm_up", from 0 over the first
         twentieth of the steps [9]_; "cosine", down to 0 by half a cosine; "cosine_restarts", the same over 10 epochs,
@@ -151,6 +154,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [10] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5.
     .. [11] L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large learning
        rates", arXiv:1708.07120, 2019.
+    .. [12] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+    .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
 
     Examples
     --------
@@ -175,6 +180,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         layer_norm=None,
         sequence_length=32,
         dropout=0.0,
+        solver="adamw",
         learning_rate_init=1e-3,
         learning_rate="constant",
         weight_decay=0.01,
@@ -200,6 +206,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             layer_norm=layer_norm,
             sequence_length=sequence_length,
             dropout=dropout,
+            solver=solver,
             learning_rate_init=learning_rate_init,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

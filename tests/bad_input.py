@@ -349,6 +349,7 @@ CONSTRAINTS = {
     "residual": (-1, 1.5, None, "yes"),
     "layer_norm": ("input", True, 1),
     "learning_rate": ("adaptive", 0.1, None),
+    "solver": ("lbfgs", None),
     "sequence_length": (0, -1, 2.5, None),
     "dropout": (-0.1, 1, 1.5, "0.1", NAN),
     "learning_rate_init": (0.0, -1e-3, NAN, INF, "1e-3"),

@@ -306,6 +306,13 @@ def test_columns_of_any_size(case, scale):
     assert np.isfinite(model.loss_curve_ + model.validation_scores_).all()
 
 
+def test_solver(case):
+    """More in training/test_solvers.py."""
+    models = [case.fit(solver=name) for name in ("adamw", "adam", "sgd", "schedule_free")]
+    outputs = [case.output(model, case.X) for model in models]
+    assert all(np.abs(a - b).max() > 1e-6 for k, a in enumerate(outputs) for b in outputs[:k])
+
+
 def test_learning_rate(case):
     """More in training/test_schedules.py."""
     plain, cosine = (case.fit(learning_rate=name, max_iter=4) for name in ("constant", "cosine"))
@@ -320,6 +327,7 @@ TESTS = {
     "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
+    "solver": test_solver,
     "learning_rate_init": test_learning_rate_init,
     "learning_rate": test_learning_rate,
     "weight_decay": test_weight_decay,

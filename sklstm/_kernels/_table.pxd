@@ -74,6 +74,24 @@ ctypedef struct LayerCall:
     Py_ssize_t pair_stride       # at least D + H
 
 
+cdef enum UpdateRule:
+    ADAMW = 0
+    ADAM = 1
+    SGD = 2
+    SCHEDULE_FREE = 3
+
+
+ctypedef struct UpdateStep:
+    # one step of an optimizer over a stretch of a vector, in place
+    Py_ssize_t n
+    void *x
+    const void *gradient
+    void *first                  # mean of the gradients, velocity, or the point z of the schedule-free rule
+    void *second                 # mean square of the gradients
+    double gradient_scale, learning_rate, decay, beta1, beta2, epsilon, correction1, correction2
+    double mixing                # share of the newest point in the schedule-free mean
+
+
 ctypedef struct KernelTable:
     Py_ssize_t lanes             # numbers in a vector
     Py_ssize_t item_size         # bytes of a number
@@ -108,9 +126,7 @@ ctypedef struct KernelTable:
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
     void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil
     double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
-    void (*adamw_step)(Py_ssize_t n, void *x, const void *gradient, void *mean, void *square, double gradient_scale,
-                       double learning_rate, double decay, double beta1, double beta2, double epsilon,
-                       double correction1, double correction2) noexcept nogil
+    void (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule
     void (*sigmoid)(Py_ssize_t n, const void *x, void *out) noexcept nogil
     void (*tanh)(Py_ssize_t n, const void *x, void *out) noexcept nogil
     # Column statistics (_reductions.pxi). Everything but the rows is double for both dtypes: a tile is

@@ -2,11 +2,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 def squared_norm(gradient: NDArray, n_threads: int, isa: str | None = None) -> float: ...
-def adamw_step(
+
+UPDATE_RULES: dict[str, int]
+
+def update_step(
+    rule: str,
     parameters: NDArray,
     gradient: NDArray,
-    mean: NDArray,
-    square: NDArray,
+    first: NDArray,
+    second: NDArray | None,
     ends: NDArray[np.intp],
     decays: NDArray[np.float64],
     n_threads: int,
@@ -17,5 +21,6 @@ def adamw_step(
     beta2: float,
     epsilon: float,
     step: int,
+    mixing: float = 0.0,
     isa: str | None = None,
 ) -> None: ...

@@ -1,7 +1,7 @@
 """Steps on flat vectors: the norm of a gradient and the optimizer's update, block by block in the thread pool."""
 
 from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._table cimport KernelTable
+from sklstm._kernels._table cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, KernelTable, UpdateStep
 
 include "_door.pxi"
 
@@ -10,17 +10,18 @@ cdef enum:
     BLOCK_SIZE = 1 << 14
 
 
+UPDATE_RULES = {"adamw": ADAMW, "adam": ADAM, "sgd": SGD, "schedule_free": SCHEDULE_FREE}
+
+
 cdef struct Update:
     const KernelTable *kernels
     Py_ssize_t n
     const char *gradient
     double *sums                 # (n_blocks,)
-    char *parameters
-    char *mean
-    char *square
+    int rule
+    UpdateStep step              # of the whole vector
     const Py_ssize_t *ends       # (n_segments,) where each segment of the vector ends
     const double *decays         # (n_segments,)
-    double scale, learning_rate, beta1, beta2, epsilon, correction1, correction2
 
 
 cdef void norm_task(void *context, int task, int worker) noexcept nogil:
@@ -30,9 +31,10 @@ cdef void norm_task(void *context, int task, int worker) noexcept nogil:
                                                       update.gradient + begin * update.kernels.item_size)
 
 
-cdef void adamw_task(void *context, int task, int worker) noexcept nogil:
+cdef void update_task(void *context, int task, int worker) noexcept nogil:
     """One block, cut where the weight decay changes."""
     cdef const Update *update = <const Update *> context
+    cdef UpdateStep step = update.step
     cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE, end = min(begin + BLOCK_SIZE, update.n)
     cdef Py_ssize_t segment = 0, stop, offset
     while begin < end:
@@ -40,10 +42,12 @@ cdef void adamw_task(void *context, int task, int worker) noexcept nogil:
             segment += 1
         stop = min(end, update.ends[segment])
         offset = begin * update.kernels.item_size
-        update.kernels.adamw_step(stop - begin, update.parameters + offset, update.gradient + offset,
-                                  update.mean + offset, update.square + offset, update.scale, update.learning_rate,
-                                  update.decays[segment], update.beta1, update.beta2, update.epsilon,
-                                  update.correction1, update.correction2)
+        step.n, step.decay = stop - begin, update.decays[segment]
+        step.x = <char *> update.step.x + offset
+        step.gradient = <const char *> update.step.gradient + offset
+        step.first = <char *> update.step.first + offset
+        step.second = <char *> update.step.second + offset
+        update.kernels.update_steps[update.rule](&step)
         begin = stop
 
 
@@ -69,23 +73,27 @@ def squared_norm(gradient, int n_threads, isa=None):
     return total
 
 
-def adamw_step(parameters, gradient, mean, square, const Py_ssize_t[::1] ends, const double[::1] decays,
-               int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
-               Py_ssize_t step, isa=None):
-    """One AdamW step in place; `step` counts from 1, segment k ends at `ends[k]` and decays by `decays[k]`."""
+def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1] ends, const double[::1] decays,
+                int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
+                Py_ssize_t step, double mixing=0.0, isa=None):
+    """One step of an optimizer in place (`UPDATE_RULES`; isa/_update_steps.pxi says what `first` and `second` are).
+
+    `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`.
+    """
     cdef Update update
     cdef char code = code_of(parameters.dtype)
-    update.kernels = open_table(code, isa)
-    update.n = parameters.size
+    update.kernels, update.rule, update.n = open_table(code, isa), UPDATE_RULES[rule], parameters.size
     if ends[ends.shape[0] - 1] != update.n or ends.shape[0] != decays.shape[0]:
         raise ValueError("the segments do not cover the parameters")
-    update.parameters = data_of(parameters, code, update.n, True)
-    update.gradient = data_of(gradient, code, update.n)
-    update.mean = data_of(mean, code, update.n, True)
-    update.square = data_of(square, code, update.n, True)
+    update.step.x = data_of(parameters, code, update.n, True)
+    update.step.gradient = data_of(gradient, code, update.n)
+    update.step.first = data_of(first, code, update.n, True)
+    update.step.second = data_of(second, code, update.n, True)
     update.ends, update.decays = &ends[0], &decays[0]
-    update.scale, update.learning_rate, update.epsilon = scale, learning_rate, epsilon
-    update.beta1, update.beta2 = beta1, beta2
-    update.correction1, update.correction2 = 1 - beta1 ** step, 1 - beta2 ** step
+    update.step.gradient_scale, update.step.learning_rate, update.step.epsilon = scale, learning_rate, epsilon
+    update.step.beta1, update.step.beta2, update.step.mixing = beta1, beta2, mixing
+    update.step.correction1, update.step.correction2 = 1 - beta1 ** step, 1 - beta2 ** step
+    if update.rule == SCHEDULE_FREE:  # its step size holds the correction
+        update.step.correction2 = 1
     with nogil:
-        pool_run(adamw_task, &update, n_blocks(update.n), n_threads)
+        pool_run(update_task, &update, n_blocks(update.n), n_threads)

@@ -181,15 +181,18 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
             pace.schedule.observe(value)
             stop = patience.exhausted(value)
         else:
+            optimizer.settle()
             score = explained_share(_validation_loss(network, loss, validation, epoch), null_value)
             history.validation_scores.append(score)
             message += f", validation score {score:.6f}"
             pace.schedule.observe(-score)
             stop = patience.exhausted(-score, network.weights)
+            optimizer.resume()
         if settings.verbose:
             print(message, flush=True)
         if stop:
             break
+    optimizer.settle()
     flat[:] = network.from_panels(network.weights if validation is None else patience.best_weights)
     history.optimizer_state = optimizer.state
     return history

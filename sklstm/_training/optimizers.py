@@ -4,6 +4,8 @@ An optimizer is an entry of the registry with `step` and a state of plain arrays
 goes in the order of the named parameters, so that it outlives the layout.
 """
 
+import math
+
 import numpy as np
 
 from sklstm._kernels import _updates
@@ -22,31 +24,34 @@ class AdamW:
         What `state` returned, to go on where it was taken.
     """
 
+    rule, vectors = "adamw", ("mean", "square")
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
     def __init__(self, network, weight_decay, state=None):
         self._network = network
         self._n_steps = 0 if state is None else state["step"]
-        self._mean, self._square = (
-            np.zeros_like(network.weights) if state is None else network.to_panels(state[name])
-            for name in ("mean", "square")
-        )
+        self._vectors = {
+            name: np.zeros_like(network.weights) if state is None else network.to_panels(state[name])
+            for name in self.vectors
+        }
         self._ends, self._decays = network.decay_segments(weight_decay)
 
     @property
     def state(self):
         """Return the state as a dict of plain arrays and numbers."""
-        mean, square = (self._network.from_panels(moment) for moment in (self._mean, self._square))
-        return {"step": self._n_steps, "mean": mean, "square": square}
+        vectors = {name: self._network.from_panels(vector) for name, vector in self._vectors.items()}
+        return {"step": self._n_steps, **vectors}
 
-    def step(self, weights, gradient, learning_rate, scale=1.0):
+    def step(self, weights, gradient, learning_rate, scale=1.0, **more):
         """Update `weights` in place by the gradient times `scale`."""
         self._n_steps += 1
-        _updates.adamw_step(
+        first, second = (*self._vectors.values(), None)[:2]
+        _updates.update_step(
+            self.rule,
             weights,
             gradient,
-            self._mean,
-            self._square,
+            first,
+            second,
             self._ends,
             self._decays,
             self._network.n_threads,
@@ -56,7 +61,69 @@ class AdamW:
             beta2=self.beta2,
             epsilon=self.epsilon,
             step=self._n_steps,
+            **more,
         )
 
+    def settle(self):
+        """Put the weights that predict in the place of those that train, where the two differ."""
 
-OPTIMIZERS = {"adamw": AdamW}
+    def resume(self):
+        """Undo `settle`."""
+
+
+class Adam(AdamW):
+    """Adam (Kingma & Ba 2015, algorithm 1); the decay is an L2 penalty, a part of the gradient."""
+
+    rule = "adam"
+
+
+class SGD(AdamW):
+    """Gradient descent with momentum 0.9 (Polyak 1964) and decoupled weight decay."""
+
+    rule, vectors = "sgd", ("velocity",)
+
+
+class ScheduleFree(AdamW):
+    """Schedule-free AdamW (Defazio et al. 2024, algorithm 1, with beta = 0.9).
+
+    Gradients are taken at y, between the point z that steps and the mean x of all z, which predicts; no schedule has to
+    know where training ends.
+    """
+
+    rule, vectors = "schedule_free", ("point", "square")
+
+    def __init__(self, network, weight_decay, state=None):
+        super().__init__(network, weight_decay, state)
+        self._sum_of_squares = 0.0 if state is None else state["sum_of_squares"]
+        weights, point = network.weights, self._vectors["point"]
+        if state is None:
+            point[:] = weights
+        # What was trained before is x.
+        weights[:] = (1 - self.beta1) * point + self.beta1 * weights
+        self._training = None
+
+    @property
+    def state(self):
+        """Return the state as a dict of plain arrays and numbers."""
+        return {**super().state, "sum_of_squares": self._sum_of_squares}
+
+    def step(self, weights, gradient, learning_rate, scale=1.0):
+        """Update `weights` in place by the gradient times `scale`."""
+        rate = learning_rate * math.sqrt(1.0 - self.beta2 ** (self._n_steps + 1))
+        self._sum_of_squares += rate**2
+        # A step of size 0 (the end of a schedule) has no share in the mean.
+        mixing = rate**2 / self._sum_of_squares if rate > 0 else 0.0
+        super().step(weights, gradient, rate, scale, mixing=mixing)
+
+    def settle(self):
+        """Put the mean in the place of the point where gradients are taken."""
+        weights = self._network.weights
+        self._training = weights.copy()
+        weights[:] = (weights - (1 - self.beta1) * self._vectors["point"]) / self.beta1
+
+    def resume(self):
+        """Undo `settle`."""
+        self._network.weights[:] = self._training
+
+
+OPTIMIZERS = {"adamw": AdamW, "adam": Adam, "sgd": SGD, "schedule_free": ScheduleFree}

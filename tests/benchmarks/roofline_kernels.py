@@ -285,7 +285,7 @@ def outer(library, rng, name, shape, n_k, units):
 
 def update_steps(library, rng, n):
     """Return the norm and the optimizer's step, through the doors that `fit` uses."""
-    from sklstm._kernels._updates import adamw_step, squared_norm
+    from sklstm._kernels._updates import squared_norm, update_step
 
     arrays = carve(rng, (n,), (n,), (n,), (n,))
     x, gradient, mean, square = arrays
@@ -298,8 +298,8 @@ def update_steps(library, rng, n):
 
     def steps():
         for _ in range(repeats):
-            adamw_step(
-                x, gradient, mean, square, ends, decays, 1,
+            update_step(
+                "adamw", x, gradient, mean, square, ends, decays, 1,
                 scale=1.0, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, step=1000,
             )  # fmt: skip
 

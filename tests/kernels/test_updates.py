@@ -11,7 +11,7 @@ from reference.optimizers import clip_by_global_norm as reference_clip
 from reference.vectors import load_cases
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._updates import adamw_step, squared_norm
+from sklstm._kernels._updates import squared_norm, update_step
 from sklstm._training.clipping import Clipping, global_norm
 
 CASES = load_cases("torch_adamw")
@@ -50,8 +50,8 @@ def test_adamw_and_clipping_follow_torch(name, isa):
         factor = Clipping(settings["max_norm"]).factor(norm)
         assert_allclose(norm, case["norm"][number], rtol=1e-10)
         factors.append(factor)
-        adamw_step(
-            flat, gradient, mean, square, ends, decays, 1, scale=factor,
+        update_step(
+            "adamw", flat, gradient, mean, square, ends, decays, 1, scale=factor,
             learning_rate=settings["learning_rate"], beta1=settings["beta_1"],
             beta2=settings["beta_2"], epsilon=settings["epsilon"], step=number + 1, isa=isa,
         )  # fmt: skip
@@ -93,7 +93,7 @@ def test_adamw_against_reference(step, dtype, isa):
         weight_decay=dict(zip(names, DECAYS, strict=True)),
     )
     found = [v.copy() for v in (parameters, gradient, mean, square)]
-    adamw_step(*found, ENDS, DECAYS, 1, scale=0.25, step=step, isa=isa, **SETTINGS)
+    update_step("adamw", *found, ENDS, DECAYS, 1, scale=0.25, step=step, isa=isa, **SETTINGS)
     assert_array_equal(found[1], gradient)
     # float32: a few roundings; the sum of a mean may cancel, hence the absolute parts.
     eps = 1e-6 if dtype == "float32" else 1e-14
@@ -113,7 +113,7 @@ def test_adamw_is_the_same_for_any_threads_and_cut(dtype, isa):
     results = []
     for n_threads in (1, 2, 3, 4, 8):
         arrays = [v.copy() for v in start]
-        adamw_step(*arrays, ENDS, DECAYS, n_threads, scale=0.5, step=7, isa=isa, **SETTINGS)
+        update_step("adamw", *arrays, ENDS, DECAYS, n_threads, scale=0.5, step=7, isa=isa, **SETTINGS)
         results.append(arrays)
     # Each segment by itself, with remainders of vectors in other places.
     parts = [v.copy() for v in start]
@@ -121,7 +121,7 @@ def test_adamw_is_the_same_for_any_threads_and_cut(dtype, isa):
         # Copies, since the segments begin anywhere.
         piece = [v[begin:end].copy() for v in parts]
         one = np.array([end - begin], np.intp), np.array([decay])
-        adamw_step(*piece, *one, 1, scale=0.5, step=7, isa=isa, **SETTINGS)
+        update_step("adamw", *piece, *one, 1, scale=0.5, step=7, isa=isa, **SETTINGS)
         for whole, part in zip(parts, piece, strict=True):
             whole[begin:end] = part
     for arrays in [*results[1:], parts]:
@@ -135,7 +135,7 @@ def test_zero_gradient_moves_nothing_but_the_decay(dtype, isa):
     parameters = draw_state(dtype)[0]
     start = parameters.copy()
     zeros = [np.zeros(N, dtype) for _ in range(3)]
-    adamw_step(parameters, *zeros, ENDS, DECAYS, 1, scale=1.0, step=1, isa=isa, **SETTINGS)
+    update_step("adamw", parameters, *zeros, ENDS, DECAYS, 1, scale=1.0, step=1, isa=isa, **SETTINGS)
     decay = np.repeat(DECAYS, np.diff(ENDS, prepend=0))
     keep = (1.0 - SETTINGS["learning_rate"] * decay).astype(dtype)
     assert_array_equal(parameters, keep * start)
@@ -188,8 +188,8 @@ def step_arguments():
     return {
         "parameters": np.ones(4),
         "gradient": np.ones(4),
-        "mean": np.zeros(4),
-        "square": np.zeros(4),
+        "first": np.zeros(4),
+        "second": np.zeros(4),
         "ends": np.array([2, 4], np.intp),
         "decays": np.zeros(2),
     }
@@ -207,8 +207,8 @@ def read_only():
         ("gradient", np.ones(4, np.float32), "expected a contiguous float64 array of 4"),
         ("gradient", np.ones(3), "expected a contiguous float64 array of 4"),
         ("gradient", np.ones(8)[::2], "not C-contiguous"),
-        ("mean", np.ones(3), "expected a contiguous float64 array of 4"),
-        ("square", np.ones(4, np.float32), "expected a contiguous float64 array of 4"),
+        ("first", np.ones(3), "expected a contiguous float64 array of 4"),
+        ("second", np.ones(4, np.float32), "expected a contiguous float64 array of 4"),
         ("parameters", read_only(), "read-only"),
         ("ends", np.array([2, 3], np.intp), "the segments do not cover the parameters"),
         ("ends", np.array([4], np.intp), "the segments do not cover the parameters"),
@@ -218,7 +218,7 @@ def test_wrong_arrays_are_refused(name, value, message):
     """The door looks at what C would read or write beyond its end."""
     arguments = step_arguments() | {name: value}
     with pytest.raises(ValueError, match=message):
-        adamw_step(*arguments.values(), 1, scale=1.0, step=1, **SETTINGS)
+        update_step("adamw", *arguments.values(), 1, scale=1.0, step=1, **SETTINGS)
     valid = step_arguments()
-    adamw_step(*valid.values(), 1, scale=1.0, step=1, **SETTINGS)
+    update_step("adamw", *valid.values(), 1, scale=1.0, step=1, **SETTINGS)
     assert_allclose(valid["parameters"], 0.99, rtol=1e-8)

@@ -6,13 +6,18 @@ from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_New
 
 from sklstm._kernels._table cimport (
+    ADAM,
+    ADAMW,
     BINARY_LOG_LOSS,
     COLUMN_STRIP,
     KernelTable,
     LayerCall,
     PAIRS,
     ROWS_OF_A_PANEL,
+    SCHEDULE_FREE,
+    SGD,
     SQUARED_LOSS,
+    UpdateStep,
 )
 
 # Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
@@ -62,7 +67,10 @@ table.residual_backward = residual_backward
 table.sum_rows = sum_rows
 table.add_rows = add_rows
 table.sum_of_squares = sum_of_squares
-table.adamw_step = adamw_step
+table.update_steps[ADAMW] = adamw_step
+table.update_steps[ADAM] = adam_step
+table.update_steps[SGD] = sgd_step
+table.update_steps[SCHEDULE_FREE] = schedule_free_step
 table.sigmoid = sigmoid_array
 table.tanh = tanh_array
 table.column_pack = column_pack
