@@ -91,7 +91,7 @@ def run(options):
     peaks = peak.summaries()
     for row, result in zip(rows, measured, strict=True):
         add_peak(result, peaks)
-        judge(result, row.targets)
+        judge(result, row.targets, row.products_decide)
     return {"quick": options.quick, "machine": facts, "peak_gflops": peaks, "rows": measured}
 
 

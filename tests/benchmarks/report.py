@@ -22,8 +22,11 @@ def add_peak(row, peaks):
             result["of_peak"] = row["flop"] / result["seconds"]["median"] / (1e9 * peak["median"])
 
 
-def judge(row, targets):
-    """Add to a row how each target compares with what was measured."""
+def judge(row, targets, products_decide=False):
+    """Add to a row how each target compares with what was measured.
+
+    Where the products decide, a ratio that was missed also tells the largest that the FMA peak allows.
+    """
     row["targets"] = []
     for target in targets:
         for ours in [r for r in row["results"] if r["side"] == "sklstm"]:
@@ -35,6 +38,9 @@ def judge(row, targets):
                 met = value <= target.bound if target.kind == "seconds" else value >= target.bound
                 entry = {"kind": target.kind, "peer": target.peer, "threads": n_threads, "bound": target.bound}
                 row["targets"].append({**entry, "value": value, "met": met})
+                peer = _result(row, target.peer, n_threads)
+                if products_decide and target.kind == "ratio" and not met and "of_peak" in peer:
+                    row["targets"][-1]["at_most"] = 1.0 / peer["of_peak"]
 
 
 def _value(row, target, ours):
@@ -101,7 +107,10 @@ def _target_text(target):
     else:
         bound = f"{target['bound']:g}"
         value = f"{target['value']:.2f}" if target["kind"] == "speed-up" else ""
-    return " ".join(part for part in (name, value, sign, bound, "met" if target["met"] else "**missed**") if part)
+    verdict = "met" if target["met"] else "**missed**"
+    if "at_most" in target:
+        verdict += f" (the FMA peak allows {target['at_most']:.2f})"
+    return " ".join(part for part in (name, value, sign, bound, verdict) if part)
 
 
 def _lines_of(row):

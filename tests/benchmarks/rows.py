@@ -22,7 +22,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: `flop` are those of one piece of work, None where they say nothing."""
+    """One row: `flop` are those of one piece of work, None where they say nothing.
+
+    `products_decide`: both sides do all of these products, so no ratio can exceed what the FMA peak leaves of the peer's
+    time.
+    """
 
     name: str
     title: str
@@ -33,6 +37,7 @@ class Row:
     targets: tuple = ()
     threads: tuple | None = None
     tolerance: float = 1e-3
+    products_decide: bool = True
 
 
 def _training(name, job, ratio, *more):
@@ -61,7 +66,9 @@ def _forward(name, job):
 def _stream(name, job, sides, *targets, threads=None):
     streams = "one stream" if job.n_streams == 1 else f"{job.n_streams} streams"
     title = f"one step from Python, {job.shape}, {streams}"
-    return Row(name, title, job, ours.stream, job.flop, sides, targets, threads)
+    # A single row waits for the weights, not for the FMA units.
+    decide = job.n_streams > 1
+    return Row(name, title, job, ours.stream, job.flop, sides, targets, threads, products_decide=decide)
 
 
 def _batch(layers, units, columns, steps, batch):
@@ -93,6 +100,7 @@ def _predict():
         job.shape.forward_flop * job.window_steps,
         {PYTORCH: peers.torch_predict},
         (Target("ratio", 2.5, PYTORCH),),
+        products_decide=False,  # the windows share the first product
     )
 
 

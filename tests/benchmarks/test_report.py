@@ -70,6 +70,14 @@ def test_table(result):
     assert skipped.count("|") == first.count("|") == second.count("|")
 
 
+def test_a_missed_ratio_tells_what_the_peak_allows(result):
+    """The peer's 25 ms of work for two threads at 20 % of peak: nobody does it in less than 5."""
+    row = result["rows"][0]
+    report.judge(row, [target("ratio", 2.25, "PyTorch")], products_decide=True)
+    assert [t.get("at_most") for t in row["targets"]] == [None, pytest.approx(5.0)]
+    assert "ratio ≥ 2.25 **missed** (the FMA peak allows 5.00)" in report.as_markdown(result)
+
+
 def test_unknown_peak(result):
     row = result["rows"][0]
     for entry in row["results"]:
