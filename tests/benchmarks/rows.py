@@ -24,8 +24,8 @@ class Target:
 class Row:
     """One row: `flop` are those of one piece of work, None where they say nothing.
 
-    `products_decide`: both sides do all of these products, so no ratio can exceed what the FMA peak leaves of the peer's
-    time.
+    `products_decide`: both sides do all of these products, so no ratio can exceed what the FMA peak leaves of the
+    peer's time.
     """
 
     name: str
