@@ -136,6 +136,10 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
     def _loss(self):
         """Return the name of the loss and the number of outputs of the network."""
 
+    def _loss_parameter(self):
+        """Return the number that the loss needs, 0 where it needs none."""
+        return 0.0
+
     @abstractmethod
     def _answer(self, z, method, out=None):
         """Return what `method` (predict, ...) says for raw outputs z of shape (n, n_outputs), written to `out`."""
@@ -264,6 +268,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
     def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
         """Train from the current or from new parameters and set the fitted attributes."""
         loss, n_outputs = self._loss()
+        loss_parameter = self._loss_parameter()
         hidden_sizes = check_hidden_sizes(self.hidden_size, self.n_layers, self.residual)
         layout = ParameterLayout(
             samples.sequences.table.shape[1],
@@ -297,6 +302,7 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
             verbose=bool(self.verbose),
             schedule=self.learning_rate,
             optimizer=self.solver,
+            loss_parameter=loss_parameter,
         )
         network = Network(layout, self.dtype, resolve_num_threads(self.n_jobs))
         first_epoch = self.n_iter_ if continued else 0

@@ -1,12 +1,17 @@
 """Regression with stacked LSTM layers."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._base import BaseLSTM
 from sklstm._validation import naming, refuse_masked
+
+LOSS_NAMES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
 
 
 class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
@@ -28,6 +33,14 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     layer_norm : "output" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
+    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+        What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
+        Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
+        `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_.
+    quantile : float, default=0.5
+        Which quantile is predicted with ``loss="quantile"``.
+    huber_delta : float, default=1.0
+        Where the Huber loss turns linear, in standard deviations of the target.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is.
@@ -156,6 +169,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
        rates", arXiv:1708.07120, 2019.
     .. [12] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
+    .. [14] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
+    .. [15] R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
 
     Examples
     --------
@@ -171,6 +186,13 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     True
     """
 
+    _parameter_constraints: dict = {
+        **BaseLSTM._parameter_constraints,
+        "loss": [StrOptions(set(LOSS_NAMES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+
     def __init__(
         self,
         hidden_size=64,
@@ -178,6 +200,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         *,
         residual=0,
         layer_norm=None,
+        loss="squared_error",
+        quantile=0.5,
+        huber_delta=1.0,
         sequence_length=32,
         dropout=0.0,
         solver="adamw",
@@ -225,6 +250,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             random_state=random_state,
             verbose=verbose,
         )
+        self.loss = loss
+        self.quantile = quantile
+        self.huber_delta = huber_delta
 
     @staticmethod
     def _check_y(y, name="y"):
@@ -267,7 +295,10 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         return ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1), weights
 
     def _loss(self):
-        return "squared", np.size(self.target_mean_)
+        return LOSS_NAMES[self.loss], np.size(self.target_mean_)
+
+    def _loss_parameter(self):
+        return float({"huber": self.huber_delta, "quantile": self.quantile}.get(self.loss, 0.0))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):

@@ -8,6 +8,7 @@ from ast import literal_eval
 import numpy as np
 import pytest
 import test_deep
+import test_regression_losses
 from sklearn.base import clone
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
@@ -325,6 +326,9 @@ TESTS = {
     "n_layers": test_hidden_size_and_n_layers,
     "residual": test_deep.test_options_do_something,
     "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
+    "loss": test_regression_losses.test_each_loss_has_its_own_centre,
+    "quantile": test_regression_losses.test_quantiles_cover_their_share,
+    "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
     "solver": test_solver,
@@ -356,7 +360,7 @@ def test_every_parameter_is_documented_constrained_and_tested(kind):
     assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == names
     assert set(kind._parameter_constraints) == set(names)
     assert [name for name in TESTS if name in names] == names
-    assert set(TESTS) - set(names) <= {"class_weight"}
+    assert set(TESTS) - set(names) <= {"class_weight", "loss", "quantile", "huber_delta"}
     defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
     for name, text in re.findall(r"^(\w+) : .*default=(.+)$", section, re.MULTILINE):
         assert literal_eval(text) == defaults[name], name

@@ -13,7 +13,11 @@ from libc.string cimport memcpy, memset
 
 from sklstm._kernels._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
+    ABSOLUTE_LOSS,
     BINARY_LOG_LOSS,
+    HUBER_LOSS,
+    QUANTILE_LOSS,
+    is_log_loss,
     KernelTable,
     LayerCall,
     MULTINOMIAL_LOG_LOSS,
@@ -58,6 +62,9 @@ LOSS_KINDS = {
     "squared": SQUARED_LOSS,
     "binary_log": BINARY_LOG_LOSS,
     "multinomial_log": MULTINOMIAL_LOG_LOSS,
+    "absolute": ABSOLUTE_LOSS,
+    "huber": HUBER_LOSS,
+    "quantile": QUANTILE_LOSS,
 }
 
 
@@ -349,14 +356,14 @@ cdef class Stack:
             raise errors[0]
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
-                         Py_ssize_t max_steps, targets, weights, loss, double scale, slots, double dropout=0.0,
+                         Py_ssize_t max_steps, targets, weights, loss, double scale, slots, double loss_parameter=0.0, double dropout=0.0,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          d_initial_state=None, d_x=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels."""
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = self.n_outputs if loss == "squared" else 1
+        cdef Py_ssize_t n = len(starts), n_targets = 1 if is_log_loss(LOSS_KINDS[loss]) else self.n_outputs
         cdef double total = 0
         cdef double[::1] losses
         cdef Py_ssize_t c
@@ -367,7 +374,7 @@ cdef class Stack:
         describe(self, &call, n, max_steps, True, dropout, d_x is not None)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, None)
         losses = np.empty(call.n_chunks)
-        call.loss_kind = LOSS_KINDS[loss]
+        call.loss_kind, call.loss_parameter = LOSS_KINDS[loss], loss_parameter
         call.targets = data_of(targets, self.code, n * n_targets)
         call.weights = data_of(weights, self.code, n)
         call.scale, call.chunk_losses = scale, &losses[0]

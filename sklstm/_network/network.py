@@ -122,7 +122,9 @@ class Network:
         """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
         return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
-    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, dropout=0.0, seed=0, epoch=0):
+    def loss_and_gradient(
+        self, sequences, rows, targets, weights, loss, scale, dropout=0.0, seed=0, epoch=0, loss_parameter=0.0
+    ):
         """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
 
         Parameters
@@ -142,6 +144,8 @@ class Network:
             Rate between layers.
         seed, epoch : int
             With the number of the sequence, they decide which units are dropped.
+        loss_parameter : float, default=0.0
+            Delta of the Huber loss, or the quantile.
 
         Returns
         -------
@@ -172,6 +176,7 @@ class Network:
             targets=targets[rows],
             weights=weights[rows],
             loss=loss,
+            loss_parameter=loss_parameter,
             scale=scale,
             slots=self._workspace.slots,
             dropout=dropout,

@@ -41,6 +41,7 @@ class Settings:
     verbose: bool = False
     optimizer: str = "adamw"
     schedule: str = "constant"
+    loss_parameter: float = 0.0
 
 
 @dataclass
@@ -116,6 +117,7 @@ def run_epoch(network, optimizer, samples, settings, epoch, pace):
             settings.dropout,
             settings.seed,
             epoch,
+            settings.loss_parameter,
         )
         norm = global_norm(network.gradient, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
@@ -164,7 +166,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, optimizer_state)
     pace = Pace(settings, len(samples.sequences))
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
-    loss = LOSSES[settings.loss]
+    loss = LOSSES[settings.loss].bound(settings.loss_parameter)
     null_value = 1.0
     if validation is not None:
         n_outputs = network.layout.n_outputs

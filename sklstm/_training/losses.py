@@ -4,7 +4,8 @@ An entry of the registry names a kernel (`sklstm/_kernels/isa/_losses.pxi`) that
 training; the functions here evaluate it on a validation part, in float64.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.special import expit, logsumexp, softmax
@@ -25,12 +26,26 @@ class Loss:
         samples.
     link : callable
         ``link(z)``, the prediction: the target's mean, or class probabilities of shape (n_samples, n_classes).
+    has_parameter : bool
+        Whether `values` and `constant` wait for a ``parameter``; see `bound`.
     """
 
     name: str
     values: object
     constant: object
     link: object
+    has_parameter: bool = False
+
+    def bound(self, parameter):
+        """Return the loss whose functions know the parameter (delta, quantile), where there is one."""
+        if not self.has_parameter:
+            return self
+        return replace(
+            self,
+            values=partial(self.values, parameter=parameter),
+            constant=partial(self.constant, parameter=parameter),
+            has_parameter=False,
+        )
 
 
 def _squared(z, targets):
@@ -39,6 +54,38 @@ def _squared(z, targets):
 
 def _weighted_mean(targets, weights, n_outputs):
     return np.average(targets, axis=0, weights=weights)
+
+
+def _absolute(z, targets):
+    return np.abs(z - targets).mean(axis=1)
+
+
+def _weighted_quantile(targets, weights, n_outputs, parameter=0.5):
+    order = np.argsort(targets, axis=0, kind="stable")
+    shares = np.cumsum(weights[order], axis=0) / weights.sum()
+    first = (shares >= parameter).argmax(axis=0)
+    columns = np.arange(targets.shape[1])
+    return targets[order[first, columns], columns]
+
+
+def _quantile(z, targets, parameter):
+    error = z - targets
+    return np.where(error > 0, (1.0 - parameter) * error, -parameter * error).mean(axis=1)
+
+
+def _huber(z, targets, parameter):
+    size = np.abs(z - targets)
+    return np.where(size <= parameter, 0.5 * size**2, parameter * (size - 0.5 * parameter)).mean(axis=1)
+
+
+def _huber_centre(targets, weights, n_outputs, parameter):
+    """Find the centre by re-weighted means from the median on (Huber 1964); a convex problem, they converge."""
+    centre = _weighted_quantile(targets, weights, n_outputs)
+    for _ in range(100):
+        size = np.abs(targets - centre)
+        w = weights[:, np.newaxis] * np.minimum(1.0, parameter / np.maximum(size, np.finfo(np.float64).tiny))
+        centre = (w * targets).sum(axis=0) / w.sum(axis=0)
+    return centre
 
 
 def _binary_log(z, targets):
@@ -69,6 +116,9 @@ def _multinomial_prior(targets, weights, n_outputs):
 
 LOSSES = {
     "squared": Loss("squared", _squared, _weighted_mean, lambda z: z),
+    "absolute": Loss("absolute", _absolute, _weighted_quantile, lambda z: z),
+    "huber": Loss("huber", _huber, _huber_centre, lambda z: z, has_parameter=True),
+    "quantile": Loss("quantile", _quantile, _weighted_quantile, lambda z: z, has_parameter=True),
     "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities),
     "multinomial_log": Loss("multinomial_log", _multinomial_log, _multinomial_prior, lambda z: softmax(z, axis=1)),
 }

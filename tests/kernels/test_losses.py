@@ -23,7 +23,7 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 each_loss = pytest.mark.parametrize("loss", N_OUTPUTS)
 
 
-def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None):
+def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, loss_parameter=0.0):
     """Value and gradient by z of the loss of one sample."""
     z = np.asarray(z, dtype)
     stack = Stack(1, [1], len(z), dtype, isa)
@@ -37,7 +37,7 @@ def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None):
     value = stack.forward_backward(
         np.ones((1, 1), dtype), 1, np.zeros(1, np.intp), np.ones(1, np.intp), aligned(n_bytes), 1,
         max_steps=1, targets=np.atleast_1d(np.asarray(y, dtype)), weights=np.array([weight], dtype),
-        loss=loss, scale=scale, slots=slots,
+        loss=loss, scale=scale, loss_parameter=loss_parameter, slots=slots,
     )  # fmt: skip
     stack.from_panels(slots[: panels.nbytes].view(dtype), gradient)
     return value, gradient[-len(z) :]

@@ -1,6 +1,6 @@
 # The text of one instruction-set variant and dtype: all kernels, and the table that offers them to the doors.
 
-from libc.math cimport exp, log, log1p
+from libc.math cimport exp, fabs, log, log1p
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -9,6 +9,9 @@ from sklstm._kernels._table cimport (
     ADAM,
     ADAMW,
     BINARY_LOG_LOSS,
+    HUBER_LOSS,
+    QUANTILE_LOSS,
+    is_log_loss,
     COLUMN_STRIP,
     KernelTable,
     LayerCall,

@@ -4,29 +4,50 @@ cdef inline double softplus(double x) noexcept nogil:
     return x + log1p(exp(-x)) if x > 0 else log1p(exp(x))
 
 
-cdef double loss(int kind, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z_rows, Py_ssize_t z_stride,
-                 const void *targets, const void *weights, double scale, void *d_z_rows) noexcept nogil:
+cdef inline double point_loss(int kind, double parameter, double error, double *slope) noexcept nogil:
+    """Loss and slope of one number, error = z - y: squared / 2, absolute, Huber (1964), quantile (Koenker 1978)."""
+    if kind == SQUARED_LOSS:
+        slope[0] = error
+        return 0.5 * error * error
+    if kind == HUBER_LOSS and fabs(error) <= parameter:
+        slope[0] = error
+        return 0.5 * error * error
+    if kind == HUBER_LOSS:
+        slope[0] = parameter if error > 0 else -parameter
+        return parameter * (fabs(error) - 0.5 * parameter)
+    if kind == QUANTILE_LOSS:
+        slope[0] = 0 if error == 0 else 1 - parameter if error > 0 else -parameter
+        return slope[0] * error
+    # A NaN is neither: it must reach the loss.
+    slope[0] = 1 if error > 0 else -1 if error < 0 else error
+    return fabs(error)
+
+
+cdef double loss(int kind, double parameter, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z_rows,
+                 Py_ssize_t z_stride, const void *targets, const void *weights, double scale,
+                 void *d_z_rows) noexcept nogil:
     """Sum over samples of scale * weight * loss; writes its gradient to d_z (stride z_stride, NULL: not wanted).
 
-    Squared: (n_samples, n_outputs) targets, half the mean over outputs. Log losses: (n_samples, 1) class numbers.
+    Log losses: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over outputs; parameter
+    is delta of the Huber loss, or the quantile.
     Everything is computed in double.
     """
-    cdef Py_ssize_t i, j, n_targets = n_outputs if kind == SQUARED_LOSS else 1
+    cdef Py_ssize_t i, j, n_targets = 1 if is_log_loss(kind) else n_outputs
     cdef const real *z
     cdef const real *y
     cdef real *d_z
-    cdef double total = 0, w, value, largest, normaliser, probability
+    cdef double total = 0, w, value, largest, normaliser, probability, slope
     for i in range(n_samples):
         z = <const real *> z_rows + i * z_stride
         y = <const real *> targets + i * n_targets
         d_z = <real *> d_z_rows + i * z_stride if d_z_rows != NULL else NULL
         w = scale * <double> (<const real *> weights)[i]
         value = 0
-        if kind == SQUARED_LOSS:
+        if not is_log_loss(kind):
             for j in range(n_outputs):
-                value += 0.5 * (<double> z[j] - <double> y[j]) * (<double> z[j] - <double> y[j])
+                value += point_loss(kind, parameter, <double> z[j] - <double> y[j], &slope)
                 if d_z != NULL:
-                    d_z[j] = <real> (w * (<double> z[j] - <double> y[j]) / n_outputs)
+                    d_z[j] = <real> (w * slope / n_outputs)
             value /= n_outputs
         elif kind == BINARY_LOG_LOSS:
             value = softplus(z[0]) - <double> y[0] * <double> z[0]
