@@ -356,7 +356,8 @@ cdef class Stack:
             raise errors[0]
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
-                         Py_ssize_t max_steps, targets, weights, loss, double scale, slots, double loss_parameter=0.0, double dropout=0.0,
+                         Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
+                         double loss_parameter=0.0, double dropout=0.0,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          d_initial_state=None, d_x=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels."""

@@ -28,8 +28,8 @@ cdef double loss(int kind, double parameter, Py_ssize_t n_samples, Py_ssize_t n_
                  void *d_z_rows) noexcept nogil:
     """Sum over samples of scale * weight * loss; writes its gradient to d_z (stride z_stride, NULL: not wanted).
 
-    Log losses: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over outputs; parameter
-    is delta of the Huber loss, or the quantile.
+    Log losses: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over outputs;
+    parameter is delta of the Huber loss, or the quantile.
     Everything is computed in double.
     """
     cdef Py_ssize_t i, j, n_targets = 1 if is_log_loss(kind) else n_outputs
