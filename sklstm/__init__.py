@@ -1,10 +1,15 @@
 """Recurrent networks that feel like scikit-learn: LSTM estimators with their own kernels for the CPU."""
 
+import importlib as _importlib
+import typing as _typing
+
 from sklstm._version import __version__
-from sklstm.classifier import DeepLSTMClassifier
-from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
-from sklstm.feature_selection import LSTMFeatureSelector
-from sklstm.regressor import DeepLSTMRegressor
+
+if _typing.TYPE_CHECKING:
+    from sklstm.classifier import DeepLSTMClassifier
+    from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
+    from sklstm.feature_selection import LSTMFeatureSelector
+    from sklstm.regressor import DeepLSTMRegressor
 
 __all__ = [
     "DeepLSTMClassifier",
@@ -14,3 +19,25 @@ __all__ = [
     "WeightedEnsembleRegressor",
     "__version__",
 ]
+
+# Imported when asked for: scikit-learn's own feature selection alone takes 60 ms.
+_MODULES = {
+    "DeepLSTMClassifier": "classifier",
+    "DeepLSTMRegressor": "regressor",
+    "LSTMFeatureSelector": "feature_selection",
+    "WeightedEnsembleClassifier": "ensemble",
+    "WeightedEnsembleRegressor": "ensemble",
+}
+
+
+def __getattr__(name):
+    """Import the module of a public name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__():
+    """Return the public names too, imported or not."""
+    return sorted({*globals(), *__all__})

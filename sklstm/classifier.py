@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -423,4 +422,6 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         float
             Share of right labels.
         """
+        from sklearn.metrics import accuracy_score
+
         return accuracy_score(y, self.predict(X, groups=groups, context=context), sample_weight=sample_weight)

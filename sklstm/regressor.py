@@ -4,7 +4,6 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -380,6 +379,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         float
             R^2, averaged over outputs.
         """
+        from sklearn.metrics import r2_score
+
         return r2_score(y, self.predict(X, groups=groups, context=context), sample_weight=sample_weight)
 
     def __sklearn_tags__(self):

@@ -239,3 +239,20 @@ def test_linters_have_the_same_versions_everywhere():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     pinned = re.findall(r'additional_dependencies: \["(.+?)"\]', hooks)
     assert set(pinned) == set(project["optional-dependencies"]["lint"])
+
+
+def test_import_loads_nothing_that_was_not_asked_for():
+    """`import sklstm` is to cost next to nothing; scikit-learn's metrics and feature selection alone take 120 ms."""
+    code = """
+import sys, sklstm
+heavy = {"sklearn", "sklstm.regressor", "sklstm._kernels"}
+print(sorted(heavy & set(sys.modules)), set(sklstm.__all__) <= set(dir(sklstm)))
+from sklstm import DeepLSTMRegressor
+print(sorted({"sklearn.metrics", "sklearn.feature_selection"} & set(sys.modules)))
+try:
+    sklstm.DeepGRURegressor
+except AttributeError as error:
+    print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert found.stdout.splitlines() == ["[] True", "[]", "module 'sklstm' has no attribute 'DeepGRURegressor'"]
