@@ -357,10 +357,8 @@ class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, B
 
     def _network(self):
         """Return the network with the fitted parameters, as they are now."""
-        layout, dtype = (
-            ParameterLayout.of(self.parameters_, **self._architecture),
-            self.parameters_["weight_out"].dtype.name,
-        )
+        layout = ParameterLayout.of(self.parameters_, **self._architecture)
+        dtype = self.parameters_["weight_out"].dtype.name
         network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
         network.load(layout.flatten(self.parameters_, dtype))
         return network

@@ -1,6 +1,6 @@
 /* The LSTM cell (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000), gates in the order i, f, g, o:
  *   i, f, o = sigmoid(.)   g = tanh(.)   c_t = f c_{t-1} + i g   h_t = o tanh(c_t)
- * The four vectors of a tile are the four gates of LANES units. A tile leaves its pre-activations in `gates`; two short
+ * The four vectors of a tile are the four gates of LANES units. A tile leaves its pre-activations in a scratch; two short
  * loops over all rows then apply the cell while they are in L1. As the epilogue of each tile the same operations were
  * bound by their latency: 31 instead of 18 ns for a vector of units (doc/developers/kernels.md).
  */
