@@ -265,8 +265,8 @@ def check_hidden_sizes(hidden_size, n_layers, residual):
             f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 "
             "or make the two agree."
         )
-    for k in range(residual, len(sizes), residual or len(sizes)):
-        if residual and sizes[k] != sizes[k - residual]:
+    for k in range(residual, len(sizes), residual) if residual else ():
+        if sizes[k] != sizes[k - residual]:
             raise ValueError(
                 f"residual={residual} adds the output of layer {k - residual + 1} to that of layer {k + 1}, but "
                 f"hidden_size gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
