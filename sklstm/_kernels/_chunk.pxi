@@ -1,12 +1,18 @@
 # One chunk of sequences forward through the whole stack. Runs in one thread, without the GIL.
 
-cdef struct LayerBuffers:
+cdef struct RunBuffers:
+    # one direction of a layer
     char *gates
     char *c
     char *tanh_c
     char *h
-    char *out                    # (T, n, hidden_stride) what the layer above reads, where that is not h
-    char *normalised             # (T, n, hidden_stride) before gain and shift
+    char *variant                # what a variant of the cell keeps beside these
+
+
+cdef struct LayerBuffers:
+    RunBuffers runs[2]
+    char *out                    # (T, n, output_stride) what the layer above reads, where that is not h
+    char *normalised             # (T, n, output_stride) before gain and shift
     double *inverse              # (T, n) 1 / deviation of each row
     unsigned char *kept
 
@@ -15,14 +21,18 @@ cdef struct StackCall:
     const KernelTable *kernels
     Py_ssize_t n_layers
     const Layer *layers
+    const Front *front
     const Head *head
+    bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
+    bint variant                 # the cell is not the plain one
+    double zoneout
     const char *panels
     const char *back             # NULL: nothing goes back
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
     const char *table
     Py_ssize_t row_stride        # elements
     const Py_ssize_t *starts
-    const Py_ssize_t *lengths    # never increasing inside a chunk
+    const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
     Py_ssize_t n_samples
     Py_ssize_t max_steps
     Py_ssize_t chunk_size
@@ -34,13 +44,13 @@ cdef struct StackCall:
     Py_ssize_t workspace_bytes
     # what comes out of forward (NULL: not wanted)
     char *out_z                  # (n_samples, n_outputs)
-    char *out_hidden             # (n_samples, hidden_size of the top layer)
+    char *out_hidden             # (n_samples, output_size of the top layer)
     const char *initial_state    # (n_samples, state_size); NULL: zeros
     char *final_state            # (n_samples, state_size)
     Py_ssize_t state_size
     # training
     int loss_kind
-    double loss_parameter
+    const double *loss_parameters  # (n_outputs,)
     const char *targets
     const char *weights
     double scale
@@ -49,6 +59,7 @@ cdef struct StackCall:
     Py_ssize_t panels_size       # elements of a slot
     Py_ssize_t n_slots
     double dropout
+    double recurrent_dropout
     unsigned long long seed
     unsigned int epoch
     const unsigned int *sample_ids
@@ -61,16 +72,22 @@ cdef struct ChunkBuffers:
     Watch *watch
     int worker
     LayerBuffers *layers
-    char *features               # (n, hidden_stride of the top layer)
-    char *z                      # (n, head stride)
+    char *window                 # (n, max_steps, input_size of the first layer) where it reads no table; NULL
+    char *skip_rows              # (n, skip_rows, n_columns) what the linear skip reads; NULL
+    double *moments              # (2, n_columns) of one window
+    char *features               # (n, output_stride of the top layer)
+    char *z                      # (n, head stride), or (T, n, head stride)
     char *z_gates                # pre-activations of one panel, or of one step
     char *d_z
-    char *d_last                 # (n, hidden_stride of the top layer)
-    char *d_top                  # (T, n, hidden_stride of the top layer): d_last, each row at its sequence's last step
-    char *d_skip                 # (T, n, hidden_stride) what a residual sum hands back to the layer it took from
+    char *d_last                 # (n, output_stride of the top layer)
+    char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
+    char *residual               # (T, n, residual_stride) what a linear map makes of the layer below, and its gradient
+    char *d_skip[2]              # (T, n, output_stride) what residual sums hand back to the layers they took from
+    char *d_run                  # (T, n, width_stride) the gradient of one direction's h
     char *d_h
     char *d_c
     char *d_x[2]                 # gradients handed down, each layer reads one and writes the other
+    char *d_x_backward           # the backward direction's share
     const void **x_rows
     const void **row_pointers
     char *pair_rows
@@ -81,13 +98,18 @@ cdef struct ChunkBuffers:
 
 cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:
     """Room for [x | h] in an odd number of cache lines, so that rows spread over all sets of the cache."""
-    return (((layer.input_size + layer.hidden_size) * size + 63) // 64 | 1) * 64 // size
+    return (((layer.input_size + layer.width) * size + 63) // 64 | 1) * 64 // size
 
 
 cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
     """The most rows of the table over which a chunk shares the first product: those of windows that follow each other,
     and only where that saves at least half of the products."""
     return min(n + n_steps, n * n_steps // 2)
+
+
+cdef inline bint shares(const StackCall *call) noexcept nogil:
+    """Whether the first product could be shared at all: a normalised window has numbers of its own."""
+    return not (call.training or has_front(call.front) or call.layers[0].directions[0].gate_norm >= 0)
 
 
 cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
@@ -97,74 +119,62 @@ cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
 
 cdef inline const char *output_of(const ChunkBuffers *buffers, const Layer *layer, Py_ssize_t i, Py_ssize_t n,
                                   Py_ssize_t size) noexcept nogil:
-    """(T, n, hidden_stride): what the reader of layer i reads."""
+    """(T, n, output_stride): what the reader of layer i reads."""
     cdef const LayerBuffers *buffer = &buffers.layers[i]
-    return buffer.out if buffer.out != NULL else buffer.h + n * layer.hidden_stride * size
+    return buffer.out if buffer.out != NULL else buffer.runs[0].h + n * layer.width_stride * size
 
 
-cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
-    """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
-    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
-    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, rows, widest = 0, longest_pair = 0
-    cdef LayerBuffers *buffer
-    buffers.layers, buffers.d_top, buffers.d_skip = layers, NULL, NULL
-    for i in range(call.n_layers):
-        buffer = &layers[i]
-        memset(buffer, 0, sizeof(LayerBuffers))
-        rows = n * call.layers[i].hidden_stride
-        widest = max(widest, call.layers[i].hidden_stride)
-        longest_pair = max(longest_pair, pair_stride(&call.layers[i], size))
-        buffer.h = take(&base, (steps + 1) * rows * size)
-        buffer.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
-        if call.training:
-            buffer.gates = take(&base, 4 * steps * rows * size)
-            buffer.tanh_c = take(&base, steps * rows * size)
-            if drops(call, i):
-                buffer.kept = <unsigned char *> take(&base, steps * rows)
-            if call.layers[i].norm:
-                buffer.normalised = take(&base, steps * rows * size)
-                buffer.inverse = <double *> take(&base, steps * n * sizeof(double))
-        if drops(call, i) or has_output(&call.layers[i]):
-            buffer.out = take(&base, steps * rows * size)
-    if call.want_d_x:
-        widest = max(widest, round_up(call.layers[0].input_size, lanes))
-    buffers.z_gates = take(&base, scratch_size(n, widest, lanes) * size)
-    if not call.training:
-        buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
-    buffers.features = take(&base, n * call.layers[call.n_layers - 1].hidden_stride * size)
-    buffers.z = take(&base, n * call.head.stride * size)
-    buffers.x_rows = <const void **> take(&base, n * sizeof(void *))
-    buffers.row_pointers = <const void **> take(&base, 2 * n * sizeof(void *))
-    buffers.n_active = <int *> take(&base, steps * sizeof(int))
-    if call.training:
-        buffers.one = take(&base, size)
-        buffers.pair_rows = take(&base, PAIRS * (longest_pair + 4 * lanes) * size)
-        buffers.d_z = take(&base, n * call.head.stride * size)
-        buffers.d_last = take(&base, n * widest * size)
-        if has_output(&call.layers[call.n_layers - 1]):
-            buffers.d_top = take(&base, steps * n * widest * size)
-        for i in range(call.n_layers):
-            if call.layers[i].residual_from >= 0 and buffers.d_skip == NULL:
-                buffers.d_skip = take(&base, steps * n * widest * size)
-        buffers.d_h = take(&base, n * widest * size)
-        buffers.d_c = take(&base, n * widest * size)
-        if call.n_layers > 1 or call.want_d_x:
-            buffers.d_x[0] = take(&base, steps * n * widest * size)
-            buffers.d_x[1] = take(&base, steps * n * widest * size)
-    return base
+cdef inline const char *top_of(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = call.n_layers - 1
+    return output_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
 
 
 cdef bint chunk_interrupted(void *buffers) noexcept nogil:
     return must_stop((<ChunkBuffers *> buffers).watch, (<ChunkBuffers *> buffers).worker)
 
 
-cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                         Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
-    """Everything that forward and backward of one layer over this chunk have in common."""
+cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction, Py_ssize_t first,
+                   Py_ssize_t n, LayerCall *layer_call) noexcept nogil:
+    """Where layer i finds its input; the backward direction begins at each sequence's own last step."""
+    cdef Py_ssize_t size = call.kernels.item_size, r, between, step
+    cdef const char *begin
+    if i > 0:
+        begin = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
+        between = call.layers[i - 1].output_stride
+        step = n * between
+    else:
+        begin = buffers.window
+        step = call.layers[0].input_size
+        between = call.max_steps * step
+    if i == 0 and buffers.window == NULL:
+        step = call.row_stride
+    for r in range(n):
+        if i == 0 and buffers.window == NULL:
+            buffers.x_rows[r] = call.table + call.starts[first + r] * step * size
+        else:
+            buffers.x_rows[r] = begin + r * between * size
+    layer_call.x_step = step
+    if direction == 1:
+        turn_round(call, buffers, first, n, layer_call)
+
+
+cdef void turn_round(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                     LayerCall *layer_call) noexcept nogil:
+    """Read each sequence from its end."""
+    cdef Py_ssize_t step = layer_call.x_step * call.kernels.item_size, r
+    for r in range(n):
+        buffers.x_rows[r] = <const char *> buffers.x_rows[r] + (steps_of(call, first + r) - 1) * step
+    layer_call.x_step = -layer_call.x_step
+
+
+cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
+                         Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
+                         VariantCall *variant) noexcept nogil:
+    """Everything that forward and backward of one direction of a layer over this chunk have in common."""
     cdef const Layer *layer = &call.layers[i]
-    cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t size = call.kernels.item_size, r, below
-    cdef const char *h
+    cdef const Recurrence *recurrence = &layer.directions[direction]
+    cdef const RunBuffers *buffer = &buffers.layers[i].runs[direction]
+    cdef Py_ssize_t size = call.kernels.item_size
     memset(layer_call, 0, sizeof(LayerCall))
     layer_call.interrupted, layer_call.interrupt_context = chunk_interrupted, <void *> buffers
     layer_call.n_steps = n_steps
@@ -177,22 +187,13 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.row_pointers = buffers.row_pointers
     layer_call.pair_rows = buffers.pair_rows
     layer_call.pair_stride = pair_stride(layer, size)
-    if i == 0:
-        layer_call.x_step = call.row_stride
-        for r in range(n):
-            buffers.x_rows[r] = call.table + call.starts[first + r] * call.row_stride * size
-    else:
-        below = call.layers[i - 1].hidden_stride
-        layer_call.x_step = n * below
-        h = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
-        for r in range(n):
-            buffers.x_rows[r] = h + r * below * size
-    layer_call.weights = call.panels + layer.panels * size
-    layer_call.bias = call.panels + layer.panel_bias * size
+    set_rows(call, buffers, i, direction, first, n, layer_call)
+    layer_call.weights = call.panels + recurrence.panels * size
+    layer_call.bias = call.panels + recurrence.panel_bias * size
     if call.training:
-        layer_call.weights_hh_back = call.back + layer.hh_back * size
+        layer_call.weights_hh_back = call.back + recurrence.hh_back * size
         if i > 0 or call.want_d_x:
-            layer_call.weights_ih_back = call.back + layer.ih_back * size
+            layer_call.weights_ih_back = call.back + recurrence.ih_back * size
     layer_call.gates = buffer.gates
     layer_call.c = buffer.c
     layer_call.tanh_c = buffer.tanh_c
@@ -200,10 +201,37 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.z = buffers.z_gates
     layer_call.kept_step = n * layer.hidden_stride if call.training else 0
     layer_call.n_panels = layer.hidden_stride // call.kernels.lanes
+    if call.variant:
+        describe_variant(call, buffers, i, direction, first, variant)
+        layer_call.variant = variant
 
 
-cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
-                         Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
+cdef void describe_variant(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
+                           Py_ssize_t first, VariantCall *variant) noexcept nogil:
+    """What a variant of the cell needs beside the plain call."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef const Recurrence *recurrence = &layer.directions[direction]
+    cdef Py_ssize_t size = call.kernels.item_size
+    memset(variant, 0, sizeof(VariantCall))
+    if recurrence.peepholes >= 0:
+        variant.peepholes = call.panels + recurrence.peepholes * size
+    if recurrence.gate_norm >= 0:
+        variant.gate_norm = call.panels + recurrence.gate_norm * size
+    if recurrence.projection >= 0:
+        variant.projection = call.panels + recurrence.projection * size
+        if call.training:
+            variant.projection_back = call.back + recurrence.projection_back * size
+    variant.output_size, variant.output_stride = layer.width, layer.width_stride
+    variant.zoneout, variant.recurrent_dropout = call.zoneout, call.recurrent_dropout
+    variant.training, variant.seed, variant.epoch = call.training, call.seed, call.epoch
+    variant.layer = <unsigned int> (2 * i + direction)
+    if call.sample_ids != NULL:
+        variant.sample_ids = call.sample_ids + first
+    variant.workspace = buffers.layers[i].runs[direction].variant
+
+
+cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
+                         Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
     """Overlapping windows of a table need x W_ih once for each row, not for each window: the same bits for less."""
     cdef const Layer *layer = &call.layers[0]
     cdef Py_ssize_t size = call.kernels.item_size, begin = call.starts[first], end = 0, r
@@ -212,28 +240,68 @@ cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, Py_
         end = max(end, call.starts[r] + call.lengths[r])
     if end - begin > shared_rows(n, n_steps):
         return
-    call.kernels.input_products(end - begin, layer.input_size, layer.input_size + layer.hidden_size,
+    call.kernels.input_products(end - begin, layer.input_size, layer.input_size + layer.width,
                                 layer_call.n_panels, call.table + begin * call.row_stride * size, call.row_stride,
                                 layer_call.weights, layer_call.bias, buffers.products)
     layer_call.x_is_product = True
     layer_call.x_step = 4 * layer.hidden_stride
     for r in range(n):
         buffers.x_rows[r] = buffers.products + (call.starts[first + r] - begin) * layer_call.x_step * size
+    if direction == 1:
+        turn_round(call, buffers, first, n, layer_call)
 
 
-cdef void set_initial_state(const StackCall *call, const Layer *layer, const LayerBuffers *buffer, Py_ssize_t first,
-                            Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t size = call.kernels.item_size, stride = layer.hidden_stride * size, r
-    cdef Py_ssize_t hidden = layer.hidden_size * size
+cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
+                            Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t size = call.kernels.item_size, r
     cdef const char *state
-    memset(buffer.h, 0, n * stride)
-    memset(buffer.c, 0, n * stride)
+    memset(buffer.h, 0, n * layer.width_stride * size)
+    memset(buffer.c, 0, n * layer.hidden_stride * size)
     if call.initial_state == NULL:
         return
     for r in range(n):
-        state = call.initial_state + ((first + r) * call.state_size + layer.state) * size
-        memcpy(buffer.h + r * stride, state, hidden)
-        memcpy(buffer.c + r * stride, state + hidden, hidden)
+        state = call.initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
+        memcpy(buffer.h + r * layer.width_stride * size, state, layer.width * size)
+        memcpy(buffer.c + r * layer.hidden_stride * size, state + layer.width * size, layer.hidden_size * size)
+
+
+cdef void give_final_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
+                           Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t size = call.kernels.item_size, r, last_row
+    cdef char *state
+    for r in range(n):
+        last_row = steps_of(call, first + r) * n + r
+        state = call.final_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
+        memcpy(state, buffer.h + last_row * layer.width_stride * size, layer.width * size)
+        memcpy(state + layer.width * size,
+               buffer.c + (last_row if call.training else r) * layer.hidden_stride * size, layer.hidden_size * size)
+
+
+cdef void join_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                          Py_ssize_t n) noexcept nogil:
+    """[h forward | h backward] of each step, side by side."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef const LayerBuffers *buffer = &buffers.layers[i]
+    cdef Py_ssize_t size = call.kernels.item_size, width = layer.width * size, t, r, n_steps
+    cdef Py_ssize_t run = layer.width_stride * size
+    cdef char *out
+    for r in range(n):
+        n_steps = steps_of(call, first + r)
+        for t in range(n_steps):
+            out = buffer.out + (t * n + r) * layer.output_stride * size
+            memcpy(out, buffer.runs[0].h + ((t + 1) * n + r) * run, width)
+            memcpy(out + width, buffer.runs[1].h + ((n_steps - t) * n + r) * run, width)
+            memset(out + 2 * width, 0, (layer.output_stride - 2 * layer.width) * size)
+
+
+cdef void map_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, Py_ssize_t n_steps,
+                   Py_ssize_t n_k, Py_ssize_t n_vecs, const char *a, Py_ssize_t a_stride, const char *panels, char *out,
+                   Py_ssize_t out_stride) noexcept nogil:
+    """The same product for the row of every step of every sequence that runs."""
+    cdef Py_ssize_t size = call.kernels.item_size, t
+    for t in range(n_steps):
+        call.kernels.product(buffers.n_active[t], n_k, n_vecs, a + t * n * a_stride * size, a_stride, panels,
+                             out + t * n * out_stride * size, out_stride, False)
 
 
 cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
@@ -244,20 +312,29 @@ cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     """
     cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t stride = layer.hidden_stride, size = call.kernels.item_size, t, r, row
+    cdef Py_ssize_t size = call.kernels.item_size, stride = layer.output_stride, skip_stride = stride, t, r, row
+    cdef const Layer *source = NULL
     cdef const char *skip = NULL
-    cdef const char *h
+    cdef const char *h = buffer.runs[0].h + n * layer.width_stride * size
     cdef char *out
     cdef double inverse
+    if layer.n_directions > 1:
+        join_directions(call, buffers, i, first, n)
+        h = buffer.out
     if layer.residual_from >= 0:
-        skip = output_of(buffers, &call.layers[layer.residual_from], layer.residual_from, n, size)
+        source = &call.layers[layer.residual_from]
+        skip = output_of(buffers, source, layer.residual_from, n, size)
+    if layer.residual >= 0:
+        skip_stride = layer.residual_stride
+        map_rows(call, buffers, n, n_steps, source.output_size, skip_stride // call.kernels.lanes, skip,
+                 source.output_stride, call.panels + layer.residual * size, buffers.residual, skip_stride)
+        skip = buffers.residual
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
-            h = buffer.h + (row + n) * stride * size
             out = buffer.out + row * stride * size
-            inverse = finish_row(call.kernels, layer, call.panels, h,
-                                 skip + row * stride * size if skip != NULL else NULL, out,
+            inverse = finish_row(call.kernels, layer, call.panels, h + row * stride * size,
+                                 skip + row * skip_stride * size if skip != NULL else NULL, out,
                                  buffer.normalised + row * stride * size if buffer.normalised != NULL else NULL)
             if buffer.inverse != NULL:
                 buffer.inverse[row] = inverse
@@ -270,73 +347,40 @@ cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ss
 cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps) noexcept nogil:
     cdef LayerCall layer_call
+    cdef VariantCall variant
     cdef const Layer *layer
-    cdef const LayerBuffers *buffer
-    cdef Py_ssize_t size = call.kernels.item_size, i, r, last_row, stride, hidden
-    cdef char *state
-    cdef const char *top
+    cdef Py_ssize_t i
+    cdef int d
+    if buffers.moments != NULL:
+        fill_front(call, buffers, first, n)
     for i in range(call.n_layers):
         layer = &call.layers[i]
-        buffer = &buffers.layers[i]
-        describe_layer(call, buffers, i, first, n, n_steps, &layer_call)
-        set_initial_state(call, layer, buffer, first, n)
-        if i == 0 and not call.training:
-            share_products(call, buffers, first, n, n_steps, &layer_call)
-        call.kernels.lstm_layer_forward(&layer_call)
-        if call.watch.stopped:
-            return
-        if buffer.out != NULL:
-            finish_layer(call, buffers, i, first, n, n_steps)
-        stride = layer.hidden_stride * size
-        hidden = layer.hidden_size * size
-        for r in range(n):
-            last_row = call.lengths[first + r] * n + r
-            if i + 1 == call.n_layers:
-                top = output_of(buffers, layer, i, n, size) + (last_row - n) * stride
-                memcpy(buffers.features + r * stride, top, stride)
-                if call.out_hidden != NULL:
-                    memcpy(call.out_hidden + (first + r) * hidden, top, hidden)
+        for d in range(layer.n_directions):
+            describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &variant)
+            set_initial_state(call, layer, d, &buffers.layers[i].runs[d], first, n)
+            if i == 0 and shares(call):
+                share_products(call, buffers, d, first, n, n_steps, &layer_call)
+            if call.variant:
+                call.kernels.lstm_variant_forward(&layer_call)
+            else:
+                call.kernels.lstm_layer_forward(&layer_call)
+            if call.watch.stopped:
+                return
             if call.final_state != NULL:
-                state = call.final_state + ((first + r) * call.state_size + layer.state) * size
-                memcpy(state, buffer.h + last_row * stride, hidden)
-                memcpy(state + hidden, buffer.c + (last_row if call.training else r) * stride, hidden)
-    head_forward(call, buffers, n)
-    if call.out_z != NULL:
-        hidden = call.head.n_outputs * size
-        for r in range(n):
-            memcpy(call.out_z + (first + r) * hidden, buffers.z + r * call.head.stride * size, hidden)
-
-
-cdef void head_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n) noexcept nogil:
-    """z = features @ weight_out^T + bias_out."""
-    cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, stride = call.head.stride, r
-    for r in range(n):
-        memcpy(buffers.z + r * stride * size, call.panels + call.head.panel_bias * size, stride * size)
-    call.kernels.product(n, top.hidden_size, stride // call.kernels.lanes, buffers.features, top.hidden_stride,
-                         call.panels + call.head.panels * size, buffers.z, stride, True)
+                give_final_state(call, layer, d, &buffers.layers[i].runs[d], first, n)
+        if buffers.layers[i].out != NULL:
+            finish_layer(call, buffers, i, first, n, n_steps)
+    top_forward(call, buffers, first, n, n_steps)
 
 
 cdef Py_ssize_t count_active(const StackCall *call, Py_ssize_t first, Py_ssize_t n, int *n_active) noexcept nogil:
-    """Fill n_active and return the number of steps of the chunk: the length of its first sequence."""
-    cdef Py_ssize_t t, n_steps = call.lengths[first], running = n
+    """Fill n_active and return the number of steps of the chunk: those of its first sequence."""
+    cdef Py_ssize_t t, n_steps = steps_of(call, first), running = n
     for t in range(n_steps):
-        while call.lengths[first + running - 1] <= t:
+        while steps_of(call, first + running - 1) <= t:
             running -= 1
         n_active[t] = <int> running
     return n_steps
-
-
-cdef void open_workspace(const StackCall *call, int worker, ChunkBuffers *buffers) noexcept nogil:
-    cdef char *base = call.workspaces + worker * call.workspace_bytes
-    cdef LayerBuffers *layers = <LayerBuffers *> take(&base, call.n_layers * sizeof(LayerBuffers))
-    buffers.watch, buffers.worker = call.watch, worker
-    lay_out(call, layers, base, buffers)
-    if call.training:
-        if call.kernels.item_size == sizeof(float):
-            (<float *> buffers.one)[0] = 1
-        else:
-            (<double *> buffers.one)[0] = 1
 
 
 cdef void forward_task(void *context, int chunk, int worker) noexcept nogil:

@@ -1,91 +1,149 @@
 # One chunk of sequences back through the whole stack, and the task that trains the chunks of one gradient slot.
 
-cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, char *slot) noexcept nogil:
-    """From d_z to the gradients of the head and of each sequence's last hidden state."""
-    cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, tile = 4 * call.kernels.lanes
-    cdef Py_ssize_t n_panels = call.head.stride // tile
-    call.kernels.outer(n, top.hidden_size, n_panels, buffers.features, top.hidden_stride, buffers.d_z,
-                       call.head.stride, slot + call.head.panels * size)
-    call.kernels.outer(n, 1, n_panels, buffers.one, 0, buffers.d_z, call.head.stride,
-                       slot + call.head.panel_bias * size)
-    call.kernels.product(n, call.head.stride, top.hidden_stride // call.kernels.lanes, buffers.d_z, call.head.stride,
-                         call.back + call.head.back * size, buffers.d_last, top.hidden_stride, False)
-
-
 cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
-    cdef LayerCall layer_call
     cdef const Layer *layer
-    cdef Py_ssize_t size = call.kernels.item_size, i, top = call.n_layers - 1, skip_to = -1
-    cdef char *from_above = NULL
-    if buffers.d_top != NULL:
-        spread_last(call, buffers, first, n, n_steps)
-        from_above = buffers.d_top
-    for i in range(top, -1, -1):
+    cdef Py_ssize_t i, skip_to = -1
+    cdef int skip = 0            # which of d_skip waits to be read
+    cdef int d
+    cdef char *from_above = top_backward(call, buffers, first, n, n_steps, slot)
+    for i in range(call.n_layers - 1, -1, -1):
         layer = &call.layers[i]
-        describe_layer(call, buffers, i, first, n, n_steps, &layer_call)
         if from_above != NULL and (buffers.layers[i].out != NULL or i == skip_to):
-            begin_layer(call, buffers, i, n, n_steps, from_above, i == skip_to, slot)
-            skip_to = layer.residual_from if layer.residual_from >= 0 else skip_to
-        layer_call.d_h_last = buffers.d_last if from_above == NULL else NULL
-        layer_call.d_h_above = from_above
-        layer_call.d_h = buffers.d_h
-        layer_call.d_c = buffers.d_c
-        layer_call.d_x = buffers.d_x[i % 2]
-        layer_call.d_weights = slot + layer.panels * size
-        layer_call.d_bias = slot + layer.panel_bias * size
-        call.kernels.lstm_layer_backward(&layer_call)
-        if call.watch.stopped:
-            return
-        if call.d_initial_state != NULL:
-            give_initial_state_gradient(call, layer, buffers, first, n)
+            begin_layer(call, buffers, i, n, n_steps, from_above, buffers.d_skip[skip] if i == skip_to else NULL,
+                        buffers.d_skip[1 - skip], slot)
+            if layer.residual_from >= 0:
+                skip, skip_to = 1 - skip, layer.residual_from
+        for d in range(layer.n_directions):
+            run_backward(call, buffers, i, d, first, n, n_steps, from_above, slot)
+            if call.watch.stopped:
+                return
         from_above = buffers.d_x[i % 2]
     if call.d_x != NULL:
         give_input_gradient(call, buffers, first, n, from_above)
 
 
-cdef void spread_last(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
-                      Py_ssize_t n_steps) noexcept nogil:
-    """d_last, each row at the last step of its sequence, zeros at the others."""
-    cdef Py_ssize_t stride = call.layers[call.n_layers - 1].hidden_stride * call.kernels.item_size, r
-    memset(buffers.d_top, 0, n_steps * n * stride)
+cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
+                       Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, const char *from_above,
+                       char *slot) noexcept nogil:
+    """One direction of layer i: the gradient of its weights, and what it hands down."""
+    cdef LayerCall layer_call
+    cdef VariantCall variant
+    cdef const Layer *layer = &call.layers[i]
+    cdef const Recurrence *recurrence = &layer.directions[direction]
+    cdef Py_ssize_t size = call.kernels.item_size
+    describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &variant)
+    if from_above == NULL:
+        layer_call.d_h_last = buffers.d_last
+    elif layer.n_directions == 1:
+        layer_call.d_h_above = from_above
+    else:
+        part_directions(call, buffers, layer, direction, first, n, from_above)
+        layer_call.d_h_above = buffers.d_run
+    layer_call.d_h = buffers.d_h
+    layer_call.d_c = buffers.d_c
+    layer_call.d_x = buffers.d_x[i % 2] if direction == 0 else buffers.d_x_backward
+    layer_call.d_weights = slot + recurrence.panels * size
+    layer_call.d_bias = slot + recurrence.panel_bias * size
+    if call.variant:
+        variant.d_peepholes = slot + recurrence.peepholes * size
+        variant.d_gate_norm = slot + recurrence.gate_norm * size
+        variant.d_projection = slot + recurrence.projection * size
+        call.kernels.lstm_variant_backward(&layer_call)
+    else:
+        call.kernels.lstm_layer_backward(&layer_call)
+    if call.watch.stopped:
+        return
+    if call.d_initial_state != NULL:
+        give_initial_state_gradient(call, layer, direction, buffers, first, n)
+    if direction == 1 and layer_call.weights_ih_back != NULL:
+        add_backward_share(call, buffers, i, first, n)
+
+
+cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,
+                          Py_ssize_t first, Py_ssize_t n, const char *d_out) noexcept nogil:
+    """The way back of join_directions, for one of them: d_run gets its part, in the order in which it runs."""
+    cdef Py_ssize_t size = call.kernels.item_size, width = layer.width * size, stride = layer.width_stride * size
+    cdef Py_ssize_t t, r, n_steps, source
+    cdef char *d
     for r in range(n):
-        memcpy(buffers.d_top + ((call.lengths[first + r] - 1) * n + r) * stride, buffers.d_last + r * stride, stride)
+        n_steps = steps_of(call, first + r)
+        for t in range(n_steps):
+            source = t if direction == 0 else n_steps - 1 - t
+            d = buffers.d_run + (t * n + r) * stride
+            memcpy(d, d_out + (source * n + r) * layer.output_stride * size + direction * width, width)
+            memset(d + width, 0, stride - width)
+
+
+cdef void add_backward_share(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                             Py_ssize_t n) noexcept nogil:
+    """The gradient of the input is the sum over both directions; the backward one's runs the other way."""
+    cdef Py_ssize_t stride = round_up(call.layers[i].input_size, call.kernels.lanes), t, r, n_steps
+    cdef Py_ssize_t row = stride * call.kernels.item_size
+    for r in range(n):
+        n_steps = steps_of(call, first + r)
+        for t in range(n_steps):
+            call.kernels.sum_rows(stride, buffers.d_x[i % 2] + (t * n + r) * row,
+                                  buffers.d_x_backward + ((n_steps - 1 - t) * n + r) * row)
 
 
 cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                      Py_ssize_t n_steps, char *d_out, bint add_skip, char *slot) noexcept nogil:
-    """The way back of finish_layer: the gradient of the output of layer i becomes that of its hidden states."""
+                      Py_ssize_t n_steps, char *d_out, const char *handed_back, char *d_skip, char *slot) noexcept nogil:
+    """The way back of finish_layer: the gradient of the output of layer i becomes that of its hidden states.
+
+    handed_back (or NULL) is what a residual sum further up took from this output; d_skip gets what the sum of this
+    layer took from the layer below.
+    """
     cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t stride = layer.hidden_stride, size = call.kernels.item_size, t, r, row
+    cdef Py_ssize_t stride = layer.output_stride, size = call.kernels.item_size, t, r, row
     cdef char *d
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row = t * n + r
             d = d_out + row * stride * size
-            if add_skip:
-                call.kernels.sum_rows(stride, d, buffers.d_skip + row * stride * size)
+            if handed_back != NULL:
+                call.kernels.sum_rows(stride, d, handed_back + row * stride * size)
             if drops(call, i):
-                call.kernels.dropout_backward(layer.hidden_size, call.dropout, buffer.kept + row * stride, d)
+                call.kernels.dropout_backward(layer.output_size, call.dropout, buffer.kept + row * stride, d)
             if layer.norm:
                 call.kernels.layer_norm_backward(
-                    layer.hidden_size, stride, call.panels + layer.panel_norm * size,
+                    layer.output_size, stride, call.panels + layer.panel_norm * size,
                     buffer.normalised + row * stride * size, buffer.inverse[row], d, slot + layer.panel_norm * size)
             if layer.residual_from >= 0:
                 call.kernels.residual_backward(stride, d)
-                memcpy(buffers.d_skip + row * stride * size, d, stride * size)
+                if layer.residual < 0:
+                    memcpy(d_skip + row * stride * size, d, stride * size)
+    if layer.residual >= 0:
+        map_residual_back(call, buffers, i, n, n_steps, d_out, d_skip, slot)
 
 
-cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer, const ChunkBuffers *buffers,
-                                      Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t size = call.kernels.item_size, hidden = layer.hidden_size * size, r
+cdef void map_residual_back(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
+                            Py_ssize_t n_steps, const char *d_out, char *d_skip, char *slot) noexcept nogil:
+    """Through the linear map of a residual sum between layers of different size."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef const Layer *source = &call.layers[layer.residual_from]
+    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, wide = layer.residual_stride, t, r
+    cdef const char *y = output_of(buffers, source, layer.residual_from, n, size)
+    for t in range(n_steps):
+        for r in range(t * n, t * n + buffers.n_active[t]):
+            memset(buffers.residual + r * wide * size, 0, wide * size)
+            memcpy(buffers.residual + r * wide * size, d_out + r * layer.output_stride * size, layer.output_size * size)
+        call.kernels.outer(buffers.n_active[t], source.output_size, wide // (4 * lanes),
+                           y + t * n * source.output_stride * size, source.output_stride,
+                           buffers.residual + t * n * wide * size, wide, slot + layer.residual * size)
+    map_rows(call, buffers, n, n_steps, wide, source.output_stride // lanes, buffers.residual, wide,
+             call.back + layer.residual_back * size, d_skip, source.output_stride)
+
+
+cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
+                                      const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t size = call.kernels.item_size, r
     cdef char *out
     for r in range(n):
-        out = call.d_initial_state + ((first + r) * call.state_size + layer.state) * size
-        memcpy(out, buffers.d_h + r * layer.hidden_stride * size, hidden)
-        memcpy(out + hidden, buffers.d_c + r * layer.hidden_stride * size, hidden)
+        out = call.d_initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
+        memcpy(out, buffers.d_h + r * layer.width_stride * size, layer.width * size)
+        memcpy(out + layer.width * size, buffers.d_c + r * layer.hidden_stride * size, layer.hidden_size * size)
 
 
 cdef void give_input_gradient(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
@@ -107,7 +165,7 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     n_targets = 1 if is_log_loss(call.loss_kind) else call.head.n_outputs
     memset(slot, 0, call.panels_size * size)
     # The columns of the head's tile beyond n_outputs have no gradient.
-    memset(buffers.d_z, 0, call.chunk_size * call.head.stride * size)
+    memset(buffers.d_z, 0, (call.max_steps if call.every_step else 1) * call.chunk_size * call.head.stride * size)
     while chunk < call.n_chunks:
         first = chunk * call.chunk_size
         n = min(call.chunk_size, call.n_samples - first)
@@ -115,9 +173,6 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
         forward_chunk(call, &buffers, first, n, n_steps)
         if call.watch.stopped:
             return
-        call.chunk_losses[chunk] = call.kernels.loss(
-            call.loss_kind, call.loss_parameter, n, call.head.n_outputs, buffers.z, call.head.stride,
-            call.targets + first * n_targets * size, call.weights + first * size, call.scale, buffers.d_z)
-        head_backward(call, &buffers, n, slot)
+        call.chunk_losses[chunk] = top_loss(call, &buffers, first, n, n_steps, n_targets)
         backward_chunk(call, &buffers, first, n, n_steps, slot)
         chunk += call.n_slots

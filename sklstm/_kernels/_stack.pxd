@@ -5,47 +5,79 @@ from libc.string cimport memcpy
 from sklstm._kernels._table cimport KernelTable, ROWS_OF_A_PANEL
 
 
-cdef struct Layer:
-    Py_ssize_t input_size
-    Py_ssize_t hidden_size
-    Py_ssize_t hidden_stride
-    # offsets in elements: into the caller's parameter vector, ...
-    Py_ssize_t weight_ih
-    Py_ssize_t weight_hh
-    Py_ssize_t bias
-    # ... into the vector of panels (weights, moments and gradients alike), ...
+cdef struct Recurrence:
+    # One direction of a layer: offsets in elements, into the vector of panels (weights, moments and gradients alike) ...
     Py_ssize_t panels
     Py_ssize_t panel_bias
-    # ... and into the copies for the way back.
+    Py_ssize_t peepholes         # -1: none, here and below
+    Py_ssize_t gate_norm
+    Py_ssize_t projection
+    # ... into the copies for the way back, ...
     Py_ssize_t hh_back
     Py_ssize_t ih_back
+    Py_ssize_t projection_back
+    # ... and where h (width), then c (hidden_size), begins in a row of states.
+    Py_ssize_t state
+
+
+cdef struct Layer:
+    Py_ssize_t input_size
+    Py_ssize_t hidden_size       # cells of one direction
+    Py_ssize_t hidden_stride
+    Py_ssize_t width             # h of one direction: its cells, or their projection
+    Py_ssize_t width_stride
+    Py_ssize_t output_size       # what the reader reads: h of all directions
+    Py_ssize_t output_stride
+    int n_directions
+    Recurrence directions[2]
     # what stands between this layer and its reader (layer_output.h)
     Py_ssize_t residual_from     # the layer whose output is added; -1: none
+    Py_ssize_t residual          # panels of the linear map on its way, -1: none needed
+    Py_ssize_t residual_back
+    Py_ssize_t residual_stride   # output_size rounded up to whole tiles
     bint norm
-    Py_ssize_t norm_weight       # gain and shift in the parameter vector, ...
-    Py_ssize_t norm_bias
-    Py_ssize_t panel_norm        # ... and in a vector of panels: gain, then shift, hidden_stride apart
-    # where this layer's h, then its c, begins in a row of states
-    Py_ssize_t state
+    Py_ssize_t panel_norm        # gain, then shift, output_stride apart
+
+
+cdef struct Front:
+    # what happens to a sequence before the first layer reads it
+    Py_ssize_t n_columns
+    Py_ssize_t patch_length
+    int norm                     # a WindowNorm
+    Py_ssize_t skip_rows         # the linear skip reads so many last rows
+    Py_ssize_t skip              # its panels, like the head's
 
 
 cdef struct Head:
     Py_ssize_t n_outputs
     Py_ssize_t stride            # n_outputs rounded up to whole tiles
-    Py_ssize_t weight
-    Py_ssize_t bias
     Py_ssize_t panels
     Py_ssize_t panel_bias
     Py_ssize_t back
 
 
+cdef struct Copy:
+    # one matrix that the way back reads in another order (pack_gates_back)
+    Py_ssize_t panels
+    Py_ssize_t n_unit_panels
+    Py_ssize_t n_k
+    Py_ssize_t first_k
+    Py_ssize_t n_columns
+    Py_ssize_t back
+    bint input_only              # needed for the gradient of the input only
+
+
 cdef class Stack:
     cdef const KernelTable *kernels
     cdef Layer *layers
+    cdef Front front
     cdef Head head
-    cdef Py_ssize_t n_layers
+    cdef Copy *copies
+    cdef Py_ssize_t n_layers, n_copies
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, back_size, n_outputs, hidden_size, input_size
-    cdef readonly object dtype, segment_ends
+    cdef readonly object architecture, dtype, segments
+    cdef readonly bint every_step, variant, reads_row_by_row
+    cdef list pieces
     cdef object panels, back
     cdef bint input_gradient
     cdef char code
@@ -55,19 +87,19 @@ cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, co
                               const char *skip, char *out, char *normalised) noexcept nogil:
     """From a row of hidden states to the layer's output: residual sum, then normalisation; 1 / deviation of the row."""
     if skip != NULL:
-        kernels.residual_sum(layer.hidden_stride, h, skip, out)
-    else:
-        memcpy(out, h, layer.hidden_stride * kernels.item_size)
+        kernels.residual_sum(layer.output_stride, h, skip, out)
+    elif out != h:
+        memcpy(out, h, layer.output_stride * kernels.item_size)
     if not layer.norm:
         return 0
     # The epsilon of layer normalisation is PyTorch's: Ba et al. leave it open.
-    return kernels.layer_norm(layer.hidden_size, layer.hidden_stride, panels + layer.panel_norm * kernels.item_size,
+    return kernels.layer_norm(layer.output_size, layer.output_stride, panels + layer.panel_norm * kernels.item_size,
                               1e-5, out, normalised if normalised != NULL else out)
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:
     """Whether the reader of this layer reads anything else than its hidden states (dropout aside)."""
-    return layer.norm or layer.residual_from >= 0
+    return layer.norm or layer.residual_from >= 0 or layer.n_directions > 1
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:

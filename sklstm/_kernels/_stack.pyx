@@ -19,17 +19,27 @@ from sklstm._kernels._table cimport (
     QUANTILE_LOSS,
     is_log_loss,
     KernelTable,
+    LAST_NORM,
     LayerCall,
     MULTINOMIAL_LOG_LOSS,
+    NO_NORM,
     PAIRS,
     SQUARED_LOSS,
+    STANDARD_NORM,
+    VariantCall,
 )
 
 from cpython.buffer cimport PyBUF_STRIDES
 
+from sklstm._kernels._architecture import Architecture
+from sklstm._kernels._plan import DENSE, GATES, Plan
+
 include "_door.pxi"
 include "_interrupt.pxi"
 include "_chunk.pxi"
+include "_front.pxi"
+include "_workspace.pxi"
+include "_top.pxi"
 include "_chunk_backward.pxi"
 
 cdef char *required(array, char code, Py_ssize_t size, bint writable=False) except NULL:
@@ -88,46 +98,38 @@ cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
 
 cdef struct BackCall:
     const KernelTable *kernels
-    const Layer *layers
-    const Head *head
-    Py_ssize_t n_layers
+    const Copy *copies
     bint input_gradient
     const char *panels
     char *back
 
 
 cdef void back_task(void *context, int task, int worker) noexcept nogil:
-    """One matrix of the way back: W_hh or W_ih of a layer, or the head's."""
+    """One matrix of the way back."""
     cdef const BackCall *call = <const BackCall *> context
-    cdef const Layer *layer
-    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, hidden
-    if task == 2 * call.n_layers:
-        hidden = call.layers[call.n_layers - 1].hidden_size
-        call.kernels.pack_gates_back(call.panels + call.head.panels * size, call.head.stride // (4 * lanes), hidden, 0,
-                                     hidden, call.back + call.head.back * size)
+    cdef const Copy *copy = &call.copies[task]
+    cdef Py_ssize_t size = call.kernels.item_size
+    if copy.input_only and not call.input_gradient:
         return
-    layer = &call.layers[task // 2]
-    if task % 2 == 0:
-        call.kernels.pack_gates_back(
-            call.panels + layer.panels * size, layer.hidden_stride // lanes, layer.input_size + layer.hidden_size,
-            layer.input_size, layer.hidden_size, call.back + layer.hh_back * size)
-    elif task > 1 or call.input_gradient:
-        call.kernels.pack_gates_back(
-            call.panels + layer.panels * size, layer.hidden_stride // lanes, layer.input_size + layer.hidden_size, 0,
-            layer.input_size, call.back + layer.ih_back * size)
+    call.kernels.pack_gates_back(call.panels + copy.panels * size, copy.n_unit_panels, copy.n_k, copy.first_k,
+                                 copy.n_columns, call.back + copy.back * size)
 
 
 cdef void attend(void *context) noexcept nogil:
     must_stop((<StackCall *> context).watch, 0)
 
 
-cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_steps, bint training,
-                   double dropout, bint d_x) noexcept:
+cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_rows, bint training,
+                   double dropout=0, double recurrent_dropout=0, bint d_x=False) noexcept:
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
-    call.n_samples, call.max_steps, call.state_size = n_samples, max_steps, stack.state_size
+    call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.architecture.zoneout
+    call.n_samples, call.state_size = n_samples, stack.state_size
+    call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
+    call.recurrent_dropout = recurrent_dropout if training else 0
+    call.variant = stack.variant or call.recurrent_dropout > 0
     # An even number of chunks, so that two threads finish together.
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
     call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
@@ -137,7 +139,7 @@ cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_
 
 
 cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
-                Py_ssize_t n_threads, initial_state, final_state) except -1:
+                int n_threads, initial_state, final_state) except -1:
     """Point the call at its arrays."""
     cdef Py_ssize_t n = call.n_samples
     call.panels = required(stack.panels, stack.code, stack.panels_size)
@@ -148,18 +150,38 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
     call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
     call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)
-    call.workspace_bytes = stack.workspace_bytes(n, call.max_steps, training=call.training,
-                                                 dropout=call.dropout, d_x=call.want_d_x)[0]
+    call.workspace_bytes = measure(stack, call)
     call.workspaces = data_of(workspace, UINT8, n_threads * call.workspace_bytes, True)
     return 0
+
+
+cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
+    """Bytes of one worker's workspace."""
+    cdef ChunkBuffers buffers
+    cdef Py_ssize_t n_bytes
+    cdef LayerBuffers *layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
+    if layers == NULL:
+        raise MemoryError()
+    n_bytes = round_up(stack.n_layers * sizeof(LayerBuffers), 64)
+    n_bytes += lay_out(call, layers, NULL, &buffers) - <char *> NULL
+    free(layers)
+    return n_bytes
+
+
+cdef Py_ssize_t rows_of_table(const StackCall *call) noexcept:
+    """Rows that the steps of these sequences reach, where what they give goes by row of the table."""
+    cdef Py_ssize_t i, rows = 0
+    for i in range(call.n_samples):
+        rows = max(rows, call.starts[i] + call.lengths[i])
+    return rows if call.every_step else call.n_samples
 
 
 cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
     """Copy the weights as they are now into the layout of the way back."""
     cdef BackCall job
-    job.kernels, job.layers, job.head, job.n_layers = stack.kernels, stack.layers, &stack.head, stack.n_layers
+    job.kernels, job.copies = stack.kernels, stack.copies
     job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, stack.input_gradient
-    pool_run(back_task, &job, <int> (2 * stack.n_layers + 1), n_threads if stack.back_size > BLOCK_SIZE else 1)
+    pool_run(back_task, &job, <int> stack.n_copies, n_threads if stack.back_size > BLOCK_SIZE else 1)
 
 
 cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
@@ -169,6 +191,59 @@ cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
     sums.slots, sums.n_slots = call.slots, call.n_slots
     if call.n_slots > 1:
         pool_run(reduce_task, &sums, <int> ((stack.panels_size + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
+
+
+cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
+    cdef Layer *layer = &stack.layers[i]
+    cdef Recurrence *recurrence
+    cdef Py_ssize_t state = 0, lanes = stack.kernels.lanes, d
+    shape = stack.architecture
+    if i > 0:
+        recurrence = &stack.layers[i - 1].directions[stack.layers[i - 1].n_directions - 1]
+        state = recurrence.state + stack.layers[i - 1].width + stack.layers[i - 1].hidden_size
+    layer.input_size, layer.hidden_size, layer.width = shape.step_size(i), shape.hidden_sizes[i], shape.width(i)
+    layer.hidden_stride, layer.width_stride = round_up(layer.hidden_size, lanes), round_up(layer.width, lanes)
+    layer.output_size, layer.n_directions = shape.output_size(i), len(shape.directions)
+    layer.output_stride = round_up(layer.output_size, lanes)
+    for d in range(layer.n_directions):
+        recurrence = &layer.directions[d]
+        places = plan.recurrence(i, shape.directions[d])
+        recurrence.panels, recurrence.panel_bias = places["panels"], places["panel_bias"]
+        recurrence.peepholes, recurrence.gate_norm = places["peepholes"], places["gate_norm"]
+        recurrence.projection, recurrence.projection_back = places["projection"], places["projection_back"]
+        recurrence.hh_back, recurrence.ih_back = places["hh_back"], places["ih_back"]
+        recurrence.state = state
+        state += layer.width + layer.hidden_size
+    layer.residual_from, layer.residual = shape.residual_from(i), -1
+    if layer.residual_from >= 0 and stack.layers[layer.residual_from].output_size != layer.output_size:
+        d = stack.layers[layer.residual_from].output_size
+        layer.residual = plan.dense(f"weight_residual_l{i}", d, layer.output_size)
+        layer.residual_back = plan.dense_copy(layer.residual, d, layer.output_size)
+        layer.residual_stride = round_up(layer.output_size, 4 * lanes)
+    layer.norm = shape.layer_norm == "output"
+    if layer.norm:
+        layer.panel_norm = plan.vectors([f"norm_weight_l{i}", f"norm_bias_l{i}"], layer.output_size,
+                                        layer.output_stride)
+    return 0
+
+
+cdef int place_head(Stack stack, plan) except -1:
+    cdef Py_ssize_t d = stack.architecture.features_size, n = stack.architecture.n_outputs
+    stack.head.n_outputs, stack.head.stride = n, round_up(n, 4 * stack.kernels.lanes)
+    stack.head.panels = plan.dense("weight_out", d, n)
+    stack.head.panel_bias = plan.vectors(["bias_out"], n, stack.head.stride)
+    stack.head.back = plan.dense_copy(stack.head.panels, d, n)
+    return 0
+
+
+cdef int place_front(Stack stack, plan) except -1:
+    shape = stack.architecture
+    stack.front.n_columns, stack.front.patch_length = shape.input_size, shape.patch_length
+    stack.front.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]
+    stack.front.skip_rows = shape.linear_skip
+    if shape.linear_skip:
+        stack.front.skip = plan.dense("weight_skip", shape.linear_skip * shape.input_size, shape.n_outputs)
+    return 0
 
 
 cdef class Stack:
@@ -182,69 +257,60 @@ cdef class Stack:
     dtype : "float32" or "float64"
     isa : str or None
         A name from `available_isas`; None for the one in use.
-    residual : int
-        Every so many layers the output of the layer so far below is added (halved in variance); 0: never.
-    layer_norm : bool
-        Normalise the output of each layer.
+    **options
+        Of `Architecture`.
 
     Attributes
     ----------
+    architecture : Architecture
     n_parameters : int
         Length of the flat vector of parameters.
     panels_size, back_size : int
         Length of a vector of panels, and of the copies of the weights for the way back.
-    segment_ends : tuple of int
-        Where the weights of a layer (then of the head) end in a vector of panels, and its bias, by turns.
+    segments : list of (int, bool)
+        Where stretches of a vector of panels end, and whether the weights in them decay.
+    reads_row_by_row : bool
+        Whether `StackStream` can run it.
     """
 
-    def __cinit__(self, Py_ssize_t input_size, hidden_sizes, Py_ssize_t n_outputs, dtype="float32", isa=None,
-                  Py_ssize_t residual=0, bint layer_norm=False):
-        cdef Py_ssize_t i, lanes, tile, d = input_size, h, panels = 0, back = 0, flat = 0, state = 0
-        cdef Layer *layer
+    def __cinit__(self, input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, **options):
+        cdef Py_ssize_t i
+        cdef Copy *copy
+        self.architecture = shape = Architecture(input_size, hidden_sizes, n_outputs, **options)
         self.dtype = np.dtype(dtype)
         self.code = code_of(dtype)
         self.kernels = open_table(self.code, isa)
-        self.n_layers = len(hidden_sizes)
+        self.n_layers = shape.n_layers
         self.layers = <Layer *> calloc(self.n_layers, sizeof(Layer))
         if self.layers == NULL:
             raise MemoryError()
-        lanes, tile = self.kernels.lanes, 4 * self.kernels.lanes
-        ends = []
-        # Offsets into vectors of panels are multiples of 16 elements: 64 bytes for either dtype.
+        plan = Plan(shape, self.kernels.lanes)
         for i in range(self.n_layers):
-            layer = &self.layers[i]
-            h = hidden_sizes[i]
-            layer.input_size, layer.hidden_size, layer.hidden_stride = d, h, round_up(h, lanes)
-            layer.weight_ih, layer.weight_hh, layer.bias = flat, flat + 4 * h * d, flat + 4 * h * (d + h)
-            flat = layer.bias + 4 * h
-            layer.norm, layer.norm_weight, layer.norm_bias = layer_norm, flat, flat + h
-            flat += 2 * h if layer_norm else 0
-            layer.residual_from = i - residual if residual > 0 and i >= residual and i % residual == 0 else -1
-            if layer.residual_from >= 0 and self.layers[layer.residual_from].hidden_size != h:
-                raise ValueError("a residual sum needs layers of one size")
-            layer.panels = panels
-            layer.panel_bias = panels + round_up(4 * layer.hidden_stride * (d + h), 16)
-            layer.panel_norm = layer.panel_bias + round_up(4 * layer.hidden_stride, 16)
-            panels = layer.panel_norm + (round_up(2 * layer.hidden_stride, 16) if layer_norm else 0)
-            ends += [layer.panel_bias, panels]
-            layer.hh_back = back
-            layer.ih_back = back + round_up(4 * layer.hidden_stride * layer.hidden_stride, 16)
-            back = layer.ih_back + round_up(4 * layer.hidden_stride * round_up(d, lanes), 16)
-            layer.state = state
-            state += 2 * h
-            d = h
-        self.head.n_outputs, self.head.stride = n_outputs, round_up(n_outputs, tile)
-        self.head.weight, self.head.bias = flat, flat + n_outputs * d
-        self.head.panels, self.head.panel_bias = panels, panels + round_up(self.head.stride * d, 16)
-        self.head.back = back
-        self.panels_size = self.head.panel_bias + round_up(self.head.stride, 16)
-        self.segment_ends = (*ends, self.head.panel_bias, self.panels_size)
-        self.back_size = back + round_up(self.head.stride * round_up(d, lanes), 16)
-        self.n_parameters = self.head.bias + n_outputs
-        self.state_size, self.n_outputs, self.hidden_size, self.input_size = state, n_outputs, d, input_size
+            place_layer(self, i, plan)
+        place_head(self, plan)
+        place_front(self, plan)
+        self.pieces, self.segments = plan.pieces, plan.segments
+        self.panels_size, self.back_size, self.n_parameters = plan.size, plan.back_size, plan.n_parameters
+        self.n_copies = len(plan.copies)
+        self.copies = <Copy *> calloc(self.n_copies, sizeof(Copy))
+        if self.copies == NULL:
+            raise MemoryError()
+        for i in range(self.n_copies):
+            copy = &self.copies[i]
+            (copy.panels, copy.n_unit_panels, copy.n_k, copy.first_k, copy.n_columns, copy.back,
+             copy.input_only) = plan.copies[i]
+        self.state_size = sum(size for _, size in shape.states)
+        self.n_outputs, self.hidden_size, self.input_size = n_outputs, shape.features_size, input_size
+        self.every_step = shape.every_step
+        self.variant = (shape.peephole or shape.layer_norm == "gates" or shape.projection_size > 0
+                        or shape.zoneout > 0)
+        self.reads_row_by_row = not (self.variant or shape.bidirectional or shape.attention_heads or shape.window_norm
+                                     or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
+                                     or any(name.startswith("weight_residual") for name, _ in shape.parameters))
 
     def __dealloc__(self):
         free(self.layers)
+        free(self.copies)
 
     def bind(self, panels, back=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
@@ -258,54 +324,30 @@ cdef class Stack:
 
     def to_panels(self, flat, panels):
         """Bring a flat vector of parameters into panels; what belongs to no parameter becomes zero, and stays so."""
-        cdef Py_ssize_t size = self.kernels.item_size, i, wide
+        cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
-        cdef const Layer *layer
         memset(out, 0, self.panels_size * size)
-        for i in range(self.n_layers):
-            layer = &self.layers[i]
-            wide = layer.input_size + layer.hidden_size
-            self.kernels.pack_gates(source + layer.weight_ih * size, layer.input_size, layer.hidden_size, 0, wide,
-                                    out + layer.panels * size)
-            self.kernels.pack_gates(source + layer.weight_hh * size, layer.hidden_size, layer.hidden_size,
-                                    layer.input_size, wide, out + layer.panels * size)
-            self.kernels.pack_gates(source + layer.bias * size, 1, layer.hidden_size, 0, 1,
-                                    out + layer.panel_bias * size)
-            if layer.norm:
-                memcpy(out + layer.panel_norm * size, source + layer.norm_weight * size, layer.hidden_size * size)
-                memcpy(out + (layer.panel_norm + layer.hidden_stride) * size, source + layer.norm_bias * size,
-                       layer.hidden_size * size)
-        self.kernels.pack_dense(source + self.head.weight * size, self.hidden_size, self.n_outputs, 1,
-                                self.hidden_size, out + self.head.panels * size)
-        self.kernels.pack_dense(source + self.head.bias * size, 1, self.n_outputs, self.n_outputs, 1,
-                                out + self.head.panel_bias * size)
+        for kind, begin, place, p, q, r, wide in self.pieces:
+            if kind == GATES:
+                self.kernels.pack_gates(source + begin * size, p, q, r, wide, out + place * size)
+            elif kind == DENSE:
+                self.kernels.pack_dense(source + begin * size, p, q, 1, p, out + place * size)
+            else:
+                memcpy(out + place * size, source + begin * size, p * size)
 
     def from_panels(self, panels, flat):
         """Bring a vector of panels back into the order of the parameters."""
-        cdef Py_ssize_t size = self.kernels.item_size, tile = 4 * self.kernels.lanes, i, wide, o, k
+        cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
-        cdef const Layer *layer
-        cdef const char *column
-        for i in range(self.n_layers):
-            layer = &self.layers[i]
-            wide = layer.input_size + layer.hidden_size
-            self.kernels.unpack_gates(source + layer.panels * size, layer.input_size, layer.hidden_size, 0, wide,
-                                      out + layer.weight_ih * size)
-            self.kernels.unpack_gates(source + layer.panels * size, layer.hidden_size, layer.hidden_size,
-                                      layer.input_size, wide, out + layer.weight_hh * size)
-            self.kernels.unpack_gates(source + layer.panel_bias * size, 1, layer.hidden_size, 0, 1,
-                                      out + layer.bias * size)
-            if layer.norm:
-                memcpy(out + layer.norm_weight * size, source + layer.panel_norm * size, layer.hidden_size * size)
-                memcpy(out + layer.norm_bias * size, source + (layer.panel_norm + layer.hidden_stride) * size,
-                       layer.hidden_size * size)
-        for o in range(self.n_outputs):
-            column = source + (self.head.panels + (o // tile) * self.hidden_size * tile + o % tile) * size
-            for k in range(self.hidden_size):
-                memcpy(out + (self.head.weight + o * self.hidden_size + k) * size, column + k * tile * size, size)
-            memcpy(out + (self.head.bias + o) * size, source + (self.head.panel_bias + o) * size, size)
+        for kind, begin, place, p, q, r, wide in self.pieces:
+            if kind == GATES:
+                self.kernels.unpack_gates(source + place * size, p, q, r, wide, out + begin * size)
+            elif kind == DENSE:
+                self.kernels.unpack_dense(source + place * size, p, q, out + begin * size)
+            else:
+                memcpy(out + begin * size, source + place * size, p * size)
 
     def dealt(self, Py_ssize_t n_samples):
         """Return the order in which sequences, longest first, are dealt to the chunks of a batch, like cards.
@@ -313,7 +355,7 @@ cdef class Stack:
         Cut as they come, the first chunk would hold the longest: on two threads the other waits for it.
         """
         cdef StackCall call
-        describe(self, &call, n_samples, 1, True, 0.0, False)
+        describe(self, &call, n_samples, 1, True)
         place = np.arange(n_samples)
         # The places in the order in which they are dealt: the first of every chunk, the second of every chunk, ...
         places = np.lexsort((place // call.chunk_size, place % call.chunk_size))
@@ -321,33 +363,43 @@ cdef class Stack:
         order[places] = place
         return order
 
-    def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_steps, *, bint training=False, double dropout=0.0,
-                        bint d_x=False):
+    def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_rows, *, bint training=False, double dropout=0.0,
+                        double recurrent_dropout=0.0, bint d_x=False):
         """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call."""
         cdef StackCall call
-        cdef ChunkBuffers buffers
-        cdef Py_ssize_t n_bytes
-        cdef LayerBuffers *layers = <LayerBuffers *> calloc(self.n_layers, sizeof(LayerBuffers))
-        if layers == NULL:
-            raise MemoryError()
-        describe(self, &call, n_samples, max_steps, training, dropout, d_x)
-        n_bytes = round_up(self.n_layers * sizeof(LayerBuffers), 64)
-        n_bytes += lay_out(&call, layers, NULL, &buffers) - <char *> NULL
-        free(layers)
-        return (n_bytes, call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
+        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x)
+        return (measure(self, &call), call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
+
+    def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
+        """Fill (n_samples, n_columns) with what each window is freed of before it is read."""
+        cdef const char *table = table_of(sequences, self.code)
+        cdef Py_ssize_t n = len(starts), d = self.front.n_columns, i
+        cdef Py_ssize_t *begin = <Py_ssize_t *> required(starts, INTP, n)
+        cdef Py_ssize_t *length = <Py_ssize_t *> required(lengths, INTP, n)
+        cdef double *shifts = <double *> required(shift, FLOAT64, n * d, True)
+        cdef double *deviations = <double *> required(deviation, FLOAT64, n * d, True)
+        with nogil:
+            for i in range(n):
+                self.kernels.window_moments(self.front.norm, length[i], d,
+                                            table + begin[i] * row_stride * self.kernels.item_size, row_stride,
+                                            shifts + i * d, deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None):
-        """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given."""
+        """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given.
+
+        With `every_step`, `z` and `hidden` have a row for each row of the table.
+        """
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts)
-        describe(self, &call, n, lengths.max(), False, 0.0, False)
+        cdef Py_ssize_t n = len(starts), rows
+        describe(self, &call, n, lengths.max(), False)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
-        call.out_z = data_of(z, self.code, n * self.n_outputs, True)
-        call.out_hidden = data_of(hidden, self.code, n * self.hidden_size, True)
+        rows = rows_of_table(&call)
+        call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
+        call.out_hidden = data_of(hidden, self.code, rows * self.hidden_size, True)
         open_watch(&watch, errors)
         call.watch = &watch
         with nogil:
@@ -357,34 +409,40 @@ cdef class Stack:
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
-                         double loss_parameter=0.0, double dropout=0.0,
+                         loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
-                         d_initial_state=None, d_x=None):
-        """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels."""
+                         final_state=None, d_initial_state=None, d_x=None):
+        """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
+
+        `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
+        each row of the table.
+        """
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = 1 if is_log_loss(LOSS_KINDS[loss]) else self.n_outputs
-        cdef double total = 0
+        cdef Py_ssize_t n = len(starts), n_targets = 1 if is_log_loss(LOSS_KINDS[loss]) else self.n_outputs, rows
         cdef double[::1] losses
-        cdef Py_ssize_t c
+        cdef double[::1] parameters = np.ascontiguousarray(np.broadcast_to(np.float64(loss_parameter), self.n_outputs))
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
+        if d_x is not None and has_front(&self.front):
+            raise ValueError("d_x is not defined for normalised windows and patches")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
-        describe(self, &call, n, max_steps, True, dropout, d_x is not None)
-        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, None)
-        losses = np.empty(call.n_chunks)
-        call.loss_kind, call.loss_parameter = LOSS_KINDS[loss], loss_parameter
-        call.targets = data_of(targets, self.code, n * n_targets)
-        call.weights = data_of(weights, self.code, n)
+        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None)
+        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
+        losses = np.zeros(call.n_chunks)
+        rows = rows_of_table(&call)
+        call.loss_kind, call.loss_parameters = LOSS_KINDS[loss], &parameters[0]
+        call.targets = data_of(targets, self.code, rows * n_targets)
+        call.weights = data_of(weights, self.code, rows)
         call.scale, call.chunk_losses = scale, &losses[0]
         call.slots = data_of(slots, UINT8, call.n_slots * call.panels_size * self.kernels.item_size, True)
         call.seed, call.epoch = seed, epoch
         call.sample_ids = <unsigned int *> data_of(sample_ids, UINT32, n)
-        if dropout > 0 and call.sample_ids == NULL:
+        if (dropout > 0 or recurrent_dropout > 0 or call.zoneout > 0) and call.sample_ids == NULL:
             raise ValueError("dropout needs sample_ids")
-        call.out_z = data_of(z, self.code, n * self.n_outputs, True)
+        call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
         call.d_initial_state = data_of(d_initial_state, self.code, n * self.state_size, True)
         call.d_x = data_of(d_x, self.code, n * max_steps * self.input_size, True)
         open_watch(&watch, errors)
@@ -396,6 +454,4 @@ cdef class Stack:
                 add_slots(self, &call, n_threads)
         if errors:
             raise errors[0]
-        for c in range(call.n_chunks):
-            total += losses[c]
-        return total
+        return sum(losses)

@@ -73,6 +73,8 @@ cdef class StackStream:
                   int n_threads):
         cdef Py_ssize_t n_bytes, r
         cdef char *aligned
+        if not stack.reads_row_by_row:
+            raise ValueError("this network has no single steps of its own")
         self.stack, self.n, self.length, self.want_hidden = stack, n_streams, sequence_length, want_hidden
         self.panels = stack.panels
         self.ring = 2 * sequence_length
@@ -150,8 +152,8 @@ cdef class StackStream:
                 call.n_steps, call.n_samples, call.n_active = 1, self.n, self.n_active
                 call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
                 call.hidden_stride = layer.hidden_stride
-                call.weights = self.weights + layer.panels * size
-                call.bias = self.weights + layer.panel_bias * size
+                call.weights = self.weights + layer.directions[0].panels * size
+                call.bias = self.weights + layer.directions[0].panel_bias * size
                 begin = k * n_panels // self.n_shares
                 call.first_panel, call.n_panels = begin, (k + 1) * n_panels // self.n_shares - begin
                 if 4 * layer.hidden_stride * (layer.input_size + layer.hidden_size) * self.n < SHARED_STEP:
@@ -330,15 +332,15 @@ cdef class StackStream:
         cdef Py_ssize_t size = kernels.item_size, r, stride = self.stack.head.stride * size, width
         cdef const Layer *top = &self.stack.layers[self.stack.n_layers - 1]
         if self.want_hidden:
-            width = top.hidden_size * size
+            width = top.output_size * size
             for r in range(self.n):
-                memcpy(self.answer + r * width, self.features + r * top.hidden_stride * size, width)
+                memcpy(self.answer + r * width, self.features + r * top.output_stride * size, width)
             return
         # Laid out as in head_forward (_chunk.pxi): bias first, then the product.
         for r in range(self.n):
             memcpy(self.z + r * stride, self.weights + self.stack.head.panel_bias * size, stride)
-        kernels.product(self.n, top.hidden_size, self.stack.head.stride // kernels.lanes, self.features,
-                        top.hidden_stride, self.weights + self.stack.head.panels * size, self.z, self.stack.head.stride,
+        kernels.product(self.n, top.output_size, self.stack.head.stride // kernels.lanes, self.features,
+                        top.output_stride, self.weights + self.stack.head.panels * size, self.z, self.stack.head.stride,
                         True)
         width = self.stack.n_outputs * size
         for r in range(self.n):
@@ -369,7 +371,7 @@ cdef class StackStream:
                 inside[0] = <char *> self.calls[i * self.n_shares].h + r * stride
                 inside[1] = <char *> self.calls[i * self.n_shares].c + r * stride
                 for part in range(2):
-                    outside = state + (r * self.stack.state_size + layer.state) * size + part * hidden
+                    outside = state + (r * self.stack.state_size + layer.directions[0].state) * size + part * hidden
                     if put:
                         memcpy(inside[part], outside, hidden)
                     else:

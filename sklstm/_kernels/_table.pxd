@@ -34,9 +34,36 @@ cdef enum LossKind:
     QUANTILE_LOSS = 5
 
 
+cdef enum WindowNorm:
+    NO_NORM = 0
+    LAST_NORM = 1
+    STANDARD_NORM = 2
+
+
 cdef inline bint is_log_loss(int kind) noexcept nogil:
     """Whether targets are class numbers, one for each sample."""
     return kind == BINARY_LOG_LOSS or kind == MULTINOMIAL_LOG_LOSS
+
+
+ctypedef struct VariantCall:
+    # what a layer has beyond the plain cell
+    const void *peepholes        # (3, Hp) of i, f, o; NULL: none, here and below
+    void *d_peepholes            # like it; added to
+    const void *gate_norm        # gain of x W_ih (4 Hp) in panel order, of h W_hh (4 Hp), gain and shift of c (Hp each)
+    void *d_gate_norm
+    const void *projection       # dense panels from o tanh(c) to h
+    const void *projection_back
+    void *d_projection
+    Py_ssize_t output_size       # of h: of the projection, or H
+    Py_ssize_t output_stride
+    double zoneout
+    double recurrent_dropout
+    bint training                # masks are drawn, and what the way back needs is kept
+    unsigned long long seed
+    unsigned int epoch
+    unsigned int layer           # a number of this layer and direction
+    const unsigned int *sample_ids  # (n,)
+    void *workspace              # variant_workspace bytes
 
 
 ctypedef struct LayerCall:
@@ -80,6 +107,7 @@ ctypedef struct LayerCall:
     const void **row_pointers    # (2 n,) scratch
     void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
     Py_ssize_t pair_stride       # at least D + H
+    const VariantCall *variant   # NULL: the plain cell
 
 
 cdef enum UpdateRule:
@@ -105,6 +133,10 @@ ctypedef struct KernelTable:
     Py_ssize_t item_size         # bytes of a number
     void (*lstm_layer_forward)(const LayerCall *call) noexcept nogil
     void (*lstm_layer_backward)(const LayerCall *call) noexcept nogil
+    void (*lstm_variant_forward)(const LayerCall *call) noexcept nogil
+    void (*lstm_variant_backward)(const LayerCall *call) noexcept nogil
+    Py_ssize_t (*variant_workspace)(const LayerCall *call, Py_ssize_t n_samples,
+                                         Py_ssize_t n_steps) noexcept nogil
     void (*pack_gates)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
                        Py_ssize_t n_columns_total, void *panels) noexcept nogil
     void (*unpack_gates)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
@@ -115,6 +147,7 @@ ctypedef struct KernelTable:
                            Py_ssize_t x_stride, const void *weights, const void *bias, void *products) noexcept nogil
     void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                        Py_ssize_t column_stride, void *panels) noexcept nogil
+    void (*unpack_dense)(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept nogil
     void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
                     const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
     void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
@@ -132,6 +165,11 @@ ctypedef struct KernelTable:
     void (*residual_sum)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
     void (*residual_backward)(Py_ssize_t n, void *x) noexcept nogil
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
+    # before the first layer (_window.pxi)
+    void (*window_moments)(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                           double *shift, double *deviation) noexcept nogil
+    void (*normalise_rows)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                           const double *shift, const double *deviation, void *out) noexcept nogil
     void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil
     double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
     void (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule

@@ -1,5 +1,7 @@
 """A network bound to its parameters: forward over sequences, and the loss with its gradient."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from sklstm._kernels._stack import Stack
@@ -28,15 +30,9 @@ class Network:
 
     def __init__(self, layout, dtype, n_threads, isa=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
-        self._stack = Stack(
-            layout.input_size,
-            layout.hidden_sizes,
-            layout.n_outputs,
-            self.dtype,
-            isa,
-            residual=layout.residual,
-            layer_norm=layout.layer_norm == "output",
-        )
+        shape = self.architecture = layout.architecture
+        options = {f.name: getattr(shape, f.name) for f in fields(shape)}
+        self._stack = Stack(**options, dtype=self.dtype, isa=isa)
         self._back = self._last_dealt = None
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
@@ -62,8 +58,8 @@ class Network:
 
     def decay_segments(self, weight_decay):
         """Return where the stretches of equal weight decay end in `weights`, and the decay of each: none for biases."""
-        ends = np.array(self._stack.segment_ends, np.intp)
-        return ends, np.where(np.arange(len(ends)) % 2 == 0, float(weight_decay), 0.0)
+        ends, decays = zip(*self._stack.segments, strict=True)
+        return np.array(ends, np.intp), np.where(decays, float(weight_decay), 0.0)
 
     @property
     def gradient(self):

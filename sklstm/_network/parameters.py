@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from sklstm._kernels._architecture import Architecture
 from sklstm._network.cells import CELLS
 
 
@@ -23,11 +24,7 @@ class Parameter:
 
 
 class ParameterLayout:
-    """Names, shapes and offsets of all parameters of stacked recurrent layers with a dense head.
-
-    The order is the one the kernels read: for each layer `weight_ih_l{k}` (4H, D), `weight_hh_l{k}` (4H, H),
-    `bias_l{k}` (4H,) and, with layer normalisation, `norm_weight_l{k}` (H,) and `norm_bias_l{k}` (H,); then
-    `weight_out` (n_outputs, H) and `bias_out` (n_outputs,).
+    """Names, shapes and offsets of all parameters of a network, in the order of `Architecture.parameters`.
 
     Parameters
     ----------
@@ -35,54 +32,28 @@ class ParameterLayout:
     hidden_sizes : tuple of int
         Units of each layer.
     n_outputs : int
-    cell : str, default="lstm"
-    residual : int, default=0
-        Every so many layers the output of the layer so far below is added; 0 for never.
-    layer_norm : "output" or None, default=None
-        What is normalised: the output of each layer, or nothing.
+    **options
+        Of `Architecture`.
     """
 
-    def __init__(self, input_size, hidden_sizes, n_outputs, cell="lstm", *, residual=0, layer_norm=None):
-        self.input_size, self.hidden_sizes, self.n_outputs = (
-            input_size,
-            tuple(hidden_sizes),
-            n_outputs,
-        )
-        self.cell, self.residual, self.layer_norm = CELLS[cell], residual, layer_norm
-        self.parameters = []
-        n_gates, below = len(self.cell.gates), input_size
-        for layer, hidden in enumerate(self.hidden_sizes):
-            self._add(f"weight_ih_l{layer}", (n_gates * hidden, below))
-            self._add(f"weight_hh_l{layer}", (n_gates * hidden, hidden))
-            self._add(f"bias_l{layer}", (n_gates * hidden,))
-            if layer_norm == "output":
-                self._add(f"norm_weight_l{layer}", (hidden,))
-                self._add(f"norm_bias_l{layer}", (hidden,))
-            below = hidden
-        self._add("weight_out", (n_outputs, below))
-        self._add("bias_out", (n_outputs,))
+    cell = CELLS["lstm"]
 
-    def _add(self, name, shape):
-        self.parameters.append(Parameter(name, shape, self.size))
+    def __init__(self, input_size, hidden_sizes, n_outputs, **options):
+        self.architecture = Architecture(input_size, hidden_sizes, n_outputs, **options)
+        self.parameters, begin = [], 0
+        for name, shape in self.architecture.parameters:
+            self.parameters.append(Parameter(name, shape, begin))
+            begin = self.parameters[-1].end
 
     @property
     def size(self):
         """Return the length of the flat vector."""
-        return self.parameters[-1].end if self.parameters else 0
+        return self.parameters[-1].end
 
-    @classmethod
-    def of(cls, arrays, residual=0):
-        """Read the layout off a dict of named arrays; what has no arrays of its own must be told."""
-        hidden_sizes = []
-        while f"weight_hh_l{len(hidden_sizes)}" in arrays:
-            hidden_sizes.append(arrays[f"weight_hh_l{len(hidden_sizes)}"].shape[1])
-        return cls(
-            arrays["weight_ih_l0"].shape[1],
-            hidden_sizes,
-            arrays["weight_out"].shape[0],
-            residual=residual,
-            layer_norm="output" if "norm_weight_l0" in arrays else None,
-        )
+    @property
+    def n_outputs(self):
+        """Return how many numbers the head gives."""
+        return self.architecture.n_outputs
 
     def views(self, flat):
         """Return the dict of named views into a flat vector."""
@@ -96,20 +67,23 @@ class ParameterLayout:
         """Return a flat vector of initial values.
 
         Input and output weights are Glorot uniform (Glorot & Bengio 2010, eq. 16; each gate a matrix of its own),
-        recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate.
+        recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate, gains of
+        normalisations one; peepholes, the weights of pooling and the linear skip start at zero.
         """
         flat = np.zeros(self.size)
         for name, view in self.views(flat).items():
             if name.startswith("weight_hh"):
-                hidden = view.shape[1]
-                view[:] = np.concatenate([_orthogonal(generator, hidden) for _ in self.cell.gates])
+                shape = len(view) // len(self.cell.gates), view.shape[1]
+                view[:] = np.concatenate([_orthogonal(generator, *shape) for _ in self.cell.gates])
             elif name.startswith("weight_ih"):
                 view[:] = _glorot(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
-            elif name == "weight_out":
+            elif name.startswith(("weight_peephole", "weight_pool", "weight_skip")):
+                continue
+            elif name.startswith("weight"):
                 view[:] = _glorot(generator, view.shape, fan_out=view.shape[0])
             elif name.startswith("norm_weight"):
                 view[:] = 1.0
-            elif not name.startswith("norm_bias") and name != "bias_out":
+            elif name.startswith("bias_l"):
                 view[:] = self.cell.initial_bias(len(view) // len(self.cell.gates))
         return flat.astype(dtype)
 
@@ -119,9 +93,9 @@ def _glorot(generator, shape, fan_out):
     return generator.uniform(-limit, limit, shape)
 
 
-def _orthogonal(generator, size):
+def _orthogonal(generator, n_rows, n_columns):
     # One BLAS thread: a blocked QR may round differently for another number of threads.
     with threadpool_limits(limits=1, user_api="blas"):
-        q, r = np.linalg.qr(generator.standard_normal((size, size)))
+        q, r = np.linalg.qr(generator.standard_normal((n_rows, n_columns)))
     # The signs make the distribution uniform over orthogonal matrices (Mezzadri 2007).
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)

@@ -1,6 +1,6 @@
 # The text of one instruction-set variant and dtype: all kernels, and the table that offers them to the doors.
 
-from libc.math cimport exp, fabs, log, log1p
+from libc.math cimport exp, fabs, log, log1p, sqrt
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -14,12 +14,14 @@ from sklstm._kernels._table cimport (
     is_log_loss,
     COLUMN_STRIP,
     KernelTable,
+    LAST_NORM,
     LayerCall,
     PAIRS,
     ROWS_OF_A_PANEL,
     SCHEDULE_FREE,
     SGD,
     SQUARED_LOSS,
+    STANDARD_NORM,
     UpdateStep,
 )
 
@@ -43,6 +45,7 @@ include "_recurrent_layer.pxi"
 include "_products.pxi"
 include "_losses.pxi"
 include "_dropout.pxi"
+include "_window.pxi"
 include "_update_steps.pxi"
 include "_reductions.pxi"
 
@@ -58,6 +61,7 @@ table.pack_gates = pack_gates
 table.unpack_gates = unpack_gates
 table.pack_gates_back = pack_gates_back
 table.pack_dense = pack_dense
+table.unpack_dense = unpack_dense
 table.product = product
 table.outer = outer
 table.loss = loss
@@ -68,6 +72,8 @@ table.layer_norm_backward = layer_norm_backward
 table.residual_sum = residual_sum
 table.residual_backward = residual_backward
 table.sum_rows = sum_rows
+table.window_moments = window_moments
+table.normalise_rows = normalise_rows
 table.add_rows = add_rows
 table.sum_of_squares = sum_of_squares
 table.update_steps[<int> ADAMW] = adamw_step

@@ -58,3 +58,13 @@ cdef void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns
                 else:
                     out[j] = 0
             out += width
+
+
+cdef void unpack_dense(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept nogil:
+    """The way back of pack_dense for a row-major weight (n_rows, n_columns) that maps columns to rows."""
+    cdef Py_ssize_t width = 4 * LANES, k, j
+    cdef const real *column
+    for j in range(n_rows):
+        column = <const real *> panels + (j // width) * n_columns * width + j % width
+        for k in range(n_columns):
+            (<real *> weight)[j * n_columns + k] = column[k * width]

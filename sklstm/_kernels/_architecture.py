@@ -1,0 +1,149 @@
+"""What a network is made of: its sizes and options, and the names and shapes of its parameters in their order."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and options of stacked recurrent layers, of what stands before them and behind them.
+
+    Attributes
+    ----------
+    input_size : int
+        Columns of a row.
+    hidden_sizes : tuple of int
+        Units of each layer (of each direction).
+    n_outputs : int
+    residual : int
+        Every so many layers the output of the layer so far below is added; 0 for never.
+    layer_norm : "output", "gates" or None
+    peephole : bool
+    projection_size : int
+        Size of h where it is not that of the cell; 0: it is.
+    zoneout : float
+        Share of the units that keep their state; a network that predicts takes the mean.
+    bidirectional : bool
+    attention_heads : int
+        Heads of a self-attention block on the top layer; 0 for no block.
+    pooling : "last", "mean" or "attention"
+        How the steps of the top layer become the features of a sequence.
+    patch_length : int
+        Rows that one step reads.
+    window_norm : "last", "standard" or None
+        What each sequence is freed of before it is read.
+    linear_skip : int
+        Last rows of the sequence that the output reads directly; 0 for none.
+    every_step : bool
+        Every step has an output, not the sequence.
+    """
+
+    input_size: int
+    hidden_sizes: tuple
+    n_outputs: int
+    residual: int = 0
+    layer_norm: str | None = None
+    peephole: bool = False
+    projection_size: int = 0
+    zoneout: float = 0.0
+    bidirectional: bool = False
+    attention_heads: int = 0
+    pooling: str = "last"
+    patch_length: int = 1
+    window_norm: str | None = None
+    linear_skip: int = 0
+    every_step: bool = False
+
+    def __post_init__(self):
+        """Accept any sequence of sizes."""
+        object.__setattr__(self, "hidden_sizes", tuple(int(size) for size in self.hidden_sizes))
+
+    @property
+    def directions(self):
+        """Suffixes of the names of parameters, one for each direction of a layer."""
+        return ("", "_backward") if self.bidirectional else ("",)
+
+    @property
+    def n_layers(self):
+        """Number of stacked layers."""
+        return len(self.hidden_sizes)
+
+    def width(self, layer):
+        """Return the size of h in one direction of a layer."""
+        return self.projection_size or self.hidden_sizes[layer]
+
+    def output_size(self, layer):
+        """Return how many numbers the reader of a layer reads at each step."""
+        return self.width(layer) * len(self.directions)
+
+    def step_size(self, layer):
+        """Return how many numbers a layer reads at each step."""
+        return self.output_size(layer - 1) if layer else self.input_size * self.patch_length
+
+    def residual_from(self, layer):
+        """Return the layer whose output is added to that of this layer, -1 for none."""
+        adds = self.residual > 0 and layer >= self.residual and layer % self.residual == 0
+        return layer - self.residual if adds else -1
+
+    @property
+    def features_size(self):
+        """Size of what the dense head reads."""
+        return self.output_size(self.n_layers - 1)
+
+    @property
+    def states(self):
+        """Names and sizes of what a network carries from step to step, in the order of a row of states."""
+        named = []
+        for layer, hidden in enumerate(self.hidden_sizes):
+            for suffix in self.directions:
+                named += [(f"h_l{layer}{suffix}", self.width(layer)), (f"c_l{layer}{suffix}", hidden)]
+        if self.pooling == "mean":
+            named.append(("pool", self.features_size + 1))
+        if self.pooling == "attention":
+            named.append(("pool", self.features_size + 2))
+        return named
+
+    @property
+    def parameters(self):
+        """Names and shapes of all parameters, in the order of the flat vector."""
+        named = []
+        for layer in range(self.n_layers):
+            named += self._layer_parameters(layer)
+        size = self.features_size
+        if self.attention_heads:
+            named += [
+                ("norm_weight_attention", (size,)),
+                ("norm_bias_attention", (size,)),
+                ("weight_attention_in", (3 * size, size)),
+                ("bias_attention_in", (3 * size,)),
+                ("weight_attention_out", (size, size)),
+                ("bias_attention_out", (size,)),
+            ]
+        if self.pooling == "attention":
+            named.append(("weight_pool", (size,)))
+        named += [("weight_out", (self.n_outputs, size)), ("bias_out", (self.n_outputs,))]
+        if self.linear_skip:
+            named.append(("weight_skip", (self.n_outputs, self.linear_skip * self.input_size)))
+        return named
+
+    def _layer_parameters(self, layer):
+        hidden, width, named = self.hidden_sizes[layer], self.width(layer), []
+        for suffix in self.directions:
+            end = f"_l{layer}{suffix}"
+            named += [
+                (f"weight_ih{end}", (4 * hidden, self.step_size(layer))),
+                (f"weight_hh{end}", (4 * hidden, width)),
+                (f"bias{end}", (4 * hidden,)),
+            ]
+            if self.peephole:
+                named.append((f"weight_peephole{end}", (3, hidden)))
+            if self.layer_norm == "gates":
+                named += [(f"norm_weight_{kind}{end}", (4 * hidden,)) for kind in ("ih", "hh")]
+                named += [(f"norm_weight_c{end}", (hidden,)), (f"norm_bias_c{end}", (hidden,))]
+            if self.projection_size:
+                named.append((f"weight_hr{end}", (width, hidden)))
+        size, source = self.output_size(layer), self.residual_from(layer)
+        if source >= 0 and self.output_size(source) != size:
+            named.append((f"weight_residual_l{layer}", (size, self.output_size(source))))
+        if self.layer_norm == "output":
+            named += [(f"norm_weight_l{layer}", (size,)), (f"norm_bias_l{layer}", (size,))]
+        return named

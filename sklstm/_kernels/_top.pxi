@@ -1,0 +1,105 @@
+# From the output of the top layer to the raw output z, and back.
+
+cdef void head_forward(const StackCall *call, const char *features, Py_ssize_t n, char *z) noexcept nogil:
+    """z = features @ weight_out^T + bias_out, for n rows."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t size = call.kernels.item_size, stride = call.head.stride, r
+    for r in range(n):
+        memcpy(z + r * stride * size, call.panels + call.head.panel_bias * size, stride * size)
+    call.kernels.product(n, top.output_size, stride // call.kernels.lanes, features, top.output_stride,
+                         call.panels + call.head.panels * size, z, stride, True)
+
+
+cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                      Py_ssize_t n_steps) noexcept nogil:
+    """Features, head and linear skip; what is asked for is handed out."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
+    cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.front.skip_rows * call.front.n_columns
+    cdef const char *y = top_of(call, buffers, n)
+    if call.every_step:
+        steps_forward(call, buffers, first, n, n_steps, y)
+        return
+    for r in range(n):
+        memcpy(buffers.features + r * stride, y + ((steps_of(call, first + r) - 1) * n + r) * stride, stride)
+        if call.out_hidden != NULL:
+            memcpy(call.out_hidden + (first + r) * hidden, buffers.features + r * stride, hidden)
+    head_forward(call, buffers.features, n, buffers.z)
+    if n_skip > 0:
+        call.kernels.product(n, n_skip, call.head.stride // call.kernels.lanes, buffers.skip_rows, n_skip,
+                             call.panels + call.front.skip * size, buffers.z, call.head.stride, True)
+    if call.out_z != NULL:
+        for r in range(n):
+            memcpy(call.out_z + (first + r) * outputs, buffers.z + r * call.head.stride * size, outputs)
+
+
+cdef void steps_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                        Py_ssize_t n_steps, const char *y) noexcept nogil:
+    """The head at every step. What is handed out goes to the row of the table that the step has read."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size
+    cdef Py_ssize_t z_stride = call.head.stride * size, outputs = call.head.n_outputs * size, t, r, row, place
+    for t in range(n_steps):
+        head_forward(call, y + t * n * stride, buffers.n_active[t], buffers.z + t * n * z_stride)
+        for r in range(buffers.n_active[t]):
+            row, place = t * n + r, call.starts[first + r] + t
+            if call.out_z != NULL:
+                memcpy(call.out_z + place * outputs, buffers.z + row * z_stride, outputs)
+            if call.out_hidden != NULL:
+                memcpy(call.out_hidden + place * hidden, y + row * stride, hidden)
+
+
+cdef double top_loss(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                     Py_ssize_t n_steps, Py_ssize_t n_targets) noexcept nogil:
+    """The loss of the chunk; d_z gets its gradient."""
+    cdef Py_ssize_t size = call.kernels.item_size, stride = call.head.stride, t, r, row, place
+    cdef double total = 0
+    if not call.every_step:
+        return call.kernels.loss(call.loss_kind, call.loss_parameters[0], n, call.head.n_outputs, buffers.z, stride,
+                                 call.targets + first * n_targets * size, call.weights + first * size, call.scale,
+                                 buffers.d_z)
+    for t in range(n_steps):
+        for r in range(buffers.n_active[t]):
+            row, place = t * n + r, call.starts[first + r] + t
+            total += call.kernels.loss(
+                call.loss_kind, call.loss_parameters[0], 1, call.head.n_outputs, buffers.z + row * stride * size, stride,
+                call.targets + place * n_targets * size, call.weights + place * size, call.scale,
+                buffers.d_z + row * stride * size)
+    return total
+
+
+cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, const char *features, Py_ssize_t n,
+                        const char *d_z, char *d_features, char *slot) noexcept nogil:
+    """From d_z of n rows to the gradients of the head and of the features."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t size = call.kernels.item_size, n_panels = call.head.stride // (4 * call.kernels.lanes)
+    call.kernels.outer(n, top.output_size, n_panels, features, top.output_stride, d_z, call.head.stride,
+                       slot + call.head.panels * size)
+    call.kernels.outer(n, 1, n_panels, buffers.one, 0, d_z, call.head.stride, slot + call.head.panel_bias * size)
+    call.kernels.product(n, call.head.stride, top.output_stride // call.kernels.lanes, d_z, call.head.stride,
+                         call.back + call.head.back * size, d_features, top.output_stride, False)
+
+
+cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                        Py_ssize_t n_steps, char *slot) noexcept nogil:
+    """From d_z to the gradient of the top layer's output at every step; NULL where d_last says it all."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t, r
+    cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.front.skip_rows * call.front.n_columns
+    cdef const char *y
+    if call.every_step:
+        y = top_of(call, buffers, n)
+        for t in range(n_steps):
+            head_backward(call, buffers, y + t * n * stride, buffers.n_active[t], buffers.d_z + t * n * z_stride,
+                          buffers.d_top + t * n * stride, slot)
+        return buffers.d_top
+    head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
+    if n_skip > 0:
+        call.kernels.outer(n, n_skip, call.head.stride // (4 * call.kernels.lanes), buffers.skip_rows, n_skip,
+                           buffers.d_z, call.head.stride, slot + call.front.skip * size)
+    if buffers.d_top == NULL:
+        return NULL
+    memset(buffers.d_top, 0, n_steps * n * stride)
+    for r in range(n):
+        memcpy(buffers.d_top + ((steps_of(call, first + r) - 1) * n + r) * stride, buffers.d_last + r * stride, stride)
+    return buffers.d_top

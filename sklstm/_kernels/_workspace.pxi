@@ -1,0 +1,133 @@
+# The memory of one worker: what forward writes and backward reads, and what is dead after a chunk.
+
+cdef inline bint reads_every_step(const StackCall *call) noexcept nogil:
+    """Whether the gradient comes to the top layer at every step, and not only at the last of each sequence."""
+    return call.every_step or has_output(&call.layers[call.n_layers - 1])
+
+
+cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buffer, char *base) noexcept nogil:
+    """Cut the arrays of one layer; return their end."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef Py_ssize_t size = call.kernels.item_size, n = call.chunk_size, steps = call.max_steps
+    cdef Py_ssize_t rows = n * layer.hidden_stride, out_rows = steps * n * layer.output_stride
+    cdef RunBuffers *run
+    cdef LayerCall layer_call
+    cdef VariantCall variant
+    cdef int d
+    memset(buffer, 0, sizeof(LayerBuffers))
+    for d in range(layer.n_directions):
+        run = &buffer.runs[d]
+        run.h = take(&base, (steps + 1) * n * layer.width_stride * size)
+        run.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
+        if call.training:
+            run.gates = take(&base, 4 * steps * rows * size)
+            run.tanh_c = take(&base, steps * rows * size)
+        if call.variant:
+            measure_variant(call, i, d, &layer_call, &variant)
+            run.variant = take(&base, call.kernels.variant_workspace(&layer_call, n, steps))
+    if call.training:
+        if drops(call, i):
+            buffer.kept = <unsigned char *> take(&base, out_rows)
+        if layer.norm:
+            buffer.normalised = take(&base, out_rows * size)
+            buffer.inverse = <double *> take(&base, steps * n * sizeof(double))
+    if drops(call, i) or has_output(layer):
+        buffer.out = take(&base, out_rows * size)
+    return base
+
+
+cdef void measure_variant(const StackCall *call, Py_ssize_t i, int d, LayerCall *layer_call,
+                          VariantCall *variant) noexcept nogil:
+    """As much of a call as decides the size of a variant's workspace: sizes, and which options there are."""
+    cdef const Layer *layer = &call.layers[i]
+    cdef const Recurrence *recurrence = &layer.directions[d]
+    # Any address that is not NULL says that there is such an option.
+    cdef const char *there = <const char *> recurrence
+    memset(layer_call, 0, sizeof(LayerCall))
+    memset(variant, 0, sizeof(VariantCall))
+    layer_call.input_size, layer_call.hidden_size = layer.input_size, layer.hidden_size
+    layer_call.hidden_stride, layer_call.variant = layer.hidden_stride, variant
+    variant.peepholes = there if recurrence.peepholes >= 0 else NULL
+    variant.gate_norm = there if recurrence.gate_norm >= 0 else NULL
+    variant.projection = there if recurrence.projection >= 0 else NULL
+    variant.output_size, variant.output_stride = layer.width, layer.width_stride
+    variant.zoneout, variant.recurrent_dropout = call.zoneout, call.recurrent_dropout
+    variant.training = call.training
+
+
+cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
+    """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
+    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
+    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, widest = 0, longest_pair = 0, residual = 0
+    cdef const Layer *layer
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    memset(buffers, 0, sizeof(ChunkBuffers))
+    buffers.layers = layers
+    for i in range(call.n_layers):
+        layer = &call.layers[i]
+        base = lay_out_layer(call, i, &layers[i], base)
+        widest = max(widest, max(layer.hidden_stride, layer.output_stride))
+        longest_pair = max(longest_pair, pair_stride(layer, size))
+        residual = max(residual, layer.residual_stride)
+    if call.want_d_x:
+        widest = max(widest, round_up(call.layers[0].input_size, lanes))
+    buffers.z_gates = take(&base, (n * 4 * widest if call.variant else scratch_size(n, widest, lanes)) * size)
+    if shares(call):
+        buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
+    if has_front(call.front):
+        buffers.window = take(&base, n * steps * call.layers[0].input_size * size)
+    if call.front.skip_rows > 0:
+        buffers.skip_rows = take(&base, n * call.front.skip_rows * call.front.n_columns * size)
+    if has_front(call.front) or call.front.skip_rows > 0:
+        buffers.moments = <double *> take(&base, 2 * call.front.n_columns * sizeof(double))
+    buffers.residual = take(&base, steps * n * residual * size)
+    buffers.features = take(&base, n * top.output_stride * size)
+    buffers.z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.x_rows = <const void **> take(&base, n * sizeof(void *))
+    buffers.row_pointers = <const void **> take(&base, 2 * n * sizeof(void *))
+    buffers.n_active = <int *> take(&base, steps * sizeof(int))
+    if call.training:
+        base = lay_out_backward(call, base, buffers, widest, longest_pair)
+    return base
+
+
+cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buffers, Py_ssize_t widest,
+                            Py_ssize_t longest_pair) noexcept nogil:
+    """Cut what only the way back needs."""
+    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, n = call.chunk_size
+    cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, i
+    cdef bint residual = False
+    cdef bint both = call.layers[0].n_directions > 1
+    for i in range(call.n_layers):
+        residual = residual or call.layers[i].residual_from >= 0
+    buffers.one = take(&base, size)
+    buffers.pair_rows = take(&base, PAIRS * (longest_pair + 4 * lanes) * size)
+    buffers.d_z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.d_last = take(&base, n * widest * size)
+    if reads_every_step(call):
+        buffers.d_top = take(&base, all_rows)
+    if residual:
+        buffers.d_skip[0] = take(&base, all_rows)
+        buffers.d_skip[1] = take(&base, all_rows)
+    buffers.d_h = take(&base, n * widest * size)
+    buffers.d_c = take(&base, n * widest * size)
+    if both:
+        buffers.d_run = take(&base, all_rows)
+    if call.n_layers > 1 or call.want_d_x:
+        buffers.d_x[0] = take(&base, all_rows)
+        buffers.d_x[1] = take(&base, all_rows)
+        if both:
+            buffers.d_x_backward = take(&base, all_rows)
+    return base
+
+
+cdef void open_workspace(const StackCall *call, int worker, ChunkBuffers *buffers) noexcept nogil:
+    cdef char *base = call.workspaces + worker * call.workspace_bytes
+    cdef LayerBuffers *layers = <LayerBuffers *> take(&base, call.n_layers * sizeof(LayerBuffers))
+    lay_out(call, layers, base, buffers)
+    buffers.watch, buffers.worker = call.watch, worker
+    if call.training:
+        if call.kernels.item_size == sizeof(float):
+            (<float *> buffers.one)[0] = 1
+        else:
+            (<double *> buffers.one)[0] = 1

@@ -1,0 +1,39 @@
+# What a sequence is freed of before a network reads it: its last value, or its own mean and deviation.
+
+cdef void window_moments(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                         double *shift, double *deviation) noexcept nogil:
+    """Fill (n_columns,) with what is subtracted and what is divided by; in double, row after row."""
+    cdef const real *x = <const real *> rows
+    cdef const real *last = x + (n_rows - 1) * row_stride
+    cdef Py_ssize_t t, j
+    cdef double difference
+    for j in range(n_columns):
+        shift[j] = <double> last[j] if kind == LAST_NORM else 0
+        deviation[j] = 1 if kind != STANDARD_NORM else 0
+    if kind != STANDARD_NORM:
+        return
+    for t in range(n_rows):
+        for j in range(n_columns):
+            shift[j] += <double> x[t * row_stride + j]
+    for j in range(n_columns):
+        shift[j] /= n_rows
+    for t in range(n_rows):
+        for j in range(n_columns):
+            difference = <double> x[t * row_stride + j] - shift[j]
+            deviation[j] += difference * difference
+    for j in range(n_columns):
+        deviation[j] = sqrt(deviation[j] / n_rows)
+        # A constant has nothing to divide by; what is left of it is rounding.
+        if deviation[j] <= 1e-6 * fabs(shift[j]) or deviation[j] == 0:
+            deviation[j] = 1
+
+
+cdef void normalise_rows(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                         const double *shift, const double *deviation, void *out) noexcept nogil:
+    """out (n_rows, n_columns) = (rows - shift) / deviation, rounded once."""
+    cdef const real *x = <const real *> rows
+    cdef real *y = <real *> out
+    cdef Py_ssize_t t, j
+    for t in range(n_rows):
+        for j in range(n_columns):
+            y[t * n_columns + j] = <real> ((<double> x[t * row_stride + j] - shift[j]) / deviation[j])
