@@ -40,7 +40,7 @@ cdef struct StackCall:
     Py_ssize_t state_size
     # training
     int loss_kind
-    double loss_parameter
+    const double *loss_parameters    # (n_outputs,)
     const char *targets
     const char *weights
     double scale

@@ -59,7 +59,7 @@ class Stack:
         loss: str,
         scale: float,
         slots: NDArray[np.uint8],
-        loss_parameter: float = 0.0,
+        loss_parameter: float | NDArray[np.float64] = 0.0,
         dropout: float = 0.0,
         seed: int = 0,
         epoch: int = 0,

@@ -15,13 +15,14 @@ from sklstm._kernels._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
     ABSOLUTE_LOSS,
     BINARY_LOG_LOSS,
+    has_class_numbers,
     HUBER_LOSS,
     QUANTILE_LOSS,
-    is_log_loss,
     KernelTable,
     LayerCall,
     MULTINOMIAL_LOG_LOSS,
     PAIRS,
+    POISSON_LOSS,
     SQUARED_LOSS,
 )
 
@@ -65,6 +66,7 @@ LOSS_KINDS = {
     "absolute": ABSOLUTE_LOSS,
     "huber": HUBER_LOSS,
     "quantile": QUANTILE_LOSS,
+    "poisson": POISSON_LOSS,
 }
 
 
@@ -357,16 +359,19 @@ cdef class Stack:
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
-                         double loss_parameter=0.0, double dropout=0.0,
+                         loss_parameter=0.0, double dropout=0.0,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          d_initial_state=None, d_x=None):
-        """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels."""
+        """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
+
+        `loss_parameter` is one number, or one for each output.
+        """
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = 1 if is_log_loss(LOSS_KINDS[loss]) else self.n_outputs
+        cdef Py_ssize_t n = len(starts), n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs
         cdef double total = 0
-        cdef double[::1] losses
+        cdef double[::1] losses, parameters = np.full(self.n_outputs, loss_parameter, np.float64)
         cdef Py_ssize_t c
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
@@ -375,7 +380,7 @@ cdef class Stack:
         describe(self, &call, n, max_steps, True, dropout, d_x is not None)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, None)
         losses = np.empty(call.n_chunks)
-        call.loss_kind, call.loss_parameter = LOSS_KINDS[loss], loss_parameter
+        call.loss_kind, call.loss_parameters = LOSS_KINDS[loss], &parameters[0]
         call.targets = data_of(targets, self.code, n * n_targets)
         call.weights = data_of(weights, self.code, n)
         call.scale, call.chunk_losses = scale, &losses[0]
