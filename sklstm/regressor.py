@@ -223,35 +223,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         random_state=None,
         verbose=False,
     ):
-        super().__init__(
-            hidden_size=hidden_size,
-            n_layers=n_layers,
-            residual=residual,
-            layer_norm=layer_norm,
-            sequence_length=sequence_length,
-            dropout=dropout,
-            solver=solver,
-            learning_rate_init=learning_rate_init,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            max_grad_norm=max_grad_norm,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            carry_context=carry_context,
-            dtype=dtype,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.loss = loss
-        self.quantile = quantile
-        self.huber_delta = huber_delta
+        self._keep(locals())
 
     @staticmethod
     def _check_y(y, name="y"):

@@ -96,7 +96,7 @@ class Stream:
         self._advance = self._numbers.step
         self._shape = (model.n_features_in_,) if n_streams is None else (n_streams, model.n_features_in_)
         self._answer = _hidden_answer if is_transform else partial(model._answer, method=response_method)
-        width = network.layout.hidden_sizes[-1] if is_transform else network.layout.n_outputs
+        width = network.architecture.features_size if is_transform else network.layout.n_outputs
         answer = self._answer(np.zeros((n_streams or 1, width), self._dtype))
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape

@@ -12,7 +12,7 @@ import test_regression_losses
 from sklearn.base import clone
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
-from sklstm._base import automatic_batch_size
+from sklstm._fitting import automatic_batch_size
 
 
 def parameters_equal(first, second):

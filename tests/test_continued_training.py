@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklstm import _base
+from sklstm import _fitting
 from sklstm._training.loop import Divergence
 
 
@@ -254,8 +254,8 @@ def test_an_interrupted_fit_changes_nothing(case, monkeypatch, method, warm_star
         original(*arguments)
         raise KeyboardInterrupt
 
-    original = _base.train
-    monkeypatch.setattr(_base, "train", interrupted)
+    original = _fitting.train
+    monkeypatch.setattr(_fitting, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         getattr(model, method)(case.X, case.y)
     assert same(vars(model), before)

@@ -234,7 +234,7 @@ def test_a_pickle_holds_training_rows_only_if_asked(case):
 @pytest.fixture
 def parts(monkeypatch):
     """What every fit trains on and holds out."""
-    from sklstm import _base
+    from sklstm import _fitting
 
     seen = []
 
@@ -242,8 +242,8 @@ def parts(monkeypatch):
         seen.append((samples, held_out))
         return original(network, flat, samples, settings, held_out, *rest)
 
-    original = _base.train
-    monkeypatch.setattr(_base, "train", train)
+    original = _fitting.train
+    monkeypatch.setattr(_fitting, "train", train)
     return seen
 
 

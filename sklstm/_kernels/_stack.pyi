@@ -3,12 +3,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sklstm._kernels._architecture import Architecture
+
 class Stack:
     n_parameters: int
     state_size: int
     panels_size: int
     back_size: int
-    segment_ends: tuple[int, ...]
+    segments: list[tuple[int, bool]]
+    architecture: Architecture
+    every_step: bool
+    variant: bool
+    reads_row_by_row: bool
     n_outputs: int
     hidden_size: int
     input_size: int
@@ -20,16 +26,31 @@ class Stack:
         n_outputs: int,
         dtype: str = ...,
         isa: str | None = None,
-        residual: int = 0,
-        layer_norm: bool = False,
+        **options: object,
     ) -> None: ...
     def bind(self, panels: NDArray, back: NDArray | None = None, input_gradient: bool = False) -> None: ...
     def to_panels(self, flat: NDArray, panels: NDArray) -> None: ...
     def from_panels(self, panels: NDArray, flat: NDArray) -> None: ...
     def dealt(self, n_samples: int) -> NDArray[np.intp]: ...
     def workspace_bytes(
-        self, n_samples: int, max_steps: int, *, training: bool = False, dropout: float = 0.0, d_x: bool = False
+        self,
+        n_samples: int,
+        max_rows: int,
+        *,
+        training: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        d_x: bool = False,
     ) -> tuple[int, int, int]: ...
+    def window_moments(
+        self,
+        sequences: NDArray,
+        row_stride: int,
+        starts: NDArray[np.intp],
+        lengths: NDArray[np.intp],
+        shift: NDArray[np.float64],
+        deviation: NDArray[np.float64],
+    ) -> None: ...
     def forward(
         self,
         sequences: NDArray,
@@ -59,13 +80,15 @@ class Stack:
         loss: str,
         scale: float,
         slots: NDArray[np.uint8],
-        loss_parameter: float = 0.0,
+        loss_parameter: float | NDArray[np.float64] = 0.0,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         seed: int = 0,
         epoch: int = 0,
         sample_ids: NDArray[np.uint32] | None = None,
         z: NDArray | None = None,
         initial_state: NDArray | None = None,
+        final_state: NDArray | None = None,
         d_initial_state: NDArray | None = None,
         d_x: NDArray | None = None,
     ) -> float: ...

@@ -15,15 +15,16 @@ from sklstm._kernels._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
     ABSOLUTE_LOSS,
     BINARY_LOG_LOSS,
+    has_class_numbers,
     HUBER_LOSS,
     QUANTILE_LOSS,
-    is_log_loss,
     KernelTable,
     LAST_NORM,
     LayerCall,
     MULTINOMIAL_LOG_LOSS,
     NO_NORM,
     PAIRS,
+    POISSON_LOSS,
     SQUARED_LOSS,
     STANDARD_NORM,
     VariantCall,
@@ -75,6 +76,7 @@ LOSS_KINDS = {
     "absolute": ABSOLUTE_LOSS,
     "huber": HUBER_LOSS,
     "quantile": QUANTILE_LOSS,
+    "poisson": POISSON_LOSS,
 }
 
 
@@ -420,9 +422,9 @@ cdef class Stack:
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = 1 if is_log_loss(LOSS_KINDS[loss]) else self.n_outputs, rows
+        cdef Py_ssize_t n = len(starts), n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs, rows
         cdef double[::1] losses
-        cdef double[::1] parameters = np.ascontiguousarray(np.broadcast_to(np.float64(loss_parameter), self.n_outputs))
+        cdef double[::1] parameters = np.full(self.n_outputs, loss_parameter, np.float64)
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and has_front(&self.front):

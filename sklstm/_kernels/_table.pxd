@@ -32,6 +32,7 @@ cdef enum LossKind:
     ABSOLUTE_LOSS = 3
     HUBER_LOSS = 4
     QUANTILE_LOSS = 5
+    POISSON_LOSS = 6
 
 
 cdef enum WindowNorm:
@@ -40,9 +41,9 @@ cdef enum WindowNorm:
     STANDARD_NORM = 2
 
 
-cdef inline bint is_log_loss(int kind) noexcept nogil:
-    """Whether targets are class numbers, one for each sample."""
-    return kind == BINARY_LOG_LOSS or kind == MULTINOMIAL_LOG_LOSS
+cdef inline bint has_class_numbers(int kind) noexcept nogil:
+    """Whether targets are class numbers, one for each sample; else there is a number for each output."""
+    return kind == MULTINOMIAL_LOG_LOSS
 
 
 ctypedef struct VariantCall:
@@ -152,7 +153,7 @@ ctypedef struct KernelTable:
                     const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
     void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
                   const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil
-    double (*loss)(int kind, double parameter, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z,
+    double (*loss)(int kind, const double *parameters, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z,
                    Py_ssize_t z_stride, const void *y, const void *weight, double scale, void *d_z) noexcept nogil
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil

@@ -140,8 +140,8 @@ class Network:
             Rate between layers.
         seed, epoch : int
             With the number of the sequence, they decide which units are dropped.
-        loss_parameter : float, default=0.0
-            Delta of the Huber loss, or the quantile.
+        loss_parameter : float or sequence of float, default=0.0
+            Delta of the Huber loss, the quantile, or the smoothing of a log loss; one for all outputs or one for each.
 
         Returns
         -------

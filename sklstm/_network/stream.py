@@ -23,11 +23,11 @@ class NetworkStream:
     """
 
     def __init__(self, network, n_streams, window=None, *, want_hidden=False):
-        layout, dtype = network.layout, network.dtype
+        shape, dtype = network.architecture, network.dtype
         self._network, self._window = network, window
-        self._hidden_sizes = layout.hidden_sizes
-        self._x = np.zeros((n_streams, layout.input_size), dtype)
-        self._z = np.zeros((n_streams, layout.hidden_sizes[-1] if want_hidden else layout.n_outputs), dtype)
+        self._hidden_sizes = shape.hidden_sizes
+        self._x = np.zeros((n_streams, shape.input_size), dtype)
+        self._z = np.zeros((n_streams, shape.features_size if want_hidden else shape.n_outputs), dtype)
         self._kernels = network.stream_kernels(n_streams, window or 0, self._z, want_hidden)
 
     def step(self, x):

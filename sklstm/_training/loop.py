@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklstm._training.clipping import Clipping, global_norm
-from sklstm._training.losses import LOSSES, explained_share, mean_loss
+from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 
@@ -41,7 +41,7 @@ class Settings:
     verbose: bool = False
     optimizer: str = "adamw"
     schedule: str = "constant"
-    loss_parameter: float = 0.0
+    loss_parameter: float | tuple = 0.0
 
 
 @dataclass
@@ -167,12 +167,13 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     pace = Pace(settings, len(samples.sequences))
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
     loss = LOSSES[settings.loss].bound(settings.loss_parameter)
-    null_value = 1.0
+    null_value, least = 1.0, 0.0
     if validation is not None:
         n_outputs = network.layout.n_outputs
         constant = loss.constant(samples.targets.astype(np.float64), samples.weights.astype(np.float64), n_outputs)
         null = np.broadcast_to(constant, (len(validation.sequences), n_outputs))
         null_value = mean_loss(loss, null, validation.targets, validation.weights)
+        least = least_loss(loss, validation.targets, validation.weights, n_outputs)
     for epoch in range(first_epoch, first_epoch + settings.max_iter):
         value, norm = run_epoch(network, optimizer, samples, settings, epoch, pace)
         history.loss_curve.append(value)
@@ -184,7 +185,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
             stop = patience.exhausted(value)
         else:
             optimizer.settle()
-            score = explained_share(_validation_loss(network, loss, validation, epoch), null_value)
+            score = explained_share(_validation_loss(network, loss, validation, epoch), null_value, least)
             history.validation_scores.append(score)
             message += f", validation score {score:.6f}"
             pace.schedule.observe(-score)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import entr, expit, inv_boxcox, logsumexp, softmax, xlogy
 
 
 @dataclass(frozen=True)
@@ -26,26 +26,28 @@ class Loss:
         samples.
     link : callable
         ``link(z)``, the prediction: the target's mean, or class probabilities of shape (n_samples, n_classes).
+    least : callable
+        ``least(targets, n_outputs)``, the loss of each sample that no raw output can go below.
     has_parameter : bool
-        Whether `values` and `constant` wait for a ``parameter``; see `bound`.
+        Whether `values`, `constant` and `least` take a ``parameter``, a number or one for each output; see `bound`.
     """
 
     name: str
     values: object
     constant: object
     link: object
+    least: object = lambda targets, n_outputs, parameter=0.0: np.zeros(len(targets))
     has_parameter: bool = False
 
     def bound(self, parameter):
-        """Return the loss whose functions know the parameter (delta, quantile), where there is one."""
+        """Return the loss whose functions know the parameter (delta, quantile, smoothing), where there is one."""
         if not self.has_parameter:
             return self
-        return replace(
-            self,
-            values=partial(self.values, parameter=parameter),
-            constant=partial(self.constant, parameter=parameter),
-            has_parameter=False,
-        )
+        parameter = np.asarray(parameter, np.float64)
+        functions = {
+            name: partial(getattr(self, name), parameter=parameter) for name in ("values", "constant", "least")
+        }
+        return replace(self, **functions, has_parameter=False)
 
 
 def _squared(z, targets):
@@ -62,7 +64,8 @@ def _absolute(z, targets):
 
 def _weighted_quantile(targets, weights, n_outputs, parameter=0.5):
     order = np.argsort(targets, axis=0, kind="stable")
-    shares = np.cumsum(weights[order], axis=0) / weights.sum()
+    sums = np.cumsum(weights[order], axis=0)
+    shares = sums / sums[-1]
     first = (shares >= parameter).argmax(axis=0)
     columns = np.arange(targets.shape[1])
     return targets[order[first, columns], columns]
@@ -88,13 +91,41 @@ def _huber_centre(targets, weights, n_outputs, parameter):
     return centre
 
 
-def _binary_log(z, targets):
-    return np.logaddexp(0.0, z[:, 0]) - targets[:, 0] * z[:, 0]
+def _poisson(z, targets):
+    return (np.exp(z) - targets * z).mean(axis=1)
 
 
-def _binary_prior(targets, weights, n_outputs):
-    share = np.average(targets[:, 0], weights=weights)
-    return np.array([np.log(share) - np.log1p(-share)]) if 0 < share < 1 else np.array([np.copysign(30.0, share - 0.5)])
+def _poisson_centre(targets, weights, n_outputs):
+    mean = _weighted_mean(targets, weights, n_outputs)
+    # Targets that are all zero get a small mean instead of minus infinity.
+    return np.log(np.maximum(mean, 1e-13))
+
+
+def _poisson_least(targets, n_outputs):
+    return (targets - xlogy(targets, targets)).mean(axis=1)
+
+
+def _exponential(z):
+    # scipy.special has no plain exp, and NumPy's may round one row otherwise than a row among others (it has several
+    # loops); the inverse Box-Cox transform with exponent 0 is the C library's exp, element by element.
+    return inv_boxcox(np.asarray(z, np.float64), 0.0)
+
+
+def _binary_log(z, targets, parameter=0.0):
+    smoothed = (1.0 - parameter) * targets + 0.5 * parameter
+    return (np.logaddexp(0.0, z) - smoothed * z).mean(axis=1)
+
+
+def _binary_prior(targets, weights, n_outputs, parameter=0.0):
+    share = (1.0 - parameter) * np.average(targets, axis=0, weights=weights) + 0.5 * parameter
+    # A label that is always, or never, there gets a large number instead of infinity.
+    inner = np.clip(share, 1e-13, 1.0 - 1e-13)
+    return np.log(inner) - np.log1p(-inner)
+
+
+def _binary_least(targets, n_outputs, parameter=0.0):
+    smoothed = (1.0 - parameter) * targets + 0.5 * parameter
+    return (entr(smoothed) + entr(1.0 - smoothed)).mean(axis=1)
 
 
 def _binary_probabilities(z):
@@ -102,16 +133,24 @@ def _binary_probabilities(z):
     return np.column_stack([expit(-z[:, 0]), positive])
 
 
-def _multinomial_log(z, targets):
+def _multinomial_log(z, targets, parameter=0.0):
     labels = targets[:, 0].astype(np.intp)
-    return logsumexp(z, axis=1) - z[np.arange(len(z)), labels]
+    own = z[np.arange(len(z)), labels]
+    # Kept apart from the mean, which may be large where it does not count.
+    return logsumexp(z, axis=1) - own + parameter * (own - z.mean(axis=1))
 
 
-def _multinomial_prior(targets, weights, n_outputs):
+def _multinomial_prior(targets, weights, n_outputs, parameter=0.0):
     labels = targets[:, 0].astype(np.intp)
     counts = np.bincount(labels, weights=weights, minlength=n_outputs)
+    shares = (1.0 - parameter) * counts / counts.sum() + parameter / n_outputs
     # A class that is absent gets a small share instead of minus infinity.
-    return np.log(np.maximum(counts / counts.sum(), 1e-13))
+    return np.log(np.maximum(shares, 1e-13))
+
+
+def _multinomial_least(targets, n_outputs, parameter=0.0):
+    share = parameter / n_outputs
+    return np.full(len(targets), entr(1.0 - parameter + share) + (n_outputs - 1) * entr(share))
 
 
 LOSSES = {
@@ -119,8 +158,11 @@ LOSSES = {
     "absolute": Loss("absolute", _absolute, _weighted_quantile, lambda z: z),
     "huber": Loss("huber", _huber, _huber_centre, lambda z: z, has_parameter=True),
     "quantile": Loss("quantile", _quantile, _weighted_quantile, lambda z: z, has_parameter=True),
-    "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities),
-    "multinomial_log": Loss("multinomial_log", _multinomial_log, _multinomial_prior, lambda z: softmax(z, axis=1)),
+    "poisson": Loss("poisson", _poisson, _poisson_centre, _exponential, _poisson_least),
+    "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities, _binary_least, True),
+    "multinomial_log": Loss(
+        "multinomial_log", _multinomial_log, _multinomial_prior, partial(softmax, axis=1), _multinomial_least, True
+    ),
 }
 
 
@@ -130,9 +172,18 @@ def mean_loss(loss, z, targets, weights):
     return float(np.average(values, weights=np.asarray(weights, np.float64)))
 
 
-def explained_share(loss_value, null_value):
-    """Return 1 - loss / loss of the best constant: R^2 for the squared loss, its analogue for the others.
+def least_loss(loss, targets, weights, n_outputs):
+    """Return the weighted mean of the loss that is left where every prediction is perfect, in float64."""
+    values = loss.least(np.asarray(targets, np.float64), n_outputs)
+    return float(np.average(values, weights=np.asarray(weights, np.float64)))
 
-    Where the constant is already perfect there is nothing to explain, and the negative loss is returned.
+
+def explained_share(loss_value, null_value, least=0.0):
+    """Return 1 - loss / loss of the best constant, both less the least possible loss.
+
+    R^2 for the squared loss, its analogue for the others (D^2 for the Poisson loss). Where the constant is already
+    perfect there is nothing to explain, and the negative loss is returned.
     """
-    return 1.0 - loss_value / null_value if null_value > 0 else -loss_value
+    left = null_value - least
+    # Both are sums of rounded terms where the least loss is not 0.
+    return 1.0 - (loss_value - least) / left if left > 1e-12 * abs(null_value) else least - loss_value

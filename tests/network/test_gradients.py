@@ -16,19 +16,22 @@ from sklstm._kernels._stack import Stack
 
 N_CONFIGURATIONS = 36
 LOSSES = ("squared", "binary_log", "multinomial_log")
+# With a parameter for all outputs, or one for each; the network has three.
+PARAMETERS = {"quantile": [0.1, 0.5, 0.8], "huber": 0.4, "poisson": 0.0, "binary_log": 0.3, "multinomial_log": 0.2}
 
 
 class Configuration:
     """A random network with its data; `loss()` evaluates it where the arrays stand now."""
 
-    def __init__(self, number, isa):
+    def __init__(self, number, isa, loss=None, loss_parameter=0.0):
         rng = np.random.default_rng([77, number])
         hidden_sizes = rng.choice([2, 3, 4, 5, 7], rng.integers(1, 4)).tolist()
-        self.loss_name = LOSSES[number % 3]
+        self.loss_name, self.loss_parameter = loss or LOSSES[number % 3], loss_parameter
         # Each option comes in each combination with the losses.
         self.dropout = (0.0, 0.3, 0.6)[number // 3 % 3]
         ragged, has_state, n_threads = number % 2, number // 2 % 4, 1 + number // 5 % 2
         n_outputs = 1 if self.loss_name == "binary_log" else int(rng.integers(1, 4)) + 1
+        n_outputs = 3 if loss else n_outputs
         # One configuration in eight has several chunks.
         n = int(rng.integers(16, 20)) if number % 8 == 7 else int(rng.integers(2, 6))
         steps, input_size = int(rng.integers(3, 7)), int(rng.integers(1, 5))
@@ -40,8 +43,10 @@ class Configuration:
         self.starts = (np.cumsum(self.lengths) - self.lengths).astype(np.intp)
         self.table = rng.normal(size=(self.lengths.sum(), input_size))
         self.state = rng.normal(size=(n, self.stack.state_size)) if has_state else None
-        if self.loss_name == "squared":
+        if self.loss_name in ("squared", "quantile", "huber"):
             self.targets = rng.normal(size=(n, n_outputs))
+        elif self.loss_name == "poisson" or (loss and self.loss_name == "binary_log"):
+            self.targets = rng.integers(0, 2 if self.loss_name == "binary_log" else 5, (n, n_outputs)).astype(float)
         else:
             self.targets = rng.integers(0, max(2, n_outputs), (n, 1)).astype(np.float64)
         self.weights = rng.uniform(0.5, 2.0, n)
@@ -61,7 +66,7 @@ class Configuration:
             self.table, self.table.shape[1], self.starts, self.lengths, self.workspace,
             self.n_threads, max_steps=int(self.lengths[0]), targets=self.targets,
             weights=self.weights, loss=self.loss_name, scale=self.scale, slots=self.slots,
-            dropout=self.dropout, seed=9, epoch=2,
+            loss_parameter=self.loss_parameter, dropout=self.dropout, seed=9, epoch=2,
             sample_ids=self.sample_ids, initial_state=self.state, **wanted,
         )  # fmt: skip
 
@@ -80,7 +85,17 @@ class Configuration:
 @pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("number", range(N_CONFIGURATIONS))
 def test_gradients_by_central_differences(number, isa):
-    configuration = Configuration(number, isa)
+    check_gradients(Configuration(number, isa))
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("loss", PARAMETERS)
+@pytest.mark.parametrize("number", [3, 7])
+def test_gradients_of_losses_with_parameters(number, loss, isa):
+    check_gradients(Configuration(number, isa, loss, PARAMETERS[loss]))
+
+
+def check_gradients(configuration):
     moved = configuration.flat, configuration.table, configuration.state
     for array, gradient in zip(moved, configuration.gradients(), strict=True):
         if array is not None:

@@ -45,7 +45,7 @@ class Problem:
         n_bytes, _, _ = self.stack.workspace_bytes(len(self.lengths), self.lengths[0])
         out = np.full((len(self.lengths), 2), np.nan, self.dtype)
         final = np.full_like(self.state, np.nan)
-        hidden = np.full((len(self.lengths), self.layout.hidden_sizes[-1]), np.nan, self.dtype)
+        hidden = np.full((len(self.lengths), self.layout.architecture.hidden_sizes[-1]), np.nan, self.dtype)
         self.stack.forward(
             self.table, 3, self.starts, self.lengths, aligned(n_bytes * self.threads), self.threads,
             z=out, hidden=hidden, initial_state=self.state, final_state=final,

@@ -49,14 +49,6 @@ def test_views_and_flatten():
     assert_array_equal(layout.flatten(shuffled, "float32"), flat.astype(np.float32), strict=True)
 
 
-@pytest.mark.parametrize("shape", [(3, (5, 7), 2), (1, (1,), 1), (8, (4, 4, 4), 6)])
-def test_layout_of_arrays(shape):
-    layout = ParameterLayout(*shape)
-    read = ParameterLayout.of(layout.views(np.zeros(layout.size)))
-    assert read.parameters == layout.parameters
-    assert (read.input_size, read.hidden_sizes, read.n_outputs) == shape
-
-
 def test_only_weights_decay():
     layout = make_layout()
     network = Network(layout, "float64", 1)

@@ -18,7 +18,13 @@ def test_adamw_follows_torch_from_its_own_gradients():
     """Forward, loss, backward, clipping and update, five times; biases are not decayed."""
     case = CASES["decay_weights"]
     settings = {key: float(value) for key, value in case["settings"].items()}
-    layout = ParameterLayout.of(case["start"])
+    start = case["start"]
+    n_layers = sum(name.startswith("weight_hh") for name in start)
+    layout = ParameterLayout(
+        start["weight_ih_l0"].shape[1],
+        [start[f"weight_hh_l{k}"].shape[1] for k in range(n_layers)],
+        len(start["bias_out"]),
+    )
     arrays = split_rows(case["x"], case["lengths"])
     network = Network(layout, "float64", n_threads=2)
     flat = layout.flatten(case["start"], "float64")

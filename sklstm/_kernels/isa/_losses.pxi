@@ -4,11 +4,23 @@ cdef inline double softplus(double x) noexcept nogil:
     return x + log1p(exp(-x)) if x > 0 else log1p(exp(x))
 
 
-cdef inline double point_loss(int kind, double parameter, double error, double *slope) noexcept nogil:
-    """Loss and slope of one number, error = z - y: squared / 2, absolute, Huber (1964), quantile (Koenker 1978)."""
+cdef inline double point_loss(int kind, double parameter, double z, double y, double *slope) noexcept nogil:
+    """Loss and slope of one number.
+
+    squared / 2, absolute, Huber (1964), quantile (Koenker 1978), Poisson (exp(z) is the mean), binary log loss with
+    labels smoothed by `parameter` (Szegedy et al. 2016, section 7).
+    """
+    cdef double error = z - y
     if kind == SQUARED_LOSS:
         slope[0] = error
         return 0.5 * error * error
+    if kind == BINARY_LOG_LOSS:
+        y = (1 - parameter) * y + 0.5 * parameter
+        slope[0] = 1.0 / (1.0 + exp(-z)) - y
+        return softplus(z) - y * z
+    if kind == POISSON_LOSS:
+        slope[0] = exp(z) - y
+        return exp(z) - y * z
     if kind == HUBER_LOSS and fabs(error) <= parameter:
         slope[0] = error
         return 0.5 * error * error
@@ -23,47 +35,50 @@ cdef inline double point_loss(int kind, double parameter, double error, double *
     return fabs(error)
 
 
-cdef double loss(int kind, double parameter, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z_rows,
+cdef inline double class_loss(double smoothing, Py_ssize_t n_classes, Py_ssize_t label, const real *z, double w,
+                              real *d_z) noexcept nogil:
+    """Multinomial log loss with the target (1 - smoothing) one-hot + smoothing / K; w times its slopes to d_z."""
+    cdef Py_ssize_t j
+    cdef double largest = z[0], normaliser = 0, sum_z = 0, share = smoothing / n_classes
+    for j in range(1, n_classes):
+        largest = max(largest, <double> z[j])
+    for j in range(n_classes):
+        normaliser += exp(<double> z[j] - largest)
+        sum_z += <double> z[j]
+    if d_z != NULL:
+        for j in range(n_classes):
+            d_z[j] = <real> (w * (exp(<double> z[j] - largest) / normaliser
+                                  - ((1.0 - smoothing if j == label else 0.0) + share)))
+    return largest + log(normaliser) - ((1.0 - smoothing) * <double> z[label] + share * sum_z)
+
+
+cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z_rows,
                  Py_ssize_t z_stride, const void *targets, const void *weights, double scale,
                  void *d_z_rows) noexcept nogil:
     """Sum over samples of scale * weight * loss; writes its gradient to d_z (stride z_stride, NULL: not wanted).
 
-    Log losses: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over outputs;
-    parameter is delta of the Huber loss, or the quantile.
+    Multinomial log loss: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over
+    outputs. Each output has its parameter: delta of the Huber loss, the quantile, the smoothing of log losses (the
+    first counts for the multinomial one).
     Everything is computed in double.
     """
-    cdef Py_ssize_t i, j, n_targets = 1 if is_log_loss(kind) else n_outputs
+    cdef Py_ssize_t i, j, n_targets = 1 if has_class_numbers(kind) else n_outputs
     cdef const real *z
     cdef const real *y
     cdef real *d_z
-    cdef double total = 0, w, value, largest, normaliser, probability, slope
+    cdef double total = 0, w, value, slope
     for i in range(n_samples):
         z = <const real *> z_rows + i * z_stride
         y = <const real *> targets + i * n_targets
         d_z = <real *> d_z_rows + i * z_stride if d_z_rows != NULL else NULL
         w = scale * <double> (<const real *> weights)[i]
+        if has_class_numbers(kind):
+            total += w * class_loss(parameters[0], n_outputs, <Py_ssize_t> y[0], z, w, d_z)
+            continue
         value = 0
-        if not is_log_loss(kind):
-            for j in range(n_outputs):
-                value += point_loss(kind, parameter, <double> z[j] - <double> y[j], &slope)
-                if d_z != NULL:
-                    d_z[j] = <real> (w * slope / n_outputs)
-            value /= n_outputs
-        elif kind == BINARY_LOG_LOSS:
-            value = softplus(z[0]) - <double> y[0] * <double> z[0]
+        for j in range(n_outputs):
+            value += point_loss(kind, parameters[j], z[j], y[j], &slope)
             if d_z != NULL:
-                d_z[0] = <real> (w * (1.0 / (1.0 + exp(-<double> z[0])) - <double> y[0]))
-        else:
-            largest = z[0]
-            for j in range(1, n_outputs):
-                largest = max(largest, <double> z[j])
-            normaliser = 0
-            for j in range(n_outputs):
-                normaliser += exp(<double> z[j] - largest)
-            value = largest + log(normaliser) - <double> z[<Py_ssize_t> y[0]]
-            if d_z != NULL:
-                for j in range(n_outputs):
-                    probability = exp(<double> z[j] - largest) / normaliser
-                    d_z[j] = <real> (w * (probability - (1.0 if j == <Py_ssize_t> y[0] else 0.0)))
-        total += w * value
+                d_z[j] = <real> (w * slope / n_outputs)
+        total += w * (value / n_outputs)
     return total
