@@ -427,8 +427,8 @@ cdef class Stack:
         cdef double[::1] parameters = np.full(self.n_outputs, loss_parameter, np.float64)
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
-        if d_x is not None and has_front(&self.front):
-            raise ValueError("d_x is not defined for normalised windows and patches")
+        if d_x is not None and (has_front(&self.front) or self.front.skip_rows > 0):
+            raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
         describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None)

@@ -1,0 +1,98 @@
+"""A network of any options with ragged sequences, and all that a call of its stack needs."""
+
+from dataclasses import fields
+
+import numpy as np
+from network.stack_runner import aligned
+
+from sklstm._kernels._architecture import Architecture
+from sklstm._network.network import Network
+from sklstm._network.parameters import ParameterLayout
+
+OPTIONS = [f.name for f in fields(Architecture)][3:]
+
+
+class OptionsCase:
+    """`options` are those of `Architecture`, and of the call: dropout, recurrent_dropout."""
+
+    def __init__(
+        self, isa, hidden_sizes, *, seed=0, n=5, n_columns=3, n_outputs=2, longest=6, dtype="float64", threads=1,
+        dropout=0.0, recurrent_dropout=0.0, **options,
+    ):  # fmt: skip
+        rng = np.random.default_rng([5, seed])
+        self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
+        self.shape = self.layout.architecture
+        self.network, self.dtype, self.threads = Network(self.layout, dtype, threads, isa), dtype, threads
+        self.stack = self.network._stack
+        start = self.layout.initial(rng, "float64")
+        self.flat = (start + 0.25 * rng.normal(size=self.layout.size)).astype(dtype)
+        self.lengths = np.sort(rng.integers(1, longest + 1, n))[::-1].astype(np.intp)
+        self.lengths[0] = longest
+        self.starts = (np.cumsum(self.lengths) - self.lengths).astype(np.intp)
+        n_rows = self.lengths.sum()
+        self.table = rng.normal(size=(n_rows, n_columns)).astype(dtype)
+        # What pooling carries is not a state that gradients are asked for.
+        self.has_state = self.shape.pooling == "last"
+        self.state = rng.normal(size=(n, self.stack.state_size)).astype(dtype) if self.has_state else None
+        n_targets = n_rows if self.shape.every_step else n
+        self.targets = rng.normal(size=(n_targets, n_outputs)).astype(dtype)
+        self.weights = rng.uniform(0.5, 2.0, n_targets).astype(dtype)
+        self.drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+        self.back = aligned(self.stack.back_size * np.dtype(dtype).itemsize).view(dtype)
+        self.front = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
+        self.stack.bind(self.network.weights, self.back, True)
+        self.ids = (10 + np.arange(n)).astype(np.uint32)
+        self.workspace = None
+
+    @property
+    def sequences(self):
+        return np.split(self.table, np.cumsum(self.lengths)[:-1])
+
+    @property
+    def parameters(self):
+        return {name: v.astype(np.float64) for name, v in self.layout.views(self.flat).items()}
+
+    def forward(self, which=slice(None), **more):
+        """Return raw outputs, features and final states; of some sequences, or of each step."""
+        self.stack.to_panels(self.flat, self.network.weights)
+        starts, lengths = self.starts[which].copy(), self.lengths[which].copy()
+        n_bytes, _, _ = self.stack.workspace_bytes(len(starts), lengths[0])
+        rows = len(self.table) if self.shape.every_step else len(starts)
+        z = np.full((rows, self.shape.n_outputs), np.nan, self.dtype)
+        hidden = np.full((rows, self.shape.features_size), np.nan, self.dtype)
+        final = np.full((len(starts), self.stack.state_size), np.nan, self.dtype)
+        state = None if self.state is None else np.ascontiguousarray(self.state[which])
+        workspace = aligned(n_bytes * self.threads)
+        # What a call does not write it must not read.
+        workspace[:] = 0xFF
+        self.stack.forward(
+            self.table, self.table.shape[1], starts, lengths, workspace, self.threads,
+            z=z, hidden=hidden, initial_state=state, final_state=final, **more,
+        )  # fmt: skip
+        return z, hidden, final
+
+    def loss(self, **wanted):
+        n, steps = len(self.lengths), int(self.lengths[0])
+        if self.workspace is None:
+            n_bytes, slot_bytes, _ = self.stack.workspace_bytes(
+                n, steps, training=True, d_x=not self.front, **self.drops
+            )
+            self.workspace, self.slots = aligned(n_bytes * self.threads), aligned(slot_bytes)
+            self.workspace[:] = 0xFF
+        self.stack.to_panels(self.flat, self.network.weights)
+        return self.stack.forward_backward(
+            self.table, self.table.shape[1], self.starts, self.lengths, self.workspace, self.threads, max_steps=steps,
+            targets=self.targets, weights=self.weights, loss="squared", scale=1 / n, slots=self.slots,
+            seed=3, epoch=1, sample_ids=self.ids, initial_state=self.state, **self.drops, **wanted,
+        )  # fmt: skip
+
+    def gradients(self):
+        """Of the parameters, the table and the initial state; None where they are not defined."""
+        n, steps, columns = len(self.lengths), int(self.lengths[0]), self.table.shape[1]
+        d_x = None if self.front else np.full((n, steps, columns), np.nan, self.dtype)
+        d_state = np.zeros((n, self.stack.state_size), self.dtype) if self.has_state else None
+        self.loss(d_x=d_x, d_initial_state=d_state)
+        flat = self.network.from_panels(self.slots[: self.network.weights.nbytes].view(self.dtype))
+        if d_x is not None:
+            d_x = np.concatenate([d[:k] for d, k in zip(d_x, self.lengths, strict=True)])
+        return flat, d_x, d_state
