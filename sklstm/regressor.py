@@ -6,11 +6,22 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._validation import naming, refuse_masked
+from sklstm._validation import check_quantiles, naming, refuse_masked
 
 LOSS_NAMES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
+
+
+def _has_quantiles(model):
+    """Tell whether a model predicts quantiles, as `available_if` asks it; the error says what is missing."""
+    loss = model._coding["loss"] if hasattr(model, "_coding") else model.loss
+    if loss != "quantile":
+        raise AttributeError(
+            f"predict_quantiles needs loss='quantile' and the parameter quantile; found loss={loss!r}."
+        )
+    return True
 
 
 class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
@@ -36,8 +47,10 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
         `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_.
-    quantile : float, default=0.5
-        Which quantile is predicted with ``loss="quantile"``.
+    quantile : float or sequence of float, default=0.5
+        Which quantile is predicted with ``loss="quantile"``. An increasing sequence, 0.5 among them, gives each target
+        an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of them. They never
+        cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     sequence_length : int, default=32
@@ -101,10 +114,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
         ``bias_l0`` (4 hidden_size,), ``norm_weight_l0`` and ``norm_bias_l0`` (hidden_size,) with
         `layer_norm`, the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
-        ``bias_out`` (n_outputs,). Rows of the gates in the order i, f, g, o. Read-only.
+        ``bias_out`` (n_outputs,); with several quantiles, those of the first target come first, then those of the
+        second, ... Rows of the gates in the order i, f, g, o. Read-only.
     target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
-        bias_out)``.
+        bias_out)``, of several quantiles the middle one after sorting.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -170,6 +184,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
     .. [14] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
     .. [15] R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
+    .. [16] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
+       Econometrica 78(3), 2010.
 
     Examples
     --------
@@ -188,7 +204,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     _parameter_constraints: dict = {
         **BaseLSTM._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
 
@@ -242,6 +258,12 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         return y
 
     def _learn_targets(self, y, weights, *, continued):
+        quantiles = check_quantiles(self.quantile)
+        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None}
+        if continued:
+            self._check_goes_on(coding)
+        # What the network was trained for, whatever becomes of the constructor's parameters.
+        self._coding = coding
         if continued:
             return
         y = self._check_y(y)
@@ -255,6 +277,16 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(constant, 1.0, scale)[()]
 
+    def _check_goes_on(self, coding):
+        """Raise if the outputs of the fitted network mean something else than is wanted now."""
+        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
+        if len(before) != len(now):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
+                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
+                "both back."
+            )
+
     def _encode_targets(self, y, weights, name="y"):
         y = self._check_y(y, name)
         expected = np.shape(self.target_mean_)
@@ -263,13 +295,20 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
-        return ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1), weights
+        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    @property
+    def _n_outputs_per_target(self):
+        return len(self._coding["quantiles"] or (None,))
 
     def _loss(self):
-        return LOSS_NAMES[self.loss], np.size(self.target_mean_)
+        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
 
     def _loss_parameter(self):
-        return float({"huber": self.huber_delta, "quantile": self.quantile}.get(self.loss, 0.0))
+        if self.loss == "quantile":
+            return self._coding["quantiles"] * np.size(self.target_mean_)
+        return float(self.huber_delta) if self.loss == "huber" else 0.0
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
@@ -297,15 +336,23 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         return self._partial_fit(X, y, sample_weight, groups)
 
     def _answer(self, z, method, out=None):
+        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+        if quantiles is not None:
+            # Sorted, the quantiles of a target do not cross.
+            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
+            if method == "predict":
+                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
+            else:
+                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self.target_mean_) else z[:, 0]
         out = np.empty(values.shape) if out is None else out
         out[...] = values
-        out *= self.target_scale_
-        out += self.target_mean_
+        out *= scale
+        out += mean
         return out
 
     def _scalar_answer(self, method):
-        if np.ndim(self.target_mean_):
+        if np.ndim(self.target_mean_) or self._n_outputs_per_target > 1 or method != "predict":
             return None
         mean, scale = float(self.target_mean_), float(self.target_scale_)
         return lambda z: mean + scale * z
@@ -326,9 +373,29 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of y, float64.
+            In the unit of y, float64; of several quantiles the median.
         """
         return self._answer(self._forward(X, groups, context), "predict")
+
+    @available_if(_has_quantiles)
+    def predict_quantiles(self, X, *, groups=None, context=None):
+        """Predict all quantiles that were asked for, with ``loss="quantile"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
+            As in `fit`.
+        groups : array-like of shape (n_samples,), default=None
+            One label per row of a table.
+        context : array-like of shape (n_rows, n_features), default=None
+            The rows that came right before a table X.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+            In the order of `quantile`, never decreasing along the last axis.
+        """
+        return self._answer(self._forward(X, groups, context), "predict_quantiles")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the coefficient of determination R^2 of the prediction.
