@@ -9,9 +9,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
+from sklstm._training.losses import LOSSES
 from sklstm._validation import check_quantiles, naming, refuse_masked
 
-LOSS_NAMES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
+LOSS_NAMES = {
+    "squared_error": "squared",
+    "absolute_error": "absolute",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+}
 
 
 def _has_quantiles(model):
@@ -43,10 +50,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     layer_norm : "output" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
-    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
-        `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_.
+        `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_; for counts and other targets >= 0 the
+        Poisson loss ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction [17]_.
     quantile : float or sequence of float, default=0.5
         Which quantile is predicted with ``loss="quantile"``. An increasing sequence, 0.5 among them, gives each target
         an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of them. They never
@@ -118,7 +126,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         second, ... Rows of the gates in the order i, f, g, o. Read-only.
     target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
-        bias_out)``, of several quantiles the middle one after sorting.
+        bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided
+        by its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -129,7 +138,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of
-        the training mean, an R^2.
+        the training mean, an R^2 (with ``loss="poisson"`` of deviances, a D^2).
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None
@@ -186,6 +195,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [15] R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
     .. [16] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
        Econometrica 78(3), 2010.
+    .. [17] P. McCullagh and J. A. Nelder, "Generalized linear models", 2nd edition, Chapman and Hall, 1989, chapter 6.
 
     Examples
     --------
@@ -241,8 +251,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     ):
         self._keep(locals())
 
-    @staticmethod
-    def _check_y(y, name="y"):
+    def _check_y(self, y, name="y"):
         refuse_masked(y, name)
         with naming(name):
             try:
@@ -255,6 +264,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 ) from error
         if y.ndim > 2:
             raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        if self.loss == "poisson" and (y < 0).any():
+            place = np.argwhere(y < 0)[0]
+            raise ValueError(
+                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
+            )
         return y
 
     def _learn_targets(self, y, weights, *, continued):
@@ -268,6 +282,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             return
         y = self._check_y(y)
         self.target_mean_ = np.average(y, axis=0, weights=weights)
+        if self.loss == "poisson":
+            # The exponential knows only factors; where all targets are zero there is none.
+            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
+            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
+            return
         deviations = y - self.target_mean_
         # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
         largest = np.abs(deviations).max(axis=0)
@@ -279,6 +298,12 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     def _check_goes_on(self, coding):
         """Raise if the outputs of the fitted network mean something else than is wanted now."""
+        trained = self._coding["loss"]
+        if (trained == "poisson") != (self.loss == "poisson"):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
+                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
+            )
         before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
         if len(before) != len(now):
             raise ValueError(
@@ -345,6 +370,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             else:
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self.target_mean_) else z[:, 0]
+        if self._coding["loss"] == "poisson":
+            values = LOSSES["poisson"].link(values)
         out = np.empty(values.shape) if out is None else out
         out[...] = values
         out *= scale
@@ -355,6 +382,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         if np.ndim(self.target_mean_) or self._n_outputs_per_target > 1 or method != "predict":
             return None
         mean, scale = float(self.target_mean_), float(self.target_scale_)
+        if self._coding["loss"] == "poisson":
+            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
         return lambda z: mean + scale * z
 
     def predict(self, X, *, groups=None, context=None):
