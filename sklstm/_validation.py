@@ -272,3 +272,18 @@ def check_hidden_sizes(hidden_size, n_layers, residual):
                 f"hidden_size gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
             )
     return sizes
+
+
+def check_quantiles(quantile):
+    """Return the quantiles of one number, or of an increasing sequence that holds 0.5, as a tuple."""
+    if isinstance(quantile, Real):
+        return (float(quantile),)
+    with naming("quantile"):
+        levels = np.asarray(quantile)
+    is_increasing = levels.ndim == 1 and levels.dtype.kind in "fiu" and len(levels) > 0 and (np.diff(levels) > 0).all()
+    if not is_increasing or not (levels[0] > 0 and levels[-1] < 1) or 0.5 not in levels:
+        raise ValueError(
+            "quantile must be a number between 0 and 1, or an increasing sequence of such with 0.5 among them (predict "
+            f"answers with the median), found {quantile!r}."
+        )
+    return tuple(levels.astype(np.float64).tolist())

@@ -1,9 +1,11 @@
 """Classification with stacked LSTM layers."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._base import BaseLSTM
@@ -72,6 +74,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
         ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the y of `fit`, also for a
         validation part of your own.
+    label_smoothing : float, default=0.0
+        The network is trained on ``(1 - e)`` times the label's own class (one-hot) plus ``e / K`` for each of the K
+        classes, e being this number: no class is ever certain [14]_.
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
@@ -108,7 +113,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - log loss / log
-        loss of the class shares in the training part.
+        loss of the class shares in the training part, with `label_smoothing` both less the loss of a perfect network.
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None
@@ -161,6 +166,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
        rates", arXiv:1708.07120, 2019.
     .. [12] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
+    .. [14] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception architecture for
+       computer vision", CVPR 2016, section 7.
 
     Examples
     --------
@@ -179,6 +186,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     _parameter_constraints = {
         **BaseLSTM._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -203,6 +211,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         n_iter_no_change=10,
         tol=1e-4,
         class_weight=None,
+        label_smoothing=0.0,
         warm_start=False,
         carry_context=False,
         dtype="float32",
@@ -256,6 +265,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     def _loss(self):
         n_classes = len(self.classes_)
         return ("binary_log", 1) if n_classes == 2 else ("multinomial_log", n_classes)
+
+    def _loss_parameter(self):
+        return float(self.label_smoothing)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):

@@ -6,11 +6,29 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._validation import naming, refuse_masked
+from sklstm._training.losses import LOSSES
+from sklstm._validation import check_quantiles, naming, refuse_masked
 
-LOSS_NAMES = {"squared_error": "squared", "absolute_error": "absolute", "huber": "huber", "quantile": "quantile"}
+LOSS_NAMES = {
+    "squared_error": "squared",
+    "absolute_error": "absolute",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+}
+
+
+def _has_quantiles(model):
+    """Tell whether a model predicts quantiles, as `available_if` asks it; the error says what is missing."""
+    loss = model._coding["loss"] if hasattr(model, "_coding") else model.loss
+    if loss != "quantile":
+        raise AttributeError(
+            f"predict_quantiles needs loss='quantile' and the parameter quantile; found loss={loss!r}."
+        )
+    return True
 
 
 class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
@@ -32,12 +50,15 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     layer_norm : "output" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
-    loss : {"squared_error", "absolute_error", "huber", "quantile"}, default="squared_error"
+    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
-        `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_.
-    quantile : float, default=0.5
-        Which quantile is predicted with ``loss="quantile"``.
+        `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_; for counts and other targets >= 0 the
+        Poisson loss ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction [17]_.
+    quantile : float or sequence of float, default=0.5
+        Which quantile is predicted with ``loss="quantile"``. An increasing sequence, 0.5 among them, gives each target
+        an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of them. They never
+        cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     sequence_length : int, default=32
@@ -101,10 +122,12 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
         ``bias_l0`` (4 hidden_size,), ``norm_weight_l0`` and ``norm_bias_l0`` (hidden_size,) with
         `layer_norm`, the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
-        ``bias_out`` (n_outputs,). Rows of the gates in the order i, f, g, o. Read-only.
+        ``bias_out`` (n_outputs,); with several quantiles, those of the first target come first, then those of the
+        second, ... Rows of the gates in the order i, f, g, o. Read-only.
     target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
-        bias_out)``.
+        bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided
+        by its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -115,7 +138,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of
-        the training mean, an R^2.
+        the training mean, an R^2 (with ``loss="poisson"`` of deviances, a D^2).
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None
@@ -170,6 +193,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
     .. [14] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), 1964.
     .. [15] R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.
+    .. [16] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
+       Econometrica 78(3), 2010.
+    .. [17] P. McCullagh and J. A. Nelder, "Generalized linear models", 2nd edition, Chapman and Hall, 1989, chapter 6.
 
     Examples
     --------
@@ -188,7 +214,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     _parameter_constraints: dict = {
         **BaseLSTM._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
-        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
 
@@ -225,8 +251,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     ):
         self._keep(locals())
 
-    @staticmethod
-    def _check_y(y, name="y"):
+    def _check_y(self, y, name="y"):
         refuse_masked(y, name)
         with naming(name):
             try:
@@ -239,13 +264,29 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 ) from error
         if y.ndim > 2:
             raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        if self.loss == "poisson" and (y < 0).any():
+            place = np.argwhere(y < 0)[0]
+            raise ValueError(
+                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
+            )
         return y
 
     def _learn_targets(self, y, weights, *, continued):
+        quantiles = check_quantiles(self.quantile)
+        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None}
+        if continued:
+            self._check_goes_on(coding)
+        # What the network was trained for, whatever becomes of the constructor's parameters.
+        self._coding = coding
         if continued:
             return
         y = self._check_y(y)
         self.target_mean_ = np.average(y, axis=0, weights=weights)
+        if self.loss == "poisson":
+            # The exponential knows only factors; where all targets are zero there is none.
+            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
+            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
+            return
         deviations = y - self.target_mean_
         # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
         largest = np.abs(deviations).max(axis=0)
@@ -255,6 +296,22 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(constant, 1.0, scale)[()]
 
+    def _check_goes_on(self, coding):
+        """Raise if the outputs of the fitted network mean something else than is wanted now."""
+        trained = self._coding["loss"]
+        if (trained == "poisson") != (self.loss == "poisson"):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
+                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
+            )
+        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
+        if len(before) != len(now):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
+                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
+                "both back."
+            )
+
     def _encode_targets(self, y, weights, name="y"):
         y = self._check_y(y, name)
         expected = np.shape(self.target_mean_)
@@ -263,13 +320,20 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
-        return ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1), weights
+        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    @property
+    def _n_outputs_per_target(self):
+        return len(self._coding["quantiles"] or (None,))
 
     def _loss(self):
-        return LOSS_NAMES[self.loss], np.size(self.target_mean_)
+        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
 
     def _loss_parameter(self):
-        return float({"huber": self.huber_delta, "quantile": self.quantile}.get(self.loss, 0.0))
+        if self.loss == "quantile":
+            return self._coding["quantiles"] * np.size(self.target_mean_)
+        return float(self.huber_delta) if self.loss == "huber" else 0.0
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
@@ -297,17 +361,29 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         return self._partial_fit(X, y, sample_weight, groups)
 
     def _answer(self, z, method, out=None):
+        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+        if quantiles is not None:
+            # Sorted, the quantiles of a target do not cross.
+            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
+            if method == "predict":
+                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
+            else:
+                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self.target_mean_) else z[:, 0]
+        if self._coding["loss"] == "poisson":
+            values = LOSSES["poisson"].link(values)
         out = np.empty(values.shape) if out is None else out
         out[...] = values
-        out *= self.target_scale_
-        out += self.target_mean_
+        out *= scale
+        out += mean
         return out
 
     def _scalar_answer(self, method):
-        if np.ndim(self.target_mean_):
+        if np.ndim(self.target_mean_) or self._n_outputs_per_target > 1 or method != "predict":
             return None
         mean, scale = float(self.target_mean_), float(self.target_scale_)
+        if self._coding["loss"] == "poisson":
+            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
         return lambda z: mean + scale * z
 
     def predict(self, X, *, groups=None, context=None):
@@ -326,9 +402,29 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of y, float64.
+            In the unit of y, float64; of several quantiles the median.
         """
         return self._answer(self._forward(X, groups, context), "predict")
+
+    @available_if(_has_quantiles)
+    def predict_quantiles(self, X, *, groups=None, context=None):
+        """Predict all quantiles that were asked for, with ``loss="quantile"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
+            As in `fit`.
+        groups : array-like of shape (n_samples,), default=None
+            One label per row of a table.
+        context : array-like of shape (n_rows, n_features), default=None
+            The rows that came right before a table X.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+            In the order of `quantile`, never decreasing along the last axis.
+        """
+        return self._answer(self._forward(X, groups, context), "predict_quantiles")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the coefficient of determination R^2 of the prediction.

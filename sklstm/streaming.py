@@ -13,7 +13,7 @@ from sklstm._validation import check_rows_before, naming, refuse_masked
 
 __all__ = ["Stream"]
 
-RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "transform")
+RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -32,8 +32,9 @@ class Stream:
         Whether only the last `sequence_length` rows count.
     context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
         The rows that came before.
-    response_method : {"predict", "predict_proba", "predict_log_proba", "transform"}, default="predict"
-        The method of the model that `step` answers for.
+    response_method : str, default="predict"
+        The method of the model that `step` answers for: "predict", "predict_proba", "predict_log_proba",
+        "predict_quantiles" or "transform".
 
     See Also
     --------
@@ -137,8 +138,8 @@ class Stream:
         -------
         float, label or ndarray
             For one stream a float (regressor with one output), a label (classifier) or an array of shape (n_outputs,),
-            (n_classes,) or (hidden_size,); for several streams, what the method of the model returns for as many
-            sequences, for example shape (n_streams,). `out` if that was given.
+            (n_classes,), (n_quantiles,) or (hidden_size,); for several streams, what the method of the model returns
+            for as many sequences, for example shape (n_streams,). `out` if that was given.
 
         Raises
         ------
@@ -334,8 +335,9 @@ class StreamMixin:
             The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With
             ``window=True``, None means the rows of ``carry_context=True``, if the model has them, before each stream,
             as `predict` takes every table for what follows them; an array without rows starts at the beginning.
-        response_method : {"predict", "predict_proba", "predict_log_proba", "transform"}, default="predict"
-            The method that is answered for; probabilities for a classifier only.
+        response_method : str, default="predict"
+            The method that is answered for: "predict", "transform", of a classifier "predict_proba" or
+            "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
 
         Returns
         -------

@@ -336,6 +336,15 @@ TABLE = [
         kinds=("classifier",),
     ),
     *rows(
+        "label_smoothing",
+        FIT,
+        *(
+            (repr(value), value, r"The 'label_smoothing' parameter of DeepLSTMClassifier must be .* \[0.0, 1.0\)")
+            for value in (-0.1, 1.0, 1, NAN, INF, None, "0.1")
+        ),
+        kinds=("classifier",),
+    ),
+    *rows(
         "n_jobs",
         (*FIT, *USE),
         ("0", 0, "n_jobs=0 has no meaning"),

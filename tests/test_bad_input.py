@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 
 ESTIMATORS = {"regressor": DeepLSTMRegressor, "classifier": DeepLSTMClassifier}
+ONLY_OF_THE_CLASSIFIER = {"class_weight", "label_smoothing"}
 # Where another argument takes the value, so that its name has to be in the message.
 MOVED = {"X_val": "X", "context": "X", "y_val": "y", "sample_weight_val": "sample_weight"}
 
@@ -31,7 +32,7 @@ def make(kind, **parameters):
 def prepare(bad, kind, call):
     """Return the estimator, the method and its arguments, of which one is bad."""
     y, given, parameters = TARGETS[kind], dict(bad.given), dict(bad.parameters)
-    if bad.argument in CONSTRAINTS or bad.argument == "class_weight":
+    if bad.argument in CONSTRAINTS or bad.argument in ONLY_OF_THE_CLASSIFIER:
         parameters[bad.argument] = bad.value
     elif call in MOVED:
         given[call] = bad.value
@@ -110,4 +111,4 @@ def test_bad_classes(classes, message):
 
 
 def test_every_constraint_is_in_the_table():
-    assert set(CONSTRAINTS) | {"class_weight"} == set(DeepLSTMClassifier._parameter_constraints)
+    assert set(CONSTRAINTS) | ONLY_OF_THE_CLASSIFIER == set(DeepLSTMClassifier._parameter_constraints)

@@ -307,6 +307,14 @@ def test_columns_of_any_size(case, scale):
     assert np.isfinite(model.loss_curve_ + model.validation_scores_).all()
 
 
+def test_label_smoothing():
+    """More in test_label_smoothing.py."""
+    X, y = np.random.default_rng(0).normal(size=(60, 2)), np.repeat([0, 1], 30)
+    plain, smooth = (DeepLSTMClassifier(4, max_iter=9, random_state=0, label_smoothing=e) for e in (0.0, 0.5))
+    certainty = [np.abs(model.fit(X, y).predict_proba(X) - 0.5).mean() for model in (plain, smooth)]
+    assert certainty[1] < certainty[0]
+
+
 def test_solver(case):
     """More in training/test_solvers.py."""
     models = [case.fit(solver=name) for name in ("adamw", "adam", "sgd", "schedule_free")]
@@ -344,6 +352,7 @@ TESTS = {
     "n_iter_no_change": test_n_iter_no_change_and_tol,
     "tol": test_n_iter_no_change_and_tol,
     "class_weight": test_class_weight,
+    "label_smoothing": test_label_smoothing,
     "warm_start": test_warm_start,
     "carry_context": test_carry_context,
     "dtype": test_dtype,
@@ -360,7 +369,7 @@ def test_every_parameter_is_documented_constrained_and_tested(kind):
     assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == names
     assert set(kind._parameter_constraints) == set(names)
     assert [name for name in TESTS if name in names] == names
-    assert set(TESTS) - set(names) <= {"class_weight", "loss", "quantile", "huber_delta"}
+    assert set(TESTS) - set(names) <= {"class_weight", "label_smoothing", "loss", "quantile", "huber_delta"}
     defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
     for name, text in re.findall(r"^(\w+) : .*default=(.+)$", section, re.MULTILINE):
         assert literal_eval(text) == defaults[name], name

@@ -111,7 +111,7 @@ def test_grid_search_over_quantiles():
 
 
 @pytest.mark.parametrize(
-    "options", [{"loss": "poisson"}, {"quantile": 0.0}, {"quantile": 1.0}, {"huber_delta": 0.0}, {"huber_delta": None}]
+    "options", [{"loss": "gamma"}, {"quantile": 0.0}, {"quantile": 1.0}, {"huber_delta": 0.0}, {"huber_delta": None}]
 )
 def test_what_cannot_be(options):
     (name,) = options
