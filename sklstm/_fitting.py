@@ -7,9 +7,9 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from sklstm._network.parameters import ParameterLayout
+from sklstm._options import describe_network
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
-    check_hidden_sizes,
     check_lengths_agree,
     check_sequences,
     check_weights,
@@ -149,14 +149,8 @@ class FittingMixin:
         """Train from the current or from new parameters and set the fitted attributes."""
         loss, n_outputs = self._loss()
         loss_parameter = self._loss_parameter()
-        hidden_sizes = check_hidden_sizes(self.hidden_size, self.n_layers, self.residual)
-        layout = ParameterLayout(
-            samples.sequences.table.shape[1],
-            hidden_sizes,
-            n_outputs,
-            residual=int(self.residual),
-            layer_norm=self.layer_norm,
-        )
+        parameters = self.get_params(deep=False)
+        layout = ParameterLayout(**describe_network(parameters, samples.sequences.table.shape[1], n_outputs))
         if continued:
             flat = self._continue_from(layout)
             seed, moments = self._training_state["seed"], self._training_state.get("moments")
@@ -175,7 +169,7 @@ class FittingMixin:
             learning_rate=self.learning_rate_init,
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
-            dropout=float(self.dropout) if len(hidden_sizes) > 1 else 0.0,
+            dropout=float(self.dropout) if layout.architecture.n_layers > 1 else 0.0,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             seed=seed,

@@ -251,7 +251,7 @@ def check_lengths_agree(n_sequences, y, name="y"):
         )
 
 
-def check_hidden_sizes(hidden_size, n_layers, residual):
+def check_hidden_sizes(hidden_size, n_layers):
     """Return the units of each layer, one number for all or a sequence of one for each."""
     if isinstance(hidden_size, Integral):
         return (int(hidden_size),) * int(n_layers)
@@ -265,12 +265,6 @@ def check_hidden_sizes(hidden_size, n_layers, residual):
             f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 "
             "or make the two agree."
         )
-    for k in range(residual, len(sizes), residual) if residual else ():
-        if sizes[k] != sizes[k - residual]:
-            raise ValueError(
-                f"residual={residual} adds the output of layer {k - residual + 1} to that of layer {k + 1}, but "
-                f"hidden_size gives them {sizes[k - residual]} and {sizes[k]} units; they must agree."
-            )
     return sizes
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from sklstm._kernels._stack import Stack
 from sklstm._kernels._stream import StackStream
+from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
+from sklstm._network.series import run_series
 from sklstm._network.workspace import Workspace, aligned_empty
 
 
@@ -26,6 +28,8 @@ class Network:
     weights : ndarray
         The parameters in the layout of the kernels. What is written here counts from the next call on: an optimizer
         steps on it in place, and nothing is packed anew.
+    reference_columns : list of int or None
+        Columns of the input whose `window_moments` `forward` gives beside the raw outputs.
     """
 
     def __init__(self, layout, dtype, n_threads, isa=None):
@@ -33,6 +37,7 @@ class Network:
         shape = self.architecture = layout.architecture
         options = {f.name: getattr(shape, f.name) for f in fields(shape)}
         self._stack = Stack(**options, dtype=self.dtype, isa=isa)
+        self.reference_columns = None
         self._back = self._last_dealt = None
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
@@ -80,47 +85,81 @@ class Network:
             self._last_dealt = self._stack.dealt(n)
         return self._last_dealt
 
-    def forward(self, sequences, *, want_hidden=False):
+    @property
+    def n_states(self):
+        """Length of a row of states."""
+        return self._stack.state_size
+
+    @property
+    def reads_row_by_row(self):
+        """Whether single steps have kernels of their own (`stream_kernels`)."""
+        return self._stack.reads_row_by_row
+
+    def forward(self, sequences, *, want_hidden=False, states=None):
         """Run over all sequences.
 
         Parameters
         ----------
         sequences : Sequences
         want_hidden : bool, default=False
-            True for the last hidden state of the top layer instead of the raw output of the head.
+            True for the features that the head reads instead of its raw output.
+        states : ndarray of shape (n_sequences, n_states) or None, default=None
+            What each sequence begins with, and then, in its place, what it ends with; None for zeros.
 
         Returns
         -------
-        ndarray of shape (n_sequences, n_outputs) or (n_sequences, hidden_size of the top layer)
+        ndarray of shape (n_sequences, n_outputs) or (n_sequences, size of the features)
+            With `reference_columns`, raw outputs have `window_moments` beside them, in float64.
         """
+        if self._stack.every_step and states is None:
+            return run_series(self, sequences, want_hidden)
         starts, lengths, order = self._ordered(sequences)
+        n_rows = len(sequences.table) if self._stack.every_step else len(starts)
+        out = np.empty((n_rows, self._stack.hidden_size if want_hidden else self._stack.n_outputs), self.dtype)
+        own = states if states is None or order is None else states[order]
+        self.run(sequences.table, starts, lengths, out, want_hidden, own)
+        if order is not None:
+            out = _scattered(out, order)
+            if states is not None:
+                states[order] = own
+        if self.reference_columns is None or want_hidden:
+            return out
+        return np.hstack([out, *self.window_moments(sequences)])
+
+    def run(self, table, starts, lengths, out, want_hidden=False, states=None):
+        """Fill `out` with what sequences, longest first, give; `states` are what `forward` says."""
         n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max())
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, 0)
-        width = self._stack.hidden_size if want_hidden else self._stack.n_outputs
-        out = np.empty((len(starts), width), self.dtype)
+        final = None if states is None else np.empty_like(states)
         self._stack.forward(
-            sequences.table,
-            sequences.table.shape[1],
+            table,
+            table.shape[1],
             starts,
             lengths,
             self._workspace.chunks,
             n_threads,
+            initial_state=states,
+            final_state=final,
             **{"hidden" if want_hidden else "z": out},
         )
-        if order is None:
-            return out
-        result = np.empty_like(out)
-        result[order] = out
-        return result
+        if states is not None:
+            states[:] = final
+
+    def window_moments(self, sequences):
+        """Return what `reference_columns` of each sequence are freed of before it is read: shift and deviation."""
+        shape = len(sequences), self.architecture.input_size
+        shift, deviation = np.empty(shape), np.empty(shape)
+        self._stack.window_moments(
+            sequences.table, sequences.table.shape[1], sequences.starts, sequences.lengths, shift, deviation
+        )
+        return shift[:, self.reference_columns], deviation[:, self.reference_columns]
 
     def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
         """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
         return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
-    def loss_and_gradient(
-        self, sequences, rows, targets, weights, loss, scale, dropout=0.0, seed=0, epoch=0, loss_parameter=0.0
-    ):
+    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0):
         """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
 
         Parameters
@@ -136,12 +175,10 @@ class Network:
             A name from `sklstm._training.losses.LOSSES`.
         scale : float
             Factor on each sequence's weight.
-        dropout : float, default=0.0
-            Rate between layers.
-        seed, epoch : int
-            With the number of the sequence, they decide which units are dropped.
-        loss_parameter : float or sequence of float, default=0.0
-            Delta of the Huber loss, the quantile, or the smoothing of a log loss; one for all outputs or one for each.
+        noise : Noise, default=NO_NOISE
+            What is dropped; with the number of the sequence, it decides which units.
+        loss_parameter : float or ndarray of shape (n_outputs,), default=0.0
+            Delta of the Huber loss, the quantile of each output, or the share of label smoothing.
 
         Returns
         -------
@@ -149,34 +186,86 @@ class Network:
             Sum over rows of scale * weight * loss.
         """
         starts, lengths, order = self._ordered(sequences, rows)
-        max_steps = int(lengths[0])
         if order is not None:
             rows = rows[order]
-        if lengths[-1] < max_steps:
+        if lengths[-1] < lengths[0]:
             dealt = self._dealt(len(rows))
             starts, lengths, rows = starts[dealt], lengths[dealt], rows[dealt]
-        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(rows), max_steps, training=True, dropout=dropout)
-        n_threads = min(self.n_threads, n_tasks)
-        self._workspace.reserve(n_bytes * n_threads, slot_bytes)
-        if self._back is None:
-            self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
-            self._stack.bind(self.weights, self._back)
-        return self._stack.forward_backward(
+        return self._train(
             sequences.table,
-            sequences.table.shape[1],
             starts,
             lengths,
-            self._workspace.chunks,
-            n_threads,
-            max_steps=max_steps,
+            rows,
+            noise,
             targets=targets[rows],
             weights=weights[rows],
             loss=loss,
             loss_parameter=loss_parameter,
             scale=scale,
-            slots=self._workspace.slots,
-            dropout=dropout,
-            seed=seed,
-            epoch=epoch,
-            sample_ids=rows.astype(np.uint32) if dropout else None,
         )
+
+    def steps_loss_and_gradient(self, table, starts, lengths, ids, states, noise=NO_NOISE, **loss):
+        """Compute the loss of each step of some stretches of a table, longest first, and its gradient.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_rows, n_features)
+        starts, lengths : ndarray of intp
+            The stretches.
+        ids : ndarray of intp
+            A number for each, from which its noise is drawn.
+        states : ndarray of shape (n_stretches, n_states)
+            What each begins with, and then, in its place, what it ends with. No gradient goes into the past.
+        noise : Noise
+            What is dropped.
+        **loss
+            ``targets``, ``weights`` (of each row of the table), ``loss``, ``loss_parameter`` and ``scale``.
+
+        Returns
+        -------
+        float
+            Sum over rows of scale * weight * loss.
+        """
+        final = np.empty_like(states)
+        value = self._train(table, starts, lengths, ids, noise, initial_state=states, final_state=final, **loss)
+        states[:] = final
+        return value
+
+    def _train(self, table, starts, lengths, ids, noise, **more):
+        max_rows = int(lengths.max())
+        drops = {"dropout": noise.dropout, "recurrent_dropout": noise.recurrent_dropout}
+        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(starts), max_rows, training=True, **drops)
+        n_threads = min(self.n_threads, n_tasks)
+        self._workspace.reserve(n_bytes * n_threads, slot_bytes)
+        if self._back is None:
+            self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
+            self._stack.bind(self.weights, self._back)
+        mask = None
+        if noise.weight_dropout:
+            mask = self.to_panels(recurrent_weight_mask(self.layout, noise))
+            self._stack.bind(self.weights * mask, self._back)
+        value = self._stack.forward_backward(
+            table,
+            table.shape[1],
+            starts,
+            lengths,
+            self._workspace.chunks,
+            n_threads,
+            max_steps=max_rows,
+            slots=self._workspace.slots,
+            seed=noise.seed,
+            epoch=noise.epoch,
+            sample_ids=ids.astype(np.uint32),
+            **drops,
+            **more,
+        )
+        if mask is not None:
+            self._stack.bind(self.weights, self._back)
+            self.gradient[:] *= mask
+        return value
+
+
+def _scattered(rows, order):
+    result = np.empty_like(rows)
+    result[order] = rows
+    return result

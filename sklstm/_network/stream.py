@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from sklstm._sequences import Sequences
 
-class NetworkStream:
-    """A network and what it remembers of the rows of some independent streams.
+
+def open_stream(network, n_streams, window=None, *, want_hidden=False):
+    """Return what reads one row of each stream at a time.
 
     Parameters
     ----------
@@ -15,17 +17,24 @@ class NetworkStream:
     window : int or None, default=None
         Only this many of a stream's last rows count; None for all of them, carried on in the states.
     want_hidden : bool, default=False
-        True for the last hidden state of the top layer instead of the raw output of the head.
+        True for the features of the head instead of its raw output.
 
-    Notes
-    -----
-    The memory of a step is allocated here; one thread at a time may use it.
+    Returns
+    -------
+    RowStream or CallStream
+        The first has kernels of its own and allocates nothing at a step; the second makes a call for whole sequences
+        at each step, which every network knows.
     """
+    kind = RowStream if network.reads_row_by_row else CallStream
+    return kind(network, n_streams, window, want_hidden)
 
-    def __init__(self, network, n_streams, window=None, *, want_hidden=False):
+
+class RowStream:
+    """Streams of a plain network, see `open_stream`; one thread at a time may use it."""
+
+    def __init__(self, network, n_streams, window, want_hidden):
         shape, dtype = network.architecture, network.dtype
-        self._network, self._window = network, window
-        self._hidden_sizes = shape.hidden_sizes
+        self._network, self._window, self._states = network, window, shape.states
         self._x = np.zeros((n_streams, shape.input_size), dtype)
         self._z = np.zeros((n_streams, shape.features_size if want_hidden else shape.n_outputs), dtype)
         self._kernels = network.stream_kernels(n_streams, window or 0, self._z, want_hidden)
@@ -41,7 +50,7 @@ class NetworkStream:
 
         Returns
         -------
-        ndarray of shape (n_streams, n_outputs) or (n_streams, hidden_size of the top layer)
+        ndarray of shape (n_streams, n_outputs) or (n_streams, size of the features)
             In the dtype of the network. The next step overwrites it.
 
         Raises
@@ -80,10 +89,9 @@ class NetworkStream:
         """
         n_streams, input_size = self._x.shape
         if self._window is None:
-            states = np.empty((n_streams, 2 * sum(self._hidden_sizes)), self._x.dtype)
+            states = np.empty((n_streams, sum(size for _, size in self._states)), self._x.dtype)
             self._kernels.get_state(states)
-            parts = np.split(states, np.cumsum(np.repeat(self._hidden_sizes, 2))[:-1], axis=1)
-            return {f"{'hc'[k % 2]}_l{k // 2}": part.copy() for k, part in enumerate(parts)}
+            return split_states(states, self._states)
         rows, n_rows = np.empty((n_streams, self._window - 1, input_size), self._x.dtype), np.empty(n_streams, np.intp)
         self._kernels.get_rows(rows, n_rows)
         return {"rows": rows, "n_rows": n_rows}
@@ -91,9 +99,73 @@ class NetworkStream:
     def set_state(self, state):
         """Go on from a `state`; names, shapes and values are the caller's care."""
         if self._window is None:
-            names = [f"{kind}_l{layer}" for layer in range(len(self._hidden_sizes)) for kind in "hc"]
-            states = np.concatenate([state[name] for name in names], axis=1)
+            states = np.concatenate([state[name] for name, _ in self._states], axis=1)
             self._kernels.set_state(np.ascontiguousarray(states, self._x.dtype))
             return
         rows = np.ascontiguousarray(state["rows"], self._x.dtype)
         self._kernels.set_rows(rows, np.ascontiguousarray(state["n_rows"], np.intp))
+
+
+class CallStream:
+    """Streams of any network, with the methods of `RowStream`; see `open_stream`."""
+
+    def __init__(self, network, n_streams, window, want_hidden):
+        shape, dtype = network.architecture, network.dtype
+        self._network, self._window, self._want_hidden = network, window, want_hidden
+        self._names = shape.states
+        # The last row of a stream's window stands at the end.
+        self._rows = np.zeros((n_streams, window or 1, shape.input_size), dtype)
+        self._n_rows = np.zeros(n_streams, np.intp)
+        self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
+
+    def step(self, x):
+        """Take one row of every stream, see `RowStream.step`."""
+        rows = np.roll(self._rows, -1, axis=1)
+        with np.errstate(over="ignore"):
+            rows[:, -1] = x
+        if not np.isfinite(rows[:, -1]).all():
+            raise ValueError(f"x contains NaN, infinity or a value too large for {rows.dtype}")
+        n_streams, length, _ = rows.shape
+        n_rows = np.minimum(self._n_rows + 1, length)
+        starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
+        sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))
+        states = None if self._window else self._states.copy()
+        z = self._network.forward(sequences, want_hidden=self._want_hidden, states=states)
+        self._rows, self._n_rows = rows, n_rows
+        if states is not None:
+            self._states = states
+        return z
+
+    def step_value(self, x):
+        """Leave the row to `step`."""
+        return None
+
+    def reset(self, mask):
+        """Forget the rows of the streams where `mask`, a bool array of shape (n_streams,), is True."""
+        self._rows[mask], self._n_rows[mask], self._states[mask] = 0, 0, 0
+
+    @property
+    def state(self):
+        """All that the next steps depend on, see `RowStream.state`."""
+        if self._window is None:
+            return split_states(self._states, self._names)
+        kept = self._window - 1
+        n_rows = np.minimum(self._n_rows, kept)
+        rows = self._rows[:, self._window - kept :].copy()
+        rows[np.arange(kept) < kept - n_rows[:, np.newaxis]] = 0
+        return {"rows": rows, "n_rows": n_rows}
+
+    def set_state(self, state):
+        """Go on from a `state`; names, shapes and values are the caller's care."""
+        if self._window is None:
+            self._states = np.concatenate([state[name] for name, _ in self._names], axis=1)
+            return
+        self._rows = np.zeros_like(self._rows)
+        self._rows[:, 1:] = state["rows"]
+        self._n_rows = np.array(state["n_rows"], np.intp)
+
+
+def split_states(states, names):
+    """Return a dict of copies, one for each name, of the columns of a row of states."""
+    ends = np.cumsum([size for _, size in names])[:-1]
+    return {name: part.copy() for (name, _), part in zip(names, np.split(states, ends, axis=1), strict=True)}

@@ -1,0 +1,46 @@
+"""What training drops at random: rates, the numbers that decide it, and the mask of the recurrent weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Rates, and the numbers from which, together with a sample's own, every draw is made.
+
+    Attributes
+    ----------
+    dropout : float
+        Rate between layers.
+    recurrent_dropout : float
+        Rate on the way from a hidden state to the next; one mask for all steps of a sequence.
+    weight_dropout : float
+        Share of the recurrent weights that are zero for a batch.
+    seed, epoch, batch : int
+    """
+
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    seed: int = 0
+    epoch: int = 0
+    batch: int = 0
+
+
+NO_NOISE = Noise()
+
+
+def recurrent_weight_mask(layout, noise):
+    """Return a vector like the parameters: 0 or 1 / (1 - rate) for recurrent weights, 1 for the others.
+
+    One mask for all steps and all sequences of a batch (DropConnect on the recurrent weights; Merity et al. 2018,
+    section 2). It depends on seed, epoch and batch alone.
+    """
+    bits = np.random.Philox(key=noise.seed, counter=[0, noise.batch, noise.epoch, 2])
+    generator = np.random.Generator(bits)
+    mask = np.ones(layout.size)
+    for name, view in layout.views(mask).items():
+        if name.startswith("weight_hh"):
+            view[:] = (generator.random(view.shape) >= noise.weight_dropout) / (1.0 - noise.weight_dropout)
+    return mask

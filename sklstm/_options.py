@@ -1,0 +1,105 @@
+"""Which network the parameters of an estimator describe, and which of them exclude each other."""
+
+from sklstm._validation import check_hidden_sizes
+
+# (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
+_STREAMED = ("training", lambda value: value == "stream")
+_EXCLUSIONS = [
+    (_STREAMED, ("shuffle", bool), "the rows of a series are read in their order; set shuffle=False"),
+    (
+        _STREAMED,
+        ("bidirectional", bool),
+        "the backward direction would begin at the end of a series that goes on",
+    ),
+    (_STREAMED, ("attention_heads", bool), "each row would have to look back at the whole series"),
+    (_STREAMED, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
+    (_STREAMED, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
+    (_STREAMED, ("window_norm", lambda value: value is not None), "there is no window to normalise"),
+    (_STREAMED, ("linear_skip", bool), "there is no window whose rows the output could read"),
+    (_STREAMED, ("accumulation_steps", lambda value: value > 1), "each step goes on from the states of the last"),
+]
+
+ARCHITECTURE_OPTIONS = (
+    "residual",
+    "layer_norm",
+    "peephole",
+    "zoneout",
+    "bidirectional",
+    "attention_heads",
+    "pooling",
+    "patch_length",
+    "window_norm",
+    "linear_skip",
+)
+
+
+def refuse_exclusions(parameters):
+    """Raise for two parameters of a dict that cannot go together."""
+    for (first, holds), (second, clashes), why in _EXCLUSIONS:
+        if second in parameters and holds(parameters[first]) and clashes(parameters[second]):
+            raise ValueError(
+                f"{first}={parameters[first]!r} cannot be combined with {second}={parameters[second]!r}: {why}."
+            )
+
+
+def describe_network(parameters, input_size, n_outputs):
+    """Return the arguments of `Architecture` that a dict of constructor parameters stands for.
+
+    Raises
+    ------
+    ValueError
+        If two parameters exclude each other; both are named.
+    """
+    refuse_exclusions(parameters)
+    hidden_sizes = check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"])
+    projection = parameters["projection_size"] or 0
+    if projection >= min(hidden_sizes):
+        raise ValueError(
+            f"projection_size={projection} must be smaller than hidden_size, but a layer has {min(hidden_sizes)} units."
+        )
+    described = {
+        "input_size": input_size,
+        "hidden_sizes": hidden_sizes,
+        "n_outputs": n_outputs,
+        "projection_size": int(projection),
+        "every_step": parameters["training"] == "stream",
+        **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
+    }
+    _check_heads(described, parameters)
+    # Numbers of NumPy become Python's: they are compared and stored.
+    return {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
+
+
+def _check_heads(described, parameters):
+    heads = described["attention_heads"]
+    width = (described["projection_size"] or described["hidden_sizes"][-1]) * (2 if described["bidirectional"] else 1)
+    if heads and width % heads:
+        source = "projection_size" if described["projection_size"] else "hidden_size"
+        raise ValueError(
+            f"attention_heads={heads} must divide the {width} outputs of the top layer, which {source}="
+            f"{parameters[source]!r}{' with bidirectional=True' if described['bidirectional'] else ''} gives it."
+        )
+
+
+def refuse_single_steps(architecture, window):
+    """Raise if a network with this dict of `Architecture` cannot read row after row; `window`: with windows."""
+    if window:
+        if architecture["every_step"]:
+            raise ValueError(
+                "window=True cannot be combined with training='stream': such a model carries its states and knows no "
+                "windows."
+            )
+        return
+    reasons = {
+        "bidirectional": "the backward direction begins at the last row, so every step changes all before",
+        "attention_heads": "each step looks back at all rows before",
+        "patch_length": "a patch ends at the last row, so every step shifts all patches",
+        "window_norm": "every step changes what the rows before are normalised by",
+        "linear_skip": "the output reads rows of the past themselves",
+    }
+    for name, why in reasons.items():
+        if architecture[name] not in (None, False, 0) and not (name == "patch_length" and architecture[name] == 1):
+            raise ValueError(
+                f"stream() without a window cannot be combined with {name}={architecture[name]!r}: {why}. Use "
+                "stream(window=True)."
+            )
