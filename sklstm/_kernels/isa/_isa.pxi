@@ -21,6 +21,7 @@ from sklstm._kernels._table cimport (
     SGD,
     SQUARED_LOSS,
     UpdateStep,
+    VariantCall,
 )
 
 # Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
@@ -43,6 +44,7 @@ include "_recurrent_layer.pxi"
 include "_products.pxi"
 include "_losses.pxi"
 include "_dropout.pxi"
+include "_variant_layer.pxi"
 include "_update_steps.pxi"
 include "_reductions.pxi"
 
@@ -53,6 +55,9 @@ table.lanes = LANES
 table.item_size = sizeof(real)
 table.lstm_layer_forward = lstm_layer_forward
 table.lstm_layer_backward = lstm_layer_backward
+table.lstm_variant_forward = lstm_variant_forward
+table.lstm_variant_backward = lstm_variant_backward
+table.variant_workspace = variant_workspace
 table.input_products = input_products
 table.pack_gates = pack_gates
 table.unpack_gates = unpack_gates
