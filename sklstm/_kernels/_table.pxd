@@ -47,23 +47,23 @@ cdef inline bint has_class_numbers(int kind) noexcept nogil:
 
 
 ctypedef struct VariantCall:
-    # what a layer has beyond the plain cell
-    const void *peepholes        # (3, Hp) of i, f, o; NULL: none, here and below
+    # the options of a cell (variant_cell.h) beside what its LayerCall says; each array NULL and each rate 0 without it
+    const void *peepholes        # (3, Hp) of i, f, o
     void *d_peepholes            # like it; added to
-    const void *gate_norm        # gain of x W_ih (4 Hp) in panel order, of h W_hh (4 Hp), gain and shift of c (Hp each)
-    void *d_gate_norm
-    const void *projection       # dense panels from o tanh(c) to h
-    const void *projection_back
-    void *d_projection
-    Py_ssize_t output_size       # of h: of the projection, or H
-    Py_ssize_t output_stride
+    const void *gate_norm        # gain of x W_ih in panel order (4 Hp), of h W_hh likewise, gain and shift of c (Hp each)
+    void *d_gate_norm            # like it; added to
+    const void *projection       # dense panels (pack_dense) of H rows, k-major: from m (H) to h (P)
+    const void *projection_back  # pack_gates_back of it: from d_h to d_m
+    void *d_projection           # like projection; added to
+    Py_ssize_t output_size       # of h: P with a projection, else H
+    Py_ssize_t output_stride     # rounded up to whole vectors
     double zoneout
     double recurrent_dropout
-    bint training                # masks are drawn, and what the way back needs is kept
+    bint training                # masks are drawn, and the workspace is kept for the way back
     unsigned long long seed
     unsigned int epoch
     unsigned int layer           # a number of this layer and direction
-    const unsigned int *sample_ids  # (n,)
+    const unsigned int *sample_ids  # (n_samples,), read where masks are drawn
     void *workspace              # variant_workspace bytes
 
 
@@ -108,7 +108,10 @@ ctypedef struct LayerCall:
     const void **row_pointers    # (2 n,) scratch
     void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
     Py_ssize_t pair_stride       # at least D + H
-    const VariantCall *variant   # NULL: the plain cell
+    # NULL for the plain cell. With it: h, d_h* and the rows of the recurrent weights have output_size (output_stride)
+    # numbers instead of H (Hp), h keeps all its steps, gates and tanh_c are kept when training, z is (n, 4 Hp), and all
+    # panels are computed.
+    const VariantCall *variant
 
 
 cdef enum UpdateRule:
@@ -134,10 +137,11 @@ ctypedef struct KernelTable:
     Py_ssize_t item_size         # bytes of a number
     void (*lstm_layer_forward)(const LayerCall *call) noexcept nogil
     void (*lstm_layer_backward)(const LayerCall *call) noexcept nogil
+    # a cell with options: a pair of its own, so that the plain one pays nothing
     void (*lstm_variant_forward)(const LayerCall *call) noexcept nogil
     void (*lstm_variant_backward)(const LayerCall *call) noexcept nogil
-    Py_ssize_t (*variant_workspace)(const LayerCall *call, Py_ssize_t n_samples,
-                                         Py_ssize_t n_steps) noexcept nogil
+    # bytes of VariantCall.workspace; of the pointers in `variant` only whether they are NULL is looked at
+    Py_ssize_t (*variant_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
     void (*pack_gates)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
                        Py_ssize_t n_columns_total, void *panels) noexcept nogil
     void (*unpack_gates)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,

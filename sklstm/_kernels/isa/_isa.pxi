@@ -24,6 +24,7 @@ from sklstm._kernels._table cimport (
     SQUARED_LOSS,
     STANDARD_NORM,
     UpdateStep,
+    VariantCall,
 )
 
 # Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
@@ -47,6 +48,7 @@ include "_products.pxi"
 include "_losses.pxi"
 include "_dropout.pxi"
 include "_window.pxi"
+include "_variant_layer.pxi"
 include "_update_steps.pxi"
 include "_reductions.pxi"
 
@@ -57,6 +59,9 @@ table.lanes = LANES
 table.item_size = sizeof(real)
 table.lstm_layer_forward = lstm_layer_forward
 table.lstm_layer_backward = lstm_layer_backward
+table.lstm_variant_forward = lstm_variant_forward
+table.lstm_variant_backward = lstm_variant_backward
+table.variant_workspace = variant_workspace
 table.input_products = input_products
 table.pack_gates = pack_gates
 table.unpack_gates = unpack_gates

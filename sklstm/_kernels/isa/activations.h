@@ -61,6 +61,13 @@ SKLSTM_INLINE void v_gates(vec *z) {
     z[3] = sigmoid_of_parts(s[3], q[3]);
 }
 
+SKLSTM_INLINE void v_sigmoid(const int n, vec *x) {
+    vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
+    EACH x[j] = sigmoid_argument(x[j]);
+    exp_parts(n, x, s, q);
+    EACH x[j] = sigmoid_of_parts(s[j], q[j]);
+}
+
 SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = tanh_argument(x[j]);
@@ -85,6 +92,10 @@ SKLSTM_INLINE void v_gates(vec *z) {
     z[1] = sigmoid_by_lanes(z[1]);
     z[2] = tanh_by_lanes(z[2]);
     z[3] = sigmoid_by_lanes(z[3]);
+}
+
+SKLSTM_INLINE void v_sigmoid(const int n, vec *x) {
+    EACH x[j] = sigmoid_by_lanes(x[j]);
 }
 
 SKLSTM_INLINE void v_tanh(const int n, vec *x) {

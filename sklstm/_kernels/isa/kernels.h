@@ -19,6 +19,7 @@ typedef double real;
 #include "activations.h"
 #include "gemm_tile.h"
 #include "lstm_cell.h"
+#include "variant_cell.h"
 #include "layer_output.h"
 
 #endif
