@@ -22,6 +22,7 @@ cdef struct StackCall:
     Py_ssize_t n_layers
     const Layer *layers
     const Front *front
+    const Attention *attention
     const Head *head
     bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
     bint variant                 # the cell is not the plain one
@@ -45,6 +46,8 @@ cdef struct StackCall:
     # what comes out of forward (NULL: not wanted)
     char *out_z                  # (n_samples, n_outputs)
     char *out_hidden             # (n_samples, output_size of the top layer)
+    char *out_pool_weights       # (n_samples, max_steps)
+    char *out_head_weights       # (n_samples, n_heads, max_steps)
     const char *initial_state    # (n_samples, state_size); NULL: zeros
     char *final_state            # (n_samples, state_size)
     Py_ssize_t state_size
@@ -75,6 +78,10 @@ cdef struct ChunkBuffers:
     char *window                 # (n, max_steps, input_size of the first layer) where it reads no table; NULL
     char *skip_rows              # (n, skip_rows, n_columns) what the linear skip reads; NULL
     double *moments              # (2, n_columns) of one window
+    Py_ssize_t *steps            # (n,) of each sequence
+    char *attended               # (T, n, output_stride of the top layer) what the block of self-attention makes of it
+    char *attention              # its workspace
+    char *pooling                # the workspace of the pooling
     char *features               # (n, output_stride of the top layer)
     char *z                      # (n, head stride), or (T, n, head stride)
     char *z_gates                # pre-activations of one panel, or of one step

@@ -7,6 +7,8 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
     cdef int skip = 0            # which of d_skip waits to be read
     cdef int d
     cdef char *from_above = top_backward(call, buffers, first, n, n_steps, slot)
+    if call.watch.stopped:
+        return
     for i in range(call.n_layers - 1, -1, -1):
         layer = &call.layers[i]
         if from_above != NULL and (buffers.layers[i].out != NULL or i == skip_to):

@@ -48,6 +48,22 @@ cdef struct Front:
     Py_ssize_t skip              # its panels, like the head's
 
 
+cdef struct Attention:
+    # a block of self-attention on the top layer, and the pooling of its steps
+    Py_ssize_t n_heads           # 0: no block
+    bint causal
+    Py_ssize_t norm              # offsets into the vector of panels, ...
+    Py_ssize_t weights_in
+    Py_ssize_t bias_in
+    Py_ssize_t weights_out
+    Py_ssize_t bias_out
+    Py_ssize_t weights_in_back   # ... and into the copies for the way back
+    Py_ssize_t weights_out_back
+    int pooling                  # a Pooling
+    Py_ssize_t pool_weights
+    Py_ssize_t state             # where the pooling begins in a row of states
+
+
 cdef struct Head:
     Py_ssize_t n_outputs
     Py_ssize_t stride            # n_outputs rounded up to whole tiles
@@ -71,6 +87,7 @@ cdef class Stack:
     cdef const KernelTable *kernels
     cdef Layer *layers
     cdef Front front
+    cdef Attention attention
     cdef Head head
     cdef Copy *copies
     cdef Py_ssize_t n_layers, n_copies

@@ -64,6 +64,8 @@ class Stack:
         hidden: NDArray | None = None,
         initial_state: NDArray | None = None,
         final_state: NDArray | None = None,
+        pool_weights: NDArray | None = None,
+        head_weights: NDArray | None = None,
     ) -> None: ...
     def forward_backward(
         self,

@@ -14,16 +14,21 @@ from libc.string cimport memcpy, memset
 from sklstm._kernels._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
     ABSOLUTE_LOSS,
+    ATTENTION_POOLING,
+    AttentionCall,
     BINARY_LOG_LOSS,
     has_class_numbers,
     HUBER_LOSS,
     QUANTILE_LOSS,
     KernelTable,
     LAST_NORM,
+    LAST_POOLING,
     LayerCall,
+    MEAN_POOLING,
     MULTINOMIAL_LOG_LOSS,
     NO_NORM,
     PAIRS,
+    PoolCall,
     POISSON_LOSS,
     SQUARED_LOSS,
     STANDARD_NORM,
@@ -40,6 +45,7 @@ include "_interrupt.pxi"
 include "_chunk.pxi"
 include "_front.pxi"
 include "_workspace.pxi"
+include "_attention_block.pxi"
 include "_top.pxi"
 include "_chunk_backward.pxi"
 
@@ -126,6 +132,7 @@ cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
+    call.attention = &stack.attention
     call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.architecture.zoneout
     call.n_samples, call.state_size = n_samples, stack.state_size
     call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
@@ -229,6 +236,28 @@ cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
     return 0
 
 
+cdef int place_attention(Stack stack, plan) except -1:
+    cdef Attention *attention = &stack.attention
+    cdef Py_ssize_t lanes = stack.kernels.lanes, size
+    shape = stack.architecture
+    size = shape.features_size
+    # A network that reads forwards only stays causal throughout.
+    attention.n_heads, attention.causal = shape.attention_heads, not shape.bidirectional
+    if attention.n_heads > 0:
+        attention.norm = plan.vectors(["norm_weight_attention", "norm_bias_attention"], size, round_up(size, lanes))
+        attention.weights_in = plan.dense("weight_attention_in", size, 3 * size)
+        attention.bias_in = plan.vectors(["bias_attention_in"], 3 * size, round_up(3 * size, 4 * lanes))
+        attention.weights_out = plan.dense("weight_attention_out", size, size)
+        attention.bias_out = plan.vectors(["bias_attention_out"], size, round_up(size, 4 * lanes))
+        attention.weights_in_back = plan.dense_copy(attention.weights_in, size, 3 * size)
+        attention.weights_out_back = plan.dense_copy(attention.weights_out, size, size)
+    attention.pooling = {"last": LAST_POOLING, "mean": MEAN_POOLING, "attention": ATTENTION_POOLING}[shape.pooling]
+    if attention.pooling == ATTENTION_POOLING:
+        attention.pool_weights = plan.vectors(["weight_pool"], size, round_up(size, lanes), decays=True)
+    attention.state = sum(n for name, n in shape.states if name != "pool")
+    return 0
+
+
 cdef int place_head(Stack stack, plan) except -1:
     cdef Py_ssize_t d = stack.architecture.features_size, n = stack.architecture.n_outputs
     stack.head.n_outputs, stack.head.stride = n, round_up(n, 4 * stack.kernels.lanes)
@@ -289,6 +318,7 @@ cdef class Stack:
         plan = Plan(shape, self.kernels.lanes)
         for i in range(self.n_layers):
             place_layer(self, i, plan)
+        place_attention(self, plan)
         place_head(self, plan)
         place_front(self, plan)
         self.pieces, self.segments = plan.pieces, plan.segments
@@ -388,8 +418,11 @@ cdef class Stack:
                                             shifts + i * d, deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
-                hidden=None, initial_state=None, final_state=None):
+                hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given.
+
+        `pool_weights` (n_samples, max_steps) and `head_weights` (n_samples, n_heads, max_steps) get the weights of the
+        pooling and those that the last step of each sequence gives to its steps.
 
         With `every_step`, `z` and `hidden` have a row for each row of the table.
         """
@@ -402,6 +435,8 @@ cdef class Stack:
         rows = rows_of_table(&call)
         call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
         call.out_hidden = data_of(hidden, self.code, rows * self.hidden_size, True)
+        call.out_pool_weights = data_of(pool_weights, self.code, n * call.max_steps, True)
+        call.out_head_weights = data_of(head_weights, self.code, n * self.attention.n_heads * call.max_steps, True)
         open_watch(&watch, errors)
         call.watch = &watch
         with nogil:

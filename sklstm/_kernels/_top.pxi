@@ -16,12 +16,13 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
     cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.front.skip_rows * call.front.n_columns
-    cdef const char *y = top_of(call, buffers, n)
     if call.every_step:
-        steps_forward(call, buffers, first, n, n_steps, y)
+        steps_forward(call, buffers, first, n, n_steps, top_of(call, buffers, n))
+        return
+    features_forward(call, buffers, first, n, n_steps)
+    if call.watch.stopped:
         return
     for r in range(n):
-        memcpy(buffers.features + r * stride, y + ((steps_of(call, first + r) - 1) * n + r) * stride, stride)
         if call.out_hidden != NULL:
             memcpy(call.out_hidden + (first + r) * hidden, buffers.features + r * stride, hidden)
     head_forward(call, buffers.features, n, buffers.z)
@@ -84,7 +85,7 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
                         Py_ssize_t n_steps, char *slot) noexcept nogil:
     """From d_z to the gradient of the top layer's output at every step; NULL where d_last says it all."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t, r
+    cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t
     cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.front.skip_rows * call.front.n_columns
     cdef const char *y
     if call.every_step:
@@ -97,9 +98,6 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
     if n_skip > 0:
         call.kernels.outer(n, n_skip, call.head.stride // (4 * call.kernels.lanes), buffers.skip_rows, n_skip,
                            buffers.d_z, call.head.stride, slot + call.front.skip * size)
-    if buffers.d_top == NULL:
-        return NULL
-    memset(buffers.d_top, 0, n_steps * n * stride)
-    for r in range(n):
-        memcpy(buffers.d_top + ((steps_of(call, first + r) - 1) * n + r) * stride, buffers.d_last + r * stride, stride)
+    if buffers.d_top != NULL:
+        features_backward(call, buffers, first, n, n_steps, slot)
     return buffers.d_top

@@ -2,7 +2,8 @@
 
 cdef inline bint reads_every_step(const StackCall *call) noexcept nogil:
     """Whether the gradient comes to the top layer at every step, and not only at the last of each sequence."""
-    return call.every_step or has_output(&call.layers[call.n_layers - 1])
+    return (call.every_step or has_output(&call.layers[call.n_layers - 1]) or call.attention.n_heads > 0
+            or call.attention.pooling != LAST_POOLING)
 
 
 cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buffer, char *base) noexcept nogil:
@@ -80,6 +81,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.skip_rows = take(&base, n * call.front.skip_rows * call.front.n_columns * size)
     if has_front(call.front) or call.front.skip_rows > 0:
         buffers.moments = <double *> take(&base, 2 * call.front.n_columns * sizeof(double))
+    base = lay_out_attention(call, base, buffers)
     buffers.residual = take(&base, steps * n * residual * size)
     buffers.features = take(&base, n * top.output_stride * size)
     buffers.z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
@@ -88,6 +90,20 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     buffers.n_active = <int *> take(&base, steps * sizeof(int))
     if call.training:
         base = lay_out_backward(call, base, buffers, widest, longest_pair)
+    return base
+
+
+cdef char *lay_out_attention(const StackCall *call, char *base, ChunkBuffers *buffers) noexcept nogil:
+    """Cut what the block of self-attention and the pooling need."""
+    cdef const Layer *top = &call.layers[call.n_layers - 1]
+    cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps
+    buffers.steps = <Py_ssize_t *> take(&base, n * sizeof(Py_ssize_t))
+    if call.attention.n_heads > 0:
+        buffers.attended = take(&base, steps * n * top.output_stride * call.kernels.item_size)
+        buffers.attention = take(&base, call.kernels.attention_workspace(n, steps, top.output_size,
+                                                                         call.attention.n_heads, call.training))
+    if call.attention.pooling != LAST_POOLING:
+        buffers.pooling = take(&base, call.kernels.pool_workspace(call.attention.pooling, n, steps, top.output_size))
     return base
 
 

@@ -48,18 +48,6 @@ cdef struct VariantBuffers:
     real *slope                  # (Hp)
 
 
-cdef inline real *take_reals(char **cursor, Py_ssize_t n) noexcept nogil:
-    """The next n numbers of a workspace, on a 64-byte boundary."""
-    cdef char *begin = cursor[0]
-    cursor[0] = begin + (n * <Py_ssize_t> sizeof(real) + 63) // 64 * 64
-    return <real *> begin
-
-
-cdef inline Py_ssize_t odd_lines(Py_ssize_t n) noexcept nogil:
-    """At least n numbers in an odd number of cache lines."""
-    return ((n * <Py_ssize_t> sizeof(real) + 63) // 64 | 1) * 64 // <Py_ssize_t> sizeof(real)
-
-
 cdef Py_ssize_t lay_out_variant(const LayerCall *call, Py_ssize_t n, Py_ssize_t n_steps, char *base,
                                 VariantBuffers *b) noexcept nogil:
     """Cut a workspace into its arrays; return its size. Also used to measure: base is not written to."""
@@ -70,28 +58,28 @@ cdef Py_ssize_t lay_out_variant(const LayerCall *call, Py_ssize_t n, Py_ssize_t 
     memset(b, 0, sizeof(VariantBuffers))
     b.step = n if variant.training else 0
     if variant.gate_norm != NULL:
-        b.sums_x = take_reals(&cursor, rows * 4 * hp)
-        b.sums_h = take_reals(&cursor, rows * 4 * hp)
-        b.inverses = take_reals(&cursor, rows * 3)
-        b.normalised_c = take_reals(&cursor, rows * hp)
-        b.slope = take_reals(&cursor, hp)
+        b.sums_x = numbers(&cursor, rows * 4 * hp)
+        b.sums_h = numbers(&cursor, rows * 4 * hp)
+        b.inverses = numbers(&cursor, rows * 3)
+        b.normalised_c = numbers(&cursor, rows * hp)
+        b.slope = numbers(&cursor, hp)
     if variant.zoneout > 0:
-        b.kept_h = take_reals(&cursor, rows * op)
-        b.kept_c = take_reals(&cursor, rows * hp)
-        b.direct = take_reals(&cursor, n * op)
+        b.kept_h = numbers(&cursor, rows * op)
+        b.kept_c = numbers(&cursor, rows * hp)
+        b.direct = numbers(&cursor, n * op)
     if variant.recurrent_dropout > 0 and variant.training:
-        b.scale_h = take_reals(&cursor, n * op)
-        b.dropped_h = take_reals(&cursor, n * op)
+        b.scale_h = numbers(&cursor, n * op)
+        b.dropped_h = numbers(&cursor, n * op)
     if variant.projection != NULL:
         b.m_stride = odd_lines(hp)
-        b.m = take_reals(&cursor, rows * b.m_stride)
+        b.m = numbers(&cursor, rows * b.m_stride)
         b.projected_stride = odd_lines((variant.output_size + width - 1) // width * width)
-        b.projected = take_reals(&cursor, n * b.projected_stride)
+        b.projected = numbers(&cursor, n * b.projected_stride)
         if variant.training:
-            b.d_projected = take_reals(&cursor, rows * b.projected_stride)
-            b.d_m = take_reals(&cursor, n * hp)
+            b.d_projected = numbers(&cursor, rows * b.projected_stride)
+            b.d_m = numbers(&cursor, n * hp)
     if not variant.training:
-        b.tanh_c = take_reals(&cursor, hp)
+        b.tanh_c = numbers(&cursor, hp)
     return cursor - base
 
 

@@ -21,5 +21,6 @@ typedef double real;
 #include "lstm_cell.h"
 #include "variant_cell.h"
 #include "layer_output.h"
+#include "attention.h"
 
 #endif
