@@ -34,6 +34,7 @@ class BaseLSTM(
         "layer_norm": [StrOptions({"output"}), None],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_init": [StrOptions({"glorot", "he"})],
         "solver": [StrOptions(set(OPTIMIZERS))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],

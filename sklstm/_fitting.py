@@ -163,7 +163,7 @@ class FittingMixin:
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             generator = np.random.Generator(np.random.Philox(key=seed))
-            flat, moments = layout.initial(generator, self.dtype), None
+            flat, moments = layout.initial(generator, self.dtype, self.weight_init), None
         n = len(samples.sequences)
         settings = Settings(
             loss=loss,

@@ -47,6 +47,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    weight_init : {"glorot", "he"}, default="glorot"
+        Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
+        own [15]_, or ``sqrt(6 / fan_in)`` [16]_. Recurrent weights start orthogonal.
     solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
         How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
         schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
@@ -151,8 +154,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
     window. The head reads h of the top layer after the window's last row: one logit for two classes, one per class
     for more, trained on the log loss; one per label of a matrix, trained on the mean of their binary log losses.
-    Initial weights are Glorot uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget gate is 1, other
-    biases are 0.
+    Initial weights are uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget gate is 1, other biases are
+    0.
 
     Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
     batch.
@@ -178,6 +181,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
     .. [14] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception architecture for
        computer vision", CVPR 2016, section 7.
+    .. [15] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010, eq. 16.
+    .. [16] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
 
     Examples
     --------
@@ -208,6 +214,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         layer_norm=None,
         sequence_length=32,
         dropout=0.0,
+        weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
         learning_rate="constant",

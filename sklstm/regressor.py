@@ -67,6 +67,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    weight_init : {"glorot", "he"}, default="glorot"
+        Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
+        own [18]_, or ``sqrt(6 / fan_in)`` [19]_. Recurrent weights start orthogonal.
     solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
         How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
         schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
@@ -166,8 +169,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
     window. The head reads h of the top layer after the window's last row: a linear map, trained on half the squared
-    error, averaged over outputs. Initial weights are Glorot uniform (W_ih, head) and orthogonal (W_hh), the bias of
-    the forget gate is 1, other biases are 0.
+    error, averaged over outputs. Initial weights are uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget
+    gate is 1, other biases are 0.
 
     Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
     batch.
@@ -196,6 +199,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [16] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
        Econometrica 78(3), 2010.
     .. [17] P. McCullagh and J. A. Nelder, "Generalized linear models", 2nd edition, Chapman and Hall, 1989, chapter 6.
+    .. [18] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010, eq. 16.
+    .. [19] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
 
     Examples
     --------
@@ -230,6 +236,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         huber_delta=1.0,
         sequence_length=32,
         dropout=0.0,
+        weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
         learning_rate="constant",

@@ -369,6 +369,7 @@ CONSTRAINTS = {
     "n_layers": (0, 1.0, None),
     "residual": (-1, 1.5, None, "yes"),
     "layer_norm": ("input", True, 1),
+    "weight_init": ("xavier", None, 1.0),
     "learning_rate": ("adaptive", 0.1, None),
     "solver": ("lbfgs", None),
     "sequence_length": (0, -1, 2.5, None),

@@ -10,6 +10,7 @@ import pytest
 import test_deep
 import test_regression_losses
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_batch_size
@@ -73,6 +74,17 @@ def test_initial_parameters(case):
     np.testing.assert_allclose(first.parameters_["bias_out"], [0.0], atol=1e-299)
     for name, array in first.parameters_.items():
         assert name.startswith("bias") or (array != other.parameters_[name]).all()
+
+
+def test_weight_init(case):
+    """More in network/test_parameters.py."""
+    glorot, he, again = (initial(case, hidden_size=30, weight_init=name).parameters_ for name in ("glorot", "he", "he"))
+    for name, array in he.items():
+        fans = {"weight_ih_l0": (3, 30), "weight_out": (30, 1)}.get(name, (1, 0))
+        np.testing.assert_allclose(array, glorot[name] * math.sqrt(sum(fans) / fans[0]), atol=1e-15)
+        assert (array == again[name]).all()
+    search = GridSearchCV(case.make(), {"weight_init": ["glorot", "he"]}, cv=TimeSeriesSplit(2), error_score="raise")
+    assert np.isfinite(search.fit(case.X, case.y).cv_results_["mean_test_score"]).all()
 
 
 def test_sequence_length(case):
@@ -339,6 +351,7 @@ TESTS = {
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
+    "weight_init": test_weight_init,
     "solver": test_solver,
     "learning_rate_init": test_learning_rate_init,
     "learning_rate": test_learning_rate,
