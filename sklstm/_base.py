@@ -41,6 +41,7 @@ class BaseLSTM(
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"adaptive"}), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "early_stopping": [StrOptions({"auto"}), "boolean"],

@@ -181,6 +181,7 @@ class FittingMixin:
             schedule=self.learning_rate,
             optimizer=self.solver,
             loss_parameter=loss_parameter,
+            accumulation_steps=int(self.accumulation_steps),
         )
         network = self._empty_network(layout, self.dtype)
         first_epoch = self.n_iter_ if continued else 0

@@ -87,6 +87,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         deviations of the norms so far, None for never.
     batch_size : int or "auto", default="auto"
         Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
+    accumulation_steps : int, default=1
+        Batches whose gradients are added up to one step of the solver: as one batch so many times as large, in the
+        memory of one. `learning_rate` counts steps.
     max_iter : int, default=100
         Largest number of epochs.
     shuffle : bool, default=True
@@ -243,6 +246,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         weight_decay=0.01,
         max_grad_norm=1.0,
         batch_size="auto",
+        accumulation_steps=1,
         max_iter=100,
         shuffle=True,
         early_stopping="auto",

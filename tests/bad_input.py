@@ -378,6 +378,7 @@ CONSTRAINTS = {
     "weight_decay": (-1e-9, NAN, INF, None),
     "max_grad_norm": (0.0, -1.0, NAN, INF, "auto"),
     "batch_size": (0, -1, 32.0, "automatic", None),
+    "accumulation_steps": (0, -1, 2.0, None, "auto"),
     "max_iter": (0, -1, 10.0, None),
     "shuffle": (1, "yes", None),
     "early_stopping": (1, "always", None),

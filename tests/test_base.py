@@ -149,6 +149,18 @@ def test_automatic_batch_size(n_samples, expected):
     assert automatic_batch_size(n_samples) == expected
 
 
+@pytest.mark.parametrize(("batch_size", "accumulation_steps", "steps"), [(7, 3, 5), (45, 2, 1), (40, 9, 1), (90, 2, 1)])
+def test_accumulation_steps(case, batch_size, accumulation_steps, steps):
+    """More in training/test_accumulation.py."""
+    settings = {"dtype": "float64", "early_stopping": False, "max_iter": 3, "learning_rate": "cosine"}
+    parts = case.fit(**settings, batch_size=batch_size, accumulation_steps=accumulation_steps)
+    whole = case.fit(**settings, batch_size=batch_size * accumulation_steps)
+    np.testing.assert_allclose(flat(parts), flat(whole), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(parts.gradient_norms_, whole.gradient_norms_, rtol=1e-10)
+    model = case.make(batch_size=batch_size, accumulation_steps=accumulation_steps).partial_fit(case.X, case.y)
+    assert model._training_state["moments"]["step"] == steps
+
+
 def test_max_iter(case):
     for max_iter in (1, 4):
         model = case.fit(max_iter=max_iter)
@@ -358,6 +370,7 @@ TESTS = {
     "weight_decay": test_weight_decay,
     "max_grad_norm": test_max_grad_norm,
     "batch_size": test_batch_size,
+    "accumulation_steps": test_accumulation_steps,
     "max_iter": test_max_iter,
     "shuffle": test_shuffle,
     "early_stopping": test_early_stopping_and_validation_fraction,

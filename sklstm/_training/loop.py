@@ -42,6 +42,12 @@ class Settings:
     optimizer: str = "adamw"
     schedule: str = "constant"
     loss_parameter: float | tuple = 0.0
+    accumulation_steps: int = 1
+
+    @property
+    def step_size(self):
+        """Return how many samples make one step of the optimizer."""
+        return self.batch_size * self.accumulation_steps
 
 
 @dataclass
@@ -65,7 +71,7 @@ class Pace:
     """
 
     def __init__(self, settings, n_samples):
-        steps_per_epoch = -(-n_samples // settings.batch_size)
+        steps_per_epoch = -(-n_samples // settings.step_size)
         self.schedule = SCHEDULES[settings.schedule](
             steps_per_epoch, settings.max_iter, settings.tol, settings.n_iter_no_change
         )
@@ -98,28 +104,68 @@ def permutation(seed, epoch, n):
     return np.random.Generator(bits).permutation(n)
 
 
-def run_epoch(network, optimizer, samples, settings, epoch, pace):
-    """Update the network over all batches once; return the mean loss and the mean norm of the gradient on the way."""
-    n = len(samples.sequences)
-    order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
-    # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
-    mean_weight = float(samples.weights.mean(dtype=np.float64))
-    total, norms, n_batches = 0.0, 0.0, -(-n // settings.batch_size)
-    for begin in range(0, n, settings.batch_size):
-        rows = order[begin : begin + settings.batch_size]
-        value = network.loss_and_gradient(
+class StepGradient:
+    """Loss and gradient of the samples of one step, whose batches of `batch_size` go through the network in turn.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    settings : Settings
+
+    Attributes
+    ----------
+    gradient : ndarray
+        Sum over the batches of the last call: a vector like the weights of the network, for the optimizer.
+    """
+
+    def __init__(self, network, samples, settings):
+        self.network, self.samples, self.settings = network, samples, settings
+        # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
+        self._mean_weight = float(samples.weights.mean(dtype=np.float64))
+        self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
+        self.gradient = None
+
+    def __call__(self, rows, epoch):
+        """Return the mean loss over `rows`; `gradient` is then its gradient."""
+        size, scale = self.settings.batch_size, 1.0 / (len(rows) * self._mean_weight)
+        value = self._batch(rows[:size], scale, epoch)
+        self.gradient = self.network.gradient
+        if len(rows) > size:
+            # The network overwrites its own with every batch.
+            self._sum[:] = self.gradient
+            self.gradient = self._sum
+        for begin in range(size, len(rows), size):
+            value += self._batch(rows[begin : begin + size], scale, epoch)
+            self.gradient += self.network.gradient
+        return value
+
+    def _batch(self, rows, scale, epoch):
+        samples, settings = self.samples, self.settings
+        return self.network.loss_and_gradient(
             samples.sequences,
             rows,
             samples.targets,
             samples.weights,
             settings.loss,
-            1.0 / (len(rows) * mean_weight),
+            scale,
             settings.dropout,
             settings.seed,
             epoch,
             settings.loss_parameter,
         )
-        norm = global_norm(network.gradient, network.n_threads)
+
+
+def run_epoch(network, optimizer, samples, settings, epoch, pace):
+    """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
+    n, step_size = len(samples.sequences), settings.step_size
+    order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
+    look = StepGradient(network, samples, settings)
+    total, norms, n_steps = 0.0, 0.0, -(-n // step_size)
+    for begin in range(0, n, step_size):
+        rows = order[begin : begin + step_size]
+        value = look(rows, epoch)
+        norm = global_norm(look.gradient, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
@@ -129,9 +175,9 @@ def run_epoch(network, optimizer, samples, settings, epoch, pace):
         total += value * len(rows)
         norms += norm
         rate = settings.learning_rate * pace.schedule.factor(pace.n_steps)
-        optimizer.step(network.weights, network.gradient, rate, pace.clipping.factor(norm))
+        optimizer.step(network.weights, look.gradient, rate, pace.clipping.factor(norm))
         pace.n_steps += 1
-    return total / n, norms / n_batches
+    return total / n, norms / n_steps
 
 
 def train(network, flat, samples, settings, validation=None, first_epoch=0, optimizer_state=None):
