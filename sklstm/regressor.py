@@ -92,8 +92,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         memory of one. `learning_rate` counts steps.
     max_iter : int, default=100
         Largest number of epochs.
-    shuffle : bool, default=True
+    shuffle : bool or "blocks", default=True
         Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
+        "blocks": shuffle blocks of 32 samples that follow each other, so that a batch is made of neighbours.
     early_stopping : bool or "auto", default="auto"
         Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
         and restore the best epoch's parameters. "auto" does so from 200 samples on. Otherwise training stops when

@@ -380,7 +380,7 @@ CONSTRAINTS = {
     "batch_size": (0, -1, 32.0, "automatic", None),
     "accumulation_steps": (0, -1, 2.0, None, "auto"),
     "max_iter": (0, -1, 10.0, None),
-    "shuffle": (1, "yes", None),
+    "shuffle": (1, "yes", "block", None),
     "early_stopping": (1, "always", None),
     "validation_fraction": (0.0, 1.0, 2, -0.1, NAN),
     "n_iter_no_change": (0, 1.5, INF),

@@ -189,7 +189,7 @@ def test_shuffle_draws_from_all_batches(case):
     np.testing.assert_allclose(flat(full[0]), flat(full[1]), rtol=1e-9)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, False, "blocks"])
 def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
     """In an order of its own."""
     from sklstm import _base
@@ -207,6 +207,17 @@ def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
     np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(90), (3, 1)))
     orders = {tuple(epoch) for epoch in epochs.tolist()}
     assert orders == {tuple(range(90))} if not shuffle else len(orders) == 3
+
+
+def test_shuffle_of_blocks(case):
+    """Batches of one block are those of the ordered table in another order; more in training/test_loop.py."""
+    settings = {"batch_size": 32, "early_stopping": False, "max_iter": 4, "random_state": 1}
+    blocks, ordered, again = (case.fit(shuffle=shuffle, **settings) for shuffle in ("blocks", False, "blocks"))
+    assert parameters_equal(blocks, again)
+    assert not parameters_equal(blocks, ordered)
+    assert not parameters_equal(blocks, case.fit(shuffle=True, **settings))
+    search = GridSearchCV(case.make(), {"shuffle": [True, False, "blocks"]}, cv=TimeSeriesSplit(2), error_score="raise")
+    assert np.isfinite(search.fit(case.X, case.y).cv_results_["mean_test_score"]).all()
 
 
 def test_early_stopping_and_validation_fraction(case):

@@ -30,7 +30,7 @@ class Settings:
     loss: str
     batch_size: int
     max_iter: int
-    shuffle: bool
+    shuffle: bool | str
     learning_rate: float
     weight_decay: float
     max_grad_norm: float | str | None
@@ -104,6 +104,21 @@ def permutation(seed, epoch, n):
     return np.random.Generator(bits).permutation(n)
 
 
+# Samples that stay together where blocks are shuffled.
+SHUFFLE_BLOCK = 32
+
+
+def epoch_order(shuffle, seed, epoch, n):
+    """Return the order of the samples in one epoch; `shuffle` is True, False or "blocks"."""
+    if not shuffle:
+        return np.arange(n)
+    if shuffle != "blocks":
+        return permutation(seed, epoch, n)
+    firsts = SHUFFLE_BLOCK * permutation(seed, epoch, -(-n // SHUFFLE_BLOCK))
+    order = (firsts[:, np.newaxis] + np.arange(SHUFFLE_BLOCK)).ravel()
+    return order[order < n]
+
+
 class StepGradient:
     """Loss and gradient of the samples of one step, whose batches of `batch_size` go through the network in turn.
 
@@ -159,7 +174,7 @@ class StepGradient:
 def run_epoch(network, optimizer, samples, settings, epoch, pace):
     """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
     n, step_size = len(samples.sequences), settings.step_size
-    order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
+    order = epoch_order(settings.shuffle, settings.seed, epoch, n)
     look = StepGradient(network, samples, settings)
     total, norms, n_steps = 0.0, 0.0, -(-n // step_size)
     for begin in range(0, n, step_size):
