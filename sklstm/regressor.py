@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._training.losses import LOSSES
+from sklstm._training.losses import LOSSES, weighted_mean
 from sklstm._validation import check_quantiles, naming, refuse_masked
 
 LOSS_NAMES = {
@@ -293,7 +293,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         if continued:
             return
         y = self._check_y(y)
-        self.target_mean_ = np.average(y, axis=0, weights=weights)
+        self.target_mean_ = weighted_mean(y, weights)
         if self.loss == "poisson":
             # The exponential knows only factors; where all targets are zero there is none.
             self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
@@ -303,7 +303,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
         largest = np.abs(deviations).max(axis=0)
         largest = np.where(largest > 0, largest, 1.0)
-        scale = largest * np.sqrt(np.average((deviations / largest) ** 2, axis=0, weights=weights))
+        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
         # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(constant, 1.0, scale)[()]
