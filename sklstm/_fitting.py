@@ -159,7 +159,7 @@ class FittingMixin:
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             generator = np.random.Generator(np.random.Philox(key=seed))
-            flat, moments = layout.initial(generator, self.dtype), None
+            flat, moments = layout.initial(generator, self.dtype, self.weight_init), None
         n = len(samples.sequences)
         settings = Settings(
             loss=loss,
@@ -177,6 +177,7 @@ class FittingMixin:
             schedule=self.learning_rate,
             optimizer=self.solver,
             loss_parameter=loss_parameter,
+            accumulation_steps=int(self.accumulation_steps),
         )
         network = self._empty_network(layout, self.dtype)
         first_epoch = self.n_iter_ if continued else 0

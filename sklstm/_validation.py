@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, validate_data
 
 from sklstm._sequences import Sequences, blocks_of_groups
@@ -238,6 +239,21 @@ def check_class_weight(class_weight, classes, y):
         label, factor = classes[wrong].tolist()[0], factors[wrong[0]]
         raise ValueError(f"class_weight of class {label!r} is {factor:g}; it must be finite and not negative.")
     return factors
+
+
+def check_indicator(y, name="y"):
+    """Return the matrix of 0 and 1 that says which labels each sample has, or None where y is no such matrix."""
+    with naming(name):
+        shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+        if len(shape) != 2 or shape[1] < 2:
+            return None
+        y = check_array(y, dtype=None, input_name=name)
+        if type_of_target(y, input_name=name) != "multilabel-indicator":
+            return None
+    wrong = y[(y != 0) & (y != 1)]
+    if len(wrong):
+        raise ValueError(f"{name} has shape {y.shape}, one column for each label, but holds {wrong[0]}, not 0 and 1.")
+    return y.astype(np.int64)
 
 
 def check_lengths_agree(n_sequences, y, name="y"):

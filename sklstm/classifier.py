@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -10,7 +11,14 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._base import BaseLSTM
 from sklstm._training.losses import LOSSES
-from sklstm._validation import check_class_weight, naming, refuse_masked
+from sklstm._validation import check_class_weight, check_indicator, naming, refuse_masked
+
+# What an output says about its label, where a sample may have several.
+LABEL_ANSWERS = {
+    "predict": lambda z: (z > 0).astype(np.int64),
+    "predict_proba": lambda z: expit(z.astype(np.float64)),
+    "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
+}
 
 
 class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
@@ -18,7 +26,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
     that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
-    and no window looks ahead.
+    and no window looks ahead. A sample has one of several classes or, where y is a matrix of 0 and 1 with a column for
+    each label, any number of labels (multilabel).
 
     Parameters
     ----------
@@ -38,6 +47,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    weight_init : {"glorot", "he"}, default="glorot"
+        Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
+        own [15]_, or ``sqrt(6 / fan_in)`` [16]_. Recurrent weights start orthogonal.
     solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
         How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
         schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
@@ -55,10 +67,14 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         deviations of the norms so far, None for never.
     batch_size : int or "auto", default="auto"
         Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
+    accumulation_steps : int, default=1
+        Batches whose gradients are added up to one step of the solver: as one batch so many times as large, in the
+        memory of one. `learning_rate` counts steps.
     max_iter : int, default=100
         Largest number of epochs.
-    shuffle : bool, default=True
+    shuffle : bool or "blocks", default=True
         Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
+        "blocks": shuffle blocks of 32 samples that follow each other, so that a batch is made of neighbours.
     early_stopping : bool or "auto", default="auto"
         Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
         and restore the best epoch's parameters. "auto" does so from 200 samples on. Otherwise training stops when
@@ -76,7 +92,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         validation part of your own.
     label_smoothing : float, default=0.0
         The network is trained on ``(1 - e)`` times the label's own class (one-hot) plus ``e / K`` for each of the K
-        classes, e being this number: no class is ever certain [14]_.
+        classes, e being this number: no class is ever certain [14]_. Each label of a matrix counts as K = 2.
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
@@ -97,7 +113,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        The labels, sorted; of a matrix of labels the numbers of its columns.
     parameters_ : dict of str to ndarray
         The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
         ``bias_l0`` (4 hidden_size,), ``norm_weight_l0`` and ``norm_bias_l0`` (hidden_size,) with
@@ -141,8 +157,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
 
     with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
     window. The head reads h of the top layer after the window's last row: one logit for two classes, one per class
-    for more, trained on the log loss. Initial weights are Glorot uniform (W_ih, head) and orthogonal (W_hh), the bias
-    of the forget gate is 1, other biases are 0.
+    for more, trained on the log loss; one per label of a matrix, trained on the mean of their binary log losses.
+    Initial weights are uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget gate is 1, other biases are
+    0.
 
     Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
     batch.
@@ -168,6 +185,9 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     .. [13] A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.
     .. [14] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception architecture for
        computer vision", CVPR 2016, section 7.
+    .. [15] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010, eq. 16.
+    .. [16] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
 
     Examples
     --------
@@ -198,12 +218,14 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         layer_norm=None,
         sequence_length=32,
         dropout=0.0,
+        weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
         learning_rate="constant",
         weight_decay=0.01,
         max_grad_norm=1.0,
         batch_size="auto",
+        accumulation_steps=1,
         max_iter=100,
         shuffle=True,
         early_stopping="auto",
@@ -222,8 +244,15 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         self._keep(locals())
 
     def _learn_targets(self, y, weights, *, continued):
-        y = self._check_y(y)
         known = continued or hasattr(self, "classes_")
+        y = self._check_y(y)
+        if continued:
+            self._check_kind(y)
+        else:
+            self._is_multilabel = y.ndim == 2
+        if self._is_multilabel:
+            self._learn_labels(y, known)
+            return
         if not known:
             self.classes_ = np.unique(y)
         codes = self._codes(y)
@@ -235,9 +264,33 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
                 found = f"only one class with a positive weight: {present.tolist()[0]!r}"
             raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
 
+    def _learn_labels(self, y, known):
+        """Learn from a matrix of labels."""
+        if self.class_weight is not None:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} cannot be combined with a y of shape {y.shape}, whose columns are "
+                "labels and not classes. Set class_weight=None, and weigh samples by sample_weight."
+            )
+        if not known:
+            self.classes_ = np.arange(y.shape[1])
+        elif not np.array_equal(self.classes_, np.arange(y.shape[1])):
+            raise ValueError(
+                f"classes={self.classes_.tolist()} are not the columns of y, which has shape {y.shape}; expected "
+                f"{list(range(y.shape[1]))}."
+            )
+
+    def _check_kind(self, y, name="y"):
+        """Raise if y has labels in columns where the targets that were learnt have not, or the other way round."""
+        if y.shape[1:] != ((len(self.classes_),) if self._is_multilabel else ()):
+            expected = f"(n_samples, {len(self.classes_)})" if self._is_multilabel else "(n_samples,)"
+            raise ValueError(f"{name} has shape {y.shape}, but the targets of this model have shape {expected}.")
+
     @staticmethod
     def _check_y(y, name="y"):
         refuse_masked(y, name)
+        labels = check_indicator(y, name)
+        if labels is not None:
+            return labels
         with naming(name):
             y = column_or_1d(y, warn=True)
             assert_all_finite(y, input_name=name)
@@ -256,7 +309,11 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         return codes
 
     def _encode_targets(self, y, weights, name="y"):
-        codes = self._codes(self._check_y(y, name), name)
+        y = self._check_y(y, name)
+        self._check_kind(y, name)
+        if self._is_multilabel:
+            return y, weights
+        codes = self._codes(y, name)
         weights = weights * self._class_factors[codes]
         if not weights.any():
             raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
@@ -264,6 +321,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
 
     def _loss(self):
         n_classes = len(self.classes_)
+        if self._is_multilabel:
+            return "binary_log", n_classes
         return ("binary_log", 1) if n_classes == 2 else ("multinomial_log", n_classes)
 
     def _loss_parameter(self):
@@ -278,10 +337,11 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
             `sequence_length`.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed in the first call if its y does not hold them all.
+            All labels that will ever come. Needed in the first call if its y does not hold them all. Of a matrix of
+            labels the numbers of its columns.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss.
         groups : array-like of shape (n_samples,), default=None
@@ -313,6 +373,12 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
 
     def _answer(self, z, method, out=None):
+        if self._is_multilabel:
+            answer = LABEL_ANSWERS[method](z)
+            if out is None:
+                return answer
+            out[...] = answer
+            return out
         loss = LOSSES[self._loss()[0]]
         if method == "predict":
             codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
@@ -344,7 +410,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`, float64.
+            In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
         """
         return self._answer(self._forward(X, groups, context), "predict_proba")
 
@@ -382,8 +448,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Labels from `classes_`.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
         """
         return self._answer(self._forward(X, groups, context), "predict")
 
@@ -394,7 +460,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples.
@@ -406,8 +472,14 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Returns
         -------
         float
-            Share of right labels.
+            Share of right labels; of samples with all labels right, where y is a matrix of labels.
         """
         from sklearn.metrics import accuracy_score
 
         return accuracy_score(y, self.predict(X, groups=groups, context=context), sample_weight=sample_weight)
+
+    def __sklearn_tags__(self):
+        """Say that a sample may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

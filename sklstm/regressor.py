@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._training.losses import LOSSES
+from sklstm._training.losses import LOSSES, weighted_mean
 from sklstm._validation import check_quantiles, naming, refuse_masked
 
 LOSS_NAMES = {
@@ -67,6 +67,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    weight_init : {"glorot", "he"}, default="glorot"
+        Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
+        own [18]_, or ``sqrt(6 / fan_in)`` [19]_. Recurrent weights start orthogonal.
     solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
         How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
         schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
@@ -84,10 +87,14 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         deviations of the norms so far, None for never.
     batch_size : int or "auto", default="auto"
         Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
+    accumulation_steps : int, default=1
+        Batches whose gradients are added up to one step of the solver: as one batch so many times as large, in the
+        memory of one. `learning_rate` counts steps.
     max_iter : int, default=100
         Largest number of epochs.
-    shuffle : bool, default=True
+    shuffle : bool or "blocks", default=True
         Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
+        "blocks": shuffle blocks of 32 samples that follow each other, so that a batch is made of neighbours.
     early_stopping : bool or "auto", default="auto"
         Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
         and restore the best epoch's parameters. "auto" does so from 200 samples on. Otherwise training stops when
@@ -166,8 +173,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
     window. The head reads h of the top layer after the window's last row: a linear map, trained on half the squared
-    error, averaged over outputs. Initial weights are Glorot uniform (W_ih, head) and orthogonal (W_hh), the bias of
-    the forget gate is 1, other biases are 0.
+    error, averaged over outputs. Initial weights are uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget
+    gate is 1, other biases are 0.
 
     Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
     batch.
@@ -196,6 +203,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [16] V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without crossing",
        Econometrica 78(3), 2010.
     .. [17] P. McCullagh and J. A. Nelder, "Generalized linear models", 2nd edition, Chapman and Hall, 1989, chapter 6.
+    .. [18] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+       AISTATS 2010, eq. 16.
+    .. [19] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
 
     Examples
     --------
@@ -230,12 +240,14 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         huber_delta=1.0,
         sequence_length=32,
         dropout=0.0,
+        weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
         learning_rate="constant",
         weight_decay=0.01,
         max_grad_norm=1.0,
         batch_size="auto",
+        accumulation_steps=1,
         max_iter=100,
         shuffle=True,
         early_stopping="auto",
@@ -281,7 +293,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         if continued:
             return
         y = self._check_y(y)
-        self.target_mean_ = np.average(y, axis=0, weights=weights)
+        self.target_mean_ = weighted_mean(y, weights)
         if self.loss == "poisson":
             # The exponential knows only factors; where all targets are zero there is none.
             self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
@@ -291,7 +303,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
         largest = np.abs(deviations).max(axis=0)
         largest = np.where(largest > 0, largest, 1.0)
-        scale = largest * np.sqrt(np.average((deviations / largest) ** 2, axis=0, weights=weights))
+        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
         # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
         constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(constant, 1.0, scale)[()]

@@ -10,6 +10,7 @@ import pytest
 import test_deep
 import test_regression_losses
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_batch_size
@@ -75,6 +76,17 @@ def test_initial_parameters(case):
         assert name.startswith("bias") or (array != other.parameters_[name]).all()
 
 
+def test_weight_init(case):
+    """More in network/test_parameters.py."""
+    glorot, he, again = (initial(case, hidden_size=30, weight_init=name).parameters_ for name in ("glorot", "he", "he"))
+    for name, array in he.items():
+        fans = {"weight_ih_l0": (3, 30), "weight_out": (30, 1)}.get(name, (1, 0))
+        np.testing.assert_allclose(array, glorot[name] * math.sqrt(sum(fans) / fans[0]), atol=1e-15)
+        assert (array == again[name]).all()
+    search = GridSearchCV(case.make(), {"weight_init": ["glorot", "he"]}, cv=TimeSeriesSplit(2), error_score="raise")
+    assert np.isfinite(search.fit(case.X, case.y).cv_results_["mean_test_score"]).all()
+
+
 def test_sequence_length(case):
     """A row further back than the window is out of reach, one inside it is not."""
     for length in (1, 3, 8):
@@ -137,6 +149,18 @@ def test_automatic_batch_size(n_samples, expected):
     assert automatic_batch_size(n_samples) == expected
 
 
+@pytest.mark.parametrize(("batch_size", "accumulation_steps", "steps"), [(7, 3, 5), (45, 2, 1), (40, 9, 1), (90, 2, 1)])
+def test_accumulation_steps(case, batch_size, accumulation_steps, steps):
+    """More in training/test_accumulation.py."""
+    settings = {"dtype": "float64", "early_stopping": False, "max_iter": 3, "learning_rate": "cosine"}
+    parts = case.fit(**settings, batch_size=batch_size, accumulation_steps=accumulation_steps)
+    whole = case.fit(**settings, batch_size=batch_size * accumulation_steps)
+    np.testing.assert_allclose(flat(parts), flat(whole), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(parts.gradient_norms_, whole.gradient_norms_, rtol=1e-10)
+    model = case.make(batch_size=batch_size, accumulation_steps=accumulation_steps).partial_fit(case.X, case.y)
+    assert model._training_state["moments"]["step"] == steps
+
+
 def test_max_iter(case):
     for max_iter in (1, 4):
         model = case.fit(max_iter=max_iter)
@@ -165,7 +189,7 @@ def test_shuffle_draws_from_all_batches(case):
     np.testing.assert_allclose(flat(full[0]), flat(full[1]), rtol=1e-9)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("shuffle", [True, False, "blocks"])
 def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
     """In an order of its own."""
     from sklstm import _base
@@ -183,6 +207,17 @@ def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
     np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(90), (3, 1)))
     orders = {tuple(epoch) for epoch in epochs.tolist()}
     assert orders == {tuple(range(90))} if not shuffle else len(orders) == 3
+
+
+def test_shuffle_of_blocks(case):
+    """Batches of one block are those of the ordered table in another order; more in training/test_loop.py."""
+    settings = {"batch_size": 32, "early_stopping": False, "max_iter": 4, "random_state": 1}
+    blocks, ordered, again = (case.fit(shuffle=shuffle, **settings) for shuffle in ("blocks", False, "blocks"))
+    assert parameters_equal(blocks, again)
+    assert not parameters_equal(blocks, ordered)
+    assert not parameters_equal(blocks, case.fit(shuffle=True, **settings))
+    search = GridSearchCV(case.make(), {"shuffle": [True, False, "blocks"]}, cv=TimeSeriesSplit(2), error_score="raise")
+    assert np.isfinite(search.fit(case.X, case.y).cv_results_["mean_test_score"]).all()
 
 
 def test_early_stopping_and_validation_fraction(case):
@@ -339,12 +374,14 @@ TESTS = {
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
     "sequence_length": test_sequence_length,
     "dropout": test_dropout,
+    "weight_init": test_weight_init,
     "solver": test_solver,
     "learning_rate_init": test_learning_rate_init,
     "learning_rate": test_learning_rate,
     "weight_decay": test_weight_decay,
     "max_grad_norm": test_max_grad_norm,
     "batch_size": test_batch_size,
+    "accumulation_steps": test_accumulation_steps,
     "max_iter": test_max_iter,
     "shuffle": test_shuffle,
     "early_stopping": test_early_stopping_and_validation_fraction,

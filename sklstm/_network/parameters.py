@@ -63,24 +63,26 @@ class ParameterLayout:
         """Return the flat vector made of a dict of named arrays."""
         return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
 
-    def initial(self, generator, dtype):
+    def initial(self, generator, dtype, weight_init="glorot"):
         """Return a flat vector of initial values.
 
-        Input and output weights are Glorot uniform (Glorot & Bengio 2010, eq. 16; each gate a matrix of its own),
-        recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases zero but for the forget gate, gains of
-        normalisations one; peepholes, the weights of pooling and the linear skip start at zero.
+        Input and output weights are uniform, by `weight_init` of Glorot & Bengio (2010, eq. 16; each gate a matrix of
+        its own) or of He et al. (2015, eq. 10), recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases
+        zero but for the forget gate, gains of normalisations one; peepholes, the weights of pooling and the linear skip
+        start at zero.
         """
+        uniform = {"glorot": _glorot, "he": _he}[weight_init]
         flat = np.zeros(self.size)
         for name, view in self.views(flat).items():
             if name.startswith("weight_hh"):
                 shape = len(view) // len(self.cell.gates), view.shape[1]
                 view[:] = np.concatenate([_orthogonal(generator, *shape) for _ in self.cell.gates])
             elif name.startswith("weight_ih"):
-                view[:] = _glorot(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
+                view[:] = uniform(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
             elif name.startswith(("weight_peephole", "weight_pool", "weight_skip")):
                 continue
             elif name.startswith("weight"):
-                view[:] = _glorot(generator, view.shape, fan_out=view.shape[0])
+                view[:] = uniform(generator, view.shape, fan_out=view.shape[0])
             elif name.startswith("norm_weight"):
                 view[:] = 1.0
             elif name.startswith("bias_l"):
@@ -90,6 +92,12 @@ class ParameterLayout:
 
 def _glorot(generator, shape, fan_out):
     limit = np.sqrt(6.0 / (shape[1] + fan_out))
+    return generator.uniform(-limit, limit, shape)
+
+
+def _he(generator, shape, fan_out):
+    """Draw values whose variance 2 / fan_in keeps the scale of what goes forward, whatever the fan out."""
+    limit = np.sqrt(6.0 / shape[1])
     return generator.uniform(-limit, limit, shape)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss
 from sklstm._training.optimizers import OPTIMIZERS
+from sklstm._training.passes import PASSES
 from sklstm._training.schedules import SCHEDULES
 
 
@@ -30,7 +31,7 @@ class Settings:
     loss: str
     batch_size: int
     max_iter: int
-    shuffle: bool
+    shuffle: bool | str
     learning_rate: float
     weight_decay: float
     max_grad_norm: float | str | None
@@ -42,6 +43,16 @@ class Settings:
     optimizer: str = "adamw"
     schedule: str = "constant"
     loss_parameter: float | tuple = 0.0
+    accumulation_steps: int = 1
+    recurrent_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    training: str = "windows"
+    bptt_steps: int = 32
+
+    @property
+    def step_size(self):
+        """Return how many samples make one step of the optimizer."""
+        return self.batch_size * self.accumulation_steps
 
 
 @dataclass
@@ -61,11 +72,10 @@ class Pace:
     Parameters
     ----------
     settings : Settings
-    n_samples : int
+    steps_per_epoch : int
     """
 
-    def __init__(self, settings, n_samples):
-        steps_per_epoch = -(-n_samples // settings.batch_size)
+    def __init__(self, settings, steps_per_epoch):
         self.schedule = SCHEDULES[settings.schedule](
             steps_per_epoch, settings.max_iter, settings.tol, settings.n_iter_no_change
         )
@@ -92,46 +102,24 @@ class _Patience:
         return self.waited >= self.n_iter_no_change
 
 
-def permutation(seed, epoch, n):
-    """Return the order of the samples in one epoch: a function of seed and epoch alone."""
-    bits = np.random.Philox(key=seed, counter=[0, 0, epoch, 1])
-    return np.random.Generator(bits).permutation(n)
-
-
 def run_epoch(network, optimizer, samples, settings, epoch, pace):
-    """Update the network over all batches once; return the mean loss and the mean norm of the gradient on the way."""
-    n = len(samples.sequences)
-    order = permutation(settings.seed, epoch, n) if settings.shuffle else np.arange(n)
-    # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
-    mean_weight = float(samples.weights.mean(dtype=np.float64))
-    total, norms, n_batches = 0.0, 0.0, -(-n // settings.batch_size)
-    for begin in range(0, n, settings.batch_size):
-        rows = order[begin : begin + settings.batch_size]
-        value = network.loss_and_gradient(
-            samples.sequences,
-            rows,
-            samples.targets,
-            samples.weights,
-            settings.loss,
-            1.0 / (len(rows) * mean_weight),
-            settings.dropout,
-            settings.seed,
-            epoch,
-            settings.loss_parameter,
-        )
-        norm = global_norm(network.gradient, network.n_threads)
+    """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
+    total, norms = 0.0, 0.0
+    passes = PASSES[settings.training](network, samples, settings)
+    for value, n_samples in passes.steps(epoch):
+        norm = global_norm(passes.gradient, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
                 f"Lower learning_rate_init (now {settings.learning_rate:g}), set a small max_grad_norm (now "
                 f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
             )
-        total += value * len(rows)
+        total += value * n_samples
         norms += norm
         rate = settings.learning_rate * pace.schedule.factor(pace.n_steps)
-        optimizer.step(network.weights, network.gradient, rate, pace.clipping.factor(norm))
+        optimizer.step(network.weights, passes.gradient, rate, pace.clipping.factor(norm))
         pace.n_steps += 1
-    return total / n, norms / n_batches
+    return total / len(samples.sequences), norms / passes.n_steps
 
 
 def train(network, flat, samples, settings, validation=None, first_epoch=0, optimizer_state=None):
@@ -164,7 +152,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     """
     network.load(flat)
     optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, optimizer_state)
-    pace = Pace(settings, len(samples.sequences))
+    pace = Pace(settings, PASSES[settings.training](network, samples, settings).n_steps)
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
     loss = LOSSES[settings.loss].bound(settings.loss_parameter)
     null_value, least = 1.0, 0.0

@@ -54,8 +54,15 @@ def _squared(z, targets):
     return 0.5 * ((z - targets) ** 2).mean(axis=1)
 
 
+def weighted_mean(values, weights):
+    """Return the weighted mean over the first axis: one column at a time, whose sum NumPy takes pairwise."""
+    if values.ndim == 1:
+        return np.average(values, weights=weights)
+    return np.array([np.average(column, weights=weights) for column in values.T])
+
+
 def _weighted_mean(targets, weights, n_outputs):
-    return np.average(targets, axis=0, weights=weights)
+    return weighted_mean(targets, weights)
 
 
 def _absolute(z, targets):
@@ -96,7 +103,7 @@ def _poisson(z, targets):
 
 
 def _poisson_centre(targets, weights, n_outputs):
-    mean = _weighted_mean(targets, weights, n_outputs)
+    mean = weighted_mean(targets, weights)
     # Targets that are all zero get a small mean instead of minus infinity.
     return np.log(np.maximum(mean, 1e-13))
 
@@ -117,7 +124,7 @@ def _binary_log(z, targets, parameter=0.0):
 
 
 def _binary_prior(targets, weights, n_outputs, parameter=0.0):
-    share = (1.0 - parameter) * np.average(targets, axis=0, weights=weights) + 0.5 * parameter
+    share = (1.0 - parameter) * weighted_mean(targets, weights) + 0.5 * parameter
     # A label that is always, or never, there gets a large number instead of infinity.
     inner = np.clip(share, 1e-13, 1.0 - 1e-13)
     return np.log(inner) - np.log1p(-inner)

@@ -45,7 +45,7 @@ class _Bound:
             n_iter_no_change=1,
             seed=0,
         )
-        self.pace = Pace(self.settings, len(y))
+        self.pace = Pace(self.settings, -(-len(y) // self.settings.step_size))
 
     def epoch(self):
         """Train over all sequences once; return the mean loss."""

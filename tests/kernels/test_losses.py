@@ -43,6 +43,19 @@ def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, l
     return value, gradient[-len(z) :]
 
 
+def evaluate_batch(loss, y):
+    """The loss of many samples whose outputs are all 0: the sum over the samples."""
+    n, dtype = len(y), y.dtype
+    stack = Stack(1, [1], y.shape[1], dtype)
+    panels, back = (aligned(size * dtype.itemsize).view(dtype) for size in (stack.panels_size, stack.back_size))
+    stack.bind(panels, back)
+    n_bytes, slot_bytes, _ = stack.workspace_bytes(n, 1, training=True)
+    return stack.forward_backward(
+        np.ones((1, 1), dtype), 1, np.zeros(n, np.intp), np.ones(n, np.intp), aligned(n_bytes), 1,
+        max_steps=1, targets=y, weights=np.ones(n, dtype), loss=loss, scale=1.0, slots=aligned(slot_bytes),
+    )  # fmt: skip
+
+
 def from_reference(loss, z, y, weight):
     """The reference's value and gradient; the package takes the mean over the outputs, not the sum."""
     z = np.asarray(z, np.float64)[None]

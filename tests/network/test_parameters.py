@@ -99,6 +99,22 @@ def test_initial_input_and_output_weights_are_glorot_uniform():
         assert abs(views[name].mean()) < 0.1 * limit
 
 
+def test_initial_weights_of_he():
+    """The fan in alone counts; the rest is as it was."""
+    layout = ParameterLayout(30, (50, 40), 20)
+    views, plain = (
+        layout.views(layout.initial(np.random.default_rng(0), "float64", name)) for name in ("he", "glorot")
+    )
+    for name, fan_in, fan_out in (("weight_ih_l0", 30, 50), ("weight_ih_l1", 50, 40), ("weight_out", 40, 20)):
+        limit = np.sqrt(6.0 / fan_in)
+        assert 0.98 * limit < np.abs(views[name]).max() <= limit
+        assert_allclose(views[name].std(), np.sqrt(2.0 / fan_in), rtol=0.05)
+        assert_allclose(views[name], plain[name] * np.sqrt((fan_in + fan_out) / fan_in), atol=1e-15)
+    for name in views:
+        if not name.startswith("weight_ih") and name != "weight_out":
+            assert_array_equal(views[name], plain[name])
+
+
 def test_initial_biases():
     views = initial_views(make_layout())
     for name, hidden in (("bias_l0", 5), ("bias_l1", 7)):

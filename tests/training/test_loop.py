@@ -12,7 +12,8 @@ from sklstm._network.parameters import ParameterLayout
 from sklstm._sequences import Sequences
 from sklstm._training import loop
 from sklstm._training.clipping import Clipping, global_norm
-from sklstm._training.loop import Divergence, Samples, Settings, _Patience, permutation, train
+from sklstm._training.loop import Divergence, Samples, Settings, _Patience, train
+from sklstm._training.passes import epoch_order, permutation
 from sklstm._training.losses import LOSSES, explained_share, mean_loss
 
 SETTINGS = Settings(
@@ -147,6 +148,27 @@ def test_permutation_is_uniform():
     assert np.abs(counts - expected).max() < 4.5 * np.sqrt(expected * (1 - 1 / n))
 
 
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 1000, 1001])
+def test_order_of_blocks(n):
+    """Every block of 32 is whole, the last one may be shorter; the blocks follow the permutation of seed and epoch."""
+    blocks = [list(range(first, min(first + 32, n))) for first in range(0, n, 32)]
+    orders = set()
+    for seed, epoch in ((0, 0), (0, 1), (5, 0), (2**40, 9)):
+        order = epoch_order("blocks", seed, epoch, n)
+        expected = [sample for block in permutation(seed, epoch, len(blocks)) for sample in blocks[block]]
+        assert_array_equal(order, expected)
+        assert_array_equal(epoch_order("blocks", seed, epoch, n), order)
+        orders.add(tuple(order))
+    assert n < 1000 or len(orders) == 4
+    # An incomplete block is not always the last.
+    if n in (33, 1001):
+        first = blocks[-1][0]
+        places = {int(np.flatnonzero(epoch_order("blocks", 0, epoch, n) == first)[0]) for epoch in range(200)}
+        assert {0, first} <= places
+    assert_array_equal(epoch_order(False, 0, 0, n), np.arange(n))
+    assert_array_equal(epoch_order(True, 3, 1, n), permutation(3, 1, n))
+
+
 def test_batches_follow_the_permutation(monkeypatch):
     seen = []
     original = Network.loss_and_gradient
@@ -165,6 +187,10 @@ def test_batches_follow_the_permutation(monkeypatch):
     seen.clear()
     run(draw_samples(50), replace(settings, shuffle=False))
     assert_array_equal(np.concatenate(seen), np.tile(np.arange(50), 3))
+    seen.clear()
+    run(draw_samples(50), replace(settings, shuffle="blocks"), first_epoch=4)
+    expected = [epoch_order("blocks", SETTINGS.seed, 4 + epoch, 50) for epoch in range(3)]
+    assert_array_equal(np.concatenate(seen), np.concatenate(expected))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,0 +1,167 @@
+"""Passes over the training samples: which of them go through the network together, and in which order.
+
+A pass is an entry of the registry: made for a network, samples and settings, it knows how many steps of the optimizer
+an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of each
+step, whose gradient then stands in `gradient`.
+"""
+
+import numpy as np
+
+from sklstm._network.noise import Noise
+
+
+def permutation(seed, epoch, n):
+    """Return the order of the samples in one epoch: a function of seed and epoch alone."""
+    bits = np.random.Philox(key=seed, counter=[0, 0, epoch, 1])
+    return np.random.Generator(bits).permutation(n)
+
+
+# Samples that stay together where blocks are shuffled.
+SHUFFLE_BLOCK = 32
+
+
+def epoch_order(shuffle, seed, epoch, n):
+    """Return the order of the samples in one epoch; `shuffle` is True, False or "blocks"."""
+    if not shuffle:
+        return np.arange(n)
+    if shuffle != "blocks":
+        return permutation(seed, epoch, n)
+    firsts = SHUFFLE_BLOCK * permutation(seed, epoch, -(-n // SHUFFLE_BLOCK))
+    order = (firsts[:, np.newaxis] + np.arange(SHUFFLE_BLOCK)).ravel()
+    return order[order < n]
+
+
+def noise_of(settings, epoch, batch):
+    """Return what is dropped in one batch."""
+    return Noise(
+        settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch, batch
+    )
+
+
+class WindowPasses:
+    """Batches of sequences, each read from its first row on.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    settings : Settings
+
+    Attributes
+    ----------
+    n_steps : int
+    gradient : ndarray
+        Sum over the batches of the last step: a vector like the weights of the network, for the optimizer.
+    """
+
+    def __init__(self, network, samples, settings):
+        self.network, self.samples, self.settings = network, samples, settings
+        self.n_steps = -(-len(samples.sequences) // settings.step_size)
+        # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
+        self._mean_weight = float(samples.weights.mean(dtype=np.float64))
+        self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
+        self.gradient = None
+
+    def steps(self, epoch):
+        """Go through one epoch; see the module."""
+        settings = self.settings
+        order = epoch_order(settings.shuffle, settings.seed, epoch, len(self.samples.sequences))
+        for step in range(self.n_steps):
+            rows = order[step * settings.step_size : (step + 1) * settings.step_size]
+            yield self._step(rows, epoch, step * settings.accumulation_steps), len(rows)
+
+    def _step(self, rows, epoch, batch):
+        """Return the mean loss over `rows`; `gradient` is then its gradient."""
+        size, scale = self.settings.batch_size, 1.0 / (len(rows) * self._mean_weight)
+        value = self._batch(rows[:size], scale, noise_of(self.settings, epoch, batch))
+        self.gradient = self.network.gradient
+        if len(rows) > size:
+            # The network overwrites its own with every batch.
+            self._sum[:] = self.gradient
+            self.gradient = self._sum
+        for begin in range(size, len(rows), size):
+            batch += 1
+            value += self._batch(rows[begin : begin + size], scale, noise_of(self.settings, epoch, batch))
+            self.gradient += self.network.gradient
+        return value
+
+    def _batch(self, rows, scale, noise):
+        samples, settings = self.samples, self.settings
+        return self.network.loss_and_gradient(
+            samples.sequences,
+            rows,
+            samples.targets,
+            samples.weights,
+            settings.loss,
+            scale,
+            noise,
+            settings.loss_parameter,
+        )
+
+
+class SeriesPasses:
+    """Whole series by truncated backpropagation through time (Williams & Peng 1990), each row once in an epoch.
+
+    The series are cut into about `batch_size` streams of equal length that run side by side. A step takes the next
+    `bptt_steps` rows of all of them; the states go on from step to step, gradients end where a step begins. Parameters
+    and attributes are those of `WindowPasses`; `samples` hold all rows of their series up to their own.
+    """
+
+    def __init__(self, network, samples, settings):
+        self.network, self.settings = network, settings
+        sequences = samples.sequences
+        self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
+        # By row of the table. Rows that are nobody's last one are read and have no share in the loss.
+        self._targets = np.zeros((len(self._table), samples.targets.shape[1]), samples.targets.dtype)
+        self._weights = np.zeros(len(self._table), samples.weights.dtype)
+        self._targets[rows], self._weights[rows] = samples.targets, samples.weights
+        self._mean_weight = float(samples.weights.mean(dtype=np.float64))
+        self._starts, self._lengths = cut_series(sequences, settings.batch_size)
+        self.n_steps = -(-int(self._lengths[0]) // settings.bptt_steps)
+
+    @property
+    def gradient(self):
+        """Gradient of the last step."""
+        return self.network.gradient
+
+    def steps(self, epoch):
+        """Go through one epoch; see the module."""
+        settings, n_streams = self.settings, len(self._starts)
+        states = np.zeros((n_streams, self.network.n_states), self.network.dtype)
+        for step in range(self.n_steps):
+            first = step * settings.bptt_steps
+            running = int(np.searchsorted(-self._lengths, -first))
+            lengths = np.minimum(self._lengths[:running] - first, settings.bptt_steps)
+            value = self.network.steps_loss_and_gradient(
+                self._table,
+                self._starts[:running] + first,
+                lengths,
+                np.arange(running) + step * n_streams,
+                states[:running],
+                noise_of(settings, epoch, step),
+                targets=self._targets,
+                weights=self._weights,
+                loss=settings.loss,
+                loss_parameter=settings.loss_parameter,
+                scale=1.0 / (lengths.sum() * self._mean_weight),
+            )
+            yield value, int(lengths.sum())
+
+
+def cut_series(sequences, n_streams):
+    """Return starts and lengths, longest first, of about `n_streams` stretches that cover all rows of the series."""
+    begins, series = np.unique(sequences.starts, return_inverse=True)
+    totals = np.zeros(len(begins), np.intp)
+    np.maximum.at(totals, series, sequences.lengths)
+    longest = -(-int(totals.sum()) // n_streams)
+    starts, lengths = [], []
+    for begin, total in zip(begins, totals, strict=True):
+        edges = np.linspace(0, total, -(-int(total) // longest) + 1).astype(np.intp)
+        starts.append(begin + edges[:-1])
+        lengths.append(np.diff(edges))
+    starts, lengths = np.concatenate(starts), np.concatenate(lengths)
+    order = np.argsort(-lengths, kind="stable")
+    return starts[order], lengths[order]
+
+
+PASSES = {"windows": WindowPasses, "stream": SeriesPasses}
