@@ -30,10 +30,23 @@ class BaseLSTM(
     _parameter_constraints: dict = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "projection_size": [Interval(Integral, 1, None, closed="left"), None],
+        "peephole": ["boolean"],
         "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output"}), None],
+        "layer_norm": [StrOptions({"output", "gates"}), None],
+        "attention_heads": [Interval(Integral, 0, None, closed="left")],
+        "pooling": [StrOptions({"last", "mean", "attention"})],
+        "patch_length": [Interval(Integral, 1, None, closed="left")],
+        "window_norm": [StrOptions({"last", "standard"}), None],
+        "linear_skip": [Interval(Integral, 0, None, closed="left")],
+        "training": [StrOptions({"windows", "stream"})],
+        "bptt_steps": [Interval(Integral, 1, None, closed="left")],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_dropout": [Interval(Real, 0, 1, closed="left")],
+        "zoneout": [Interval(Real, 0, 1, closed="left")],
         "weight_init": [StrOptions({"glorot", "he"})],
         "solver": [StrOptions(set(OPTIMIZERS))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -65,11 +78,11 @@ class BaseLSTM(
     # What a subclass brings.
 
     @abstractmethod
-    def _learn_targets(self, y, weights, *, continued):
+    def _learn_targets(self, y, weights, sequences, *, continued):
         """Learn from y what its coding needs (scale, classes) into `self`; `continued`: only check against it."""
 
     @abstractmethod
-    def _encode_targets(self, y, weights, name="y"):
+    def _encode_targets(self, y, weights, sequences, name="y"):
         """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
 
     @abstractmethod
@@ -102,7 +115,14 @@ class BaseLSTM(
     # Using the fitted network.
 
     def _empty_network(self, layout, dtype):
-        return Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        network.reference_columns = self._reference_columns
+        return network
+
+    @property
+    def _reference_columns(self):
+        """Columns of X by whose `window_norm` the answers are undone, or None."""
+        return None
 
     def _network(self):
         """Return the network with the fitted parameters, as they are now."""
@@ -120,6 +140,11 @@ class BaseLSTM(
             if groups is not None:
                 raise ValueError("groups cannot be combined with carry_context=True: X follows the carried rows.")
             context = carried
+        if (self.training == "stream") != self._architecture["every_step"]:
+            raise ValueError(
+                f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
+                "training back."
+            )
         parts = check_sequences_after(self, X, context, groups=groups, dtype=dtype)
         network = self._network()
         results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]

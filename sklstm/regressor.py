@@ -1,6 +1,6 @@
 """Regression with stacked LSTM layers."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
+from sklstm._network.network import window_moments
 from sklstm._training.losses import LOSSES, weighted_mean
 from sklstm._validation import check_quantiles, naming, refuse_masked
 
@@ -44,12 +45,41 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Units of each layer, any number (multiples of 16 waste nothing), or of the first, the second, ... layer.
     n_layers : int, default=1
         Number of stacked layers; each reads the output of the one below. Left at 1 where `hidden_size` is a sequence.
+    bidirectional : bool, default=False
+        Each layer also reads its input from the sequence's own last row to the first; both directions stand side by
+        side, ``[h_forward; h_backward]`` [20]_. A window still ends at its row.
+    projection_size : int or None, default=None
+        Each h is projected to so many numbers, ``h_t = W_hr (o * tanh(c_t))``, fewer than `hidden_size` [21]_.
+    peephole : bool, default=False
+        The gates see the cell: ``p_i * c_(t-1)`` is added inside i, ``p_f * c_(t-1)`` inside f, ``p_o * c_t`` inside o
+        [22]_.
     residual : int, default=0
         Every so many layers, the output of the layer so far below is added: with 2, that of the first layer to that of
-        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. The layers need one size. 0 for never.
-    layer_norm : "output" or None, default=None
+        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. Where their sizes differ, y_1 goes through a linear map. 0 for never.
+    layer_norm : "output", "gates" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
+        "gates": inside the cell, ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``
+        (eqs. 20 to 22 there).
+    attention_heads : int, default=0
+        Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` with q, k, v from
+        ``LN(y) + PE``, sines and cosines of the position [23]_. A step sees itself and what came before; all steps with
+        `bidirectional`. 0 for no block.
+    pooling : {"last", "mean", "attention"}, default="last"
+        What the head reads of a sequence's steps: the last one, their mean, or ``sum_t a_t y_t`` with
+        ``a = softmax(w . tanh(y_t))`` [24]_.
+    patch_length : int, default=1
+        Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
+        the last row; where the first is not full, zeros stand for the rows that do not exist.
+    window_norm : {"last", "standard"} or None, default=None
+        What each sequence is freed of before it is read: its last row, or its own mean and deviation [26]_.
+        Predictions are put back by the same numbers of `target_column`: for targets that are future values of a column
+        of X, in its unit. The loss is measured before that.
+    target_column : int or array-like of shape (n_outputs,), default=0
+        The column of X whose future each target is; used with `window_norm`.
+    linear_skip : int, default=0
+        The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
+        autoregression beside the network [27]_. 0 for none.
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
@@ -61,12 +91,26 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
+    training : {"windows", "stream"}, default="windows"
+        "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
+        first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
+        less work. Gradients go back `bptt_steps` rows [28]_. Needs a table and ``shuffle=False``; `batch_size` is the
+        number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is.
+    bptt_steps : int, default=32
+        Rows of a step of ``training="stream"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    recurrent_dropout : float, default=0.0
+        The same on the way from h to the gates of the next step, one mask for all steps of a sequence [29]_.
+    weight_dropout : float, default=0.0
+        Share of the recurrent weights `weight_hh` that are zero for a batch, the others scaled up [30]_.
+    zoneout : float, default=0.0
+        Share of the units whose h and c stay what they were, step by step; predictions take the mean,
+        ``zoneout * c_(t-1) + (1 - zoneout) * c_t`` [31]_.
     weight_init : {"glorot", "he"}, default="glorot"
         Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
         own [18]_, or ``sqrt(6 / fan_in)`` [19]_. Recurrent weights start orthogonal.
@@ -206,6 +250,27 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [18] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010, eq. 16.
     .. [19] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
+    .. [20] M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
+       Processing 45(11), 1997.
+    .. [21] H. Sak, A. Senior and F. Beaufays, "Long short-term memory recurrent neural network architectures for large
+       scale acoustic modeling", Interspeech 2014, eqs. 1 to 6.
+    .. [22] F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [23] A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.
+    .. [24] P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation
+       classification", ACL 2016, eqs. 9 to 11.
+    .. [25] S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting",
+       arXiv:2308.11200, 2023.
+    .. [26] T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against distribution
+       shift", ICLR 2022.
+    .. [27] G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep neural
+       networks", SIGIR 2018, section 3.6.
+    .. [28] R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
+       trajectories", Neural Computation 2(4), 1990.
+    .. [29] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks",
+       NeurIPS 2016.
+    .. [30] S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018.
+    .. [31] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
+       3 and 4.
 
     Examples
     --------
@@ -224,6 +289,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     _parameter_constraints: dict = {
         **BaseLSTM._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
+        "target_column": [Interval(Integral, 0, None, closed="left"), "array-like"],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
@@ -233,13 +299,27 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         hidden_size=64,
         n_layers=1,
         *,
+        bidirectional=False,
+        projection_size=None,
+        peephole=False,
         residual=0,
         layer_norm=None,
+        attention_heads=0,
+        pooling="last",
+        patch_length=1,
+        window_norm=None,
+        target_column=0,
+        linear_skip=0,
         loss="squared_error",
         quantile=0.5,
         huber_delta=1.0,
+        training="windows",
         sequence_length=32,
+        bptt_steps=32,
         dropout=0.0,
+        recurrent_dropout=0.0,
+        weight_dropout=0.0,
+        zoneout=0.0,
         weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
@@ -283,7 +363,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             )
         return y
 
-    def _learn_targets(self, y, weights, *, continued):
+    def _learn_targets(self, y, weights, sequences, *, continued):
         quantiles = check_quantiles(self.quantile)
         coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None}
         if continued:
@@ -324,7 +404,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 "both back."
             )
 
-    def _encode_targets(self, y, weights, name="y"):
+    def _encode_targets(self, y, weights, sequences, name="y"):
         y = self._check_y(y, name)
         expected = np.shape(self.target_mean_)
         if y.shape[1:] != expected:
@@ -332,8 +412,19 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
+        if self.window_norm is not None:
+            y = self._without_reference(y, sequences)
         targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
         return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    @property
+    def _reference_columns(self):
+        return self._target_columns if self.window_norm is not None else None
+
+    def _without_reference(self, y, sequences):
+        """Return targets relative to the columns of X that they are the future of, window by window."""
+        shift, deviation = window_moments(sequences, self.window_norm, self._target_columns)
+        return (y - shift.reshape(y.shape)) / deviation.reshape(y.shape)
 
     @property
     def _n_outputs_per_target(self):
@@ -374,6 +465,9 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     def _answer(self, z, method, out=None):
         mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+        n_targets = np.size(mean)
+        # Beside the raw outputs stands what the window was freed of, if it was.
+        z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
         if quantiles is not None:
             # Sorted, the quantiles of a target do not cross.
             z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
@@ -388,10 +482,15 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         out[...] = values
         out *= scale
         out += mean
+        if reference.shape[1]:
+            shape = (len(out), *np.shape(self.target_mean_), *(1,) * (out.ndim - 1 - np.ndim(self.target_mean_)))
+            out *= reference[:, n_targets:].reshape(shape)
+            out += reference[:, :n_targets].reshape(shape)
         return out
 
     def _scalar_answer(self, method):
-        if np.ndim(self.target_mean_) or self._n_outputs_per_target > 1 or method != "predict":
+        several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
+        if several or method != "predict" or self.window_norm is not None:
             return None
         mean, scale = float(self.target_mean_), float(self.target_scale_)
         if self._coding["loss"] == "poisson":

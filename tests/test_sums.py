@@ -16,8 +16,8 @@ from training.test_loop import SETTINGS
 from sklstm import DeepLSTMRegressor
 from sklstm._kernels._updates import squared_norm
 from sklstm._training.loop import Samples
-from sklstm._training.passes import WindowPasses
 from sklstm._training.losses import LOSSES, mean_loss
+from sklstm._training.passes import WindowPasses
 
 N = 10_000_000
 VALUES = np.array([0.1, 0.3, 0.7, 1.7], np.float32)

@@ -109,7 +109,7 @@ class Network:
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs) or (n_sequences, size of the features)
-            With `reference_columns`, raw outputs have `window_moments` beside them, in float64.
+            With `reference_columns`, raw outputs have their `window_moments` beside them, in float64.
         """
         if self._stack.every_step and states is None:
             return run_series(self, sequences, want_hidden)
@@ -124,7 +124,7 @@ class Network:
                 states[order] = own
         if self.reference_columns is None or want_hidden:
             return out
-        return np.hstack([out, *self.window_moments(sequences)])
+        return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])
 
     def run(self, table, starts, lengths, out, want_hidden=False, states=None):
         """Fill `out` with what sequences, longest first, give; `states` are what `forward` says."""
@@ -145,15 +145,6 @@ class Network:
         )
         if states is not None:
             states[:] = final
-
-    def window_moments(self, sequences):
-        """Return what `reference_columns` of each sequence are freed of before it is read: shift and deviation."""
-        shape = len(sequences), self.architecture.input_size
-        shift, deviation = np.empty(shape), np.empty(shape)
-        self._stack.window_moments(
-            sequences.table, sequences.table.shape[1], sequences.starts, sequences.lengths, shift, deviation
-        )
-        return shift[:, self.reference_columns], deviation[:, self.reference_columns]
 
     def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
         """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
@@ -263,6 +254,32 @@ class Network:
             self._stack.bind(self.weights, self._back)
             self.gradient[:] *= mask
         return value
+
+
+def window_moments(sequences, window_norm, columns):
+    """Return what some columns of each sequence are freed of before it is read.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    window_norm : "last" or "standard"
+    columns : list of int
+
+    Returns
+    -------
+    shift, deviation : ndarray of shape (n_sequences, len(columns))
+        In float64.
+    """
+    table, n = sequences.table, len(sequences)
+    stack = Stack(table.shape[1], (1,), 1, table.dtype, window_norm=window_norm)
+    shift, deviation = np.empty((n, len(columns))), np.empty((n, len(columns)))
+    for begin in range(0, n, 4096):
+        part = slice(begin, begin + 4096)
+        starts, lengths = sequences.starts[part], sequences.lengths[part]
+        moments = np.empty((2, len(starts), table.shape[1]))
+        stack.window_moments(table, table.shape[1], starts, lengths, *moments)
+        shift[part], deviation[part] = moments[:, :, columns]
+    return shift, deviation
 
 
 def _scattered(rows, order):

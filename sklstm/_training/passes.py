@@ -1,8 +1,8 @@
 """Passes over the training samples: which of them go through the network together, and in which order.
 
 A pass is an entry of the registry: made for a network, samples and settings, it knows how many steps of the optimizer
-an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of each
-step, whose gradient then stands in `gradient`.
+an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of
+each step, whose gradient then stands in `gradient`.
 """
 
 import numpy as np
@@ -33,9 +33,7 @@ def epoch_order(shuffle, seed, epoch, n):
 
 def noise_of(settings, epoch, batch):
     """Return what is dropped in one batch."""
-    return Noise(
-        settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch, batch
-    )
+    return Noise(settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch, batch)
 
 
 class WindowPasses:
