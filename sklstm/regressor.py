@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklstm._base import BaseLSTM
 from sklstm._network.network import window_moments
 from sklstm._training.losses import LOSSES, weighted_mean
-from sklstm._validation import check_quantiles, naming, refuse_masked
+from sklstm._validation import check_quantiles, check_target_column, naming, refuse_masked
 
 LOSS_NAMES = {
     "squared_error": "squared",
@@ -365,14 +365,22 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     def _learn_targets(self, y, weights, sequences, *, continued):
         quantiles = check_quantiles(self.quantile)
-        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None}
+        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
         if continued:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
+        y = self._check_y(y)
+        if self.window_norm is not None:
+            if self.loss == "poisson":
+                raise ValueError(
+                    f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
+                    "from which the window could be subtracted."
+                )
+            coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
+            y = self._without_reference(y, sequences)
         if continued:
             return
-        y = self._check_y(y)
         self.target_mean_ = weighted_mean(y, weights)
         if self.loss == "poisson":
             # The exponential knows only factors; where all targets are zero there is none.
@@ -412,18 +420,18 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
-        if self.window_norm is not None:
+        if self._coding["columns"] is not None:
             y = self._without_reference(y, sequences)
         targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
         return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
 
     @property
     def _reference_columns(self):
-        return self._target_columns if self.window_norm is not None else None
+        return self._coding["columns"]
 
     def _without_reference(self, y, sequences):
         """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self.window_norm, self._target_columns)
+        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"])
         return (y - shift.reshape(y.shape)) / deviation.reshape(y.shape)
 
     @property
@@ -490,7 +498,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
 
     def _scalar_answer(self, method):
         several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
-        if several or method != "predict" or self.window_norm is not None:
+        if several or method != "predict" or self._coding["columns"] is not None:
             return None
         mean, scale = float(self.target_mean_), float(self.target_scale_)
         if self._coding["loss"] == "poisson":
