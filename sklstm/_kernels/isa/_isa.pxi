@@ -1,6 +1,6 @@
 # The text of one instruction-set variant and dtype: all kernels, and the table that offers them to the doors.
 
-from libc.math cimport exp, fabs, log, log1p
+from libc.math cimport INFINITY, cos, exp, fabs, log, log1p, pow, sin
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -8,6 +8,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from sklstm._kernels._table cimport (
     ADAM,
     ADAMW,
+    ATTENTION_POOLING,
+    AttentionCall,
     BINARY_LOG_LOSS,
     HUBER_LOSS,
     QUANTILE_LOSS,
@@ -15,7 +17,9 @@ from sklstm._kernels._table cimport (
     COLUMN_STRIP,
     KernelTable,
     LayerCall,
+    MEAN_POOLING,
     PAIRS,
+    PoolCall,
     ROWS_OF_A_PANEL,
     SCHEDULE_FREE,
     SGD,
@@ -35,6 +39,7 @@ cdef extern from "isa/kernels.h" nogil:
                       void *normalised) noexcept
     void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
                              double inverse, void *d_row, void *d_gain_shift) noexcept
+    real product_of_rows(Py_ssize_t n_units, const real *a, const real *b) noexcept
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
     void sum_rows(Py_ssize_t n, void *a, const void *b) noexcept
@@ -45,6 +50,9 @@ include "_losses.pxi"
 include "_dropout.pxi"
 include "_update_steps.pxi"
 include "_reductions.pxi"
+include "_attention.pxi"
+include "_attention_backward.pxi"
+include "_pooling.pxi"
 
 
 cdef KernelTable table
@@ -69,6 +77,13 @@ table.residual_sum = residual_sum
 table.residual_backward = residual_backward
 table.sum_rows = sum_rows
 table.add_rows = add_rows
+table.attention_workspace = attention_workspace
+table.attention_forward = attention_forward
+table.attention_backward = attention_backward
+table.pool_workspace = pool_workspace
+table.pool_state_size = pool_state_size
+table.pool_forward = pool_forward
+table.pool_backward = pool_backward
 table.sum_of_squares = sum_of_squares
 table.update_steps[<int> ADAMW] = adamw_step
 table.update_steps[<int> ADAM] = adam_step

@@ -20,5 +20,6 @@ typedef double real;
 #include "gemm_tile.h"
 #include "lstm_cell.h"
 #include "layer_output.h"
+#include "attention.h"
 
 #endif
