@@ -56,7 +56,7 @@ ctypedef struct VariantCall:
     # the options of a cell (variant_cell.h) beside what its LayerCall says; each array NULL and each rate 0 without it
     const void *peepholes        # (3, Hp) of i, f, o
     void *d_peepholes            # like it; added to
-    const void *gate_norm        # gain of x W_ih in panel order (4 Hp), of h W_hh likewise, gain and shift of c (Hp each)
+    const void *gate_norm        # gain of x W_ih (4 Hp, panel order), of h W_hh likewise, gain and shift of c (Hp)
     void *d_gate_norm            # like it; added to
     const void *projection       # dense panels (pack_dense) of H rows, k-major: from m (H) to h (P)
     const void *projection_back  # pack_gates_back of it: from d_h to d_m
