@@ -3,25 +3,14 @@
 from numbers import Real
 
 import numpy as np
-from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._base import BaseLSTM
-from sklstm._training.losses import LOSSES
-from sklstm._validation import check_class_weight, check_indicator, naming, refuse_masked
-
-# What an output says about its label, where a sample may have several.
-LABEL_ANSWERS = {
-    "predict": lambda z: (z > 0).astype(np.int64),
-    "predict_proba": lambda z: expit(z.astype(np.float64)),
-    "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
-}
+from sklstm._targets import LabelTargets
 
 
-class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
+class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     """Classification of the rows of time-ordered tables and of sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -316,91 +305,6 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     ):
         self._keep(locals())
 
-    def _learn_targets(self, y, weights, sequences, *, continued):
-        known = continued or hasattr(self, "classes_")
-        y = self._check_y(y)
-        if continued:
-            self._check_kind(y)
-        else:
-            self._is_multilabel = y.ndim == 2
-        if self._is_multilabel:
-            self._learn_labels(y, known)
-            return
-        if not known:
-            self.classes_ = np.unique(y)
-        codes = self._codes(y)
-        self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
-        present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
-        if len(present) < 2 and not known:
-            found = "no class with a positive weight"
-            if len(present):
-                found = f"only one class with a positive weight: {present.tolist()[0]!r}"
-            raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
-
-    def _learn_labels(self, y, known):
-        """Learn from a matrix of labels."""
-        if self.class_weight is not None:
-            raise ValueError(
-                f"class_weight={self.class_weight!r} cannot be combined with a y of shape {y.shape}, whose columns are "
-                "labels and not classes. Set class_weight=None, and weigh samples by sample_weight."
-            )
-        if not known:
-            self.classes_ = np.arange(y.shape[1])
-        elif not np.array_equal(self.classes_, np.arange(y.shape[1])):
-            raise ValueError(
-                f"classes={self.classes_.tolist()} are not the columns of y, which has shape {y.shape}; expected "
-                f"{list(range(y.shape[1]))}."
-            )
-
-    def _check_kind(self, y, name="y"):
-        """Raise if y has labels in columns where the targets that were learnt have not, or the other way round."""
-        if y.shape[1:] != ((len(self.classes_),) if self._is_multilabel else ()):
-            expected = f"(n_samples, {len(self.classes_)})" if self._is_multilabel else "(n_samples,)"
-            raise ValueError(f"{name} has shape {y.shape}, but the targets of this model have shape {expected}.")
-
-    @staticmethod
-    def _check_y(y, name="y"):
-        refuse_masked(y, name)
-        labels = check_indicator(y, name)
-        if labels is not None:
-            return labels
-        with naming(name):
-            y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name=name)
-            check_classification_targets(y)
-        return y
-
-    def _codes(self, y, name="y"):
-        """Return the number of each label's class."""
-        with naming(name):
-            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
-            unknown = y[self.classes_[codes] != y]
-            if len(unknown):
-                raise ValueError(
-                    f"{name} holds {unknown.tolist()[0]!r}, which is not among the classes {self.classes_.tolist()}."
-                )
-        return codes
-
-    def _encode_targets(self, y, weights, sequences, name="y"):
-        y = self._check_y(y, name)
-        self._check_kind(y, name)
-        if self._is_multilabel:
-            return y, weights
-        codes = self._codes(y, name)
-        weights = weights * self._class_factors[codes]
-        if not weights.any():
-            raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
-        return codes[:, np.newaxis], weights
-
-    def _loss(self):
-        n_classes = len(self.classes_)
-        if self._is_multilabel:
-            return "binary_log", n_classes
-        return ("binary_log", 1) if n_classes == 2 else ("multinomial_log", n_classes)
-
-    def _loss_parameter(self):
-        return float(self.label_smoothing)
-
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
@@ -444,29 +348,6 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         if len(classes) < 2:
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
         return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
-
-    def _answer(self, z, method, out=None):
-        if self._is_multilabel:
-            answer = LABEL_ANSWERS[method](z)
-            if out is None:
-                return answer
-            out[...] = answer
-            return out
-        loss = LOSSES[self._loss()[0]]
-        if method == "predict":
-            codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
-            # Only with "clip" does `take` write to `out` without a buffer.
-            return self.classes_[codes] if out is None else self.classes_.take(codes, out=out, mode="clip")
-        z = z.astype(np.float64)
-        if method == "predict_proba":
-            answer = loss.link(z)
-        else:
-            # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
-            answer = -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
-        if out is None:
-            return answer
-        out[...] = answer
-        return out
 
     def predict_proba(self, X, *, groups=None, context=None):
         """Predict class probabilities.

@@ -2,24 +2,12 @@
 
 from numbers import Integral, Real
 
-import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._network.network import window_moments
-from sklstm._training.losses import LOSSES, weighted_mean
-from sklstm._validation import check_quantiles, check_target_column, naming, refuse_masked
-
-LOSS_NAMES = {
-    "squared_error": "squared",
-    "absolute_error": "absolute",
-    "huber": "huber",
-    "quantile": "quantile",
-    "poisson": "poisson",
-}
+from sklstm._targets import LOSS_NAMES, NumberTargets
 
 
 def _has_quantiles(model):
@@ -32,7 +20,7 @@ def _has_quantiles(model):
     return True
 
 
-class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
+class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     """Regression on time-ordered tables and on sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -343,109 +331,6 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     ):
         self._keep(locals())
 
-    def _check_y(self, y, name="y"):
-        refuse_masked(y, name)
-        with naming(name):
-            try:
-                y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
-            except ValueError as error:
-                if "could not convert" not in str(error):
-                    raise
-                raise ValueError(
-                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
-                ) from error
-        if y.ndim > 2:
-            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
-        if self.loss == "poisson" and (y < 0).any():
-            place = np.argwhere(y < 0)[0]
-            raise ValueError(
-                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
-            )
-        return y
-
-    def _learn_targets(self, y, weights, sequences, *, continued):
-        quantiles = check_quantiles(self.quantile)
-        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
-        if continued:
-            self._check_goes_on(coding)
-        # What the network was trained for, whatever becomes of the constructor's parameters.
-        self._coding = coding
-        y = self._check_y(y)
-        if self.window_norm is not None:
-            if self.loss == "poisson":
-                raise ValueError(
-                    f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
-                    "from which the window could be subtracted."
-                )
-            coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
-            y = self._without_reference(y, sequences)
-        if continued:
-            return
-        self.target_mean_ = weighted_mean(y, weights)
-        if self.loss == "poisson":
-            # The exponential knows only factors; where all targets are zero there is none.
-            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
-            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
-            return
-        deviations = y - self.target_mean_
-        # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
-        largest = np.abs(deviations).max(axis=0)
-        largest = np.where(largest > 0, largest, 1.0)
-        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
-        # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
-        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
-        self.target_scale_ = np.where(constant, 1.0, scale)[()]
-
-    def _check_goes_on(self, coding):
-        """Raise if the outputs of the fitted network mean something else than is wanted now."""
-        trained = self._coding["loss"]
-        if (trained == "poisson") != (self.loss == "poisson"):
-            raise ValueError(
-                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
-                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
-            )
-        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
-        if len(before) != len(now):
-            raise ValueError(
-                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
-                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
-                "both back."
-            )
-
-    def _encode_targets(self, y, weights, sequences, name="y"):
-        y = self._check_y(y, name)
-        expected = np.shape(self.target_mean_)
-        if y.shape[1:] != expected:
-            raise ValueError(
-                f"{name} has shape {y.shape}, but the targets of this model have shape "
-                f"(n_samples,{f' {expected[0]}' if expected else ''})."
-            )
-        if self._coding["columns"] is not None:
-            y = self._without_reference(y, sequences)
-        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
-        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
-
-    @property
-    def _reference_columns(self):
-        return self._coding["columns"]
-
-    def _without_reference(self, y, sequences):
-        """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"])
-        return (y - shift.reshape(y.shape)) / deviation.reshape(y.shape)
-
-    @property
-    def _n_outputs_per_target(self):
-        return len(self._coding["quantiles"] or (None,))
-
-    def _loss(self):
-        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
-
-    def _loss_parameter(self):
-        if self.loss == "quantile":
-            return self._coding["quantiles"] * np.size(self.target_mean_)
-        return float(self.huber_delta) if self.loss == "huber" else 0.0
-
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
@@ -470,40 +355,6 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             The estimator.
         """
         return self._partial_fit(X, y, sample_weight, groups)
-
-    def _answer(self, z, method, out=None):
-        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
-        n_targets = np.size(mean)
-        # Beside the raw outputs stands what the window was freed of, if it was.
-        z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
-        if quantiles is not None:
-            # Sorted, the quantiles of a target do not cross.
-            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
-            if method == "predict":
-                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
-            else:
-                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
-        values = z if np.ndim(self.target_mean_) else z[:, 0]
-        if self._coding["loss"] == "poisson":
-            values = LOSSES["poisson"].link(values)
-        out = np.empty(values.shape) if out is None else out
-        out[...] = values
-        out *= scale
-        out += mean
-        if reference.shape[1]:
-            shape = (len(out), *np.shape(self.target_mean_), *(1,) * (out.ndim - 1 - np.ndim(self.target_mean_)))
-            out *= reference[:, n_targets:].reshape(shape)
-            out += reference[:, :n_targets].reshape(shape)
-        return out
-
-    def _scalar_answer(self, method):
-        several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
-        if several or method != "predict" or self._coding["columns"] is not None:
-            return None
-        mean, scale = float(self.target_mean_), float(self.target_scale_)
-        if self._coding["loss"] == "poisson":
-            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
-        return lambda z: mean + scale * z
 
     def predict(self, X, *, groups=None, context=None):
         """Predict one value (or one row of outputs) per row of a table, or per sequence.

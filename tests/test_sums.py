@@ -71,7 +71,7 @@ def test_mean_and_scale_of_the_target(terms):
     y = (np.float32(1000) + terms).reshape(-1, 2)
     weights = np.tile(VALUES[:2], len(y) // 2)
     model = DeepLSTMRegressor()
-    model._learn_targets(y, weights.astype(np.float64), continued=False)
+    model._learn_targets(y, weights.astype(np.float64), None, continued=False)
     for column in range(2):
         values = [Fraction(float(np.float32(1000) + value)) for value in VALUES[column::2]]
         mean = sum(map(mul, EXACT, values)) / sum(EXACT[:2])
