@@ -54,7 +54,7 @@ class WindowPasses:
 
     def __init__(self, network, samples, settings):
         self.network, self.samples, self.settings = network, samples, settings
-        self.n_steps = -(-len(samples.sequences) // settings.step_size)
+        self.n_steps = -(-len(samples.weights) // settings.step_size)
         # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
