@@ -31,9 +31,9 @@ def epoch_order(shuffle, seed, epoch, n):
     return order[order < n]
 
 
-def noise_of(settings, epoch, batch):
-    """Return what is dropped in one batch."""
-    return Noise(settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch, batch)
+def noise_of(settings, epoch):
+    """Return what is dropped in an epoch, whose batches have yet to be told apart."""
+    return Noise(settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch)
 
 
 class WindowPasses:
@@ -64,22 +64,25 @@ class WindowPasses:
         """Go through one epoch; see the module."""
         settings = self.settings
         order = epoch_order(settings.shuffle, settings.seed, epoch, len(self.samples.sequences))
+        noise, size = noise_of(settings, epoch), settings.step_size
         for step in range(self.n_steps):
-            rows = order[step * settings.step_size : (step + 1) * settings.step_size]
-            yield self._step(rows, epoch, step * settings.accumulation_steps), len(rows)
+            rows = order[step * size : (step + 1) * size]
+            if noise.weight_dropout:
+                noise = noise._replace(batch=step * settings.accumulation_steps)
+            yield self._step(rows, noise), len(rows)
 
-    def _step(self, rows, epoch, batch):
+    def _step(self, rows, noise):
         """Return the mean loss over `rows`; `gradient` is then its gradient."""
         size, scale = self.settings.batch_size, 1.0 / (len(rows) * self._mean_weight)
-        value = self._batch(rows[:size], scale, noise_of(self.settings, epoch, batch))
+        value = self._batch(rows[:size], scale, noise)
         self.gradient = self.network.gradient
         if len(rows) > size:
             # The network overwrites its own with every batch.
             self._sum[:] = self.gradient
             self.gradient = self._sum
         for begin in range(size, len(rows), size):
-            batch += 1
-            value += self._batch(rows[begin : begin + size], scale, noise_of(self.settings, epoch, batch))
+            noise = noise._replace(batch=noise.batch + 1)
+            value += self._batch(rows[begin : begin + size], scale, noise)
             self.gradient += self.network.gradient
         return value
 
@@ -136,7 +139,7 @@ class SeriesPasses:
                 lengths,
                 np.arange(running) + step * n_streams,
                 states[:running],
-                noise_of(settings, epoch, step),
+                noise_of(settings, epoch)._replace(batch=step),
                 targets=self._targets,
                 weights=self._weights,
                 loss=settings.loss,
