@@ -128,7 +128,7 @@ cdef void attend(void *context) noexcept nogil:
 
 
 cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_rows, bint training,
-                   double dropout=0, double recurrent_dropout=0, bint d_x=False) noexcept:
+                   double dropout=0, double recurrent_dropout=0, bint d_x=False, bint neighbours=False) noexcept:
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
@@ -137,7 +137,7 @@ cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_
     call.n_samples, call.state_size = n_samples, stack.state_size
     call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
-    call.recurrent_dropout = recurrent_dropout if training else 0
+    call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
     call.variant = stack.variant or call.recurrent_dropout > 0
     # An even number of chunks, so that two threads finish together.
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
@@ -408,10 +408,10 @@ cdef class Stack:
         return order
 
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_rows, *, bint training=False, double dropout=0.0,
-                        double recurrent_dropout=0.0, bint d_x=False):
+                        double recurrent_dropout=0.0, bint d_x=False, bint neighbours=False):
         """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call."""
         cdef StackCall call
-        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x)
+        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x, neighbours)
         return (measure(self, &call), call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
 
@@ -458,13 +458,13 @@ cdef class Stack:
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
-                         loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0,
+                         loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          final_state=None, d_initial_state=None, d_x=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
-        each row of the table.
+        each row of the table. `neighbours` looks out for windows that follow each other and share their rows.
         """
         cdef StackCall call
         cdef Watch watch
@@ -478,7 +478,7 @@ cdef class Stack:
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
-        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None)
+        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None, neighbours)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale

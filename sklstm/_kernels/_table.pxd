@@ -111,6 +111,11 @@ ctypedef struct LayerCall:
     # asked before each step and each block of pairs: is somebody waiting for this to end? NULL: never asked
     bint (*interrupted)(void *context) noexcept nogil
     void *interrupt_context
+    # neighbouring windows: d_gates are summed over the windows that read a row before they meet it, once for each row
+    Py_ssize_t n_shared          # rows of the table behind the chunk; 0: not shared
+    const void *shared_rows      # the first of them, x_step or -x_step apart
+    const int *shared_first      # (n_samples,) which of them each sequence reads at step 0
+    void *shared_gates           # (n_shared, 4 Hp) scratch
     const void **row_pointers    # (2 n,) scratch
     void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
     Py_ssize_t pair_stride       # at least D + H

@@ -130,7 +130,7 @@ class Network:
         return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])
 
     def attention_weights(self, sequences):
-        """Return how much each step of a sequence counts; the last column is its last step, zeros stand before the first.
+        """Return how much each step of a sequence counts: its last step in the last column, zeros before its first.
 
         Returns
         -------
@@ -181,7 +181,9 @@ class Network:
         """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
         return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
-    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0):
+    def loss_and_gradient(
+        self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0, neighbours=False
+    ):
         """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
 
         Parameters
@@ -201,6 +203,8 @@ class Network:
             What is dropped; with the number of the sequence, it decides which units.
         loss_parameter : float or ndarray of shape (n_outputs,), default=0.0
             Delta of the Huber loss, the quantile of each output, or the share of label smoothing.
+        neighbours : bool, default=False
+            Whether many of them are windows that follow each other: those meet each row of the table once.
 
         Returns
         -------
@@ -219,6 +223,7 @@ class Network:
             lengths,
             rows,
             noise,
+            neighbours,
             targets=targets[rows],
             weights=weights[rows],
             loss=loss,
@@ -253,10 +258,14 @@ class Network:
         states[:] = final
         return value
 
-    def _train(self, table, starts, lengths, ids, noise, **more):
+    def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
         # Longest first, also where sequences were dealt to their chunks.
         max_rows = int(lengths[0])
-        drops = {"dropout": noise.dropout, "recurrent_dropout": noise.recurrent_dropout}
+        drops = {
+            "dropout": noise.dropout,
+            "recurrent_dropout": noise.recurrent_dropout,
+            "neighbours": neighbours,
+        }
         if self._last_call != (len(starts), max_rows, drops):
             n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(starts), max_rows, training=True, **drops)
             self._last_threads = min(self.n_threads, n_tasks)

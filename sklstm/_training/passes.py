@@ -59,6 +59,8 @@ class WindowPasses:
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
         self.gradient = None
+        # Blocks of a set of sequences are no neighbours; the kernels look at what a batch really shares.
+        self._neighbours = settings.shuffle is not True
 
     def steps(self, epoch):
         """Go through one epoch; see the module."""
@@ -97,6 +99,7 @@ class WindowPasses:
             scale,
             noise,
             settings.loss_parameter,
+            self._neighbours,
         )
 
 
