@@ -24,13 +24,18 @@ from sklstm import DeepLSTMClassifier
 
 SETS = ("ItalyPowerDemand", "JapaneseVowels", "GunPoint", "BasicMotions")
 SETTINGS = {
-    "hidden_size": 64,
+    "hidden_size": 32,
+    "n_layers": 2,
+    "residual": 1,
+    "layer_norm": "output",
+    "dropout": 0.3,
     "learning_rate": "one_cycle",
     "learning_rate_init": 3e-3,
-    "max_iter": 200,
+    "batch_size": 16,
+    "max_iter": 150,
     # The sets are too small to set a part aside, and a cycle has to be trained to its end.
     "early_stopping": False,
-    "n_iter_no_change": 200,
+    "n_iter_no_change": 150,
 }
 
 
