@@ -135,7 +135,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row.
     n_iter_no_change : int, default=10
-        Epochs without improvement before training stops.
+        Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
     tol : float, default=1e-4
         What counts as an improvement.
     warm_start : bool, default=False
