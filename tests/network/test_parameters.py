@@ -1,7 +1,6 @@
 """Names, places and initial values of the parameters."""
 
 import numpy as np
-import pytest
 from network.stack_runner import ordered
 from numpy.testing import assert_allclose, assert_array_equal
 

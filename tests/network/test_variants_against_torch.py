@@ -110,4 +110,4 @@ def test_cases_hold_what_they_should():
     for names in (bidirectional - projected, projected - bidirectional):
         assert {"bias_l2" in CASES[name]["parameters"] for name in names} == {False, True}
     assert bidirectional & projected
-    assert all(len(set(split.shape[0] for split in split_rows(c["x"], c["lengths"]))) > 2 for c in CASES.values())
+    assert all(len({split.shape[0] for split in split_rows(c["x"], c["lengths"])}) > 2 for c in CASES.values())
