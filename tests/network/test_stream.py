@@ -5,7 +5,7 @@ import pytest
 from network.test_network import make_network
 from numpy.testing import assert_array_equal
 
-from sklstm._network.stream import NetworkStream
+from sklstm._network.stream import open_stream
 from sklstm._sequences import Sequences
 
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -13,7 +13,7 @@ each_window = pytest.mark.parametrize("window", [None, 1, 3])
 
 
 def make_stream(n_streams, window=None, *, dtype="float64", want_hidden=False):
-    return NetworkStream(make_network(dtype, n_threads=2)[0], n_streams, window, want_hidden=want_hidden)
+    return open_stream(make_network(dtype, n_threads=2)[0], n_streams, window, want_hidden=want_hidden)
 
 
 def draw_rows(n_streams, n_rows=9):
