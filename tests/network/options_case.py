@@ -1,15 +1,11 @@
 """A network of any options with ragged sequences, and all that a call of its stack needs."""
 
-from dataclasses import fields
-
 import numpy as np
 from network.stack_runner import aligned
 
-from sklstm._kernels._architecture import Architecture
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
-OPTIONS = [f.name for f in fields(Architecture)][3:]
 GUARD = 0xA5
 
 
@@ -39,13 +35,13 @@ class OptionsCase:
         self.targets = rng.normal(size=(n_targets, n_outputs)).astype(dtype)
         self.weights = rng.uniform(0.5, 2.0, n_targets).astype(dtype)
         self.drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
-        self.back = aligned(self.stack.back_size * np.dtype(dtype).itemsize).view(dtype)
+        self.workspace, self.guards = None, []
+        self.back = self.take_array(self.stack.back_size)
         self.front = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
         self.stack.bind(self.network.weights, self.back, True)
         self.ids, self.seed, self.epoch = (10 + np.arange(n)).astype(np.uint32), 3, 1
         # Rows by which a call may claim to be longer than its longest sequence.
         self.spare = 0
-        self.workspace, self.guards = None, []
 
     def take(self, n_bytes):
         """Memory whose numbers are NaN: what a call does not write it must not read. Behind it a guard."""

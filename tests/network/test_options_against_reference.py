@@ -5,8 +5,18 @@ from functools import cache
 import numpy as np
 import pytest
 from network.options_draw import ALONE, draw_options, make_case
-from numpy.testing import assert_allclose
-from reference.network import Noise, free_window, options_forward
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.attention import attention_block, attention_pooling
+from reference.network import (
+    Noise,
+    attention_parameters,
+    cut_patches,
+    free_window,
+    options_forward,
+    run_layers,
+)
+
+from sklstm._sequences import Sequences
 
 N_CONFIGURATIONS = 80
 # float32: rounding, which a normalisation of nearly equal numbers multiplies by up to 1 / sqrt(1e-5).
@@ -57,6 +67,15 @@ def test_all_options_together(number, dtype):
 
 
 @each_dtype
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pooling", ["last", "mean", "attention"])
+def test_long_sequences_with_attention(pooling, bidirectional, dtype):
+    """More steps than a block of queries."""
+    options = {"bidirectional": bidirectional, "attention_heads": 2, "pooling": pooling, "n": 3, "longest": 150}
+    check_forward(make_case(options, 9 + bidirectional, dtype=dtype))
+
+
+@each_dtype
 @each_number
 def test_masks_of_training(number, dtype):
     """Zoneout, recurrent dropout, dropout between layers, and all of them together, in each kind of network."""
@@ -103,3 +122,49 @@ def test_window_moments(kind):
     case.stack.window_moments(case.table, 3, case.starts, case.lengths, shift, deviation)
     for rows, one_shift, one_deviation in zip(case.sequences, shift, deviation, strict=True):
         assert_allclose((rows - one_shift) / one_deviation, free_window(rows, kind), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["last", "standard"])
+def test_outputs_with_what_their_columns_are_freed_of(kind):
+    """In the order of the sequences, which is not that of the kernels."""
+    case = make_case({"window_norm": kind, "n": 9, "n_columns": 3}, 2)
+    network, sequences = case.network, case.sequences[::-1]
+    z = network.forward(Sequences.from_list(sequences))
+    network.reference_columns = [2, 0]
+    found = network.forward(Sequences.from_list(sequences))
+    assert_array_equal(found[:, :2], z)
+    for rows, shift, deviation in zip(sequences, found[:, 2:4], found[:, 4:], strict=True):
+        freed = (rows[:, [2, 0]] - shift) / deviation
+        assert_allclose(freed, free_window(rows, kind)[:, [2, 0]], rtol=1e-12, atol=1e-12)
+
+
+@each_dtype
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_weights_of_steps(bidirectional, dtype):
+    """What the pooling gives to each step, and each head of the last step; nothing to steps that do not exist."""
+    options = {"bidirectional": bidirectional, "attention_heads": 2, "patch_length": 2, "n": 20, "longest": 9}
+    for pooling in ("last", "attention"):
+        case = make_case(options | {"pooling": pooling}, 6, dtype=dtype)
+        steps = (case.lengths + 1) // 2
+        weights = {"head_weights": np.full((20, 2, steps[0]), np.nan, dtype)}
+        if pooling == "attention":
+            weights["pool_weights"] = np.full((20, steps[0]), np.nan, dtype)
+        case.forward(**weights)
+        parameters, close = case.parameters, TOLERANCES[dtype]
+        top, _ = run_layers(case.shape, parameters, patches_of(case), states_of(case), None)
+        for k, y in enumerate(top):
+            out, heads = attention_block(y, attention_parameters(parameters), 2, causal=not bidirectional)
+            assert_allclose(weights["head_weights"][k, :, : steps[k]], heads[:, -1], **close)
+            assert not weights["head_weights"][k, :, steps[k] :].any()
+            if pooling == "attention":
+                expected = attention_pooling(out, parameters["weight_pool"])[1]
+                assert_allclose(weights["pool_weights"][k, : steps[k]], expected, **close)
+                assert not weights["pool_weights"][k, steps[k] :].any()
+
+
+def patches_of(case):
+    return [cut_patches(rows.astype(np.float64), case.shape.patch_length) for rows in case.sequences]
+
+
+def states_of(case):
+    return np.zeros((len(case.lengths), case.stack.state_size)) if case.state is None else case.state

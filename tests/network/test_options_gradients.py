@@ -71,6 +71,14 @@ def test_gradients_of_each_option_alone(name):
     check_gradients(make_case(ALONE[name], list(ALONE).index(name)))
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_gradients_of_attention_over_many_steps(bidirectional, pooling):
+    """More steps than a block of queries."""
+    options = {"attention_heads": 2, "pooling": pooling, "bidirectional": bidirectional}
+    check_gradients(make_case({**options, "hidden_sizes": (4,), "n": 2, "longest": 50}, int(bidirectional)))
+
+
 def test_configurations_cover_the_options():
     drawn = [options_on(draw_options(number)) for number in range(N_CONFIGURATIONS)]
     singles = Counter(name for names in drawn for name in names)

@@ -39,7 +39,7 @@ def assert_same_bits(found, expected):
 
 @each_number
 def test_threads_change_no_bit(number):
-    case = draw_wide(number, threads=1)
+    case = draw_wide(number, threads=1, n=70)
     expected = everything(case)
     for case.threads in (2, 3):
         case.workspace = None
@@ -69,6 +69,14 @@ def test_a_sequence_alone_equals_itself_in_a_batch(number):
 def test_a_sequence_alone_with_one_option(name, dtype):
     for n in (2, 3, 5, 7, 13):
         check_alone(make_case({"hidden_sizes": (18, 18), "n": n, **ALONE[name]}, n, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_long_sequence_alone_with_attention(bidirectional, dtype):
+    for pooling in ("last", "mean", "attention"):
+        options = {"attention_heads": 2, "pooling": pooling, "bidirectional": bidirectional}
+        check_alone(make_case({**options, "hidden_sizes": (18,), "n": 5, "longest": 90}, 3, dtype=dtype))
 
 
 @each_number

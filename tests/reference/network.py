@@ -145,6 +145,14 @@ def run_layers(shape, parameters, sequences, state, noise):
     return below, finals
 
 
+def attention_parameters(parameters):
+    """The parameters of the block of self-attention, by the names of ``attention.py``."""
+    own = {"gain": parameters["norm_weight_attention"], "shift": parameters["norm_bias_attention"]}
+    for name in ("weight_in", "bias_in", "weight_out", "bias_out"):
+        own[name] = parameters[name.replace("_", "_attention_")]
+    return own
+
+
 def pool(shape, parameters, y):
     """The features of a sequence, and the numbers that pooling would carry on."""
     if shape.pooling == "mean":
@@ -185,9 +193,7 @@ def options_forward(shape, parameters, sequences, state=None, noise=None):
         z = features @ parameters["weight_out"].T + parameters["bias_out"]
         return OptionsForward(z, features, np.concatenate(finals, axis=1))
     if shape.attention_heads:
-        own = {"gain": parameters["norm_weight_attention"], "shift": parameters["norm_bias_attention"]}
-        for name in ("weight_in", "bias_in", "weight_out", "bias_out"):
-            own[name] = parameters[name.replace("_", "_attention_")]
+        own = attention_parameters(parameters)
         top = [attention_block(y, own, shape.attention_heads, causal=not shape.bidirectional)[0] for y in top]
     pooled = [pool(shape, parameters, y) for y in top]
     features = np.array([feature for feature, _ in pooled])
