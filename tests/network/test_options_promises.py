@@ -88,6 +88,26 @@ def test_a_claim_of_longer_sequences_changes_no_bit(number):
     assert_same_bits(everything(case), expected)
 
 
+def check_gaps(case):
+    gradient = case.gradients()[0]
+    panels = case.slots[: case.network.weights.nbytes].view(case.dtype)
+    assert_array_equal(panels, case.network.to_panels(gradient), strict=True)
+
+
+@each_number
+def test_gradients_are_zero_where_no_parameter_stands(number):
+    """An optimizer steps on whole panels, and norms are taken over them."""
+    check_gaps(draw_wide(number))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ALONE)
+def test_gradients_are_zero_where_no_parameter_stands_with_one_option(name, dtype):
+    """Layers of very different sizes, whose rows have different gaps."""
+    for number, sizes in enumerate([(6, 66, 10), (40, 6, 34)]):
+        check_gaps(make_case({**ALONE[name], "hidden_sizes": sizes}, number, dtype=dtype))
+
+
 @each_number
 def test_columns_of_a_wider_table_change_no_bit(number):
     case = draw_wide(number, n=5)
