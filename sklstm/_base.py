@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._fitting import FittingMixin
@@ -16,6 +17,15 @@ from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import check_sequences_after, is_set_of_sequences
 from sklstm.streaming import StreamMixin
+
+
+def _has_attention(model):
+    if model.attention_heads or model.pooling == "attention":
+        return True
+    raise AttributeError(
+        f"attention_weights needs attention_heads or pooling='attention', found attention_heads="
+        f"{model.attention_heads!r} and pooling={model.pooling!r}."
+    )
 
 
 class BaseLSTM(
@@ -30,10 +40,23 @@ class BaseLSTM(
     _parameter_constraints: dict = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "projection_size": [Interval(Integral, 1, None, closed="left"), None],
+        "peephole": ["boolean"],
         "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output"}), None],
+        "layer_norm": [StrOptions({"output", "gates"}), None],
+        "attention_heads": [Interval(Integral, 0, None, closed="left")],
+        "pooling": [StrOptions({"last", "mean", "attention"})],
+        "patch_length": [Interval(Integral, 1, None, closed="left")],
+        "window_norm": [StrOptions({"last", "standard"}), None],
+        "linear_skip": [Interval(Integral, 0, None, closed="left")],
+        "training": [StrOptions({"windows", "stream"})],
+        "bptt_steps": [Interval(Integral, 1, None, closed="left")],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_dropout": [Interval(Real, 0, 1, closed="left")],
+        "zoneout": [Interval(Real, 0, 1, closed="left")],
         "weight_init": [StrOptions({"glorot", "he"})],
         "solver": [StrOptions(set(OPTIMIZERS))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
@@ -65,11 +88,11 @@ class BaseLSTM(
     # What a subclass brings.
 
     @abstractmethod
-    def _learn_targets(self, y, weights, *, continued):
+    def _learn_targets(self, y, weights, sequences, *, continued):
         """Learn from y what its coding needs (scale, classes) into `self`; `continued`: only check against it."""
 
     @abstractmethod
-    def _encode_targets(self, y, weights, name="y"):
+    def _encode_targets(self, y, weights, sequences, name="y"):
         """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
 
     @abstractmethod
@@ -102,7 +125,14 @@ class BaseLSTM(
     # Using the fitted network.
 
     def _empty_network(self, layout, dtype):
-        return Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        network.reference_columns = self._reference_columns
+        return network
+
+    @property
+    def _reference_columns(self):
+        """Columns of X by whose `window_norm` the answers are undone, or None."""
+        return None
 
     def _network(self):
         """Return the network with the fitted parameters, as they are now."""
@@ -112,7 +142,8 @@ class BaseLSTM(
         network.load(layout.flatten(self.parameters_, dtype))
         return network
 
-    def _forward(self, X, groups, context, *, want_hidden=False):
+    def _parts(self, X, groups, context):
+        """Return the sequences that X stands for, in parts, and which answers of each part count."""
         check_is_fitted(self)
         dtype = self.parameters_["weight_out"].dtype.name
         carried = getattr(self, "context_", None)
@@ -120,10 +151,49 @@ class BaseLSTM(
             if groups is not None:
                 raise ValueError("groups cannot be combined with carry_context=True: X follows the carried rows.")
             context = carried
-        parts = check_sequences_after(self, X, context, groups=groups, dtype=dtype)
-        network = self._network()
-        results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]
+        if (self.training == "stream") != self._architecture["every_step"]:
+            raise ValueError(
+                f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
+                "training back."
+            )
+        return check_sequences_after(self, X, context, groups=groups, dtype=dtype)
+
+    def _forward(self, X, groups, context, *, want_hidden=False):
+        parts, network = self._parts(X, groups, context), self._network()
+        results = [network.forward(part, want_hidden=want_hidden, want_reference=True)[keep] for part, keep in parts]
         return results[0] if len(results) == 1 else np.concatenate(results)
+
+    @available_if(_has_attention)
+    def attention_weights(self, X, *, groups=None, context=None):
+        """Return how much each step of a sample's sequence counts, with `attention_heads` or ``pooling="attention"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
+            As in `fit`.
+        groups : array-like of shape (n_samples,), default=None
+            One label per row of a table.
+        context : array-like of shape (n_rows, n_features), default=None
+            The rows that came right before a table X.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"heads"`` (n_samples, attention_heads, n_steps): what the last step of each sequence looks at.
+            ``"pooling"`` (n_samples, n_steps): the weights of the pooling. The last column is the sequence's last step
+            (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one.
+        """
+        parts, network = self._parts(X, groups, context), self._network()
+        found = [network.attention_weights(part) for part, _ in parts]
+        n_steps = max(weights.shape[-1] for part in found for weights in part.values())
+        joined = {}
+        for name in found[0]:
+            padded = [
+                np.pad(part[name][keep], [(0, 0)] * (part[name].ndim - 1) + [(n_steps - part[name].shape[-1], 0)])
+                for part, (_, keep) in zip(found, parts, strict=True)
+            ]
+            joined[name] = np.concatenate(padded)
+        return joined
 
     def transform(self, X, *, groups=None, context=None):
         """Return the last hidden state of the top layer, as features for another model.

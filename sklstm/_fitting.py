@@ -7,7 +7,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network
+from sklstm._options import describe_network, refuse_exclusions
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
     check_lengths_agree,
@@ -96,16 +96,19 @@ class FittingMixin:
             raise ValueError("carry_context=True cannot be combined with groups: whose rows to carry would be unclear.")
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        if self.training == "stream" and is_set_of_sequences(X):
+            raise ValueError("training='stream' goes with a 2-D table X, an output for each row; found sequences.")
+        refuse_exclusions(self.get_params(deep=False))
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
         check_lengths_agree(len(sequences), y)
         weights = check_weights(sample_weight, len(sequences))
-        self._learn_targets(y, weights, continued=continued)
+        self._learn_targets(y, weights, sequences, continued=continued)
         if self.carry_context:
             self.context_ = self._rows_to_carry(X, sequences)
         return self._samples(sequences, y, weights)
 
     def _samples(self, sequences, y, weights, name="y"):
-        targets, weights = self._encode_targets(y, weights, name)
+        targets, weights = self._encode_targets(y, weights, sequences, name)
         # Only ratios of weights count. A power of two, which costs no bit, brings them into the range of float32.
         weights = np.ldexp(weights, -np.frexp(weights.max())[1])
         return Samples(sequences, np.ascontiguousarray(targets, self.dtype), weights.astype(self.dtype))
@@ -163,7 +166,7 @@ class FittingMixin:
         n = len(samples.sequences)
         settings = Settings(
             loss=loss,
-            batch_size=automatic_batch_size(n) if self.batch_size == "auto" else min(self.batch_size, n),
+            batch_size=self._batch_size(n),
             max_iter=max_iter,
             shuffle=self.shuffle,
             learning_rate=self.learning_rate_init,
@@ -178,6 +181,10 @@ class FittingMixin:
             optimizer=self.solver,
             loss_parameter=loss_parameter,
             accumulation_steps=int(self.accumulation_steps),
+            recurrent_dropout=float(self.recurrent_dropout),
+            weight_dropout=float(self.weight_dropout),
+            training=self.training,
+            bptt_steps=int(self.bptt_steps),
         )
         network = self._empty_network(layout, self.dtype)
         first_epoch = self.n_iter_ if continued else 0
@@ -195,6 +202,13 @@ class FittingMixin:
         self.validation_scores_ = scores
         self.best_validation_score_ = None if scores is None else max(scores)
         self.best_loss_ = min(self.loss_curve_) if scores is None else None
+
+    def _batch_size(self, n_samples):
+        if self.batch_size != "auto":
+            return min(int(self.batch_size), n_samples)
+        if self.training == "stream":
+            return automatic_n_streams(n_samples, self.bptt_steps)
+        return automatic_batch_size(n_samples)
 
     def _continue_from(self, layout):
         """Return the fitted parameters as a new flat vector, if they still fit the constructor's parameters."""
@@ -214,7 +228,7 @@ class FittingMixin:
         ]
         if changed:
             raise ValueError(
-                f"training cannot go on with another network: {', '.join(changed)}. Set warm_start=False, or set it back."
+                f"training cannot go on with another network: {', '.join(changed)}. Set warm_start=False, or set back."
             )
         return layout.flatten(self.parameters_, self.dtype).copy()
 
@@ -222,3 +236,8 @@ class FittingMixin:
 def automatic_batch_size(n_samples):
     """Return the size behind ``batch_size="auto"``: small data get small batches, so that an epoch has enough steps."""
     return int(np.clip(n_samples // 32, 8, 128))
+
+
+def automatic_n_streams(n_samples, bptt_steps):
+    """Return the same for ``training="stream"``: few enough stretches that an epoch has some 32 steps."""
+    return int(np.clip(n_samples // (32 * bptt_steps), 1, 32))

@@ -49,6 +49,12 @@ class Sequences:
         return cls(np.require(table, requirements="CA"), starts, rows - starts + 1, blocks, sequence_length - 1)
 
     @classmethod
+    def from_series(cls, table, blocks=None):
+        """Make, for each row, all rows of its block up to it: what a network that carries its states has seen."""
+        sequences = cls.from_windows(table, len(table), blocks)
+        return cls(sequences.table, sequences.starts, sequences.lengths, sequences.blocks)
+
+    @classmethod
     def from_array(cls, array):
         """Make one sequence of each entry of an array of shape (n_sequences, n_steps, n_features)."""
         n_sequences, n_steps, n_features = array.shape

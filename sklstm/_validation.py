@@ -91,7 +91,14 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name=
                 f"{name} has {X.ndim} dimensions, expected 2 (rows of a table) or 3 (a set of sequences of one length)."
             )
         table = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", accept_sparse=False)
-    return Sequences.from_windows(table, estimator.sequence_length, check_groups(groups, len(table)))
+    return _windows(estimator, table, check_groups(groups, len(table)))
+
+
+def _windows(estimator, table, blocks=None):
+    """Return the sample of each row: its window, or all rows of its series so far."""
+    if getattr(estimator, "training", "windows") == "stream":
+        return Sequences.from_series(table, blocks)
+    return Sequences.from_windows(table, estimator.sequence_length, blocks)
 
 
 def _check_array(estimator, X, reset, dtype, name):
@@ -171,6 +178,8 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
         return [(check_sequences(estimator, X, dtype=dtype), slice(None))]
     before = check_sequences(estimator, context, dtype=dtype, name="context").table
     sequences = check_sequences(estimator, X, dtype=dtype)
+    if getattr(estimator, "training", "windows") == "stream":
+        return [(_windows(estimator, np.concatenate([before, sequences.table])), slice(len(before), None))]
     reach = estimator.sequence_length - 1
     if reach == 0:
         return [(sequences, slice(None))]
@@ -297,3 +306,18 @@ def check_quantiles(quantile):
             f"answers with the median), found {quantile!r}."
         )
     return tuple(levels.astype(np.float64).tolist())
+
+
+def check_target_column(target_column, y, n_features):
+    """Return the column of X that each target is the future of, as a list of one number for each target."""
+    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    with naming("target_column"):
+        columns = np.asarray(target_column)
+    if columns.dtype.kind not in "iu" or columns.ndim > 1 or (columns.ndim == 1 and len(columns) != n_targets):
+        raise ValueError(
+            f"target_column must be one column of X, or one for each of the {n_targets} targets of y, found "
+            f"{target_column!r}."
+        )
+    if columns.min() < 0 or columns.max() >= n_features:
+        raise ValueError(f"target_column={target_column!r} names a column of X beyond 0 to {n_features - 1}.")
+    return np.broadcast_to(columns, n_targets).tolist()

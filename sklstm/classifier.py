@@ -3,25 +3,14 @@
 from numbers import Real
 
 import numpy as np
-from scipy.special import expit, log_expit
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._base import BaseLSTM
-from sklstm._training.losses import LOSSES
-from sklstm._validation import check_class_weight, check_indicator, naming, refuse_masked
-
-# What an output says about its label, where a sample may have several.
-LABEL_ANSWERS = {
-    "predict": lambda z: (z > 0).astype(np.int64),
-    "predict_proba": lambda z: expit(z.astype(np.float64)),
-    "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
-}
+from sklstm._targets import LabelTargets
 
 
-class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
+class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     """Classification of the rows of time-ordered tables and of sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -35,18 +24,57 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Units of each layer, any number (multiples of 16 waste nothing), or of the first, the second, ... layer.
     n_layers : int, default=1
         Number of stacked layers; each reads the output of the one below. Left at 1 where `hidden_size` is a sequence.
+    bidirectional : bool, default=False
+        Each layer also reads its input from the sequence's own last row to the first; both directions stand side by
+        side, ``[h_forward; h_backward]`` [17]_. A window still ends at its row.
+    projection_size : int or None, default=None
+        Each h is projected to so many numbers, ``h_t = W_hr (o * tanh(c_t))``, fewer than `hidden_size` [18]_.
+    peephole : bool, default=False
+        The gates see the cell: ``p_i * c_(t-1)`` is added inside i, ``p_f * c_(t-1)`` inside f, ``p_o * c_t`` inside o
+        [19]_.
     residual : int, default=0
         Every so many layers, the output of the layer so far below is added: with 2, that of the first layer to that of
-        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. The layers need one size. 0 for never.
-    layer_norm : "output" or None, default=None
+        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. Where their sizes differ, y_1 goes through a linear map. 0 for never.
+    layer_norm : "output", "gates" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
+        "gates": inside the cell, ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``
+        (eqs. 20 to 22 there).
+    attention_heads : int, default=0
+        Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` with q, k, v from
+        ``LN(y) + PE``, sines and cosines of the position [20]_. A step sees itself and what came before; all steps with
+        `bidirectional`. 0 for no block.
+    pooling : {"last", "mean", "attention"}, default="last"
+        What the head reads of a sequence's steps: the last one, their mean, or ``sum_t a_t y_t`` with
+        ``a = softmax(w . tanh(y_t))`` [21]_.
+    patch_length : int, default=1
+        Rows that the first layer reads at a time: the recurrence has so many times fewer steps [22]_. Patches end at
+        the last row; where the first is not full, zeros stand for the rows that do not exist.
+    window_norm : {"last", "standard"} or None, default=None
+        What each sequence is freed of before it is read: its last row, or its own mean and deviation [23]_.
+    linear_skip : int, default=0
+        The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
+        autoregression beside the network [24]_. 0 for none.
+    training : {"windows", "stream"}, default="windows"
+        "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
+        first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
+        less work. Gradients go back `bptt_steps` rows [25]_. Needs a table and ``shuffle=False``; `batch_size` is the
+        number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is.
+    bptt_steps : int, default=32
+        Rows of a step of ``training="stream"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    recurrent_dropout : float, default=0.0
+        The same on the way from h to the gates of the next step, one mask for all steps of a sequence [26]_.
+    weight_dropout : float, default=0.0
+        Share of the recurrent weights `weight_hh` that are zero for a batch, the others scaled up [27]_.
+    zoneout : float, default=0.0
+        Share of the units whose h and c stay what they were, step by step; predictions take the mean,
+        ``zoneout * c_(t-1) + (1 - zoneout) * c_t`` [28]_.
     weight_init : {"glorot", "he"}, default="glorot"
         Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
         own [15]_, or ``sqrt(6 / fan_in)`` [16]_. Recurrent weights start orthogonal.
@@ -83,7 +111,7 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row.
     n_iter_no_change : int, default=10
-        Epochs without improvement before training stops.
+        Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
     tol : float, default=1e-4
         What counts as an improvement.
     class_weight : dict, "balanced" or None, default=None
@@ -188,6 +216,27 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     .. [15] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010, eq. 16.
     .. [16] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
+    .. [17] M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
+       Processing 45(11), 1997.
+    .. [18] H. Sak, A. Senior and F. Beaufays, "Long short-term memory recurrent neural network architectures for large
+       scale acoustic modeling", Interspeech 2014, eqs. 1 to 6.
+    .. [19] F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [20] A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.
+    .. [21] P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation
+       classification", ACL 2016, eqs. 9 to 11.
+    .. [22] S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting",
+       arXiv:2308.11200, 2023.
+    .. [23] T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against distribution
+       shift", ICLR 2022.
+    .. [24] G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep neural
+       networks", SIGIR 2018, section 3.6.
+    .. [25] R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
+       trajectories", Neural Computation 2(4), 1990.
+    .. [26] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks",
+       NeurIPS 2016.
+    .. [27] S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018.
+    .. [28] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
+       3 and 4.
 
     Examples
     --------
@@ -214,10 +263,23 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         hidden_size=64,
         n_layers=1,
         *,
+        bidirectional=False,
+        projection_size=None,
+        peephole=False,
         residual=0,
         layer_norm=None,
+        attention_heads=0,
+        pooling="last",
+        patch_length=1,
+        window_norm=None,
+        linear_skip=0,
+        training="windows",
         sequence_length=32,
+        bptt_steps=32,
         dropout=0.0,
+        recurrent_dropout=0.0,
+        weight_dropout=0.0,
+        zoneout=0.0,
         weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
@@ -242,91 +304,6 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         verbose=False,
     ):
         self._keep(locals())
-
-    def _learn_targets(self, y, weights, *, continued):
-        known = continued or hasattr(self, "classes_")
-        y = self._check_y(y)
-        if continued:
-            self._check_kind(y)
-        else:
-            self._is_multilabel = y.ndim == 2
-        if self._is_multilabel:
-            self._learn_labels(y, known)
-            return
-        if not known:
-            self.classes_ = np.unique(y)
-        codes = self._codes(y)
-        self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
-        present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
-        if len(present) < 2 and not known:
-            found = "no class with a positive weight"
-            if len(present):
-                found = f"only one class with a positive weight: {present.tolist()[0]!r}"
-            raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
-
-    def _learn_labels(self, y, known):
-        """Learn from a matrix of labels."""
-        if self.class_weight is not None:
-            raise ValueError(
-                f"class_weight={self.class_weight!r} cannot be combined with a y of shape {y.shape}, whose columns are "
-                "labels and not classes. Set class_weight=None, and weigh samples by sample_weight."
-            )
-        if not known:
-            self.classes_ = np.arange(y.shape[1])
-        elif not np.array_equal(self.classes_, np.arange(y.shape[1])):
-            raise ValueError(
-                f"classes={self.classes_.tolist()} are not the columns of y, which has shape {y.shape}; expected "
-                f"{list(range(y.shape[1]))}."
-            )
-
-    def _check_kind(self, y, name="y"):
-        """Raise if y has labels in columns where the targets that were learnt have not, or the other way round."""
-        if y.shape[1:] != ((len(self.classes_),) if self._is_multilabel else ()):
-            expected = f"(n_samples, {len(self.classes_)})" if self._is_multilabel else "(n_samples,)"
-            raise ValueError(f"{name} has shape {y.shape}, but the targets of this model have shape {expected}.")
-
-    @staticmethod
-    def _check_y(y, name="y"):
-        refuse_masked(y, name)
-        labels = check_indicator(y, name)
-        if labels is not None:
-            return labels
-        with naming(name):
-            y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name=name)
-            check_classification_targets(y)
-        return y
-
-    def _codes(self, y, name="y"):
-        """Return the number of each label's class."""
-        with naming(name):
-            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
-            unknown = y[self.classes_[codes] != y]
-            if len(unknown):
-                raise ValueError(
-                    f"{name} holds {unknown.tolist()[0]!r}, which is not among the classes {self.classes_.tolist()}."
-                )
-        return codes
-
-    def _encode_targets(self, y, weights, name="y"):
-        y = self._check_y(y, name)
-        self._check_kind(y, name)
-        if self._is_multilabel:
-            return y, weights
-        codes = self._codes(y, name)
-        weights = weights * self._class_factors[codes]
-        if not weights.any():
-            raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
-        return codes[:, np.newaxis], weights
-
-    def _loss(self):
-        n_classes = len(self.classes_)
-        if self._is_multilabel:
-            return "binary_log", n_classes
-        return ("binary_log", 1) if n_classes == 2 else ("multinomial_log", n_classes)
-
-    def _loss_parameter(self):
-        return float(self.label_smoothing)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):
@@ -371,29 +348,6 @@ class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
         if len(classes) < 2:
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
         return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
-
-    def _answer(self, z, method, out=None):
-        if self._is_multilabel:
-            answer = LABEL_ANSWERS[method](z)
-            if out is None:
-                return answer
-            out[...] = answer
-            return out
-        loss = LOSSES[self._loss()[0]]
-        if method == "predict":
-            codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
-            # Only with "clip" does `take` write to `out` without a buffer.
-            return self.classes_[codes] if out is None else self.classes_.take(codes, out=out, mode="clip")
-        z = z.astype(np.float64)
-        if method == "predict_proba":
-            answer = loss.link(z)
-        else:
-            # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
-            answer = -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
-        if out is None:
-            return answer
-        out[...] = answer
-        return out
 
     def predict_proba(self, X, *, groups=None, context=None):
         """Predict class probabilities.

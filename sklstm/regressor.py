@@ -1,24 +1,13 @@
 """Regression with stacked LSTM layers."""
 
-from numbers import Real
+from numbers import Integral, Real
 
-import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
-from sklstm._training.losses import LOSSES, weighted_mean
-from sklstm._validation import check_quantiles, naming, refuse_masked
-
-LOSS_NAMES = {
-    "squared_error": "squared",
-    "absolute_error": "absolute",
-    "huber": "huber",
-    "quantile": "quantile",
-    "poisson": "poisson",
-}
+from sklstm._targets import LOSS_NAMES, NumberTargets
 
 
 def _has_quantiles(model):
@@ -31,7 +20,7 @@ def _has_quantiles(model):
     return True
 
 
-class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
+class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     """Regression on time-ordered tables and on sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -44,12 +33,41 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Units of each layer, any number (multiples of 16 waste nothing), or of the first, the second, ... layer.
     n_layers : int, default=1
         Number of stacked layers; each reads the output of the one below. Left at 1 where `hidden_size` is a sequence.
+    bidirectional : bool, default=False
+        Each layer also reads its input from the sequence's own last row to the first; both directions stand side by
+        side, ``[h_forward; h_backward]`` [20]_. A window still ends at its row.
+    projection_size : int or None, default=None
+        Each h is projected to so many numbers, ``h_t = W_hr (o * tanh(c_t))``, fewer than `hidden_size` [21]_.
+    peephole : bool, default=False
+        The gates see the cell: ``p_i * c_(t-1)`` is added inside i, ``p_f * c_(t-1)`` inside f, ``p_o * c_t`` inside o
+        [22]_.
     residual : int, default=0
         Every so many layers, the output of the layer so far below is added: with 2, that of the first layer to that of
-        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. The layers need one size. 0 for never.
-    layer_norm : "output" or None, default=None
+        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. Where their sizes differ, y_1 goes through a linear map. 0 for never.
+    layer_norm : "output", "gates" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
         [8]_. The recurrent path is left alone.
+        "gates": inside the cell, ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``
+        (eqs. 20 to 22 there).
+    attention_heads : int, default=0
+        Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` with q, k, v from
+        ``LN(y) + PE``, sines and cosines of the position [23]_. A step sees itself and what came before; all steps with
+        `bidirectional`. 0 for no block.
+    pooling : {"last", "mean", "attention"}, default="last"
+        What the head reads of a sequence's steps: the last one, their mean, or ``sum_t a_t y_t`` with
+        ``a = softmax(w . tanh(y_t))`` [24]_.
+    patch_length : int, default=1
+        Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
+        the last row; where the first is not full, zeros stand for the rows that do not exist.
+    window_norm : {"last", "standard"} or None, default=None
+        What each sequence is freed of before it is read: its last row, or its own mean and deviation [26]_.
+        Predictions are put back by the same numbers of `target_column`: for targets that are future values of a column
+        of X, in its unit. The loss is measured before that.
+    target_column : int or array-like of shape (n_outputs,), default=0
+        The column of X whose future each target is; used with `window_norm`.
+    linear_skip : int, default=0
+        The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
+        autoregression beside the network [27]_. 0 for none.
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
@@ -61,12 +79,26 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
+    training : {"windows", "stream"}, default="windows"
+        "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
+        first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
+        less work. Gradients go back `bptt_steps` rows [28]_. Needs a table and ``shuffle=False``; `batch_size` is the
+        number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is.
+    bptt_steps : int, default=32
+        Rows of a step of ``training="stream"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
+    recurrent_dropout : float, default=0.0
+        The same on the way from h to the gates of the next step, one mask for all steps of a sequence [29]_.
+    weight_dropout : float, default=0.0
+        Share of the recurrent weights `weight_hh` that are zero for a batch, the others scaled up [30]_.
+    zoneout : float, default=0.0
+        Share of the units whose h and c stay what they were, step by step; predictions take the mean,
+        ``zoneout * c_(t-1) + (1 - zoneout) * c_t`` [31]_.
     weight_init : {"glorot", "he"}, default="glorot"
         Initial weights of inputs and head, uniform within ``sqrt(6 / (fan_in + fan_out))``, each gate a matrix of its
         own [18]_, or ``sqrt(6 / fan_in)`` [19]_. Recurrent weights start orthogonal.
@@ -103,7 +135,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row.
     n_iter_no_change : int, default=10
-        Epochs without improvement before training stops.
+        Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
     tol : float, default=1e-4
         What counts as an improvement.
     warm_start : bool, default=False
@@ -206,6 +238,27 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     .. [18] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
        AISTATS 2010, eq. 16.
     .. [19] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
+    .. [20] M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
+       Processing 45(11), 1997.
+    .. [21] H. Sak, A. Senior and F. Beaufays, "Long short-term memory recurrent neural network architectures for large
+       scale acoustic modeling", Interspeech 2014, eqs. 1 to 6.
+    .. [22] F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [23] A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.
+    .. [24] P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation
+       classification", ACL 2016, eqs. 9 to 11.
+    .. [25] S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting",
+       arXiv:2308.11200, 2023.
+    .. [26] T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against distribution
+       shift", ICLR 2022.
+    .. [27] G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep neural
+       networks", SIGIR 2018, section 3.6.
+    .. [28] R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
+       trajectories", Neural Computation 2(4), 1990.
+    .. [29] Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks",
+       NeurIPS 2016.
+    .. [30] S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018.
+    .. [31] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
+       3 and 4.
 
     Examples
     --------
@@ -224,6 +277,7 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     _parameter_constraints: dict = {
         **BaseLSTM._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
+        "target_column": [Interval(Integral, 0, None, closed="left"), "array-like"],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
@@ -233,13 +287,27 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         hidden_size=64,
         n_layers=1,
         *,
+        bidirectional=False,
+        projection_size=None,
+        peephole=False,
         residual=0,
         layer_norm=None,
+        attention_heads=0,
+        pooling="last",
+        patch_length=1,
+        window_norm=None,
+        target_column=0,
+        linear_skip=0,
         loss="squared_error",
         quantile=0.5,
         huber_delta=1.0,
+        training="windows",
         sequence_length=32,
+        bptt_steps=32,
         dropout=0.0,
+        recurrent_dropout=0.0,
+        weight_dropout=0.0,
+        zoneout=0.0,
         weight_init="glorot",
         solver="adamw",
         learning_rate_init=1e-3,
@@ -262,90 +330,6 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
         verbose=False,
     ):
         self._keep(locals())
-
-    def _check_y(self, y, name="y"):
-        refuse_masked(y, name)
-        with naming(name):
-            try:
-                y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
-            except ValueError as error:
-                if "could not convert" not in str(error):
-                    raise
-                raise ValueError(
-                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
-                ) from error
-        if y.ndim > 2:
-            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
-        if self.loss == "poisson" and (y < 0).any():
-            place = np.argwhere(y < 0)[0]
-            raise ValueError(
-                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
-            )
-        return y
-
-    def _learn_targets(self, y, weights, *, continued):
-        quantiles = check_quantiles(self.quantile)
-        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None}
-        if continued:
-            self._check_goes_on(coding)
-        # What the network was trained for, whatever becomes of the constructor's parameters.
-        self._coding = coding
-        if continued:
-            return
-        y = self._check_y(y)
-        self.target_mean_ = weighted_mean(y, weights)
-        if self.loss == "poisson":
-            # The exponential knows only factors; where all targets are zero there is none.
-            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
-            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
-            return
-        deviations = y - self.target_mean_
-        # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
-        largest = np.abs(deviations).max(axis=0)
-        largest = np.where(largest > 0, largest, 1.0)
-        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
-        # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
-        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
-        self.target_scale_ = np.where(constant, 1.0, scale)[()]
-
-    def _check_goes_on(self, coding):
-        """Raise if the outputs of the fitted network mean something else than is wanted now."""
-        trained = self._coding["loss"]
-        if (trained == "poisson") != (self.loss == "poisson"):
-            raise ValueError(
-                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
-                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
-            )
-        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
-        if len(before) != len(now):
-            raise ValueError(
-                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
-                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
-                "both back."
-            )
-
-    def _encode_targets(self, y, weights, name="y"):
-        y = self._check_y(y, name)
-        expected = np.shape(self.target_mean_)
-        if y.shape[1:] != expected:
-            raise ValueError(
-                f"{name} has shape {y.shape}, but the targets of this model have shape "
-                f"(n_samples,{f' {expected[0]}' if expected else ''})."
-            )
-        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
-        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
-
-    @property
-    def _n_outputs_per_target(self):
-        return len(self._coding["quantiles"] or (None,))
-
-    def _loss(self):
-        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
-
-    def _loss_parameter(self):
-        if self.loss == "quantile":
-            return self._coding["quantiles"] * np.size(self.target_mean_)
-        return float(self.huber_delta) if self.loss == "huber" else 0.0
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
@@ -371,32 +355,6 @@ class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
             The estimator.
         """
         return self._partial_fit(X, y, sample_weight, groups)
-
-    def _answer(self, z, method, out=None):
-        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
-        if quantiles is not None:
-            # Sorted, the quantiles of a target do not cross.
-            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
-            if method == "predict":
-                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
-            else:
-                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
-        values = z if np.ndim(self.target_mean_) else z[:, 0]
-        if self._coding["loss"] == "poisson":
-            values = LOSSES["poisson"].link(values)
-        out = np.empty(values.shape) if out is None else out
-        out[...] = values
-        out *= scale
-        out += mean
-        return out
-
-    def _scalar_answer(self, method):
-        if np.ndim(self.target_mean_) or self._n_outputs_per_target > 1 or method != "predict":
-            return None
-        mean, scale = float(self.target_mean_), float(self.target_scale_)
-        if self._coding["loss"] == "poisson":
-            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
-        return lambda z: mean + scale * z
 
     def predict(self, X, *, groups=None, context=None):
         """Predict one value (or one row of outputs) per row of a table, or per sequence.

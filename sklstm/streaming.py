@@ -8,7 +8,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._network.stream import NetworkStream
+from sklstm._network.stream import open_stream
+from sklstm._options import refuse_single_steps
 from sklstm._validation import check_rows_before, naming, refuse_masked
 
 __all__ = ["Stream"]
@@ -81,6 +82,7 @@ class Stream:
         if response_method not in offered:
             name = type(model).__name__
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
+        refuse_single_steps(model._architecture, bool(window))
         self._bind(_bound_copy(model), n_streams and int(n_streams), bool(window), response_method)
         if context is None and window:
             self._follow(getattr(model, "context_", None))
@@ -93,11 +95,13 @@ class Stream:
         network, is_transform = model._network(), response_method == "transform"
         self._dtype = network.dtype
         length = model.sequence_length if window else None
-        self._numbers = NetworkStream(network, n_streams or 1, length, want_hidden=is_transform)
+        self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
         self._advance = self._numbers.step
         self._shape = (model.n_features_in_,) if n_streams is None else (n_streams, model.n_features_in_)
         self._answer = _hidden_answer if is_transform else partial(model._answer, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
+        if network.reference_columns is not None and not is_transform:
+            width += 2 * len(network.reference_columns)
         answer = self._answer(np.zeros((n_streams or 1, width), self._dtype))
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape

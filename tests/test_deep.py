@@ -111,10 +111,6 @@ def test_grid_search():
         ({"hidden_size": [4.5]}, "hidden_size must be"),
         ({"hidden_size": [[4]]}, "hidden_size must be"),
         ({"hidden_size": [4, 5], "n_layers": 3}, r"hidden_size=\[4, 5\] describes 2 layers, but n_layers=3"),
-        (
-            {"hidden_size": [4, 5, 6], "residual": 2},
-            "residual=2 adds the output of layer 1 to that of layer 3, but hidden_size gives them 4 and 6 units",
-        ),
         ({"residual": -1}, "The 'residual' parameter"),
         ({"layer_norm": "input"}, "The 'layer_norm' parameter"),
     ],

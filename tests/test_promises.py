@@ -236,7 +236,7 @@ import sys, time
 import numpy as np
 from sklstm import DeepLSTMRegressor
 from sklstm._network.parameters import ParameterLayout
-ParameterLayout.initial = lambda self, generator, dtype: np.full(self.size, 0.01, dtype)  # seconds of QR
+ParameterLayout.initial = lambda self, generator, dtype, *rest: np.full(self.size, 0.01, dtype)  # seconds of QR
 X = np.random.default_rng(0).normal(size=(640, 32, 256)).astype(np.float32)
 model = DeepLSTMRegressor(512, 5, batch_size=64, max_iter=1, early_stopping=False, n_jobs=1)
 if sys.argv[1] == "predict":

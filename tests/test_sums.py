@@ -16,8 +16,8 @@ from training.test_loop import SETTINGS
 from sklstm import DeepLSTMRegressor
 from sklstm._kernels._updates import squared_norm
 from sklstm._training.loop import Samples
-from sklstm._training.passes import WindowPasses
 from sklstm._training.losses import LOSSES, mean_loss
+from sklstm._training.passes import WindowPasses
 
 N = 10_000_000
 VALUES = np.array([0.1, 0.3, 0.7, 1.7], np.float32)
@@ -71,7 +71,7 @@ def test_mean_and_scale_of_the_target(terms):
     y = (np.float32(1000) + terms).reshape(-1, 2)
     weights = np.tile(VALUES[:2], len(y) // 2)
     model = DeepLSTMRegressor()
-    model._learn_targets(y, weights.astype(np.float64), continued=False)
+    model._learn_targets(y, weights.astype(np.float64), None, continued=False)
     for column in range(2):
         values = [Fraction(float(np.float32(1000) + value)) for value in VALUES[column::2]]
         mean = sum(map(mul, EXACT, values)) / sum(EXACT[:2])

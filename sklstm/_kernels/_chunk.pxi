@@ -39,6 +39,7 @@ cdef struct StackCall:
     Py_ssize_t chunk_size
     Py_ssize_t n_chunks
     bint training
+    bint neighbours              # batches hold windows that follow each other
     bint want_d_x
     # one workspace for each worker
     char *workspaces
@@ -100,6 +101,7 @@ cdef struct ChunkBuffers:
     char *pair_rows
     int *n_active
     char *products               # (rows of the chunk, 4 hidden_stride of the first layer) when windows share them
+    int *shared_first            # (n,) the row of the chunk that each sequence reads first
     char *one                    # the number 1, to sum rows by an outer product
 
 
@@ -116,7 +118,8 @@ cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept no
 
 cdef inline bint shares(const StackCall *call) noexcept nogil:
     """Whether the first product could be shared at all: a normalised window has numbers of its own."""
-    return not (call.training or has_front(call.front) or call.layers[0].directions[0].gate_norm >= 0)
+    return not (call.training and not call.neighbours or has_front(call.front)
+                or call.layers[0].directions[0].gate_norm >= 0)
 
 
 cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
@@ -237,17 +240,26 @@ cdef void describe_variant(const StackCall *call, const ChunkBuffers *buffers, P
     variant.workspace = buffers.layers[i].runs[direction].variant
 
 
+cdef Py_ssize_t common_rows(const StackCall *call, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps,
+                            Py_ssize_t *begin) noexcept nogil:
+    """How many rows of the table, from `begin` on, are behind the windows of a chunk; 0: too many to share them."""
+    cdef Py_ssize_t end = 0, r
+    begin[0] = call.starts[first]
+    for r in range(first, first + n):
+        begin[0] = min(begin[0], call.starts[r])
+        end = max(end, call.starts[r] + call.lengths[r])
+    return end - begin[0] if end - begin[0] <= shared_rows(n, n_steps) else 0
+
+
 cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
                          Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
     """Overlapping windows of a table need x W_ih once for each row, not for each window: the same bits for less."""
     cdef const Layer *layer = &call.layers[0]
-    cdef Py_ssize_t size = call.kernels.item_size, begin = call.starts[first], end = 0, r
-    for r in range(first, first + n):
-        begin = min(begin, call.starts[r])
-        end = max(end, call.starts[r] + call.lengths[r])
-    if end - begin > shared_rows(n, n_steps):
+    cdef Py_ssize_t size = call.kernels.item_size, begin = 0, r
+    cdef Py_ssize_t n_rows = common_rows(call, first, n, n_steps, &begin)
+    if n_rows == 0:
         return
-    call.kernels.input_products(end - begin, layer.input_size, layer.input_size + layer.width,
+    call.kernels.input_products(n_rows, layer.input_size, layer.input_size + layer.width,
                                 layer_call.n_panels, call.table + begin * call.row_stride * size, call.row_stride,
                                 layer_call.weights, layer_call.bias, buffers.products)
     layer_call.x_is_product = True

@@ -35,6 +35,8 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
     describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &variant)
+    if i == 0 and shares(call) and not call.variant:
+        share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
     if from_above == NULL:
         layer_call.d_h_last = buffers.d_last
     elif layer.n_directions == 1:
@@ -60,6 +62,18 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
         give_initial_state_gradient(call, layer, direction, buffers, first, n)
     if direction == 1 and layer_call.weights_ih_back != NULL:
         add_backward_share(call, buffers, i, first, n)
+
+
+cdef void share_gradients(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
+                          Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
+    """The way back of share_products: each row of the table meets the sum of its windows' gradients once."""
+    cdef Py_ssize_t begin = 0, r
+    layer_call.n_shared = common_rows(call, first, n, n_steps, &begin)
+    for r in range(n):
+        buffers.shared_first[r] = <int> (call.starts[first + r] - begin
+                                         + (call.lengths[first + r] - 1 if direction == 1 else 0))
+    layer_call.shared_rows = call.table + begin * call.row_stride * call.kernels.item_size
+    layer_call.shared_first, layer_call.shared_gates = buffers.shared_first, buffers.products
 
 
 cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,

@@ -74,9 +74,7 @@ class Plan:
         place = self._take(len(names) * count * stride, decays)
         for i, name in enumerate(names):
             for k in range(count):
-                self.pieces.append(
-                    (VECTOR, self._begins[name] + k * n, place + (i * count + k) * stride, n, 0, 0, 0)
-                )
+                self.pieces.append((VECTOR, self._begins[name] + k * n, place + (i * count + k) * stride, n, 0, 0, 0))
         return place
 
     def copy(self, panels, n_unit_panels, n_k, first_k, n_columns, input_only=False):

@@ -95,6 +95,7 @@ cdef class Stack:
     cdef readonly object architecture, dtype, segments
     cdef readonly bint every_step, variant, reads_row_by_row
     cdef list pieces
+    cdef double zoneout
     cdef object panels, back
     cdef bint input_gradient
     cdef char code

@@ -40,6 +40,7 @@ class Stack:
         training: bool = False,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        neighbours: bool = False,
         d_x: bool = False,
     ) -> tuple[int, int, int]: ...
     def window_moments(
@@ -85,6 +86,7 @@ class Stack:
         loss_parameter: float | NDArray[np.float64] = 0.0,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        neighbours: bool = False,
         seed: int = 0,
         epoch: int = 0,
         sample_ids: NDArray[np.uint32] | None = None,

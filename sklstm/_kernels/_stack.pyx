@@ -128,16 +128,16 @@ cdef void attend(void *context) noexcept nogil:
 
 
 cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_rows, bint training,
-                   double dropout=0, double recurrent_dropout=0, bint d_x=False) noexcept:
+                   double dropout=0, double recurrent_dropout=0, bint d_x=False, bint neighbours=False) noexcept:
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
     call.attention = &stack.attention
-    call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.architecture.zoneout
+    call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.zoneout
     call.n_samples, call.state_size = n_samples, stack.state_size
     call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
-    call.recurrent_dropout = recurrent_dropout if training else 0
+    call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
     call.variant = stack.variant or call.recurrent_dropout > 0
     # An even number of chunks, so that two threads finish together.
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
@@ -277,6 +277,18 @@ cdef int place_front(Stack stack, plan) except -1:
     return 0
 
 
+cdef int fill(double *numbers, Py_ssize_t n, value) except -1:
+    """Write one number n times, or n numbers."""
+    cdef Py_ssize_t i
+    if isinstance(value, float):
+        for i in range(n):
+            numbers[i] = value
+        return 0
+    for i, number in enumerate(np.broadcast_to(value, n).tolist()):
+        numbers[i] = number
+    return 0
+
+
 cdef class Stack:
     """The shapes of a network of stacked LSTM layers and a dense head, and where its numbers lie.
 
@@ -333,7 +345,7 @@ cdef class Stack:
              copy.input_only) = plan.copies[i]
         self.state_size = sum(size for _, size in shape.states)
         self.n_outputs, self.hidden_size, self.input_size = n_outputs, shape.features_size, input_size
-        self.every_step = shape.every_step
+        self.every_step, self.zoneout = shape.every_step, shape.zoneout
         self.variant = (shape.peephole or shape.layer_norm == "gates" or shape.projection_size > 0
                         or shape.zoneout > 0)
         self.reads_row_by_row = not (self.variant or shape.bidirectional or shape.attention_heads or shape.window_norm
@@ -396,10 +408,10 @@ cdef class Stack:
         return order
 
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_rows, *, bint training=False, double dropout=0.0,
-                        double recurrent_dropout=0.0, bint d_x=False):
+                        double recurrent_dropout=0.0, bint d_x=False, bint neighbours=False):
         """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call."""
         cdef StackCall call
-        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x)
+        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x, neighbours)
         return (measure(self, &call), call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
 
@@ -446,34 +458,32 @@ cdef class Stack:
 
     def forward_backward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *,
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
-                         loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0,
+                         loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          final_state=None, d_initial_state=None, d_x=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
-        each row of the table.
+        each row of the table. `neighbours` looks out for windows that follow each other and share their rows.
         """
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs, rows
-        cdef double[::1] losses
-        cdef double[::1] parameters = np.full(self.n_outputs, loss_parameter, np.float64)
+        cdef Py_ssize_t n = len(starts), n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs, rows, c
+        cdef double total = 0
+        cdef double *numbers
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and (has_front(&self.front) or self.front.skip_rows > 0):
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
-        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None)
+        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None, neighbours)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
-        losses = np.zeros(call.n_chunks)
         rows = rows_of_table(&call)
-        call.loss_kind, call.loss_parameters = LOSS_KINDS[loss], &parameters[0]
+        call.loss_kind, call.scale = LOSS_KINDS[loss], scale
         call.targets = data_of(targets, self.code, rows * n_targets)
         call.weights = data_of(weights, self.code, rows)
-        call.scale, call.chunk_losses = scale, &losses[0]
         call.slots = data_of(slots, UINT8, call.n_slots * call.panels_size * self.kernels.item_size, True)
         call.seed, call.epoch = seed, epoch
         call.sample_ids = <unsigned int *> data_of(sample_ids, UINT32, n)
@@ -482,13 +492,24 @@ cdef class Stack:
         call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
         call.d_initial_state = data_of(d_initial_state, self.code, n * self.state_size, True)
         call.d_x = data_of(d_x, self.code, n * max_steps * self.input_size, True)
-        open_watch(&watch, errors)
-        call.watch = &watch
-        with nogil:
-            copy_back(self, &call, n_threads)
-            pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
-            if not watch.stopped:
-                add_slots(self, &call, n_threads)
+        # The parameter of each output, then the loss of each chunk.
+        numbers = <double *> calloc(self.n_outputs + call.n_chunks, sizeof(double))
+        if numbers == NULL:
+            raise MemoryError()
+        try:
+            fill(numbers, self.n_outputs, loss_parameter)
+            call.loss_parameters, call.chunk_losses = numbers, numbers + self.n_outputs
+            open_watch(&watch, errors)
+            call.watch = &watch
+            with nogil:
+                copy_back(self, &call, n_threads)
+                pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
+                if not watch.stopped:
+                    add_slots(self, &call, n_threads)
+            for c in range(call.n_chunks):
+                total += call.chunk_losses[c]
+        finally:
+            free(numbers)
         if errors:
             raise errors[0]
-        return sum(losses)
+        return total

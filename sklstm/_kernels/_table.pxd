@@ -56,7 +56,7 @@ ctypedef struct VariantCall:
     # the options of a cell (variant_cell.h) beside what its LayerCall says; each array NULL and each rate 0 without it
     const void *peepholes        # (3, Hp) of i, f, o
     void *d_peepholes            # like it; added to
-    const void *gate_norm        # gain of x W_ih in panel order (4 Hp), of h W_hh likewise, gain and shift of c (Hp each)
+    const void *gate_norm        # gain of x W_ih (4 Hp, panel order), of h W_hh likewise, gain and shift of c (Hp)
     void *d_gate_norm            # like it; added to
     const void *projection       # dense panels (pack_dense) of H rows, k-major: from m (H) to h (P)
     const void *projection_back  # pack_gates_back of it: from d_h to d_m
@@ -111,6 +111,11 @@ ctypedef struct LayerCall:
     # asked before each step and each block of pairs: is somebody waiting for this to end? NULL: never asked
     bint (*interrupted)(void *context) noexcept nogil
     void *interrupt_context
+    # neighbouring windows: d_gates are summed over the windows that read a row before they meet it, once for each row
+    Py_ssize_t n_shared          # rows of the table behind the chunk; 0: not shared
+    const void *shared_rows      # the first of them, x_step or -x_step apart
+    const int *shared_first      # (n_samples,) which of them each sequence reads at step 0
+    void *shared_gates           # (n_shared, 4 Hp) scratch
     const void **row_pointers    # (2 n,) scratch
     void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
     Py_ssize_t pair_stride       # at least D + H
@@ -122,6 +127,70 @@ ctypedef struct LayerCall:
 
 ctypedef struct AttentionCall:
     # one block of multi-head self-attention over one chunk of sequences: out = y + heads(LN(y) + position) W_out + b_out
+    Py_ssize_t n_steps           # lengths[0]
+    Py_ssize_t n_samples
+    const Py_ssize_t *lengths    # (n_samples,): never increases
+    Py_ssize_t n_units           # S
+    Py_ssize_t stride            # S rounded up to whole vectors: places of a row of y; the padding is zero and stays so
+    Py_ssize_t n_heads           # divides S
+    bint causal                  # a step sees itself and what came before it; else all steps of its sequence
+    bint last_only               # only the last step of each sequence asks, and only its row of out is written
+    bint training                # forward keeps what backward reads
+    const void *y                # (T, n, stride): row t of sequence r at t * n + r; rows beyond an end are never read
+    void *out                    # (T, n, stride), may be y; rows beyond an end are left alone
+    # weights: W (columns read, columns written), each a matrix in panels by pack_dense, its bias like one of its rows
+    const void *norm             # gain, then shift, `stride` apart
+    const void *weights_in       # (S, 3 S): the columns of q, then k, then v, head after head
+    const void *bias_in
+    const void *weights_out      # (S, S)
+    const void *bias_out
+    const void *weights_in_back  # what pack_gates_back makes of weights_in: from d_q, d_k, d_v to d_u
+    const void *weights_out_back
+    # forward writes, backward reads: attention_workspace bytes on a 64-byte boundary
+    void *workspace
+    # the weights that each sequence's last step gives to its steps, zeros beyond its end; NULL: not wanted
+    void *last_weights           # (n, n_heads, max_steps)
+    Py_ssize_t max_steps         # at least T
+    # backward: d_y comes in as the gradient of out and leaves as that of y. With last_only the other rows come in as
+    # zeros. Rows beyond an end are neither read nor written.
+    void *d_y                    # (T, n, stride)
+    void *d_norm                 # gradients: like the weights; added to
+    void *d_weights_in
+    void *d_bias_in
+    void *d_weights_out
+    void *d_bias_out
+    # asked before each sequence: is somebody waiting for this to end? NULL: never asked
+    bint (*interrupted)(void *context) noexcept nogil
+    void *interrupt_context
+
+
+ctypedef struct PoolCall:
+    # the outputs of one chunk, pooled over the steps of each sequence
+    int kind                     # MEAN_POOLING or ATTENTION_POOLING (the last step is a copy, the caller's)
+    Py_ssize_t n_steps           # lengths[0]
+    Py_ssize_t n_samples
+    const Py_ssize_t *lengths    # (n_samples,): never increases
+    Py_ssize_t n_units           # S
+    Py_ssize_t stride            # S rounded up to whole vectors: places of a row; the padding is zero and stays so
+    const void *y                # (T, n, stride): row t of sequence r at t * n + r; rows beyond an end are never read
+    const void *w                # (stride,) the vector that scores a step; ATTENTION_POOLING only
+    void *features               # (n, stride): forward writes; backward of ATTENTION_POOLING reads
+    # what a sequence brings from the steps before these, and takes along: rows of pool_state_size numbers
+    const void *initial          # NULL: nothing before, which a row of zeros means too
+    void *final                  # NULL: not wanted; may be initial
+    Py_ssize_t state_stride      # elements from one row of initial and of final to the next
+    # the weight of each of these steps among all so far, zeros beyond the end; ATTENTION_POOLING; NULL: not wanted
+    void *step_weights           # (n, max_steps)
+    Py_ssize_t max_steps         # at least T
+    void *workspace              # forward writes, backward reads: pool_workspace bytes on a 64-byte boundary
+    # backward, of calls without initial
+    const void *d_features       # (n, stride)
+    void *d_y                    # (T, n, stride) written; rows beyond an end become zero
+    void *d_w                    # (stride,) added to
+
+
+ctypedef struct AttentionCall:
+    # one block of multi-head self-attention over one chunk: out = y + heads(LN(y) + position) W_out + b_out
     Py_ssize_t n_steps           # lengths[0]
     Py_ssize_t n_samples
     const Py_ssize_t *lengths    # (n_samples,): never increases

@@ -75,6 +75,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     buffers.z_gates = take(&base, (n * 4 * widest if call.variant else scratch_size(n, widest, lanes)) * size)
     if shares(call):
         buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
+        buffers.shared_first = <int *> take(&base, n * sizeof(int))
     if has_front(call.front):
         buffers.window = take(&base, n * steps * call.layers[0].input_size * size)
     if call.front.skip_rows > 0:

@@ -38,7 +38,8 @@ class Network:
         options = {f.name: getattr(shape, f.name) for f in fields(shape)}
         self._stack = Stack(**options, dtype=self.dtype, isa=isa)
         self.reference_columns = None
-        self._back = self._last_dealt = None
+        self._back = self._masked = self._last_dealt = self._last_call = None
+        self._last_threads = 0
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
         self._stack.bind(self.weights)
@@ -95,7 +96,7 @@ class Network:
         """Whether single steps have kernels of their own (`stream_kernels`)."""
         return self._stack.reads_row_by_row
 
-    def forward(self, sequences, *, want_hidden=False, states=None):
+    def forward(self, sequences, *, want_hidden=False, states=None, want_reference=False):
         """Run over all sequences.
 
         Parameters
@@ -105,11 +106,13 @@ class Network:
             True for the features that the head reads instead of its raw output.
         states : ndarray of shape (n_sequences, n_states) or None, default=None
             What each sequence begins with, and then, in its place, what it ends with; None for zeros.
+        want_reference : bool, default=False
+            True to have the `window_moments` of `reference_columns`, where there are any, beside raw outputs.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs) or (n_sequences, size of the features)
-            With `reference_columns`, raw outputs have `window_moments` beside them, in float64.
+            In the network's dtype; with moments (n_sequences, n_outputs + 2 columns), in float64.
         """
         if self._stack.every_step and states is None:
             return run_series(self, sequences, want_hidden)
@@ -125,11 +128,38 @@ class Network:
             out = out[sequences.starts + sequences.lengths - 1]
         elif order is not None:
             out = _scattered(out, order)
-        if self.reference_columns is None or want_hidden:
+        if self.reference_columns is None or want_hidden or not want_reference:
             return out
-        return np.hstack([out, *self.window_moments(sequences)])
+        return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])
 
-    def run(self, table, starts, lengths, out, want_hidden=False, states=None):
+    def attention_weights(self, sequences):
+        """Return how much each step of a sequence counts: its last step in the last column, zeros before its first.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"heads"`` (n_sequences, n_heads, n_steps), what the last step of each sequence looks at, where there is a
+            block of self-attention; ``"pooling"`` (n_sequences, n_steps), where the pooling weighs.
+        """
+        starts, lengths, order = self._ordered(sequences)
+        shape, n, n_steps = self.architecture, len(starts), -(-int(lengths[0]) // self.architecture.patch_length)
+        weights = {}
+        if shape.attention_heads:
+            weights["heads"] = np.empty((n, shape.attention_heads, n_steps), self.dtype)
+        if shape.pooling == "attention":
+            weights["pooling"] = np.empty((n, n_steps), self.dtype)
+        out = np.empty((n, shape.n_outputs), self.dtype)
+        asked = {{"heads": "head_weights", "pooling": "pool_weights"}[name]: array for name, array in weights.items()}
+        self.run(sequences.table, starts, lengths, out, **asked)
+        missing = n_steps - -(-lengths // shape.patch_length)
+        places = np.arange(n_steps) - missing[:, np.newaxis]
+        for name, array in weights.items():
+            place = places.reshape(n, *(1,) * (array.ndim - 2), n_steps)
+            aligned = np.where(place < 0, 0, np.take_along_axis(array, np.maximum(place, 0), -1))
+            weights[name] = aligned if order is None else _scattered(aligned, order)
+        return weights
+
+    def run(self, table, starts, lengths, out, want_hidden=False, states=None, **more):
         """Fill `out` with what sequences, longest first, give; `states` are what `forward` says."""
         n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max())
         n_threads = min(self.n_threads, n_tasks)
@@ -145,24 +175,18 @@ class Network:
             initial_state=states,
             final_state=final,
             **{"hidden" if want_hidden else "z": out},
+            **more,
         )
         if states is not None:
             states[:] = final
-
-    def window_moments(self, sequences):
-        """Return what `reference_columns` of each sequence are freed of before it is read: shift and deviation."""
-        shape = len(sequences), self.architecture.input_size
-        shift, deviation = np.empty(shape), np.empty(shape)
-        self._stack.window_moments(
-            sequences.table, sequences.table.shape[1], sequences.starts, sequences.lengths, shift, deviation
-        )
-        return shift[:, self.reference_columns], deviation[:, self.reference_columns]
 
     def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
         """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
         return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
-    def loss_and_gradient(self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0):
+    def loss_and_gradient(
+        self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0, neighbours=False
+    ):
         """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
 
         Parameters
@@ -182,6 +206,8 @@ class Network:
             What is dropped; with the number of the sequence, it decides which units.
         loss_parameter : float or ndarray of shape (n_outputs,), default=0.0
             Delta of the Huber loss, the quantile of each output, or the share of label smoothing.
+        neighbours : bool, default=False
+            Whether many of them are windows that follow each other: those meet each row of the table once.
 
         Returns
         -------
@@ -200,6 +226,7 @@ class Network:
             lengths,
             rows,
             noise,
+            neighbours,
             targets=targets[rows],
             weights=weights[rows],
             loss=loss,
@@ -234,31 +261,41 @@ class Network:
         states[:] = final
         return value
 
-    def _train(self, table, starts, lengths, ids, noise, **more):
-        max_rows = int(lengths.max())
-        drops = {"dropout": noise.dropout, "recurrent_dropout": noise.recurrent_dropout}
-        n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(starts), max_rows, training=True, **drops)
-        n_threads = min(self.n_threads, n_tasks)
-        self._workspace.reserve(n_bytes * n_threads, slot_bytes)
+    def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
+        # Longest first, also where sequences were dealt to their chunks.
+        max_rows = int(lengths[0])
+        drops = {
+            "dropout": noise.dropout,
+            "recurrent_dropout": noise.recurrent_dropout,
+            "neighbours": neighbours,
+        }
+        if self._last_call != (len(starts), max_rows, drops):
+            n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(starts), max_rows, training=True, **drops)
+            self._last_threads = min(self.n_threads, n_tasks)
+            self._workspace.reserve(n_bytes * self._last_threads, slot_bytes)
+            self._last_call = len(starts), max_rows, drops
         if self._back is None:
             self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
             self._stack.bind(self.weights, self._back)
         mask = None
         if noise.weight_dropout:
             mask = self.to_panels(recurrent_weight_mask(self.layout, noise))
-            self._stack.bind(self.weights * mask, self._back)
+            if self._masked is None:
+                self._masked = aligned_empty(self.weights.nbytes).view(self.dtype)
+            np.multiply(self.weights, mask, out=self._masked)
+            self._stack.bind(self._masked, self._back)
         value = self._stack.forward_backward(
             table,
             table.shape[1],
             starts,
             lengths,
             self._workspace.chunks,
-            n_threads,
+            self._last_threads,
             max_steps=max_rows,
             slots=self._workspace.slots,
             seed=noise.seed,
             epoch=noise.epoch,
-            sample_ids=ids.astype(np.uint32),
+            sample_ids=ids.astype(np.uint32) if noise.by_sample or self.architecture.zoneout else None,
             **drops,
             **more,
         )
@@ -266,6 +303,32 @@ class Network:
             self._stack.bind(self.weights, self._back)
             self.gradient[:] *= mask
         return value
+
+
+def window_moments(sequences, window_norm, columns):
+    """Return what some columns of each sequence are freed of before it is read.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    window_norm : "last" or "standard"
+    columns : list of int
+
+    Returns
+    -------
+    shift, deviation : ndarray of shape (n_sequences, len(columns))
+        In float64.
+    """
+    table, n = sequences.table, len(sequences)
+    stack = Stack(table.shape[1], (1,), 1, table.dtype, window_norm=window_norm)
+    shift, deviation = np.empty((n, len(columns))), np.empty((n, len(columns)))
+    for begin in range(0, n, 4096):
+        part = slice(begin, begin + 4096)
+        starts, lengths = sequences.starts[part], sequences.lengths[part]
+        moments = np.empty((2, len(starts), table.shape[1]))
+        stack.window_moments(table, table.shape[1], starts, lengths, *moments)
+        shift[part], deviation[part] = moments[:, :, columns]
+    return shift, deviation
 
 
 def _scattered(rows, order):

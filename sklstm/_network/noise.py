@@ -1,12 +1,11 @@
 """What training drops at random: rates, the numbers that decide it, and the mask of the recurrent weights."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Noise:
+class Noise(NamedTuple):
     """Rates, and the numbers from which, together with a sample's own, every draw is made.
 
     Attributes
@@ -26,6 +25,11 @@ class Noise:
     seed: int = 0
     epoch: int = 0
     batch: int = 0
+
+    @property
+    def by_sample(self):
+        """Whether anything is drawn for each sample."""
+        return self.dropout > 0 or self.recurrent_dropout > 0
 
 
 NO_NOISE = Noise()

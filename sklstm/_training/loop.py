@@ -181,7 +181,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
             optimizer.resume()
         if settings.verbose:
             print(message, flush=True)
-        if stop:
+        if stop and not pace.schedule.has_end:
             break
     optimizer.settle()
     flat[:] = network.from_panels(network.weights if validation is None else patience.best_weights)

@@ -1,8 +1,8 @@
 """Passes over the training samples: which of them go through the network together, and in which order.
 
 A pass is an entry of the registry: made for a network, samples and settings, it knows how many steps of the optimizer
-an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of each
-step, whose gradient then stands in `gradient`.
+an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of
+each step, whose gradient then stands in `gradient`.
 """
 
 import numpy as np
@@ -31,11 +31,9 @@ def epoch_order(shuffle, seed, epoch, n):
     return order[order < n]
 
 
-def noise_of(settings, epoch, batch):
-    """Return what is dropped in one batch."""
-    return Noise(
-        settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch, batch
-    )
+def noise_of(settings, epoch):
+    """Return what is dropped in an epoch, whose batches have yet to be told apart."""
+    return Noise(settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch)
 
 
 class WindowPasses:
@@ -56,32 +54,37 @@ class WindowPasses:
 
     def __init__(self, network, samples, settings):
         self.network, self.samples, self.settings = network, samples, settings
-        self.n_steps = -(-len(samples.sequences) // settings.step_size)
+        self.n_steps = -(-len(samples.weights) // settings.step_size)
         # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
         self.gradient = None
+        # Blocks of a set of sequences are no neighbours; the kernels look at what a batch really shares.
+        self._neighbours = settings.shuffle is not True
 
     def steps(self, epoch):
         """Go through one epoch; see the module."""
         settings = self.settings
         order = epoch_order(settings.shuffle, settings.seed, epoch, len(self.samples.sequences))
+        noise, size = noise_of(settings, epoch), settings.step_size
         for step in range(self.n_steps):
-            rows = order[step * settings.step_size : (step + 1) * settings.step_size]
-            yield self._step(rows, epoch, step * settings.accumulation_steps), len(rows)
+            rows = order[step * size : (step + 1) * size]
+            if noise.weight_dropout:
+                noise = noise._replace(batch=step * settings.accumulation_steps)
+            yield self._step(rows, noise), len(rows)
 
-    def _step(self, rows, epoch, batch):
+    def _step(self, rows, noise):
         """Return the mean loss over `rows`; `gradient` is then its gradient."""
         size, scale = self.settings.batch_size, 1.0 / (len(rows) * self._mean_weight)
-        value = self._batch(rows[:size], scale, noise_of(self.settings, epoch, batch))
+        value = self._batch(rows[:size], scale, noise)
         self.gradient = self.network.gradient
         if len(rows) > size:
             # The network overwrites its own with every batch.
             self._sum[:] = self.gradient
             self.gradient = self._sum
         for begin in range(size, len(rows), size):
-            batch += 1
-            value += self._batch(rows[begin : begin + size], scale, noise_of(self.settings, epoch, batch))
+            noise = noise._replace(batch=noise.batch + 1)
+            value += self._batch(rows[begin : begin + size], scale, noise)
             self.gradient += self.network.gradient
         return value
 
@@ -96,6 +99,7 @@ class WindowPasses:
             scale,
             noise,
             settings.loss_parameter,
+            self._neighbours,
         )
 
 
@@ -138,7 +142,7 @@ class SeriesPasses:
                 lengths,
                 np.arange(running) + step * n_streams,
                 states[:running],
-                noise_of(settings, epoch, step),
+                noise_of(settings, epoch)._replace(batch=step),
                 targets=self._targets,
                 weights=self._weights,
                 loss=settings.loss,

@@ -10,6 +10,9 @@ from math import cos, pi
 class Constant:
     """Always 1."""
 
+    # Whether the last of `n_epochs` is planned for: such a training is not stopped before.
+    has_end = False
+
     def __init__(self, steps_per_epoch, n_epochs, tol, patience):
         self.steps_per_epoch, self.n_epochs, self.tol, self.patience = steps_per_epoch, n_epochs, tol, patience
         self.n_steps = steps_per_epoch * n_epochs
@@ -33,6 +36,8 @@ class LinearWarmUp(Constant):
 class Cosine(Constant):
     """``(1 + cos(pi step / n_steps)) / 2`` (Loshchilov & Hutter 2017, eq. 5, one cycle)."""
 
+    has_end = True
+
     def factor(self, step):
         """Return the factor of one step."""
         return (1.0 + cos(pi * step / self.n_steps)) / 2.0
@@ -51,6 +56,8 @@ class CosineRestarts(Constant):
 
 class OneCycle(Constant):
     """Half cosines from 1/25 up to 1 over three tenths of the steps and down to 1/250,000 (Smith & Topin 2019)."""
+
+    has_end = True
 
     def factor(self, step):
         """Return the factor of one step."""

@@ -51,6 +51,15 @@ sum(hidden * d_hidden). S is P or H, twice that for bidirectional::
                            projection also weight_hr_l{l} (P, H), and weight_hh_l{l} (4H, P)
     {case}/hidden (R, S), h_final, c_final (shapes of h0, c0)
     {case}/d_hidden (R, S) given; d_x, d_h0, d_c0, d_parameters/{name} found
+
+torch_attention.npz -- float64, nn.MultiheadAttention of sequences by themselves, as self-attention::
+
+    {case}/n_heads, causal   ()
+    {case}/u                 (R, S)     {case}/lengths  (N,)
+    {case}/parameters/weight_in (3S, S), bias_in (3S,), weight_out (S, S), bias_out (S,)
+    {case}/out               (R, S)
+    {case}/weights/{n}       (heads, T_n, T_n)
+    {case}/heads             (R, S)     scaled_dot_product_attention of the thirds of u weight_in^T + bias_in
 """
 
 from pathlib import Path
@@ -326,6 +335,49 @@ def make_variant(seed, lengths=(5, 2, 4), hidden_size=6, n_layers=2, **options):
     return entries | {key: value.detach().numpy() for key, value in found.items()}
 
 
+# name: (S, heads, lengths, causal)
+ATTENTION_CASES = {
+    "one_head": (5, 1, [4, 2], False),
+    "two_heads": (8, 2, [5, 1, 3], False),
+    "causal": (12, 4, [6, 3, 1], True),
+    "heads_of_one": (3, 3, [4], True),
+}
+
+
+def make_attention(seed, size, n_heads, lengths, causal):
+    """Forward of nn.MultiheadAttention, and of its middle: all entries of one case of torch_attention.npz."""
+    rng = np.random.default_rng(seed)
+    block = torch.nn.MultiheadAttention(size, n_heads, batch_first=True, dtype=torch.float64)
+    u = draw(rng, sum(lengths), size, scale=2.0)
+    parameters = {
+        "weight_in": draw(rng, 3 * size, size),
+        "bias_in": draw(rng, 3 * size, scale=0.5),
+        "weight_out": draw(rng, size, size),
+        "bias_out": draw(rng, size, scale=0.5),
+    }
+    own = [block.in_proj_weight, block.in_proj_bias, block.out_proj.weight, block.out_proj.bias]
+    with torch.no_grad():
+        for parameter, values in zip(own, parameters.values(), strict=True):
+            parameter.copy_(torch.from_numpy(values))
+    entries = {"u": u} | {f"parameters/{name}": value for name, value in parameters.items()}
+    entries = {key: shrink(value) for key, value in entries.items()}
+    outs, middles = [], []
+    for number, rows in enumerate(torch.split(torch.from_numpy(u), lengths)):
+        n_steps = len(rows)
+        mask = torch.ones(n_steps, n_steps, dtype=torch.bool).triu(1) if causal else None  # True: not to be seen
+        out, weights = block(rows, rows, rows, attn_mask=mask, average_attn_weights=False)
+        q, k, v = (
+            third.reshape(n_steps, n_heads, -1).transpose(0, 1)
+            for third in torch.nn.functional.linear(rows, *own[:2]).chunk(3, dim=1)
+        )
+        middle = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        outs.append(out.detach().numpy())
+        middles.append(middle.transpose(0, 1).reshape(n_steps, size).detach().numpy())
+        entries[f"weights/{number}"] = weights.detach().numpy()
+    entries |= {"n_heads": np.array(n_heads), "causal": np.array(causal), "lengths": np.array(lengths)}
+    return entries | {"out": np.concatenate(outs), "heads": np.concatenate(middles)}
+
+
 def write(name, cases):
     entries = {f"{case}/{key}": v for case, found in cases.items() for key, v in found.items()}
     path = HERE / f"{name}.npz"
@@ -352,6 +404,10 @@ def main():
             "projection_layers": make_variant(203, (6, 1, 1, 8, 3), 17, 3, proj_size=9),
             "bidirectional_projection": make_variant(204, (3, 6, 1, 5), 10, 3, bidirectional=True, proj_size=5),
         },
+    )
+    write(
+        "torch_attention",
+        {name: make_attention(300 + seed, *case) for seed, (name, case) in enumerate(ATTENTION_CASES.items())},
     )
 
 

@@ -49,6 +49,10 @@ void outer(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, con
            Py_ssize_t d_stride, real *out) {
     outer_tile(rows, n_pairs, a, a_stride, d, d_stride, out);
 }
+void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
+                const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
+    transposed_product(n_rows, n_pairs, n_vecs, a, a_stride, d, d_stride, out, out_stride);
+}
 void drive_gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
                 const real *panel, const real *const *start, real *gates, Py_ssize_t stride) {
     gate_tile(rows, n_x, x, n_h, h, panel, start, gates, stride);
@@ -183,6 +187,24 @@ def test_outer_tile(tile, n_pairs):
         assert_array_equal(out[:rows], full[:rows])
 
 
+@pytest.mark.parametrize("vecs", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("n_rows", "n_pairs"), [(1, 1), (7, 24), (24, 3), (50, 24)])
+def test_transposed_product(tile, n_rows, n_pairs, vecs):
+    rng = np.random.default_rng(n_rows)
+    width, room = vecs * tile.lanes, -(-n_rows // 24) * 24  # whole tiles, of 24 rows at most
+    a, d = normal(rng, tile, n_pairs, room + 3), normal(rng, tile, n_pairs, width + 5)
+    before = normal(rng, tile, room + 1, width + 5)
+    out = before.copy()
+    call(
+        tile.library.transposed, n_rows, n_pairs, vecs, a, a.shape[1], d, d.shape[1], out, out.shape[1]
+    )  # fmt: skip
+    exact = a[:, :n_rows].astype(np.float64).T @ d[:, :width].astype(np.float64) + before[:n_rows, :width]
+    scale = np.sqrt(n_pairs)
+    assert_allclose(out[:n_rows, :width] / scale, exact / scale, **tile.close)
+    assert_array_equal(out[:, width:], before[:, width:])
+    assert_array_equal(out[room:], before[room:])
+
+
 def gates_of(z):
     """(rows, 4, lanes) sums -> the four gates."""
     return expit(z[:, 0]), expit(z[:, 1]), np.tanh(z[:, 2]), expit(z[:, 3])
@@ -293,7 +315,7 @@ def is_gcc():
     return "__GNUC__" in macros and "__clang__" not in macros
 
 
-TILES = ("gate_tile", "outer", "product")
+TILES = ("transposed", "gate_tile", "outer", "product")
 
 
 def inner_loops(assembler):
@@ -353,8 +375,8 @@ def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
         if len(products) == 4 * rows:
             full.append(function)
     # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product,
-    # one over x and one over h.
-    assert sorted(full) == ["gate_tile", "gate_tile", "outer", "product", "product"]
+    # one over x and one over h; three widths of the transposed product (that of three vectors has fewer rows).
+    assert sorted(full) == ["gate_tile", "gate_tile", "outer", "product", "product", *["transposed"] * 3]
 
 
 @needs_gcc_on_x86

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm._kernels._stack import Stack
 from sklstm._network.network import Network
+from sklstm._network.noise import Noise
 from sklstm._network.parameters import ParameterLayout
 from sklstm._network.workspace import ALIGNMENT, Workspace, aligned_empty
 from sklstm._sequences import Sequences
@@ -135,7 +136,7 @@ def test_dropout_belongs_to_the_number_of_a_sequence():
     def loss(rows, **changes):
         options = {"dropout": 0.4, "seed": 6, "epoch": 1} | changes
         rows = np.asarray(rows, np.intp)
-        value = network.loss_and_gradient(sequences, rows, targets, weights, "squared", 1.0, **options)
+        value = network.loss_and_gradient(sequences, rows, targets, weights, "squared", 1.0, Noise(**options))
         return value, network.gradient.copy()
 
     total, summed = loss(range(40))
@@ -158,7 +159,7 @@ def test_memory_is_used_again():
         arguments = sequences, np.arange(n), np.zeros((n, 2)), np.ones(n), "squared", 1.0
         values = []
         for one in (network, fresh):
-            values.append((one.loss_and_gradient(*arguments, 0.2, 1, 1), one.gradient.copy()))
+            values.append((one.loss_and_gradient(*arguments, Noise(0.2, seed=1, epoch=1)), one.gradient.copy()))
         assert values[0][0] == values[1][0]
         assert_array_equal(values[0][1], values[1][1])
 

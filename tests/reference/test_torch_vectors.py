@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from reference.attention import multi_head_attention, scaled_dot_product_attention
 from reference.losses import LOSSES
 from reference.lstm import cell_forward, layer_forward, network_backward, network_forward
 from reference.optimizers import adamw_start, adamw_step, clip_by_global_norm
@@ -12,6 +13,7 @@ from reference.vectors import load_cases, split_rows
 LSTM_CASES = load_cases("torch_lstm")
 ADAMW_CASES = load_cases("torch_adamw")
 VARIANT_CASES = load_cases("torch_variants")
+ATTENTION_CASES = load_cases("torch_attention")
 
 
 def run_case(case):
@@ -118,3 +120,20 @@ def test_projection_vectors():
             assert_allclose(c, case["c_final"][number, n], rtol=1e-10, atol=1e-13)
         below = above
     assert_allclose(np.concatenate(below), case["hidden"], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ATTENTION_CASES)
+def test_attention_against_torch(name):
+    case = ATTENTION_CASES[name]
+    n_heads, causal, parameters = int(case["n_heads"]), bool(case["causal"]), case["parameters"]
+    outs, middles = [], []
+    for number, u in enumerate(split_rows(case["u"].astype(np.float64), case["lengths"])):
+        out, weights = multi_head_attention(u, parameters, n_heads, causal=causal)
+        assert_allclose(weights, case["weights"][str(number)], rtol=1e-12, atol=1e-14)
+        outs.append(out)
+        q, k, v = np.split(u @ parameters["weight_in"].T + parameters["bias_in"], 3, axis=1)
+        thirds = [np.split(third, n_heads, axis=1) for third in (q, k, v)]
+        heads = [scaled_dot_product_attention(*one, causal=causal)[0] for one in zip(*thirds, strict=True)]
+        middles.append(np.concatenate(heads, axis=1))
+    assert_allclose(np.concatenate(outs), case["out"], rtol=1e-12, atol=1e-13)
+    assert_allclose(np.concatenate(middles), case["heads"], rtol=1e-12, atol=1e-13)

@@ -13,8 +13,8 @@ from sklstm._sequences import Sequences
 from sklstm._training import loop
 from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.loop import Divergence, Samples, Settings, _Patience, train
-from sklstm._training.passes import epoch_order, permutation
 from sklstm._training.losses import LOSSES, explained_share, mean_loss
+from sklstm._training.passes import epoch_order, permutation
 
 SETTINGS = Settings(
     loss="squared",

@@ -137,3 +137,14 @@ def test_adaptive_clipping_in_a_fit():
     assert np.abs(first - second).max() > 1e-4
     assert len(models[0].gradient_norms_) == 2
     assert min(models[0].gradient_norms_) > 0
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_planned_end_is_reached(name, early_stopping):
+    """No epoch improves by a tolerance out of all measure; only a schedule that plans its last epoch goes on."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), rng.normal(size=60)
+    model = DeepLSTMRegressor(2, learning_rate=name, max_iter=7, n_iter_no_change=2, tol=1e6, random_state=0,
+                              early_stopping=early_stopping, sequence_length=2).fit(X, y)  # fmt: skip
+    assert model.n_iter_ == (7 if name in ("cosine", "one_cycle") else 2)

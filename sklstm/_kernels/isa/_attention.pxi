@@ -7,8 +7,9 @@ cdef extern from "isa/kernels.h" nogil:
     void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row, real *statistics) noexcept
     void softmax_again(Py_ssize_t n, Py_ssize_t n_places, real scale, const real *statistics, real *row) noexcept
     void softmax_backward(Py_ssize_t n, Py_ssize_t n_places, real scale, real mean, const real *p, real *d) noexcept
-    void transposed_product(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
-                            const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) noexcept
+    void transposed_product(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a,
+                            Py_ssize_t a_stride, const real *d, Py_ssize_t d_stride, real *out,
+                            Py_ssize_t out_stride) noexcept
 
 cdef enum:
     # Queries whose rows of scores stand in the scratch at once: a multiple of 4 TILE_ROWS, which transposed_product
@@ -152,17 +153,30 @@ cdef void product_of_head(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t packed_k
 
 cdef inline void across_steps(const AttentionBuffers *b, Py_ssize_t n_rows, Py_ssize_t n_keys, Py_ssize_t length,
                               const real *a, Py_ssize_t a_stride, const real *panels, real *out) noexcept nogil:
-    """Rows of one head by the first n_keys steps (or some more, up to a whole panel): scores, or what they turn into."""
+    """Rows of one head by the first n_keys steps (or more, up to a whole panel): scores, or their gradients' terms."""
     cdef Py_ssize_t n_vecs = min(whole(n_keys, 4 * LANES), whole(length, LANES)) // LANES
     product(n_rows, b.head_size, n_vecs, a, a_stride, panels, out, b.score_stride, False)
+
+
+cdef inline void multiply_row(Py_ssize_t n, real factor, real *restrict row) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        row[j] *= factor
+
+
+cdef void give_last_weights(const AttentionCall *call, Py_ssize_t length, const real *numerators, real inverse,
+                            real *out) noexcept nogil:
+    memcpy(out, numerators, length * sizeof(real))
+    multiply_row(length, inverse, out)
+    memset(out + length, 0, (call.max_steps - length) * sizeof(real))
 
 
 cdef void head_forward(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t slot, Py_ssize_t length,
                        Py_ssize_t head, real *last_weights) noexcept nogil:
     """softmax(q k^T / sqrt(d)) v of one head, a block of queries at a time."""
-    cdef Py_ssize_t i = length - 1 if call.last_only else 0, n_rows = 0, n_keys, j
+    cdef Py_ssize_t i = length - 1 if call.last_only else 0, n_rows = 0, n_keys, j, row_of_two = call.n_heads * 2
     cdef const real *q = b.q_k_v + slot * b.in_stride + head * b.head_size
-    cdef real *statistics = b.statistics + slot * call.n_heads * 2
+    cdef real *statistics = b.statistics + (slot * call.n_heads + head) * 2
     cdef real *out = b.heads + slot * b.heads_stride + head * b.head_size
     pack_narrow(q + call.n_units, b.head_size, length, 1, b.in_stride, b.keys_across)
     pack_narrow(q + 2 * call.n_units, length, b.head_size, b.in_stride, 1, b.values)
@@ -172,13 +186,15 @@ cdef void head_forward(const AttentionCall *call, const AttentionBuffers *b, Py_
         across_steps(b, n_rows, n_keys, length, q + i * b.in_stride, b.in_stride, b.keys_across, b.p)
         for j in range(n_rows):
             softmax_row(i + j + 1 if call.causal else length, n_keys, b.scale, b.p + j * b.score_stride,
-                        statistics + ((i + j) * call.n_heads + head) * 2)
+                        statistics + (i + j) * row_of_two)
         product_of_head(n_rows, n_keys, length, b.head_stride // LANES, b.p, b.score_stride, b.values,
                         out + i * b.heads_stride, b.heads_stride)
+        for j in range(i, i + n_rows):
+            multiply_row(b.head_stride, statistics[j * row_of_two + 1], out + j * b.heads_stride)
         i += n_rows
     if last_weights != NULL:
-        memcpy(last_weights, b.p + (n_rows - 1) * b.score_stride, length * sizeof(real))
-        memset(last_weights + length, 0, (call.max_steps - length) * sizeof(real))
+        give_last_weights(call, length, b.p + (n_rows - 1) * b.score_stride,
+                          statistics[(length - 1) * row_of_two + 1], last_weights)
 
 
 cdef void place_rows(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t r, Py_ssize_t slot,

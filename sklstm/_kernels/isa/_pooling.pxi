@@ -1,8 +1,8 @@
 # Pooling of the outputs of one chunk over the steps of each sequence, as a running accumulation: what is carried from
 # one call to the next gives the bits of one call over all steps.
 #   mean       feature = (sum of y_t) / (number of steps)
-#   attention  a = softmax over the steps of w . tanh(y_t), feature = sum of a_t y_t
-#              (Zhou et al. 2016, "Attention-based bidirectional LSTM networks for relation classification", eqs. 9 to 11)
+#   attention  a = softmax over the steps of w . tanh(y_t), feature = sum of a_t y_t (Zhou et al. 2016, "Attention-based
+#              bidirectional LSTM networks for relation classification", eqs. 9 to 11)
 # The softmax is kept up with its largest score, normaliser and weighted sum (Milakov and Gimelshein 2018).
 
 cdef struct PoolBuffers:

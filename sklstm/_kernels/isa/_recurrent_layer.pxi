@@ -122,22 +122,24 @@ cdef void lstm_layer_backward(const LayerCall *call) noexcept nogil:
 
 cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
     """d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_gates_t, in blocks of PAIRS pairs."""
-    cdef Py_ssize_t n = call.n_samples, hp4 = 4 * call.hidden_stride, width = 4 * LANES
-    cdef Py_ssize_t n_panels = call.hidden_stride // LANES, n_k = call.input_size + call.hidden_size
-    cdef Py_ssize_t t = 0, r = 0, p, i, n_pairs
+    cdef Py_ssize_t n = call.n_samples, hp4 = 4 * call.hidden_stride
+    # Where windows share their rows, only h is left to be met pair by pair.
+    cdef Py_ssize_t n_x = 0 if call.n_shared > 0 else call.input_size
+    cdef Py_ssize_t t = 0, r = 0, n_pairs
     # Rows of [x | h] side by side, an odd number of cache lines apart, and a panel's columns of d_gates without gaps:
     # read where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
     cdef real *rows = <real *> call.pair_rows
-    cdef real *panel = rows + PAIRS * call.pair_stride
     cdef const real *gates[PAIRS]
+    if call.n_shared > 0:
+        collect_shared_gradients(call)
     while t < call.n_steps:
         if call.interrupted != NULL and call.interrupted(call.interrupt_context):
             return
         n_pairs = 0
         while t < call.n_steps and n_pairs < PAIRS:
             memcpy(rows + n_pairs * call.pair_stride, <const real *> call.x_rows[r] + t * call.x_step,
-                   call.input_size * sizeof(real))
-            memcpy(rows + n_pairs * call.pair_stride + call.input_size,
+                   n_x * sizeof(real))
+            memcpy(rows + n_pairs * call.pair_stride + n_x,
                    <const real *> call.h + (t * n + r) * call.hidden_stride, call.hidden_size * sizeof(real))
             gates[n_pairs] = <const real *> call.gates + (t * n + r) * hp4
             n_pairs += 1
@@ -145,10 +147,44 @@ cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
             if r == call.n_active[t]:
                 r = 0
                 t += 1
-        for p in range(n_panels):
-            for i in range(n_pairs):
-                memcpy(panel + i * width, gates[i] + p * width, width * sizeof(real))
-            outer_panel(n_pairs, n_k, rows, call.pair_stride, panel, width, <real *> call.d_weights + p * n_k * width)
+        outer_of_rows(call, n_pairs, gates, call.input_size - n_x, n_x + call.hidden_size)
+
+
+cdef void outer_of_rows(const LayerCall *call, Py_ssize_t n_pairs, const real **gates, Py_ssize_t first_k,
+                         Py_ssize_t n_k) noexcept nogil:
+    """Add the outer products of n_pairs gathered rows with their d_gates to rows first_k.. of every panel."""
+    cdef Py_ssize_t width = 4 * LANES, p, i
+    cdef const real *rows = <const real *> call.pair_rows
+    cdef real *panel = <real *> call.pair_rows + PAIRS * call.pair_stride
+    cdef real *out = <real *> call.d_weights + first_k * width
+    for p in range(call.hidden_stride // LANES):
+        for i in range(n_pairs):
+            memcpy(panel + i * width, gates[i] + p * width, width * sizeof(real))
+        outer_panel(n_pairs, n_k, rows, call.pair_stride, panel, width, out)
+        out += (call.input_size + call.hidden_size) * width
+
+
+cdef void collect_shared_gradients(const LayerCall *call) noexcept nogil:
+    """The same for x of neighbouring windows: sum d_gates over the windows that read a row, then meet the row once."""
+    cdef Py_ssize_t hp4 = 4 * call.hidden_stride, t, r, row, n_pairs
+    cdef Py_ssize_t direction = 1 if call.x_step >= 0 else -1, step = call.x_step * direction
+    cdef real *sums = <real *> call.shared_gates
+    cdef real *rows = <real *> call.pair_rows
+    cdef const real *gates[PAIRS]
+    memset(sums, 0, call.n_shared * hp4 * sizeof(real))
+    for t in range(call.n_steps):
+        for r in range(call.n_active[t]):
+            sum_rows(hp4, sums + (call.shared_first[r] + direction * t) * hp4,
+                     <const real *> call.gates + (t * call.n_samples + r) * hp4)
+    row = 0
+    while row < call.n_shared:
+        n_pairs = min(call.n_shared - row, <Py_ssize_t> PAIRS)
+        for r in range(n_pairs):
+            memcpy(rows + r * call.pair_stride, <const real *> call.shared_rows + (row + r) * step,
+                   call.input_size * sizeof(real))
+            gates[r] = sums + (row + r) * hp4
+        outer_of_rows(call, n_pairs, gates, 0, call.input_size)
+        row += n_pairs
 
 
 cdef void input_gradients(const LayerCall *call) noexcept nogil:

@@ -26,22 +26,22 @@ cdef enum:
 
 
 cdef struct VariantBuffers:
-    # one call's workspace cut into arrays. T stands for 1 when nothing goes back; what an option needs is NULL without it.
+    # One call's workspace cut into arrays. T stands for 1 when nothing goes back; an option that is off has none.
     Py_ssize_t step              # rows from one step to the next: n, or 0
     real *sums_x                 # (T, n, 4 Hp) x W_ih, normalised
     real *sums_h                 # (T, n, 4 Hp) h W_hh, normalised; on the way back its gradient
     real *inverses               # (T, n, 3) 1 / deviation of x W_ih, h W_hh and c
     real *normalised_c           # (T, n, Hp)
-    real *kept_h                 # (T, n, output_stride) zoneout: 1 where the previous number stays; the rate in prediction
+    real *kept_h                 # (T, n, output_stride) zoneout: 1 where the previous stays; the rate in prediction
     real *kept_c                 # (T, n, Hp)
     real *scale_h                # (n, output_stride) recurrent dropout: 0 or 1 / (1 - rate)
     real *dropped_h              # (n, output_stride) what enters the gates
     real *tanh_c                 # (Hp) where the caller keeps none
-    # pairs (t, sequence) without gaps, an odd number of cache lines apart: see collect_weight_gradients
+    # rows of pairs (t, sequence) without gaps, an odd number of cache lines apart: see collect_weight_gradients
     Py_ssize_t m_stride
     Py_ssize_t projected_stride
     real *m                      # (pairs, m_stride): all of a chunk, or of a step
-    real *projected              # (n, projected_stride)
+    real *projected              # (n, projected_stride) what the projection gives, in whole panels
     real *d_projected            # (pairs, projected_stride) gradient of the projection's output
     real *d_m                    # (n, Hp)
     real *direct                 # (n, output_stride) from h_t to h_{t-1} past the cell

@@ -2,10 +2,14 @@
  * side lies on its side. A row sees its own numbers only, in an order of its own.
  */
 
+/* The larger of two in each lane; where either is NaN, b. */
 SKLSTM_INLINE vec v_larger(vec a, vec b) {
-#if defined(__GNUC__)
-    const __typeof__(a > b) larger = a > b;
-    return (vec)((larger & (__typeof__(larger))a) | (~larger & (__typeof__(larger))b));
+#if defined(__GNUC__) && defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+    return SKLSTM_REAL_IS_FLOAT ? (vec)_mm512_max_ps((__m512)a, (__m512)b) : (vec)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__GNUC__) && defined(__AVX__) && SKLSTM_VEC_BYTES == 32
+    return SKLSTM_REAL_IS_FLOAT ? (vec)_mm256_max_ps((__m256)a, (__m256)b) : (vec)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__GNUC__) && defined(__SSE2__) && SKLSTM_VEC_BYTES == 16
+    return SKLSTM_REAL_IS_FLOAT ? (vec)_mm_max_ps((__m128)a, (__m128)b) : (vec)_mm_max_pd((__m128d)a, (__m128d)b);
 #else
     for (int l = 0; l < LANES; l++) LANE(b, l) = LANE(a, l) > LANE(b, l) ? LANE(a, l) : LANE(b, l);
     return b;
@@ -31,7 +35,7 @@ SKLSTM_INLINE void v_exp(const int n, vec *x) {
 }
 #endif
 
-/* exp(scale x - top) factor of a row of whole vectors; returns the sum of what stands before the factor. */
+/* x = exp(scale x - top) factor over a row of whole vectors; returns the sum of what stands before the factor. */
 SKLSTM_INLINE vec exp_row(Py_ssize_t n_places, real scale, real top, real factor, real *row) {
     const vec by = v_broadcast(scale), from = v_broadcast(-top), times = v_broadcast(factor);
     vec sum = v_broadcast(0), x[SIDE_BY_SIDE];
@@ -54,9 +58,9 @@ SKLSTM_INLINE vec exp_row(Py_ssize_t n_places, real scale, real top, real factor
     return sum;
 }
 
-/* The first n scores of a row, times scale, become their softmax; places n..n_places become zero (what they held may be a
- * score that the row must not see). There is room up to a whole vector. statistics: the largest score times scale, and
- * 1 / the normaliser. */
+/* The first n scores of a row, times scale, become the numerators of their softmax; places n..n_places become zero (what
+ * they held may be a score that the row must not see). There is room up to a whole vector. statistics: the largest score
+ * times scale, and 1 / the normaliser, which is left to the reader: a head's output has fewer numbers than the row. */
 static void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row, real *statistics) {
     const Py_ssize_t whole = (n + LANES - 1) / LANES * LANES;
     vec largest = v_broadcast(-(real)INFINITY);
@@ -67,14 +71,12 @@ static void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row
     top *= scale;
     const vec sum = exp_row(whole, scale, top, 1, row);
     for (int l = 0; l < LANES; l++) normaliser += LANE(sum, l);
-    const real inverse = (real)1 / normaliser;
-    for (Py_ssize_t u = 0; u < whole; u += LANES) v_store(row + u, v_mul(v_load(row + u), v_broadcast(inverse)));
     for (Py_ssize_t u = n; u < n_places; u++) row[u] = 0;
     statistics[0] = top;
-    statistics[1] = inverse;
+    statistics[1] = (real)1 / normaliser;
 }
 
-/* The same once more, from the statistics: the same bits without a search for the largest. */
+/* The probabilities once more, from the statistics: no search for the largest, no second pass. */
 static void softmax_again(Py_ssize_t n, Py_ssize_t n_places, real scale, const real *statistics, real *row) {
     const Py_ssize_t whole = (n + LANES - 1) / LANES * LANES;
     exp_row(whole, scale, statistics[0], statistics[1], row);
@@ -99,14 +101,27 @@ SKLSTM_INLINE void transposed_rows(const int rows, const int vecs, Py_ssize_t n_
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = v_load(out + r * out_stride + v * LANES);
     for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
-        vec w[TILE_VECS];
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) w[v] = v_load(d + v * LANES);
+        /* The shorter side of the tile stays in registers, as in accumulate. */
+        if (vecs < 3) {
+            vec w[2];
+#pragma GCC unroll 2
+            for (int v = 0; v < vecs; v++) w[v] = v_load(d + v * LANES);
 #pragma GCC unroll 24
-        for (int r = 0; r < rows; r++) {
-            const vec x = v_broadcast(a[r]);
+            for (int r = 0; r < rows; r++) {
+                const vec x = v_broadcast(a[r]);
+#pragma GCC unroll 2
+                for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(x, w[v], acc[r][v]);
+            }
+        } else {
+            vec x[TILE_ROWS];
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r]);
 #pragma GCC unroll 4
-            for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(x, w[v], acc[r][v]);
+            for (int v = 0; v < vecs; v++) {
+                const vec w = v_load(d + v * LANES);
+#pragma GCC unroll 6
+                for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
+            }
         }
     }
 #pragma GCC unroll 24

@@ -1,9 +1,11 @@
 /* Row maths of the variants of the LSTM cell, one sample and one step at a time (lstm_cell.h has the plain cell):
  *   peepholes (Gers & Schmidhuber 2000; Sak et al. 2014)  i, f see p_i c_{t-1}, p_f c_{t-1}; o sees p_o c_new
- *   normalised sums and cell (Ba et al. 2016, eqs 20-22)  z = a_x N(W_ih x) + a_h N(W_hh h) + b,  m = o tanh(a_c N(c_new) + b_c)
+ *   normalised sums (Ba et al. 2016, eqs 20-22)           z = a_x N(W_ih x) + a_h N(W_hh h) + b
+ *   normalised cell (the same)                            m = o tanh(a_c N(c_new) + b_c)
  *   zoneout (Krueger et al. 2017, eqs 3-4)                c_t = k c_{t-1} + (1 - k) c_new, and so h; m is made of c_new
  * with c_new = f c_{t-1} + i g, N the normalisation of a row to mean 0 and variance 1. k is a row of zeros and ones while
  * training and the rate itself in prediction, so one formula serves both. An option that is off is a NULL.
+ * The projection (h_new = W_hr m) and recurrent dropout stand in _variant_layer.pxi.
  * A row holds n_units numbers in `stride` places (four times as many for gates, in panel order). Places beyond are zero and
  * stay so: `tail` shuts their lanes in the last panel, where a mean would be taken from them.
  */
@@ -29,11 +31,11 @@ SKLSTM_INLINE real sum_of_parts(const int width, const vec *part) {
  * the gates, 1 for c. */
 SKLSTM_INLINE real normalise_row(const int width, Py_ssize_t n_units, Py_ssize_t stride, real *row) {
     const vec one = v_broadcast(1), tail = tail_of(n_units, stride);
-    const real count = (real)(width * n_units);
+    const real share = (real)1 / (real)(width * n_units);
     const Py_ssize_t step = width * LANES, end = width * stride;
     vec part[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
     for (Py_ssize_t u = 0; u < end; u += step) EACH_PART part[v] = v_add(part[v], v_load(row + u + v * LANES));
-    const vec mean = v_broadcast(sum_of_parts(width, part) / count);
+    const vec mean = v_broadcast(sum_of_parts(width, part) * share);
     EACH_PART part[v] = v_broadcast(0);
     for (Py_ssize_t u = 0; u < end; u += step) {
         const vec valid = u + step < end ? one : tail;
@@ -43,7 +45,7 @@ SKLSTM_INLINE real normalise_row(const int width, Py_ssize_t n_units, Py_ssize_t
             part[v] = v_fma(x, x, part[v]);
         }
     }
-    const real inverse = (real)1 / square_root(sum_of_parts(width, part) / count + NORM_EPSILON);
+    const real inverse = (real)1 / square_root(sum_of_parts(width, part) * share + NORM_EPSILON);
     const vec scale = v_broadcast(inverse);
     for (Py_ssize_t u = 0; u < end; u += LANES) v_store(row + u, v_mul(v_load(row + u), scale));
     return inverse;
@@ -53,7 +55,7 @@ SKLSTM_INLINE real normalise_row(const int width, Py_ssize_t n_units, Py_ssize_t
 SKLSTM_INLINE void normalise_back(const int width, Py_ssize_t n_units, Py_ssize_t stride, const real *gain, real *d_gain,
                                   const real *x_hat, real inverse, const real *d, real *out) {
     const vec one = v_broadcast(1), tail = tail_of(n_units, stride), scale = v_broadcast(inverse);
-    const real count = (real)(width * n_units);
+    const real share = (real)1 / (real)(width * n_units);
     const Py_ssize_t step = width * LANES, end = width * stride;
     vec part[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
     vec along[4] = {part[0], part[1], part[2], part[3]};
@@ -64,8 +66,8 @@ SKLSTM_INLINE void normalise_back(const int width, Py_ssize_t n_units, Py_ssize_
         part[v] = v_add(part[v], e);
         along[v] = v_fma(e, x, along[v]);
     }
-    const vec mean = v_broadcast(sum_of_parts(width, part) / count);
-    const vec slope = v_broadcast(sum_of_parts(width, along) / count);
+    const vec mean = v_broadcast(sum_of_parts(width, part) * share);
+    const vec slope = v_broadcast(sum_of_parts(width, along) * share);
     for (Py_ssize_t u = 0; u < end; u += step) {
         const vec valid = v_mul(u + step < end ? one : tail, scale);
         EACH_PART {

@@ -1,0 +1,285 @@
+"""What the targets of an estimator are: their checks, their coding for the network, answers made of its raw output."""
+
+import numpy as np
+from scipy.special import expit, log_expit
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklstm._network.network import window_moments
+from sklstm._training.losses import LOSSES, weighted_mean
+from sklstm._validation import (
+    check_class_weight,
+    check_indicator,
+    check_quantiles,
+    check_target_column,
+    naming,
+    refuse_masked,
+)
+
+LOSS_NAMES = {
+    "squared_error": "squared",
+    "absolute_error": "absolute",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+}
+# What an output says about its label, where a sample may have several.
+LABEL_ANSWERS = {
+    "predict": lambda z: (z > 0).astype(np.int64),
+    "predict_proba": lambda z: expit(z.astype(np.float64)),
+    "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
+}
+
+
+class NumberTargets:
+    """Targets of the regressor: numbers, standardised (divided by their mean for the Poisson loss)."""
+
+    def _check_y(self, y, name="y"):
+        refuse_masked(y, name)
+        with naming(name):
+            try:
+                y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
+            except ValueError as error:
+                if "could not convert" not in str(error):
+                    raise
+                raise ValueError(
+                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
+                ) from error
+        if y.ndim > 2:
+            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        if self.loss == "poisson" and (y < 0).any():
+            place = np.argwhere(y < 0)[0]
+            raise ValueError(
+                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
+            )
+        return y
+
+    def _learn_targets(self, y, weights, sequences, *, continued):
+        quantiles = check_quantiles(self.quantile)
+        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
+        if continued:
+            self._check_goes_on(coding)
+        # What the network was trained for, whatever becomes of the constructor's parameters.
+        self._coding = coding
+        y = self._check_y(y)
+        if self.window_norm is not None:
+            if self.loss == "poisson":
+                raise ValueError(
+                    f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
+                    "from which the window could be subtracted."
+                )
+            coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
+            y = self._without_reference(y, sequences)
+        if continued:
+            return
+        self.target_mean_ = weighted_mean(y, weights)
+        if self.loss == "poisson":
+            # The exponential knows only factors; where all targets are zero there is none.
+            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
+            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
+            return
+        deviations = y - self.target_mean_
+        # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
+        largest = np.abs(deviations).max(axis=0)
+        largest = np.where(largest > 0, largest, 1.0)
+        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
+        # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
+        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
+        self.target_scale_ = np.where(constant, 1.0, scale)[()]
+
+    def _check_goes_on(self, coding):
+        """Raise if the outputs of the fitted network mean something else than is wanted now."""
+        trained = self._coding["loss"]
+        if (trained == "poisson") != (self.loss == "poisson"):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
+                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
+            )
+        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
+        if len(before) != len(now):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
+                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
+                "both back."
+            )
+
+    def _encode_targets(self, y, weights, sequences, name="y"):
+        y = self._check_y(y, name)
+        expected = np.shape(self.target_mean_)
+        if y.shape[1:] != expected:
+            raise ValueError(
+                f"{name} has shape {y.shape}, but the targets of this model have shape "
+                f"(n_samples,{f' {expected[0]}' if expected else ''})."
+            )
+        if self._coding["columns"] is not None:
+            y = self._without_reference(y, sequences)
+        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    @property
+    def _reference_columns(self):
+        """Columns of X by whose `window_norm` the answers are undone, or None."""
+        return self._coding["columns"]
+
+    def _without_reference(self, y, sequences):
+        """Return targets relative to the columns of X that they are the future of, window by window."""
+        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"])
+        return (y - shift.reshape(y.shape)) / deviation.reshape(y.shape)
+
+    @property
+    def _n_outputs_per_target(self):
+        return len(self._coding["quantiles"] or (None,))
+
+    def _loss(self):
+        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
+
+    def _loss_parameter(self):
+        if self.loss == "quantile":
+            return self._coding["quantiles"] * np.size(self.target_mean_)
+        return float(self.huber_delta) if self.loss == "huber" else 0.0
+
+    def _answer(self, z, method, out=None):
+        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+        n_targets = np.size(mean)
+        # Beside the raw outputs stands what the window was freed of, if it was.
+        z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
+        if quantiles is not None:
+            # Sorted, the quantiles of a target do not cross.
+            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
+            if method == "predict":
+                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
+            else:
+                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
+        values = z if np.ndim(self.target_mean_) else z[:, 0]
+        if self._coding["loss"] == "poisson":
+            values = LOSSES["poisson"].link(values)
+        out = np.empty(values.shape) if out is None else out
+        out[...] = values
+        out *= scale
+        out += mean
+        if reference.shape[1]:
+            shape = (len(out), *np.shape(self.target_mean_), *(1,) * (out.ndim - 1 - np.ndim(self.target_mean_)))
+            out *= reference[:, n_targets:].reshape(shape)
+            out += reference[:, :n_targets].reshape(shape)
+        return out
+
+    def _scalar_answer(self, method):
+        several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
+        if several or method != "predict" or self._coding["columns"] is not None:
+            return None
+        mean, scale = float(self.target_mean_), float(self.target_scale_)
+        if self._coding["loss"] == "poisson":
+            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
+        return lambda z: mean + scale * z
+
+
+class LabelTargets:
+    """Targets of the classifier: one class for each sample, or a matrix of labels."""
+
+    def _learn_targets(self, y, weights, sequences, *, continued):
+        known = continued or hasattr(self, "classes_")
+        y = self._check_y(y)
+        if continued:
+            self._check_kind(y)
+        else:
+            self._is_multilabel = y.ndim == 2
+        if self._is_multilabel:
+            self._learn_labels(y, known)
+            return
+        if not known:
+            self.classes_ = np.unique(y)
+        codes = self._codes(y)
+        self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
+        present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
+        if len(present) < 2 and not known:
+            found = "no class with a positive weight"
+            if len(present):
+                found = f"only one class with a positive weight: {present.tolist()[0]!r}"
+            raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
+
+    def _learn_labels(self, y, known):
+        """Learn from a matrix of labels."""
+        if self.class_weight is not None:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} cannot be combined with a y of shape {y.shape}, whose columns are "
+                "labels and not classes. Set class_weight=None, and weigh samples by sample_weight."
+            )
+        if not known:
+            self.classes_ = np.arange(y.shape[1])
+        elif not np.array_equal(self.classes_, np.arange(y.shape[1])):
+            raise ValueError(
+                f"classes={self.classes_.tolist()} are not the columns of y, which has shape {y.shape}; expected "
+                f"{list(range(y.shape[1]))}."
+            )
+
+    def _check_kind(self, y, name="y"):
+        """Raise if y has labels in columns where the targets that were learnt have not, or the other way round."""
+        if y.shape[1:] != ((len(self.classes_),) if self._is_multilabel else ()):
+            expected = f"(n_samples, {len(self.classes_)})" if self._is_multilabel else "(n_samples,)"
+            raise ValueError(f"{name} has shape {y.shape}, but the targets of this model have shape {expected}.")
+
+    @staticmethod
+    def _check_y(y, name="y"):
+        refuse_masked(y, name)
+        labels = check_indicator(y, name)
+        if labels is not None:
+            return labels
+        with naming(name):
+            y = column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name=name)
+            check_classification_targets(y)
+        return y
+
+    def _codes(self, y, name="y"):
+        """Return the number of each label's class."""
+        with naming(name):
+            codes = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
+            unknown = y[self.classes_[codes] != y]
+            if len(unknown):
+                raise ValueError(
+                    f"{name} holds {unknown.tolist()[0]!r}, which is not among the classes {self.classes_.tolist()}."
+                )
+        return codes
+
+    def _encode_targets(self, y, weights, sequences, name="y"):
+        y = self._check_y(y, name)
+        self._check_kind(y, name)
+        if self._is_multilabel:
+            return y, weights
+        codes = self._codes(y, name)
+        weights = weights * self._class_factors[codes]
+        if not weights.any():
+            raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
+        return codes[:, np.newaxis], weights
+
+    def _loss(self):
+        n_classes = len(self.classes_)
+        if self._is_multilabel:
+            return "binary_log", n_classes
+        return ("binary_log", 1) if n_classes == 2 else ("multinomial_log", n_classes)
+
+    def _loss_parameter(self):
+        return float(self.label_smoothing)
+
+    def _answer(self, z, method, out=None):
+        if self._is_multilabel:
+            answer = LABEL_ANSWERS[method](z)
+            if out is None:
+                return answer
+            out[...] = answer
+            return out
+        loss = LOSSES[self._loss()[0]]
+        if method == "predict":
+            codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
+            # Only with "clip" does `take` write to `out` without a buffer.
+            return self.classes_[codes] if out is None else self.classes_.take(codes, out=out, mode="clip")
+        z = z.astype(np.float64)
+        if method == "predict_proba":
+            answer = loss.link(z)
+        else:
+            # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
+            answer = -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes_))])
+        if out is None:
+            return answer
+        out[...] = answer
+        return out
