@@ -121,10 +121,13 @@ class Network:
         out = np.empty((n_rows, self._stack.hidden_size if want_hidden else self._stack.n_outputs), self.dtype)
         own = states if states is None or order is None else states[order]
         self.run(sequences.table, starts, lengths, out, want_hidden, own)
-        if order is not None:
+        if order is not None and states is not None:
+            states[order] = own
+        if self._stack.every_step:
+            # A row for each row of the table.
+            out = out[sequences.starts + sequences.lengths - 1]
+        elif order is not None:
             out = _scattered(out, order)
-            if states is not None:
-                states[order] = own
         if self.reference_columns is None or want_hidden or not want_reference:
             return out
         return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])

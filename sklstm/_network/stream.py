@@ -158,7 +158,8 @@ class CallStream:
     def set_state(self, state):
         """Go on from a `state`; names, shapes and values are the caller's care."""
         if self._window is None:
-            self._states = np.concatenate([state[name] for name, _ in self._names], axis=1)
+            states = np.concatenate([state[name] for name, _ in self._names], axis=1)
+            self._states = np.ascontiguousarray(states, self._states.dtype)
             return
         self._rows = np.zeros_like(self._rows)
         self._rows[:, 1:] = state["rows"]

@@ -39,14 +39,14 @@ by the global norm first. Case "decay_all" decays every parameter, "decay_weight
     {case}/step_{k}/gradients/{name}             before clipping, k = 0 .. 4
     {case}/step_{k}/parameters/{name}            after the step
 
-torch_variants.npz -- float64, cases "bidirectional" (2 layers) and "projection" (2 layers, P
-projected units). The scalar behind the gradients is sum(hidden * d_hidden). S is 2 H for
-bidirectional and P for projection::
+torch_variants.npz -- float64, cases "bidirectional" (2 layers), "projection" (2 layers, P
+projected units), the same of 3 wider layers, and both together. The scalar behind the gradients is
+sum(hidden * d_hidden). S is P or H, twice that for bidirectional::
 
     {case}/x (R, D), lengths (N,)
     {case}/h0              bidirectional (2 L, N, H), in the order l0, l0_reverse, l1, l1_reverse;
-                           projection (L, N, P)
-    {case}/c0              (2 L, N, H); (L, N, H)
+                           projection (L, N, P); both (2 L, N, P)
+    {case}/c0              (2 L, N, H); (L, N, H); (2 L, N, H)
     {case}/parameters/...  the names above; bidirectional also with suffix "_reverse";
                            projection also weight_hr_l{l} (P, H), and weight_hh_l{l} (4H, P)
     {case}/hidden (R, S), h_final, c_final (shapes of h0, c0)
@@ -308,10 +308,10 @@ def make_trajectory(seed, decays_biases):
     return entries | {"norm": np.array(norms)}
 
 
-def make_variant(seed, **options):
+def make_variant(seed, lengths=(5, 2, 4), hidden_size=6, n_layers=2, **options):
     """Forward and gradients of a kind of LSTM: all entries of one case of torch_variants.npz."""
     rng = np.random.default_rng(seed)
-    lengths, input_size, hidden_size, n_layers = [5, 2, 4], 3, 6, 2
+    input_size, lengths = 3, list(lengths)
     lstm = torch.nn.LSTM(input_size, hidden_size, n_layers, dtype=torch.float64, **options)
     parameters = draw_lstm(rng, lstm)
     n_directions = 2 if lstm.bidirectional else 1
@@ -400,6 +400,9 @@ def main():
         {
             "bidirectional": make_variant(200, bidirectional=True),
             "projection": make_variant(201, proj_size=4),
+            "bidirectional_layers": make_variant(202, (1, 7, 4, 7, 2), 9, 3, bidirectional=True),
+            "projection_layers": make_variant(203, (6, 1, 1, 8, 3), 17, 3, proj_size=9),
+            "bidirectional_projection": make_variant(204, (3, 6, 1, 5), 10, 3, bidirectional=True, proj_size=5),
         },
     )
     write(

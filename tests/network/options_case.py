@@ -1,15 +1,12 @@
 """A network of any options with ragged sequences, and all that a call of its stack needs."""
 
-from dataclasses import fields
-
 import numpy as np
 from network.stack_runner import aligned
 
-from sklstm._kernels._architecture import Architecture
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
-OPTIONS = [f.name for f in fields(Architecture)][3:]
+GUARD = 0xA5
 
 
 class OptionsCase:
@@ -23,7 +20,7 @@ class OptionsCase:
         self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
         self.shape = self.layout.architecture
         self.network, self.dtype, self.threads = Network(self.layout, dtype, threads, isa), dtype, threads
-        self.stack = self.network._stack
+        self.stack, self.stack_isa = self.network._stack, isa
         start = self.layout.initial(rng, "float64")
         self.flat = (start + 0.25 * rng.normal(size=self.layout.size)).astype(dtype)
         self.lengths = np.sort(rng.integers(1, longest + 1, n))[::-1].astype(np.intp)
@@ -38,11 +35,32 @@ class OptionsCase:
         self.targets = rng.normal(size=(n_targets, n_outputs)).astype(dtype)
         self.weights = rng.uniform(0.5, 2.0, n_targets).astype(dtype)
         self.drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
-        self.back = aligned(self.stack.back_size * np.dtype(dtype).itemsize).view(dtype)
+        self.workspace, self.guards = None, []
+        self.back = self.take_array(self.stack.back_size)
         self.front = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
         self.stack.bind(self.network.weights, self.back, True)
-        self.ids = (10 + np.arange(n)).astype(np.uint32)
-        self.workspace = None
+        self.ids, self.seed, self.epoch = (10 + np.arange(n)).astype(np.uint32), 3, 1
+        # Rows by which a call may claim to be longer than its longest sequence.
+        self.spare = 0
+
+    def take(self, n_bytes):
+        """Memory whose numbers are NaN: what a call does not write it must not read. Behind it a guard."""
+        block = aligned(n_bytes + 256)
+        block[:n_bytes], block[n_bytes:] = 0xFF, GUARD
+        self.guards.append(block[n_bytes:])
+        return block[:n_bytes]
+
+    def take_array(self, *shape):
+        return self.take(int(np.prod(shape)) * np.dtype(self.dtype).itemsize).view(self.dtype).reshape(shape)
+
+    def assert_intact(self):
+        """Nobody has written behind the memory that a call was given."""
+        assert self.guards
+        assert all((guard == GUARD).all() for guard in self.guards)
+
+    @property
+    def row_stride(self):
+        return self.table.strides[0] // self.table.itemsize
 
     @property
     def sequences(self):
@@ -58,41 +76,40 @@ class OptionsCase:
         starts, lengths = self.starts[which].copy(), self.lengths[which].copy()
         n_bytes, _, _ = self.stack.workspace_bytes(len(starts), lengths[0])
         rows = len(self.table) if self.shape.every_step else len(starts)
-        z = np.full((rows, self.shape.n_outputs), np.nan, self.dtype)
-        hidden = np.full((rows, self.shape.features_size), np.nan, self.dtype)
-        final = np.full((len(starts), self.stack.state_size), np.nan, self.dtype)
+        z, hidden = self.take_array(rows, self.shape.n_outputs), self.take_array(rows, self.shape.features_size)
+        final = self.take_array(len(starts), self.stack.state_size)
         state = None if self.state is None else np.ascontiguousarray(self.state[which])
-        workspace = aligned(n_bytes * self.threads)
-        # What a call does not write it must not read.
-        workspace[:] = 0xFF
         self.stack.forward(
-            self.table, self.table.shape[1], starts, lengths, workspace, self.threads,
+            self.table, self.row_stride, starts, lengths, self.take(n_bytes * self.threads), self.threads,
             z=z, hidden=hidden, initial_state=state, final_state=final, **more,
         )  # fmt: skip
+        self.assert_intact()
         return z, hidden, final
 
     def loss(self, **wanted):
-        n, steps = len(self.lengths), int(self.lengths[0])
+        n, steps = len(self.lengths), int(self.lengths[0]) + self.spare
         if self.workspace is None:
             n_bytes, slot_bytes, _ = self.stack.workspace_bytes(
                 n, steps, training=True, d_x=not self.front, **self.drops
             )
-            self.workspace, self.slots = aligned(n_bytes * self.threads), aligned(slot_bytes)
-            self.workspace[:] = 0xFF
+            self.workspace, self.slots = self.take(n_bytes * self.threads), self.take(slot_bytes)
         self.stack.to_panels(self.flat, self.network.weights)
         return self.stack.forward_backward(
-            self.table, self.table.shape[1], self.starts, self.lengths, self.workspace, self.threads, max_steps=steps,
+            self.table, self.row_stride, self.starts, self.lengths, self.workspace, self.threads, max_steps=steps,
             targets=self.targets, weights=self.weights, loss="squared", scale=1 / n, slots=self.slots,
-            seed=3, epoch=1, sample_ids=self.ids, initial_state=self.state, **self.drops, **wanted,
+            seed=self.seed, epoch=self.epoch, sample_ids=self.ids, initial_state=self.state, **self.drops, **wanted,
         )  # fmt: skip
 
     def gradients(self):
         """Of the parameters, the table and the initial state; None where they are not defined."""
-        n, steps, columns = len(self.lengths), int(self.lengths[0]), self.table.shape[1]
-        d_x = None if self.front else np.full((n, steps, columns), np.nan, self.dtype)
-        d_state = np.zeros((n, self.stack.state_size), self.dtype) if self.has_state else None
+        n, steps, columns = len(self.lengths), int(self.lengths[0]) + self.spare, self.table.shape[1]
+        d_x = None if self.front else self.take_array(n, steps, columns)
+        d_state = self.take_array(n, self.stack.state_size) if self.has_state else None
         self.loss(d_x=d_x, d_initial_state=d_state)
+        self.assert_intact()
         flat = self.network.from_panels(self.slots[: self.network.weights.nbytes].view(self.dtype))
         if d_x is not None:
+            # Beyond the end of a sequence its gradient is left alone.
+            assert all(np.isnan(d[k:]).all() for d, k in zip(d_x, self.lengths, strict=True))
             d_x = np.concatenate([d[:k] for d, k in zip(d_x, self.lengths, strict=True)])
         return flat, d_x, d_state

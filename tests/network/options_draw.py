@@ -1,0 +1,129 @@
+"""Random configurations of all options together, and which options a configuration has on.
+
+What the estimators refuse is not drawn: an output at every step goes with nothing that needs a window, and a
+projection is smaller than every layer.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from network.options_case import OptionsCase
+
+from sklstm._kernels import available_isas
+
+# Each option alone, in a network of two layers where it needs them.
+ALONE = {
+    "plain": {},
+    "bidirectional": {"bidirectional": True},
+    "projection": {"projection_size": 3},
+    "peephole": {"peephole": True},
+    "layer_norm_output": {"layer_norm": "output"},
+    "layer_norm_gates": {"layer_norm": "gates"},
+    "zoneout": {"zoneout": 0.3},
+    "residual": {"residual": 1},
+    "residual_map": {"residual": 1, "hidden_sizes": (4, 5)},
+    "attention": {"attention_heads": 2},
+    "pooling_mean": {"pooling": "mean"},
+    "pooling_attention": {"pooling": "attention"},
+    "patches": {"patch_length": 3},
+    "window_norm_last": {"window_norm": "last"},
+    "window_norm_standard": {"window_norm": "standard"},
+    "linear_skip": {"linear_skip": 2},
+    "every_step": {"every_step": True},
+    "dropout": {"dropout": 0.4},
+    "recurrent_dropout": {"recurrent_dropout": 0.4},
+}
+ONE_OF = [
+    {"layer_norm_output", "layer_norm_gates"},
+    {"residual", "residual_map"},
+    {"pooling_mean", "pooling_attention"},
+    {"window_norm_last", "window_norm_standard"},
+    # All projections have one size.
+    {"projection", "residual_map"},
+]
+NEEDS_A_WINDOW = {
+    "attention", "pooling_mean", "pooling_attention", "patches", "window_norm_last", "window_norm_standard",
+    "linear_skip",
+}  # fmt: skip
+
+
+def draw_options(number):
+    """Return the arguments of `OptionsCase` of configuration `number`."""
+    rng = np.random.default_rng([11, number])
+
+    def on(share):
+        return bool(rng.random() < share)
+
+    n_layers = int(rng.choice([1, 2, 3], p=[0.25, 0.55, 0.2]))
+    # 4, 5, 4 or 5, 4, 5: a residual sum over one layer needs its map, one over two does not.
+    sizes = 4 + (np.arange(n_layers) + rng.integers(2)) % 2 if on(0.6) else np.full(n_layers, 4)
+    options = {
+        "hidden_sizes": tuple(sizes.tolist()),
+        "n_columns": int(rng.integers(1, 4)),
+        "n_outputs": int(rng.integers(1, 3)),
+        "n": int(rng.integers(16, 19)) if on(0.08) else int(rng.integers(2, 5)),
+        "longest": int(rng.integers(3, 6)),
+        "threads": int(rng.integers(1, 3)),
+        "residual": int(rng.choice([1, 1, 2])) if on(0.7) else 0,
+        "layer_norm": (None, "output", "gates")[rng.choice(3, p=[0.4, 0.3, 0.3])],
+        "peephole": on(0.3),
+        "projection_size": 3 if on(0.3) else 0,
+        "zoneout": 0.3 if on(0.3) else 0.0,
+        "bidirectional": on(0.35),
+        "dropout": 0.3 if on(0.35) else 0.0,
+        "recurrent_dropout": 0.3 if on(0.3) else 0.0,
+    }
+    if on(0.18):
+        return options | {"every_step": True}
+    width = (options["projection_size"] or options["hidden_sizes"][-1]) * (1 + options["bidirectional"])
+    heads = [count for count in (1, 2, 3, 4) if width % count == 0]
+    patch_length = int(rng.integers(2, 4)) if on(0.35) else 1
+    return options | {
+        # Several steps, of which some first one has rows that do not exist.
+        "longest": options["longest"] * patch_length - int(rng.integers(patch_length)),
+        "patch_length": patch_length,
+        "attention_heads": int(rng.choice(heads)) if on(0.35) else 0,
+        "pooling": ("last", "mean", "attention")[rng.choice(3, p=[0.4, 0.3, 0.3])],
+        "window_norm": (None, "last", "standard")[rng.choice(3, p=[0.4, 0.3, 0.3])],
+        "linear_skip": int(rng.choice([2, 7])) if on(0.35) else 0,
+    }
+
+
+def make_case(options, number=0, **more):
+    """The configurations take the instruction sets of this machine in turn."""
+    isas = available_isas()
+    return OptionsCase(isas[number % len(isas)], seed=number, **{"hidden_sizes": (4, 4), **options, **more})
+
+
+def options_on(options):
+    """Return the names of `ALONE` that have an effect in a configuration."""
+    sizes, residual = options["hidden_sizes"], options["residual"]
+    directions = 1 + options["bidirectional"]
+    widths = [directions * (options["projection_size"] or size) for size in sizes]
+    sums = [(widths[k], widths[k - residual]) for k in range(residual, len(sizes), residual)] if residual else []
+    holds = {
+        "bidirectional": options["bidirectional"],
+        "projection": options["projection_size"],
+        "peephole": options["peephole"],
+        "zoneout": options["zoneout"],
+        "residual": any(above == below for above, below in sums),
+        "residual_map": any(above != below for above, below in sums),
+        "attention": options.get("attention_heads"),
+        "patches": options.get("patch_length", 1) > 1,
+        "linear_skip": options.get("linear_skip"),
+        "every_step": options.get("every_step"),
+        "dropout": options["dropout"] and len(sizes) > 1,
+        "recurrent_dropout": options["recurrent_dropout"],
+    }
+    names = {name for name, held in holds.items() if held}
+    for option in ("layer_norm", "pooling", "window_norm"):
+        if options.get(option) not in (None, "last") or (option, options.get(option)) == ("window_norm", "last"):
+            names.add(f"{option}_{options[option]}")
+    return names
+
+
+def possible_pairs():
+    """Return the pairs of options that do not exclude each other."""
+    excluded = [{"every_step", name} for name in NEEDS_A_WINDOW] + ONE_OF
+    names = [name for name in ALONE if name != "plain"]
+    return [pair for pair in combinations(names, 2) if set(pair) not in excluded]

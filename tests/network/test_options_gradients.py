@@ -1,0 +1,91 @@
+"""Every gradient of networks of all options against central differences of their own loss, in float64.
+
+Dropout, zoneout and recurrent dropout are functions of counters: their masks stand still while a number is moved.
+"""
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+from network.options_draw import ALONE, draw_options, make_case, options_on, possible_pairs
+from reference.differences import numerical_gradient
+
+N_CONFIGURATIONS = 240
+
+
+def simple_differences(function, array, step=1e-5):
+    """Central differences of second order: two values for each entry."""
+    gradient = np.zeros_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + step
+        above = function()
+        array[index] = value - step
+        gradient[index] = (above - function()) / (2.0 * step)
+        array[index] = value
+    return gradient
+
+
+def assert_gradient(function, array, gradient):
+    """Hold a gradient against differences, entry by entry against the better of two.
+
+    A normalisation of numbers that are nearly or exactly equal (a sequence of one row, freed of its last row) divides
+    by sqrt(1e-5): its third derivative is a million times the first, and the two values of `simple_differences` are too
+    far apart. Where they miss, four values, of fourth order, decide; both steps leave an error of rounding near 1e-11.
+    """
+    tolerance = {"rtol": 1e-6, "atol": 1e-8}
+    expected = simple_differences(function, array)
+    missed = np.argwhere(~np.isclose(gradient, expected, **tolerance))
+    missed = [tuple(index.tolist()) for index in missed]
+    better = numerical_gradient(function, array, 2e-5, missed)
+    for index in missed:
+        expected[index] = better[index]
+    np.testing.assert_allclose(gradient, expected, **tolerance)
+    return expected
+
+
+def check_gradients(case):
+    moved = case.flat, case.table, case.state
+    for array, gradient in zip(moved, case.gradients(), strict=True):
+        if gradient is not None:
+            expected = assert_gradient(case.loss, array, gradient)
+            # What fades must still stand out from the absolute tolerance.
+            assert np.abs(expected).max() > 1e-6
+    # An option whose numbers do nothing would pass as well.
+    idle = {name for name, view in case.layout.views(case.gradients()[0]).items() if np.abs(view).max() < 1e-7}
+    shape = case.shape
+    if shape.bidirectional and shape.window_norm == "last" and shape.n_layers == 1:
+        # At the last step, the backward direction has read the last row alone: zeros.
+        idle -= {"weight_ih_l0_backward", "norm_weight_ih_l0_backward"}
+    assert not idle
+
+
+@pytest.mark.parametrize("number", range(N_CONFIGURATIONS))
+def test_gradients_of_all_options_together(number):
+    check_gradients(make_case(draw_options(number), number))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_gradients_of_each_option_alone(name):
+    check_gradients(make_case(ALONE[name], list(ALONE).index(name)))
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_gradients_of_attention_over_many_steps(bidirectional, pooling):
+    """More steps than a block of queries."""
+    options = {"attention_heads": 2, "pooling": pooling, "bidirectional": bidirectional}
+    check_gradients(make_case({**options, "hidden_sizes": (4,), "n": 2, "longest": 50}, int(bidirectional)))
+
+
+def test_configurations_cover_the_options():
+    drawn = [options_on(draw_options(number)) for number in range(N_CONFIGURATIONS)]
+    singles = Counter(name for names in drawn for name in names)
+    pairs = Counter(pair for names in drawn for pair in combinations([n for n in ALONE if n in names], 2))
+    assert {name: singles[name] for name in ALONE if name != "plain" and singles[name] < 25} == {}
+    assert [pair for pair in possible_pairs() if not pairs[pair]] == []
+    several_chunks = [draw_options(number)["n"] >= 16 for number in range(N_CONFIGURATIONS)]
+    assert sum(several_chunks) >= 12
+    threads = Counter(draw_options(number)["threads"] for number in range(N_CONFIGURATIONS) if several_chunks[number])
+    assert min(threads[1], threads[2]) >= 5

@@ -1,0 +1,204 @@
+"""The whole network with every option, composed of the reference's parts.
+
+For each sequence of rows::
+
+    u   = the rows, each column freed of its last value, or of its mean and divided by its deviation    window_norm
+    x_t = the rows of patch t side by side; zeros in front where the first patch is not full            patch_length
+    h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
+    y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
+          R = 1 or ``weight_residual`` where the sizes differ
+        | gain * N(y_t) + shift                                                                         layer_norm
+        | mask_t * y_t, between two layers in training                                                  dropout
+    out = the block of self-attention over y_1..y_T of the top layer, causal unless bidirectional       attention_heads
+    f   = out_T | mean of out_t | sum of a_t out_t                                                      pooling
+    z   = W_out f + b_out + W_skip [last rows of u, zeros in front]                                     linear_skip
+        | W_out y_t + b_out for every step                                                              every_step
+
+The cell with its options stands in ``variants.py``, layer normalisation in ``layer_output.py``, self-attention and
+pooling in ``attention.py``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reference.attention import attention_block, attention_pooling, mean_pooling
+from reference.layer_output import layer_norm
+from reference.lstm import layer_forward
+from reference.philox import philox4x32
+from reference.variants import draw_masks, mean_masks, variant_layer_forward
+
+
+class Noise(NamedTuple):
+    """What training draws: rates between layers and inside them, and what its words are drawn from."""
+
+    sample_ids: np.ndarray
+    seed: int
+    epoch: int
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+
+
+class OptionsForward(NamedTuple):
+    """Outputs of the network over N sequences."""
+
+    z: np.ndarray  # (N, O), or (rows of all sequences, O) with every_step
+    features: np.ndarray  # (N, S), or (rows of all sequences, S): what the head reads
+    final: np.ndarray  # (N, n_states): h, c of each layer and direction, and what pooling carries
+
+
+def free_window(rows, kind):
+    """(T, D) -> (T, D), by `window_norm`."""
+    if kind == "last":
+        return rows - rows[-1]
+    if kind == "standard":
+        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+        constant = (deviation == 0.0) | (deviation <= 1e-6 * np.abs(mean))
+        return (rows - mean) / np.where(constant, 1.0, deviation)
+    return rows
+
+
+def cut_patches(rows, length):
+    """(T, D) -> (ceil(T / length), length * D)."""
+    missing = np.zeros((-len(rows) % length, rows.shape[1]))
+    return np.concatenate([missing, rows]).reshape(-1, length * rows.shape[1])
+
+
+def last_rows(rows, count):
+    """(T, D) -> (count * D,)."""
+    return np.concatenate([np.zeros((count, rows.shape[1])), rows])[-count:].ravel()
+
+
+def cell_parameters(parameters, end):
+    """The parameters of one direction of a layer, by the names of ``variants.py``."""
+    names = {name: name for name in ("weight_ih", "weight_hh", "bias", "weight_hr")}
+    names |= {"norm_ih": "norm_weight_ih", "norm_hh": "norm_weight_hh"}
+    names |= {"norm_c": "norm_weight_c", "norm_c_shift": "norm_bias_c"}
+    own = {short: parameters[f"{name}{end}"] for short, name in names.items() if f"{name}{end}" in parameters}
+    if f"weight_peephole{end}" in parameters:
+        own |= zip(("peephole_i", "peephole_f", "peephole_o"), parameters[f"weight_peephole{end}"], strict=True)
+    return own
+
+
+def run_direction(sequences, parameters, state, zoneout, noise, layer):
+    """One direction over sequences in its own order; `layer` is the number that its masks are drawn with."""
+    output_size, hidden_size = parameters["weight_hh"].shape[1], len(parameters["bias"]) // 4
+    h0, c0 = state[:, :output_size], state[:, output_size:]
+    if len(parameters) == 3 and not zoneout and noise is None:
+        return layer_forward(sequences, **parameters, h0=h0, c0=c0)
+    if noise is None:
+        masks = [mean_masks(zoneout)] * len(sequences)
+    else:
+        masks = [
+            draw_masks(
+                len(sequence), output_size, hidden_size, zoneout=zoneout, recurrent_dropout=noise.recurrent_dropout,
+                seed=noise.seed, layer=layer, sample=int(sample), epoch=noise.epoch,
+            )
+            for sequence, sample in zip(sequences, noise.sample_ids, strict=True)
+        ]  # fmt: skip
+    return variant_layer_forward(sequences, parameters, h0, c0, masks)
+
+
+def dropout_mask(shape, layer, n_layers, sample, noise):
+    """Of one sample between two layers: word ``u % 4`` of the counter (u // 4, t * n_layers + layer, sample, epoch)."""
+    n_steps, n_units = shape
+    blocks = -(-n_units // 4)
+    counter = np.zeros((n_steps, blocks, 4), np.uint64)
+    counter[..., 0] = np.arange(blocks)
+    counter[..., 1] = np.arange(n_steps)[:, None] * n_layers + layer
+    counter[..., 2], counter[..., 3] = sample, noise.epoch
+    words = philox4x32(counter, [noise.seed & 0xFFFFFFFF, noise.seed >> 32]).reshape(n_steps, -1)[:, :n_units]
+    return (words >= int(noise.dropout * 2.0**32)) / (1.0 - noise.dropout)
+
+
+def run_layers(shape, parameters, sequences, state, noise):
+    """Outputs of the top layer at every step, and the final states of all layers."""
+    outputs, finals, below, begin = [], [], sequences, 0
+    n_layers = len(shape.hidden_sizes)
+    for k, hidden_size in enumerate(shape.hidden_sizes):
+        parts = []
+        for direction in range(1 + shape.bidirectional):
+            own = cell_parameters(parameters, f"_l{k}" + "_backward" * direction)
+            end = begin + own["weight_hh"].shape[1] + hidden_size
+            turn = slice(None, None, -1 if direction else 1)
+            run = run_direction(
+                [x[turn] for x in below], own, state[:, begin:end], shape.zoneout, noise, 2 * k + direction
+            )
+            parts.append([h[turn] for h in run.hidden])
+            finals += [run.h_final, run.c_final]
+            begin = end
+        out = [np.hstack(both) for both in zip(*parts, strict=True)]
+        if shape.residual and k >= shape.residual and k % shape.residual == 0:
+            source = outputs[k - shape.residual]
+            if f"weight_residual_l{k}" in parameters:
+                source = [y @ parameters[f"weight_residual_l{k}"].T for y in source]
+            out = [(h + y) / np.sqrt(2.0) for h, y in zip(out, source, strict=True)]
+        if f"norm_weight_l{k}" in parameters:
+            out = [layer_norm(y, parameters[f"norm_weight_l{k}"], parameters[f"norm_bias_l{k}"]) for y in out]
+        if noise is not None and noise.dropout and k + 1 < n_layers:
+            out = [
+                y * dropout_mask(y.shape, k, n_layers, int(sample), noise)
+                for y, sample in zip(out, noise.sample_ids, strict=True)
+            ]
+        outputs.append(out)
+        below = out
+    return below, finals
+
+
+def attention_parameters(parameters):
+    """The parameters of the block of self-attention, by the names of ``attention.py``."""
+    own = {"gain": parameters["norm_weight_attention"], "shift": parameters["norm_bias_attention"]}
+    for name in ("weight_in", "bias_in", "weight_out", "bias_out"):
+        own[name] = parameters[name.replace("_", "_attention_")]
+    return own
+
+
+def pool(shape, parameters, y):
+    """The features of a sequence, and the numbers that pooling would carry on."""
+    if shape.pooling == "mean":
+        return mean_pooling(y), np.append(y.sum(axis=0), len(y))
+    if shape.pooling == "attention":
+        feature, _ = attention_pooling(y, parameters["weight_pool"])
+        scores = np.tanh(y) @ parameters["weight_pool"]
+        weights = np.exp(scores - scores.max())
+        return feature, np.concatenate([weights @ y, [weights.sum(), scores.max()]])
+    return y[-1], np.zeros(0)
+
+
+def options_forward(shape, parameters, sequences, state=None, noise=None):
+    """Forward over sequences of different lengths.
+
+    Parameters
+    ----------
+    shape : object with the attributes of `Architecture` as given by the user
+    parameters : dict
+    sequences : list of N arrays (T_n, D)
+    state : (N, n_states) or None
+        h and c of each layer and direction to begin with; None for zeros.
+    noise : Noise or None
+        Of training; None in prediction.
+
+    Returns
+    -------
+    OptionsForward
+    """
+    windows = [free_window(np.asarray(rows, np.float64), shape.window_norm) for rows in sequences]
+    steps = [cut_patches(rows, shape.patch_length) for rows in windows]
+    if state is None:
+        # Wide enough for any: h is no wider than c.
+        state = np.zeros((len(sequences), 4 * sum(shape.hidden_sizes)))
+    top, finals = run_layers(shape, parameters, steps, np.asarray(state, np.float64), noise)
+    if shape.every_step:
+        features = np.concatenate(top)
+        z = features @ parameters["weight_out"].T + parameters["bias_out"]
+        return OptionsForward(z, features, np.concatenate(finals, axis=1))
+    if shape.attention_heads:
+        own = attention_parameters(parameters)
+        top = [attention_block(y, own, shape.attention_heads, causal=not shape.bidirectional)[0] for y in top]
+    pooled = [pool(shape, parameters, y) for y in top]
+    features = np.array([feature for feature, _ in pooled])
+    finals.append(np.array([carried for _, carried in pooled]))
+    z = features @ parameters["weight_out"].T + parameters["bias_out"]
+    if shape.linear_skip:
+        z += np.array([last_rows(rows, shape.linear_skip) for rows in windows]) @ parameters["weight_skip"].T
+    return OptionsForward(z, features, np.concatenate(finals, axis=1))
