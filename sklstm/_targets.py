@@ -57,6 +57,7 @@ class NumberTargets:
     def _learn_targets(self, y, weights, sequences, *, continued):
         quantiles = check_quantiles(self.quantile)
         coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
+        before = self._coding if continued else None
         if continued:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
@@ -69,6 +70,11 @@ class NumberTargets:
                     "from which the window could be subtracted."
                 )
             coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
+            if continued and before["columns"] not in (None, coding["columns"]):
+                raise ValueError(
+                    f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
+                    f"columns {before['columns']}. Set warm_start=False, or set target_column back."
+                )
             y = self._without_reference(y, sequences)
         if continued:
             return
