@@ -115,9 +115,7 @@ class BaseLSTM(
     # Using the fitted network.
 
     def _empty_network(self, layout, dtype):
-        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
-        network.reference_columns = self._reference_columns
-        return network
+        return Network(layout, dtype, resolve_num_threads(self.n_jobs))
 
     @property
     def _reference_columns(self):
@@ -129,6 +127,8 @@ class BaseLSTM(
         layout = ParameterLayout(**self._architecture)
         dtype = self.parameters_["weight_out"].dtype.name
         network = self._empty_network(layout, dtype)
+        # Only answers are put back: training, its validation part included, compares relative targets.
+        network.reference_columns = self._reference_columns
         network.load(layout.flatten(self.parameters_, dtype))
         return network
 

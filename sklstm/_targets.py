@@ -63,6 +63,8 @@ class NumberTargets:
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
         y = self._check_y(y)
+        if continued:
+            self._check_shape(y)
         if self.window_norm is not None:
             if self.loss == "poisson":
                 raise ValueError(
@@ -111,16 +113,20 @@ class NumberTargets:
 
     def _encode_targets(self, y, weights, sequences, name="y"):
         y = self._check_y(y, name)
+        self._check_shape(y, name)
+        if self._coding["columns"] is not None:
+            y = self._without_reference(y, sequences)
+        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    def _check_shape(self, y, name="y"):
+        """Raise unless y has the outputs of the targets that were learnt."""
         expected = np.shape(self.target_mean_)
         if y.shape[1:] != expected:
             raise ValueError(
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
-        if self._coding["columns"] is not None:
-            y = self._without_reference(y, sequences)
-        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
-        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
 
     @property
     def _reference_columns(self):
