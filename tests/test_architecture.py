@@ -311,7 +311,7 @@ def test_linear_skip_learns_an_autoregression():
     weights = np.linalg.lstsq(rows[1:400], y[1:400], rcond=None)[0]
     least = np.mean((y[400:] - rows[400:] @ weights) ** 2)
     error = np.mean((y[400:] - model.predict(X[400:], context=X[:400])) ** 2)
-    assert error < 1.05 * least
+    assert error < 1.1 * least
     without = DeepLSTMRegressor(1, **settings).fit(X[:400], y[:400]).predict(X[400:], context=X[:400])
     assert np.mean((y[400:] - without) ** 2) > 1.2 * least
 

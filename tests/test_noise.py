@@ -64,17 +64,18 @@ def test_zoneout_of_predictions_is_the_mean(case):
         sizes.append(np.abs(model.transform(case.X)).max())
     assert sizes[0] == np.abs(plain.transform(case.X)).max()
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] < 1e-4
+    # Each of the 5 steps moves them by at most the rest of the rate.
+    assert sizes[-1] < 5 * 0.001
 
 
 @each_rate
 def test_noise_regularises(name):
-    """On a task of pure noise, the training loss stays larger: there is less to learn by heart."""
+    """Where there is nothing but noise to learn by heart, less of it is learnt."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 6, 3)), rng.normal(size=60)
     settings = {"hidden_size": 16, "max_iter": 120, "learning_rate_init": 0.01, "random_state": 0, "n_jobs": 1}
     plain, noisy = (DeepLSTMRegressor(**settings, **p).fit(X, y) for p in ({}, {name: 0.4}))
-    assert plain.score(X, y) > noisy.score(X, y) + 0.05
+    assert 1 - noisy.score(X, y) > 3 * (1 - plain.score(X, y))
 
 
 @each_rate
