@@ -151,7 +151,9 @@ class BaseLSTM(
         return results[0] if len(results) == 1 else np.concatenate(results)
 
     def transform(self, X, *, groups=None, context=None):
-        """Return the last hidden state of the top layer, as features for another model.
+        """Return what the head reads, the last hidden state of the top layer, as features for another model.
+
+        With `pooling` or `attention_heads`, what these make of the hidden states.
 
         Parameters
         ----------
@@ -164,8 +166,9 @@ class BaseLSTM(
 
         Returns
         -------
-        ndarray of shape (n_samples, hidden_size)
-            In the estimator's `dtype`.
+        ndarray of shape (n_samples, n_features_out)
+            In the estimator's `dtype`: as many columns as the top layer has units, or `projection_size`, with
+            `bidirectional` twice that.
         """
         return self._forward(X, groups, context, want_hidden=True)
 
@@ -185,8 +188,8 @@ class BaseLSTM(
 
         Returns
         -------
-        ndarray of shape (n_samples, hidden_size)
-            The last hidden state of the top layer.
+        ndarray of shape (n_samples, n_features_out)
+            What `transform` returns.
         """
         fitted = self.fit(X, y, sample_weight=sample_weight, groups=groups)
         if not self.carry_context:

@@ -4,10 +4,9 @@ The options are compared with the plain network of the same parameters where tha
 tests/reference/ elsewhere. What training drops is in test_noise.py, `window_norm` in test_window_norm.py.
 """
 
-import copy
-
 import numpy as np
 import pytest
+from lstm_case import with_parameters
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.attention import attention_block, softmax
 from reference.lstm import layer_forward, table_windows
@@ -19,14 +18,6 @@ EXACT = {"dtype": "float64", "early_stopping": False}
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 ATTENTION = ["norm_weight_attention", "norm_bias_attention"]
 ATTENTION += ["weight_attention_in", "bias_attention_in", "weight_attention_out", "bias_attention_out"]
-
-
-def with_parameters(model, parameters, **changes):
-    """The fitted model with other numbers in its network."""
-    model = copy.deepcopy(model)
-    assert {k: v.shape for k, v in model.parameters_.items()} == {k: v.shape for k, v in parameters.items()}
-    model.parameters_ = {name: np.array(parameters[name]) for name in model.parameters_}
-    return model.set_params(**changes)
 
 
 def plain_twin(case, model, X, y, **options):

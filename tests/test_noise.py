@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+from lstm_case import parameters_equal, with_parameters
 from numpy.testing import assert_allclose, assert_array_equal
-from test_architecture import with_parameters
-from test_base import parameters_equal
 
 from sklstm import DeepLSTMRegressor
 

@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+from lstm_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
-from test_base import flat, parameters_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_n_streams

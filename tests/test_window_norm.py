@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from lstm_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
-from test_base import flat, parameters_equal
 
 from sklstm import DeepLSTMRegressor
 
