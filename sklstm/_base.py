@@ -125,9 +125,7 @@ class BaseLSTM(
     # Using the fitted network.
 
     def _empty_network(self, layout, dtype):
-        network = Network(layout, dtype, resolve_num_threads(self.n_jobs))
-        network.reference_columns = self._reference_columns
-        return network
+        return Network(layout, dtype, resolve_num_threads(self.n_jobs))
 
     @property
     def _reference_columns(self):
@@ -139,6 +137,8 @@ class BaseLSTM(
         layout = ParameterLayout(**self._architecture)
         dtype = self.parameters_["weight_out"].dtype.name
         network = self._empty_network(layout, dtype)
+        # Only answers are put back: training, its validation part included, compares relative targets.
+        network.reference_columns = self._reference_columns
         network.load(layout.flatten(self.parameters_, dtype))
         return network
 
@@ -196,7 +196,9 @@ class BaseLSTM(
         return joined
 
     def transform(self, X, *, groups=None, context=None):
-        """Return the last hidden state of the top layer, as features for another model.
+        """Return what the head reads, the last hidden state of the top layer, as features for another model.
+
+        With `pooling` or `attention_heads`, what these make of the hidden states.
 
         Parameters
         ----------
@@ -209,8 +211,9 @@ class BaseLSTM(
 
         Returns
         -------
-        ndarray of shape (n_samples, hidden_size)
-            In the estimator's `dtype`.
+        ndarray of shape (n_samples, n_features_out)
+            In the estimator's `dtype`: as many columns as the top layer has units, or `projection_size`, with
+            `bidirectional` twice that.
         """
         return self._forward(X, groups, context, want_hidden=True)
 
@@ -230,8 +233,8 @@ class BaseLSTM(
 
         Returns
         -------
-        ndarray of shape (n_samples, hidden_size)
-            The last hidden state of the top layer.
+        ndarray of shape (n_samples, n_features_out)
+            What `transform` returns.
         """
         fitted = self.fit(X, y, sample_weight=sample_weight, groups=groups)
         if not self.carry_context:

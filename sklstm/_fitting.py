@@ -7,7 +7,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network, refuse_exclusions
+from sklstm._options import describe_network, refuse_exclusions, refuse_other_network
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
     check_lengths_agree,
@@ -211,25 +211,8 @@ class FittingMixin:
         return automatic_batch_size(n_samples)
 
     def _continue_from(self, layout):
-        """Return the fitted parameters as a new flat vector, if they still fit the constructor's parameters."""
-        found = {name: array.shape for name, array in self.parameters_.items()}
-        expected = {p.name: p.shape for p in layout.parameters}
-        if found != expected:
-            changed = [f"{k}: {found.get(k)} -> {expected.get(k)}" for k in {**found, **expected} if
-                       found.get(k) != expected.get(k)]  # fmt: skip
-            raise ValueError(
-                "training cannot go on from parameters of another shape (" + ", ".join(changed[:3]) + "); set "
-                "warm_start=False, or set hidden_size, n_layers and layer_norm back."
-            )
-        changed = [
-            f"{name}={value!r} (was {self._architecture[name]!r})"
-            for name, value in asdict(layout.architecture).items()
-            if value != self._architecture[name]
-        ]
-        if changed:
-            raise ValueError(
-                f"training cannot go on with another network: {', '.join(changed)}. Set warm_start=False, or set back."
-            )
+        """Return the fitted parameters as a new flat vector, if they are those of the network wanted now."""
+        refuse_other_network(self._architecture, asdict(layout.architecture))
         return layout.flatten(self.parameters_, self.dtype).copy()
 
 

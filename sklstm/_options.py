@@ -17,6 +17,11 @@ _EXCLUSIONS = [
     (_STREAMED, ("window_norm", lambda value: value is not None), "there is no window to normalise"),
     (_STREAMED, ("linear_skip", bool), "there is no window whose rows the output could read"),
     (_STREAMED, ("accumulation_steps", lambda value: value > 1), "each step goes on from the states of the last"),
+    (
+        _STREAMED,
+        ("carry_context", bool),
+        "no number of carried rows stands for a whole series; hand the rows before X over as context",
+    ),
 ]
 
 ARCHITECTURE_OPTIONS = (
@@ -31,6 +36,13 @@ ARCHITECTURE_OPTIONS = (
     "window_norm",
     "linear_skip",
 )
+
+# Entries of `Architecture` that have another name or value in the constructor: how to say both.
+_IN_THE_CONSTRUCTOR = {
+    "hidden_sizes": ("hidden_size and n_layers", lambda sizes: f"layers of {list(sizes)} units"),
+    "projection_size": ("projection_size", lambda size: f"projection_size={size or None}"),
+    "every_step": ("training", lambda streamed: f"training={'stream' if streamed else 'windows'!r}"),
+}
 
 
 def refuse_exclusions(parameters):
@@ -68,6 +80,20 @@ def describe_network(parameters, input_size, n_outputs):
     _check_heads(described, parameters)
     # Numbers of NumPy become Python's: they are compared and stored.
     return {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
+
+
+def refuse_other_network(before, now):
+    """Raise if two dicts of `Architecture` differ; the sentence names the parameters of the constructor."""
+    changed = {}
+    for name, value in now.items():
+        if value != before[name]:
+            parameter, say = _IN_THE_CONSTRUCTOR.get(name, (name, lambda one, name=name: f"{name}={one!r}"))
+            changed[parameter] = f"{say(value)}, not {say(before[name])}"
+    if changed:
+        raise ValueError(
+            f"training cannot go on with another network: {'; '.join(changed.values())}. Set warm_start=False, or set "
+            f"{' and '.join(changed)} back."
+        )
 
 
 def _check_heads(described, parameters):

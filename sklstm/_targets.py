@@ -57,11 +57,14 @@ class NumberTargets:
     def _learn_targets(self, y, weights, sequences, *, continued):
         quantiles = check_quantiles(self.quantile)
         coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
+        before = self._coding if continued else None
         if continued:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
         y = self._check_y(y)
+        if continued:
+            self._check_shape(y)
         if self.window_norm is not None:
             if self.loss == "poisson":
                 raise ValueError(
@@ -69,6 +72,11 @@ class NumberTargets:
                     "from which the window could be subtracted."
                 )
             coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
+            if continued and before["columns"] not in (None, coding["columns"]):
+                raise ValueError(
+                    f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
+                    f"columns {before['columns']}. Set warm_start=False, or set target_column back."
+                )
             y = self._without_reference(y, sequences)
         if continued:
             return
@@ -105,16 +113,20 @@ class NumberTargets:
 
     def _encode_targets(self, y, weights, sequences, name="y"):
         y = self._check_y(y, name)
+        self._check_shape(y, name)
+        if self._coding["columns"] is not None:
+            y = self._without_reference(y, sequences)
+        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    def _check_shape(self, y, name="y"):
+        """Raise unless y has the outputs of the targets that were learnt."""
         expected = np.shape(self.target_mean_)
         if y.shape[1:] != expected:
             raise ValueError(
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
                 f"(n_samples,{f' {expected[0]}' if expected else ''})."
             )
-        if self._coding["columns"] is not None:
-            y = self._without_reference(y, sequences)
-        targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
-        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
 
     @property
     def _reference_columns(self):

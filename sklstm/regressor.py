@@ -35,7 +35,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         Number of stacked layers; each reads the output of the one below. Left at 1 where `hidden_size` is a sequence.
     bidirectional : bool, default=False
         Each layer also reads its input from the sequence's own last row to the first; both directions stand side by
-        side, ``[h_forward; h_backward]`` [20]_. A window still ends at its row.
+        side, ``[h_forward; h_backward]`` [20]_. A window still ends at its row. There, where ``pooling="last"`` reads,
+        the backward direction of the top layer has just begun; the other poolings read all of it.
     projection_size : int or None, default=None
         Each h is projected to so many numbers, ``h_t = W_hr (o * tanh(c_t))``, fewer than `hidden_size` [21]_.
     peephole : bool, default=False
@@ -52,7 +53,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     attention_heads : int, default=0
         Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` with q, k, v from
         ``LN(y) + PE``, sines and cosines of the position [23]_. A step sees itself and what came before; all steps with
-        `bidirectional`. 0 for no block.
+        `bidirectional`. The number divides that of the top layer's outputs. 0 for no block.
     pooling : {"last", "mean", "attention"}, default="last"
         What the head reads of a sequence's steps: the last one, their mean, or ``sum_t a_t y_t`` with
         ``a = softmax(w . tanh(y_t))`` [24]_.
@@ -60,14 +61,14 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
         the last row; where the first is not full, zeros stand for the rows that do not exist.
     window_norm : {"last", "standard"} or None, default=None
-        What each sequence is freed of before it is read: its last row, or its own mean and deviation [26]_.
-        Predictions are put back by the same numbers of `target_column`: for targets that are future values of a column
-        of X, in its unit. The loss is measured before that.
+        What each sequence is freed of before it is read: its last row, or its own mean and deviation (1 for a constant)
+        [26]_. Predictions are put back by the same numbers of `target_column`: for targets that are future values of a
+        column of X, in its unit. The loss is measured before that.
     target_column : int or array-like of shape (n_outputs,), default=0
         The column of X whose future each target is; used with `window_norm`.
     linear_skip : int, default=0
         The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
-        autoregression beside the network [27]_. 0 for none.
+        autoregression beside the network [27]_. Zeros stand for rows that do not exist. 0 for none.
     loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
         What is made small: half the squared error, whose best prediction is the mean; the absolute error (median); the
         Huber loss, squared up to `huber_delta` and linear beyond [14]_; the loss whose best prediction is the
@@ -82,13 +83,13 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     training : {"windows", "stream"}, default="windows"
         "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
         first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
-        less work. Gradients go back `bptt_steps` rows [28]_. Needs a table and ``shuffle=False``; `batch_size` is the
-        number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
+        less work. Gradients go back at most `bptt_steps` rows [28]_. Needs a table and ``shuffle=False``; `batch_size`
+        is the number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
-        used as it is.
+        used as it is; ``training="stream"`` has no windows.
     bptt_steps : int, default=32
-        Rows of a step of ``training="stream"``.
+        Rows of each stretch in a step of ``training="stream"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
@@ -133,7 +134,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         the training loss no longer improves.
     validation_fraction : float, default=0.1
         Share of the samples (of each group) that are set aside. Between training and validation part
-        ``sequence_length - 1`` rows are left out, so that no validation window holds a training row.
+        ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
+        ``training="stream"``, whose states go on.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
     tol : float, default=1e-4
@@ -143,7 +145,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     carry_context : bool, default=False
         Keep the last ``sequence_length - 1`` rows of the training table, as this estimator saw them (in a pipeline:
         scaled and selected), and take the X of `predict` as what follows them. Makes `TimeSeriesSplit` folds exact
-        through a pipeline. Off by default: the pickle then holds no training row.
+        through a pipeline. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
     dtype : "float32" or "float64", default="float32"
         Precision of the network. float64 is for reference results; it is several times slower.
     n_jobs : int or None, default=None
@@ -158,15 +160,30 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     Attributes
     ----------
     parameters_ : dict of str to ndarray
-        The network: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size),
-        ``bias_l0`` (4 hidden_size,), ``norm_weight_l0`` and ``norm_bias_l0`` (hidden_size,) with
-        `layer_norm`, the same for ``_l1``, ..., then ``weight_out`` (n_outputs, hidden_size) and
-        ``bias_out`` (n_outputs,); with several quantiles, those of the first target come first, then those of the
-        second, ... Rows of the gates in the order i, f, g, o. Read-only.
+        The network. Of each layer ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size,
+        hidden_size) and ``bias_l0`` (4 hidden_size,), then ``_l1``, ...; at the end ``weight_out`` (n_outputs,
+        features) and ``bias_out`` (n_outputs,), for the features that `transform` gives. Of several quantiles, those of
+        the first target come first, then those of the second, ... Rows of the gates in the order i, f, g, o. Read-only.
+        Some options add arrays or change shapes:
+
+        - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
+        - projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
+        - peephole: ``weight_peephole_l0`` (3, hidden_size), rows i, f, o.
+        - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
+        - layer_norm "output": ``norm_weight_l0``, ``norm_bias_l0`` (outputs of the layer,). "gates":
+          ``norm_weight_ih_l0``, ``norm_weight_hh_l0`` (4 hidden_size,), ``norm_weight_c_l0``, ``norm_bias_c_l0``
+          (hidden_size,).
+        - attention_heads: ``norm_weight_attention``, ``norm_bias_attention`` (features,), ``weight_attention_in``
+          (3 features, features), rows of q, k, v, ``bias_attention_in``, ``weight_attention_out`` (features,
+          features), ``bias_attention_out``.
+        - pooling "attention": ``weight_pool`` (features,).
+        - patch_length: ``weight_ih_l0`` has so many times the columns, first row first.
+        - linear_skip: ``weight_skip`` (n_outputs, linear_skip * n_features), first row first.
     target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
-        bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided
-        by its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output.
+        bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided by
+        its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
+        `window_norm` they are those of the targets after it, and `predict` puts back what the window was freed of.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -176,8 +193,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     gradient_norms_ : list of float
         Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
-        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of
-        the training mean, an R^2 (with ``loss="poisson"`` of deviances, a D^2).
+        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of the
+        training mean, an R^2 (with ``loss="poisson"`` of deviances, a D^2), of the targets after `window_norm`.
     best_validation_score_ : float or None
         Largest of them: the score of the parameters that were kept. None without early stopping.
     best_loss_ : float or None
@@ -204,9 +221,10 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         c_t = f * c_(t-1) + i * g                             h_t = o * tanh(c_t)
 
     with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
-    window. The head reads h of the top layer after the window's last row: a linear map, trained on half the squared
-    error, averaged over outputs. Initial weights are uniform (W_ih, head) and orthogonal (W_hh), the bias of the forget
-    gate is 1, other biases are 0.
+    window. Without options, the head reads h of the top layer after the window's last row: a linear map, trained on
+    half the squared error, averaged over outputs. Initial weights are uniform (W_ih, head and other maps) and
+    orthogonal (W_hh), the bias of the forget gate and the gains of normalisations are 1, all else is 0: other biases,
+    peepholes, the vector of pooling, the linear skip.
 
     Windows are never copied out of the table: memory during `fit` is the table plus a workspace that depends on the
     batch.
@@ -341,7 +359,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
-            `sequence_length`.
+            `sequence_length`. So do the states with ``training="stream"``: they are zero before each block.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -142,7 +142,7 @@ class Stream:
         -------
         float, label or ndarray
             For one stream a float (regressor with one output), a label (classifier) or an array of shape (n_outputs,),
-            (n_classes,), (n_quantiles,) or (hidden_size,); for several streams, what the method of the model returns
+            (n_classes,), (n_quantiles,) or (n_features_out,); for several streams, what the method of the model returns
             for as many sequences, for example shape (n_streams,). `out` if that was given.
 
         Raises
@@ -223,9 +223,10 @@ class Stream:
         -------
         dict of str to ndarray
             Without a window ``h_l0`` and ``c_l0`` (n_streams, hidden_size), the states of the first layer, then those
-            of the others. With one ``rows`` (n_streams, sequence_length - 1, n_features), the last rows in time order
-            at the end of the second axis, zeros before them, and ``n_rows`` (n_streams,), how many there are. A single
-            stream counts as n_streams = 1.
+            of the others (a projection makes h narrower), and ``pool``, the running sums of `pooling`. With one
+            ``rows`` (n_streams, sequence_length - 1, n_features), the last rows in time order at the end of the second
+            axis, zeros before them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as
+            n_streams = 1.
         """
         return self._numbers.state
 
@@ -351,7 +352,9 @@ class StreamMixin:
         Raises
         ------
         ValueError
-            If an argument is not as described, or the model is not fitted (`NotFittedError`).
+            If an argument is not as described, or the model is not fitted (`NotFittedError`). With ``window=False``
+            also if no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`,
+            `window_norm` or `linear_skip`. A model with ``training="stream"`` has no windows.
 
         Examples
         --------

@@ -1,5 +1,7 @@
 """Small data of every kind, and each LSTM estimator with what it learns from them."""
 
+import copy
+
 import numpy as np
 from reference.lstm import network_forward, table_windows
 from scipy.special import expit, softmax
@@ -7,6 +9,25 @@ from scipy.special import expit, softmax
 from sklstm import DeepLSTMClassifier
 
 SMALL = {"hidden_size": 4, "sequence_length": 5, "max_iter": 3, "random_state": 0, "n_jobs": 1}
+
+
+def parameters_equal(first, second):
+    """Tell whether two fitted models have the same parameters, bit for bit."""
+    assert first.parameters_.keys() == second.parameters_.keys()
+    return all(np.array_equal(array, second.parameters_[name]) for name, array in first.parameters_.items())
+
+
+def flat(model):
+    """Return all parameters as one vector."""
+    return np.concatenate([array.ravel() for array in model.parameters_.values()])
+
+
+def with_parameters(model, parameters):
+    """Return the fitted model with other numbers in its network."""
+    model = copy.deepcopy(model)
+    assert {k: v.shape for k, v in model.parameters_.items()} == {k: v.shape for k, v in parameters.items()}
+    model.parameters_ = {name: np.array(parameters[name]) for name in model.parameters_}
+    return model
 
 
 class Case:

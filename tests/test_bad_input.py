@@ -16,6 +16,7 @@ from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 
 ESTIMATORS = {"regressor": DeepLSTMRegressor, "classifier": DeepLSTMClassifier}
 ONLY_OF_THE_CLASSIFIER = {"class_weight", "label_smoothing"}
+OF_THE_REGRESSOR = {"loss", "target_column"}
 # Where another argument takes the value, so that its name has to be in the message.
 MOVED = {"X_val": "X", "context": "X", "y_val": "y", "sample_weight_val": "sample_weight"}
 
@@ -32,7 +33,7 @@ def make(kind, **parameters):
 def prepare(bad, kind, call):
     """Return the estimator, the method and its arguments, of which one is bad."""
     y, given, parameters = TARGETS[kind], dict(bad.given), dict(bad.parameters)
-    if bad.argument in CONSTRAINTS or bad.argument in ONLY_OF_THE_CLASSIFIER:
+    if bad.argument in {*CONSTRAINTS, *ONLY_OF_THE_CLASSIFIER, *OF_THE_REGRESSOR}:
         parameters[bad.argument] = bad.value
     elif call in MOVED:
         given[call] = bad.value

@@ -7,23 +7,18 @@ from ast import literal_eval
 
 import numpy as np
 import pytest
+import test_architecture
 import test_deep
+import test_noise
 import test_regression_losses
+import test_stream_training
+import test_window_norm
+from lstm_case import flat, parameters_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_batch_size
-
-
-def parameters_equal(first, second):
-    assert first.parameters_.keys() == second.parameters_.keys()
-    return all(np.array_equal(array, second.parameters_[name]) for name, array in first.parameters_.items())
-
-
-def flat(model):
-    return np.concatenate([array.ravel() for array in model.parameters_.values()])
-
 
 ONE_STEP = {"dtype": "float64", "max_iter": 1, "batch_size": 90, "early_stopping": False}
 
@@ -364,16 +359,31 @@ def test_learning_rate(case):
     assert not parameters_equal(plain, cosine)
 
 
+ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "huber_delta", "target_column"}
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
+    "bidirectional": test_architecture.test_bidirectional_is_two_layers_side_by_side,
+    "projection_size": test_architecture.test_cells_are_those_of_the_equations,
+    "peephole": test_architecture.test_cells_are_those_of_the_equations,
     "residual": test_deep.test_options_do_something,
     "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
+    "attention_heads": test_architecture.test_attention_heads,
+    "pooling": test_architecture.test_pooling,
+    "patch_length": test_architecture.test_patch_length_reads_several_rows_as_one,
+    "window_norm": test_window_norm.test_prediction_is_that_of_the_equations,
+    "target_column": test_window_norm.test_several_targets,
+    "linear_skip": test_architecture.test_linear_skip_reads_the_last_rows,
     "loss": test_regression_losses.test_each_loss_has_its_own_centre,
     "quantile": test_regression_losses.test_quantiles_cover_their_share,
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
+    "training": test_stream_training.test_rows_of_a_table_are_steps_of_a_stream,
     "sequence_length": test_sequence_length,
+    "bptt_steps": test_stream_training.test_each_row_is_read_once_an_epoch,
     "dropout": test_dropout,
+    "recurrent_dropout": test_noise.test_predictions_drop_nothing,
+    "weight_dropout": test_noise.test_weight_dropout_touches_recurrent_weights_alone,
+    "zoneout": test_noise.test_zoneout_of_predictions_is_the_mean,
     "weight_init": test_weight_init,
     "solver": test_solver,
     "learning_rate_init": test_learning_rate_init,
@@ -406,7 +416,7 @@ def test_every_parameter_is_documented_constrained_and_tested(kind):
     assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == names
     assert set(kind._parameter_constraints) == set(names)
     assert [name for name in TESTS if name in names] == names
-    assert set(TESTS) - set(names) <= {"class_weight", "label_smoothing", "loss", "quantile", "huber_delta"}
+    assert set(TESTS) - set(names) <= ONLY_ONE_HAS
     defaults = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
     for name, text in re.findall(r"^(\w+) : .*default=(.+)$", section, re.MULTILINE):
         assert literal_eval(text) == defaults[name], name

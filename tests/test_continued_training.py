@@ -167,8 +167,21 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_size": 6}, r"weight_ih_l0: \(16, 3\) -> \(24, 3\).*set hidden_size, n_layers and layer_norm back"),
-        ({"n_layers": 2}, r"weight_ih_l1: None -> \(16, 4\)"),
+        ({"hidden_size": 6}, r"layers of \[6\] units, not layers of \[4\] .*or set hidden_size and n_layers back"),
+        ({"n_layers": 2}, r"layers of \[4, 4\] units, not layers of \[4\] units"),
+        ({"bidirectional": True}, "bidirectional=True, not bidirectional=False.*or set bidirectional back"),
+        ({"projection_size": 2}, "projection_size=2, not projection_size=None"),
+        ({"peephole": True}, "another network: peephole=True, not peephole=False"),
+        ({"layer_norm": "gates"}, "layer_norm='gates', not layer_norm=None"),
+        (
+            {"attention_heads": 2, "pooling": "mean"},
+            "attention_heads=2, .*; pooling='mean', .*heads and pool",
+        ),
+        ({"patch_length": 2}, "patch_length=2, not patch_length=1"),
+        ({"window_norm": "last"}, "window_norm='last', not window_norm=None"),
+        ({"linear_skip": 2}, "linear_skip=2, not linear_skip=0"),
+        ({"zoneout": 0.1}, "zoneout=0.1, not zoneout=0.0"),
+        ({"training": "stream", "shuffle": False}, "training='stream', not training='windows'.*or set training back"),
     ],
 )
 def test_training_cannot_go_on_in_another_shape(case, method, change, message):

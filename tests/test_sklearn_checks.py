@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of the LSTM estimators, with their defaults and with windows of one row.
+"""scikit-learn's own checks of the LSTM estimators, with their defaults, windows of one row, and options.
 
 Those of the selector and the ensembles are in test_feature_selection.py and test_ensemble.py.
 """
@@ -17,8 +17,27 @@ ROWS_ARE_TIME_STEPS = {
 
 
 def expected_failures(estimator):
-    expected = {"check_sample_weight_equivalence_on_dense_data": SHUFFLED}
+    reason = "a repeated row is one more time step" if estimator.training == "stream" else SHUFFLED
+    expected = {"check_sample_weight_equivalence_on_dense_data": reason}
     return expected if estimator.sequence_length == 1 else expected | ROWS_ARE_TIME_STEPS
+
+
+# Short windows and long steps: where rows are drawn at random, only a window's last one tells its target.
+QUICK = {"hidden_size": 8, "sequence_length": 2, "learning_rate_init": 0.03, "n_jobs": 1}
+OPTIONS = {
+    DeepLSTMRegressor: [
+        {"bidirectional": True, "pooling": "attention", "layer_norm": "gates"},
+        {"training": "stream", "shuffle": False, "bptt_steps": 4},
+        {"projection_size": 4, "peephole": True, "zoneout": 0.1},
+        # What the last row is freed of can only be told from several others.
+        {"window_norm": "last", "sequence_length": 6, "early_stopping": False},
+    ],
+    DeepLSTMClassifier: [
+        {"training": "stream", "shuffle": False, "bptt_steps": 4, "recurrent_dropout": 0.1},
+        {"attention_heads": 2},
+        {"patch_length": 2, "linear_skip": 3, "weight_dropout": 0.1},
+    ],
+}
 
 
 @parametrize_with_checks(
@@ -27,6 +46,7 @@ def expected_failures(estimator):
         DeepLSTMClassifier(),
         DeepLSTMRegressor(sequence_length=1),
         DeepLSTMClassifier(sequence_length=1),
+        *(kind(**QUICK | options) for kind, several in OPTIONS.items() for options in several),
     ],
     expected_failed_checks=expected_failures,
 )

@@ -1,0 +1,284 @@
+"""`window_norm` and `target_column`: what a window is freed of, and how predictions are put back."""
+
+import numpy as np
+import pytest
+from lstm_case import flat, parameters_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.lstm import network_forward, table_windows
+
+from sklstm import DeepLSTMRegressor
+
+EXACT = {"dtype": "float64", "early_stopping": False}
+each_norm = pytest.mark.parametrize("norm", ["last", "standard"])
+
+
+def moments(window, norm):
+    """What each column is freed of: its last value, or mean and deviation (1 where that is 0)."""
+    if norm == "last":
+        return window[-1], np.ones(window.shape[1])
+    deviation = window.std(axis=0)
+    return window.mean(axis=0), np.where(deviation > 1e-6 * np.abs(window.mean(axis=0)), deviation, 1.0)
+
+
+def by_hand(model, sequences, norm, columns):
+    """Predictions of the plain network for the normalised sequences, put back by the moments of some columns."""
+    known = [moments(window, norm) for window in sequences]
+    freed = [(window - shift) / deviation for window, (shift, deviation) in zip(sequences, known, strict=True)]
+    values = model.target_mean_ + model.target_scale_ * network_forward(model.parameters_, freed).z
+    shift, deviation = (np.array([pair[k] for pair in known])[:, columns] for k in (0, 1))
+    return shift + deviation * values
+
+
+# The equations
+
+
+@each_norm
+@pytest.mark.parametrize("column", [0, 2])
+def test_prediction_is_that_of_the_equations(regressor, norm, column):
+    model = regressor.fit(**EXACT, window_norm=norm, target_column=column)
+    windows = table_windows(regressor.X, 5)
+    expected = by_hand(model, windows, norm, [column])[:, 0]
+    assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
+    y = (regressor.y - [moments(w, norm)[0][column] for w in windows]) / [moments(w, norm)[1][column] for w in windows]
+    assert (model.target_mean_, model.target_scale_) == pytest.approx((y.mean(), y.std()), rel=1e-10)
+
+
+@each_norm
+def test_sequences(case, norm):
+    """Freed of their own last row, of their own mean; the classifier has nothing to put back."""
+    for X, y in ((case.array, case.array_y), (case.ragged, case.ragged_y)):
+        model = case.make(**EXACT, window_norm=norm).fit(X, y)
+        if not case.is_classifier:
+            assert_allclose(model.predict(X), by_hand(model, list(X), norm, [0])[:, 0], rtol=1e-10)
+            continue
+        freed = [(one - moments(one, norm)[0]) / moments(one, norm)[1] for one in X]
+        assert_allclose(model.predict_proba(X), case.by_hand(model, freed), rtol=1e-10)
+
+
+@each_norm
+@pytest.mark.parametrize("columns", [[2, 0], 1])
+def test_several_targets(regressor, norm, columns):
+    Y = np.column_stack([regressor.y, 3.0 - regressor.X[:, 1]])
+    model = regressor.make(**EXACT, window_norm=norm, target_column=columns).fit(regressor.X, Y)
+    expected = by_hand(model, table_windows(regressor.X, 5), norm, np.broadcast_to(columns, 2))
+    assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
+    stream = model.stream(n_streams=2, window=True)
+    for t in range(8):
+        answer = stream.step(regressor.X[[t, t]])
+        assert answer.shape == (2, 2)
+        assert_array_equal(answer[1], model.predict(regressor.X)[t])
+
+
+# Levels and scales
+
+
+@each_norm
+def test_a_constant_shifts_predictions(case, norm):
+    """Of the target's column; of another it changes nothing, and no probability."""
+    options = {} if case.is_classifier else {"target_column": 1}
+    model = case.fit(**EXACT, **options, window_norm=norm)
+    expected = case.output(model, case.X)
+    for column in range(3):
+        shift = 1000.0 * (column == 1 and not case.is_classifier)
+        moved = case.X + 1000.0 * (np.arange(3) == column)
+        assert_allclose(case.output(model, moved), expected + shift, rtol=1e-9)
+        assert_allclose(model.transform(moved), model.transform(case.X), rtol=1e-8, atol=1e-10)
+
+
+def test_a_factor_scales_predictions(case):
+    """From the second row on: a single row has no deviation."""
+    model = case.fit(**EXACT, window_norm="standard")
+    expected = case.output(model, case.X)[1:]
+    other = case.output(model, case.X * [1.0, 9.0, 1.0])[1:]
+    assert_allclose(other, expected, rtol=1e-9)
+    scaled = case.output(model, 7.0 * case.X + 100.0)[1:]
+    assert_allclose(scaled, expected if case.is_classifier else 7.0 * expected + 100.0, rtol=1e-9)
+
+
+@each_norm
+def test_a_random_walk_of_large_level(norm):
+    """The level of the test part was never seen; what matters is the last step."""
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=801)
+    walk = 500.0 + np.cumsum(steps + 0.8 * np.roll(steps, 1))
+    X, y = walk[:-1, np.newaxis], walk[1:]
+    settings = {"sequence_length": 8, "max_iter": 40, "random_state": 0, "n_jobs": 1, "learning_rate_init": 0.01}
+    scores = {}
+    for name in (None, norm):
+        model = DeepLSTMRegressor(8, **settings, window_norm=name).fit(X[:600], y[:600])
+        prediction = model.predict(X[600:], context=X[:600])
+        # Against the last value, the best that knows no dynamics.
+        scores[name] = 1 - np.mean((y[600:] - prediction) ** 2) / np.mean((y[600:] - X[600:, 0]) ** 2)
+        assert model.score(X[600:], y[600:], context=X[:600]) > 0.9 or name is None
+    assert scores[None] < 0
+    assert scores[norm] > 0.15
+
+
+def test_a_constant_column(case):
+    """It becomes zero, and nothing is divided by zero."""
+    X = case.X * [1.0, 0.0, 0.0] + [0.0, 0.0, 5.0]
+    for options in ({"window_norm": "standard"}, {"window_norm": "last"}):
+        model = case.make(**options).fit(X, case.y)
+        assert np.isfinite(case.output(model, X)).all()
+        assert_array_equal(case.output(model, X), case.output(model, X + [0.0, 3.0, 3.0]))
+
+
+# With all the rest
+
+
+@each_norm
+def test_quantiles(regressor, norm):
+    settings = {**EXACT, "loss": "quantile", "quantile": [0.1, 0.5, 0.9], "window_norm": norm, "max_iter": 30}
+    Y = np.column_stack([regressor.y, regressor.X[:, 1]])
+    for y, columns in ((regressor.y, 1), (Y, [1, 0])):
+        model = regressor.make(**settings, target_column=columns, learning_rate_init=0.01).fit(regressor.X, y)
+        found = model.predict_quantiles(regressor.X)
+        assert found.shape == (*y.shape, 3)
+        assert (np.diff(found, axis=-1) >= 0).all()
+        assert_array_equal(found[..., 1], model.predict(regressor.X))
+        assert 0.5 < np.mean((found[..., 0] <= y) & (y <= found[..., 2])) <= 1
+        moved = model.predict_quantiles(regressor.X + [0.0, 100.0, 0.0])
+        shift = 100.0 * (np.atleast_1d(columns) == 1)
+        assert_allclose(moved, found + (shift[0] if y.ndim == 1 else shift[:, np.newaxis]), rtol=1e-9)
+        stream = model.stream(window=True, response_method="predict_quantiles")
+        assert_array_equal([stream.step(row) for row in regressor.X[:9]], found[:9])
+
+
+@each_norm
+def test_streams(regressor, norm):
+    """In float and into `out`, after rows that came before, from a state that was saved."""
+    model = regressor.fit(window_norm=norm, target_column=2)
+    expected = model.predict(regressor.X)
+    stream = model.stream(window=True, context=regressor.X[:30])
+    assert isinstance(stream.step(regressor.X[30]), float)
+    out = np.empty(())
+    assert stream.step(regressor.X[31], out=out) == out == expected[31]
+    saved = stream.state
+    assert stream.step(regressor.X[32]) == expected[32]
+    stream.state = saved
+    assert stream.step(regressor.X[32].tolist()) == expected[32]
+    carried = regressor.fit(window_norm=norm, target_column=2, carry_context=True)
+    assert carried.stream(window=True).step(regressor.X[3]) == carried.predict(regressor.X[3:4])[0]
+    assert_array_equal(model.stream(window=True, response_method="transform").step(regressor.X[0]),
+                       model.transform(regressor.X[:1])[0])  # fmt: skip
+
+
+@each_norm
+def test_weights_are_those_of_the_relative_target(regressor, norm):
+    weights = np.random.default_rng(0).uniform(0, 2, 90)
+    model = regressor.make(**EXACT, window_norm=norm).fit(regressor.X, regressor.y, sample_weight=weights)
+    known = [moments(window, norm) for window in table_windows(regressor.X, 5)]
+    y = (regressor.y - [shift[0] for shift, _ in known]) / [deviation[0] for _, deviation in known]
+    mean = np.average(y, weights=weights)
+    deviation = np.sqrt(np.average((y - mean) ** 2, weights=weights))
+    assert (model.target_mean_, model.target_scale_) == pytest.approx((mean, deviation), rel=1e-10)
+
+
+@each_norm
+def test_groups(regressor, norm):
+    """A window of another group has no part in the moments."""
+    X, y, groups = regressor.X, regressor.y, regressor.groups
+    model = regressor.make(**EXACT, window_norm=norm).fit(X, y, groups=groups)
+    expected = by_hand(model, table_windows(X, 5, groups), norm, [0])[:, 0]
+    assert_allclose(model.predict(X, groups=groups), expected, rtol=1e-10)
+    moved = X + np.where(groups == "c", 50.0, 0.0)[:, np.newaxis]
+    shifted = model.predict(moved, groups=groups) - model.predict(X, groups=groups)
+    assert_allclose(shifted, np.where(groups == "c", 50.0, 0.0), atol=1e-9)
+
+
+@each_norm
+def test_early_stopping(regressor, norm):
+    """Scores are those of the relative targets, also of a validation table."""
+    X, y = regressor.X, regressor.y
+    for given in (False, True):
+        more = {"X_val": X[60:], "y_val": y[60:]} if given else {}
+        model = regressor.make(window_norm=norm, dtype="float64", max_iter=1, early_stopping=True)
+        model.fit(*((X[:60], y[:60]) if given else (X, y)), **more)
+        table, first, n_train = (X[60:], 0, 60) if given else (X, 81, 77)
+        known = [moments(window, norm) for window in table_windows(table, 5)]
+        shift, deviation = (np.array([pair[k][0] for pair in known])[first:] for k in (0, 1))
+        trained = [moments(window, norm) for window in table_windows(X, 5)][:n_train]
+        inside = (y[:n_train] - [s[0] for s, _ in trained]) / [d[0] for _, d in trained]
+        truth = ((y[60:] if given else y[81:]) - shift) / deviation
+        guess = (model.predict(table)[first:] - shift) / deviation
+        expected = 1 - np.mean((truth - guess) ** 2) / np.mean((truth - inside.mean()) ** 2)
+        assert model.validation_scores_ == pytest.approx([expected], rel=1e-8)
+
+
+@each_norm
+def test_other_losses_and_parts_of_the_network(regressor, norm):
+    plain = regressor.fit(window_norm=norm).predict(regressor.X)
+    for options in (
+        {"loss": "absolute_error"},
+        {"loss": "huber", "huber_delta": 0.5},
+        {"patch_length": 2},
+        {"linear_skip": 3},
+        {"bidirectional": True, "pooling": "mean"},
+        {"attention_heads": 2, "dropout": 0.2, "n_layers": 2},
+    ):
+        model = regressor.fit(window_norm=norm, **options, dtype="float64")
+        found = model.predict(regressor.X)
+        assert (found != plain).all()
+        assert_allclose(model.predict(regressor.X + 50.0), found + 50.0, rtol=1e-9)
+
+
+@each_norm
+def test_the_skip_reads_normalised_rows(regressor, norm):
+    model = regressor.fit(**EXACT, window_norm=norm, linear_skip=1)
+    known = [moments(window, norm) for window in table_windows(regressor.X, 5)]
+    last = np.array([(row - shift) / deviation for row, (shift, deviation) in zip(regressor.X, known, strict=True)])
+    linear = model.target_scale_ * (last @ model.parameters_["weight_skip"].T)[:, 0]
+    expected = by_hand(model, table_windows(regressor.X, 5), norm, [0])[:, 0]
+    expected += linear * np.array([deviation[0] for _, deviation in known])
+    assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
+
+
+# The parameters afterwards, and what cannot be
+
+
+def test_target_column_needs_window_norm(regressor):
+    """Without it there is nothing to put back: it is not even read."""
+    assert parameters_equal(regressor.fit(), regressor.fit(target_column=[7, 8]))
+
+
+def test_fitted_columns_stay(regressor):
+    model = regressor.fit(window_norm="last", target_column=1)
+    expected = model.predict(regressor.X)
+    assert_array_equal(model.set_params(target_column=2, window_norm=None).predict(regressor.X), expected)
+    model.set_params(window_norm="last", warm_start=True)
+    with pytest.raises(ValueError, match=r"cannot go on with target_column=2: .* for the columns \[1\]\. Set warm_st"):
+        model.fit(regressor.X, regressor.y)
+    with pytest.raises(ValueError, match="cannot go on with target_column=2"):
+        model.partial_fit(regressor.X, regressor.y)
+    before = flat(model)
+    model.set_params(target_column=[1]).fit(regressor.X, regressor.y)
+    assert (flat(model) != before).any()
+    with pytest.raises(ValueError, match=r"y has shape \(90, 2\), but the targets of this model have shape"):
+        model.set_params(target_column=1).fit(regressor.X, np.column_stack([regressor.y, regressor.y]))
+
+
+@pytest.mark.parametrize(
+    ("column", "n_targets", "message"),
+    [
+        (3, 1, r"target_column=3 names a column of X beyond 0 to 2\."),
+        ([0, -1], 2, r"target_column=\[0, -1\] names a column of X beyond 0 to 2"),
+        ([0, 1], 1, r"one column of X, or one for each of the 1 targets of y, found \[0, 1\]"),
+        ([0], 2, r"for each of the 2 targets of y, found \[0\]"),
+        ([[0, 1]], 2, r"found \[\[0, 1\]\]"),
+        ([0.0, 1.0], 2, r"found \[0.0, 1.0\]"),
+        (["a", "b"], 2, r"found \['a', 'b'\]"),
+        ([], 1, r"found \[\]"),
+        ([[0], [1, 2]], 2, "target_column: setting an array element with a sequence"),
+    ],
+)
+def test_bad_target_columns(regressor, column, n_targets, message):
+    y = regressor.y if n_targets == 1 else np.column_stack([regressor.y] * n_targets)
+    model = regressor.make(window_norm="last", target_column=column)
+    with pytest.raises(ValueError, match=message):
+        model.fit(regressor.X, y)
+
+
+@each_norm
+def test_counts_have_no_level(regressor, norm):
+    with pytest.raises(ValueError, match=f"loss='poisson' cannot be combined with window_norm='{norm}'"):
+        regressor.make(loss="poisson", window_norm=norm).fit(regressor.X, np.abs(regressor.y))
