@@ -160,7 +160,7 @@ class BaseLSTM(
 
     def _forward(self, X, groups, context, *, want_hidden=False):
         parts, network = self._parts(X, groups, context), self._network()
-        results = [network.forward(part, want_hidden=want_hidden, want_reference=True)[keep] for part, keep in parts]
+        results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]
         return results[0] if len(results) == 1 else np.concatenate(results)
 
     @available_if(_has_attention)

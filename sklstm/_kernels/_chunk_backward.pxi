@@ -104,7 +104,8 @@ cdef void add_backward_share(const StackCall *call, const ChunkBuffers *buffers,
 
 
 cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                      Py_ssize_t n_steps, char *d_out, const char *handed_back, char *d_skip, char *slot) noexcept nogil:
+                      Py_ssize_t n_steps, char *d_out, const char *handed_back, char *d_skip,
+                      char *slot) noexcept nogil:
     """The way back of finish_layer: the gradient of the output of layer i becomes that of its hidden states.
 
     handed_back (or NULL) is what a residual sum further up took from this output; d_skip gets what the sum of this

@@ -6,7 +6,7 @@ from sklstm._kernels._table cimport KernelTable, ROWS_OF_A_PANEL
 
 
 cdef struct Recurrence:
-    # One direction of a layer: offsets in elements, into the vector of panels (weights, moments and gradients alike) ...
+    # One direction of a layer: offsets in elements, into a vector of panels (weights, moments and gradients alike), ...
     Py_ssize_t panels
     Py_ssize_t panel_bias
     Py_ssize_t peepholes         # -1: none, here and below

@@ -395,7 +395,8 @@ cdef class Stack:
         cdef StackCall call
         cdef Watch watch
         cdef list errors = []
-        cdef Py_ssize_t n = len(starts), n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs, rows, c
+        cdef Py_ssize_t n = len(starts), rows, c
+        cdef Py_ssize_t n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs
         cdef double total = 0
         cdef double *numbers
         if d_x is not None and not self.input_gradient:

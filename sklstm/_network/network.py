@@ -96,7 +96,7 @@ class Network:
         """Whether single steps have kernels of their own (`stream_kernels`)."""
         return self._stack.reads_row_by_row
 
-    def forward(self, sequences, *, want_hidden=False, states=None, want_reference=False):
+    def forward(self, sequences, *, want_hidden=False, states=None):
         """Run over all sequences.
 
         Parameters
@@ -106,13 +106,12 @@ class Network:
             True for the features that the head reads instead of its raw output.
         states : ndarray of shape (n_sequences, n_states) or None, default=None
             What each sequence begins with, and then, in its place, what it ends with; None for zeros.
-        want_reference : bool, default=False
-            True to have the `window_moments` of `reference_columns`, where there are any, beside raw outputs.
 
         Returns
         -------
         ndarray of shape (n_sequences, n_outputs) or (n_sequences, size of the features)
-            In the network's dtype; with moments (n_sequences, n_outputs + 2 columns), in float64.
+            In the network's dtype; with `reference_columns`, raw outputs have the `window_moments` beside them, in
+            float64.
         """
         if self._stack.every_step and states is None:
             return run_series(self, sequences, want_hidden)
@@ -128,7 +127,7 @@ class Network:
             out = out[sequences.starts + sequences.lengths - 1]
         elif order is not None:
             out = _scattered(out, order)
-        if self.reference_columns is None or want_hidden or not want_reference:
+        if self.reference_columns is None or want_hidden:
             return out
         return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])
 

@@ -130,7 +130,7 @@ class CallStream:
         starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
         sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))
         states = None if self._window else self._states.copy()
-        z = self._network.forward(sequences, want_hidden=self._want_hidden, states=states, want_reference=True)
+        z = self._network.forward(sequences, want_hidden=self._want_hidden, states=states)
         self._rows, self._n_rows = rows, n_rows
         if states is not None:
             self._states = states

@@ -131,7 +131,7 @@ def test_outputs_with_what_their_columns_are_freed_of(kind):
     network, sequences = case.network, case.sequences[::-1]
     z = network.forward(Sequences.from_list(sequences))
     network.reference_columns = [2, 0]
-    found = network.forward(Sequences.from_list(sequences), want_reference=True)
+    found = network.forward(Sequences.from_list(sequences))
     assert_array_equal(found[:, :2], z)
     for rows, shift, deviation in zip(sequences, found[:, 2:4], found[:, 4:], strict=True):
         freed = (rows[:, [2, 0]] - shift) / deviation

@@ -151,7 +151,7 @@ cdef void collect_weight_gradients(const LayerCall *call) noexcept nogil:
 
 
 cdef void outer_of_rows(const LayerCall *call, Py_ssize_t n_pairs, const real **gates, Py_ssize_t first_k,
-                         Py_ssize_t n_k) noexcept nogil:
+                        Py_ssize_t n_k) noexcept nogil:
     """Add the outer products of n_pairs gathered rows with their d_gates to rows first_k.. of every panel."""
     cdef Py_ssize_t width = 4 * LANES, p, i
     cdef const real *rows = <const real *> call.pair_rows
