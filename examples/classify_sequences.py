@@ -33,10 +33,8 @@ SETTINGS = {
     "learning_rate_init": 3e-3,
     "batch_size": 16,
     "max_iter": 150,
-    # The sets are too small to set a part aside. A cycle is trained to its end: by default, training stops where the
-    # loss stands still for 10 epochs, which it does while the step size is still small.
+    # The sets are too small to set a part aside.
     "early_stopping": False,
-    "n_iter_no_change": 150,
 }
 
 

@@ -34,7 +34,6 @@ SETTINGS = {
     "batch_size": 32,
     "weight_decay": 0.0,
     "max_iter": 10,
-    "n_iter_no_change": 10,  # a cycle is trained to its end
 }
 STACKS = {
     "plain": {},
