@@ -20,11 +20,14 @@ from sklstm.streaming import StreamMixin
 
 
 def _has_attention(model):
-    if model.attention_heads or model.pooling == "attention":
+    # What was fitted counts, not what was set afterwards.
+    options = getattr(model, "_architecture", None) or model.get_params(deep=False)
+    heads, pooling = options["attention_heads"], options["pooling"]
+    if heads or pooling == "attention":
         return True
     raise AttributeError(
-        f"attention_weights needs attention_heads or pooling='attention', found attention_heads="
-        f"{model.attention_heads!r} and pooling={model.pooling!r}."
+        f"attention_weights needs attention_heads or pooling='attention', found attention_heads={heads!r} and "
+        f"pooling={pooling!r}."
     )
 
 

@@ -7,7 +7,8 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network, refuse_exclusions, refuse_other_network
+from sklstm._options import describe_network, refuse_exclusions, refuse_other_network, refuse_reach_beyond
+from sklstm._sequences import column_deviations
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
     check_lengths_agree,
@@ -102,6 +103,12 @@ class FittingMixin:
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
         check_lengths_agree(len(sequences), y)
         weights = check_weights(sample_weight, len(sequences))
+        self._window_scale = ()
+        if self.window_norm is not None:
+            learnt = self._architecture["window_scale"] if continued else ()
+            self._window_scale = learnt or column_deviations(sequences.table)
+        if not is_set_of_sequences(X):
+            refuse_reach_beyond(self.get_params(deep=False))
         self._learn_targets(y, weights, sequences, continued=continued)
         if self.carry_context:
             self.context_ = self._rows_to_carry(X, sequences)
@@ -153,7 +160,9 @@ class FittingMixin:
         loss, n_outputs = self._loss()
         loss_parameter = self._loss_parameter()
         parameters = self.get_params(deep=False)
-        layout = ParameterLayout(**describe_network(parameters, samples.sequences.table.shape[1], n_outputs))
+        layout = ParameterLayout(
+            **describe_network(parameters, samples.sequences.table.shape[1], n_outputs, self._window_scale)
+        )
         if continued:
             flat = self._continue_from(layout)
             seed, moments = self._training_state["seed"], self._training_state.get("moments")

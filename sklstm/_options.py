@@ -54,7 +54,20 @@ def refuse_exclusions(parameters):
             )
 
 
-def describe_network(parameters, input_size, n_outputs):
+def refuse_reach_beyond(parameters):
+    """Raise if the windows of a table are too short for what is to be read of them."""
+    length = parameters["sequence_length"]
+    if parameters["training"] == "stream":
+        return
+    for name in ("patch_length", "linear_skip"):
+        if parameters[name] > length:
+            raise ValueError(
+                f"{name}={parameters[name]} reaches beyond the windows of sequence_length={length} rows; raise "
+                f"sequence_length, or lower {name}."
+            )
+
+
+def describe_network(parameters, input_size, n_outputs, window_scale=()):
     """Return the arguments of `Architecture` that a dict of constructor parameters stands for.
 
     Raises
@@ -75,6 +88,7 @@ def describe_network(parameters, input_size, n_outputs):
         "n_outputs": n_outputs,
         "projection_size": int(projection),
         "every_step": parameters["training"] == "stream",
+        "window_scale": window_scale,
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
     }
     _check_heads(described, parameters)
@@ -86,7 +100,8 @@ def refuse_other_network(before, now):
     """Raise if two dicts of `Architecture` differ; the sentence names the parameters of the constructor."""
     changed = {}
     for name, value in now.items():
-        if value != before[name]:
+        # The scale of the columns is that of the first training, whatever comes later.
+        if name != "window_scale" and value != before[name]:
             parameter, say = _IN_THE_CONSTRUCTOR.get(name, (name, lambda one, name=name: f"{name}={one!r}"))
             changed[parameter] = f"{say(value)}, not {say(before[name])}"
     if changed:

@@ -102,6 +102,17 @@ class Sequences:
         return np.concatenate(first), np.concatenate([np.empty(0, np.intp), *last])
 
 
+def column_deviations(table, rows_at_once=1 << 14):
+    """Return the standard deviation of each column as a tuple of floats, 1 for a constant; no copy of the table."""
+    n_rows = len(table)
+    blocks = [slice(begin, begin + rows_at_once) for begin in range(0, n_rows, rows_at_once)]
+    mean = sum(table[block].sum(axis=0, dtype=np.float64) for block in blocks) / n_rows
+    squares = sum(((table[block] - mean) ** 2).sum(axis=0) for block in blocks)
+    deviations = np.sqrt(squares / n_rows)
+    constant = deviations <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return tuple(np.where(constant, 1.0, deviations).tolist())
+
+
 def blocks_of_groups(groups):
     """Return where the blocks of equal labels begin, and the end of the last.
 

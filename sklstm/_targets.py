@@ -1,5 +1,7 @@
 """What the targets of an estimator are: their checks, their coding for the network, answers made of its raw output."""
 
+import warnings
+
 import numpy as np
 from scipy.special import expit, log_expit
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
@@ -23,12 +25,30 @@ LOSS_NAMES = {
     "quantile": "quantile",
     "poisson": "poisson",
 }
+# Beyond this ratio of deviations, targets are hardly the future of the column they are said to be.
+OTHER_UNIT = 5.0
 # What an output says about its label, where a sample may have several.
 LABEL_ANSWERS = {
     "predict": lambda z: (z > 0).astype(np.int64),
     "predict_proba": lambda z: expit(z.astype(np.float64)),
     "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
 }
+
+
+def warn_of_other_unit(y, columns, window_scale):
+    """Warn if a target does not vary like the column of X that it should be the future of."""
+    deviations = np.atleast_1d(np.std(y, axis=0))
+    for k, (column, deviation) in enumerate(zip(columns, deviations, strict=True)):
+        ratio = deviation / window_scale[column]
+        if deviation > 0 and not 1 / OTHER_UNIT < ratio < OTHER_UNIT:
+            warnings.warn(
+                f"window_norm takes target {k} of y for the future of column {column} of X, but its deviation is "
+                f"{deviation:g} and the column's {window_scale[column]:g}. Both must come in the same unit: was X "
+                "scaled and y not, or is target_column another one?",
+                UserWarning,
+                stacklevel=5,
+            )
+            return
 
 
 class NumberTargets:
@@ -77,6 +97,7 @@ class NumberTargets:
                     f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
                     f"columns {before['columns']}. Set warm_start=False, or set target_column back."
                 )
+            warn_of_other_unit(y, coding["columns"], self._window_scale)
             y = self._without_reference(y, sequences)
         if continued:
             return
@@ -135,7 +156,7 @@ class NumberTargets:
 
     def _without_reference(self, y, sequences):
         """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"])
+        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"], self._window_scale)
         return (y - shift.reshape(y.shape)) / deviation.reshape(y.shape)
 
     @property

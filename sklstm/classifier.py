@@ -50,10 +50,11 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ``a = softmax(w . tanh(y_t))`` [21]_.
     patch_length : int, default=1
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [22]_. Patches end at
-        the last row; where the first is not full, zeros stand for the rows that do not exist.
+        the last row; where the first is not full, zeros stand for the rows that its window does not have.
     window_norm : {"last", "standard"} or None, default=None
-        What each sequence is freed of before it is read: its last row, or its own mean and deviation (1 for a constant)
-        [23]_.
+        What each sequence is freed of before it is read [23]_. "last": its last row, and the deviation s of each
+        column in the training data. "standard": its own mean and deviation, ``sqrt(var + (s / 10)**2)``: a window that
+        is nearly constant does not blow up.
     linear_skip : int, default=0
         The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
         autoregression beside the network [24]_. Zeros stand for rows that do not exist. 0 for none.

@@ -59,11 +59,13 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ``a = softmax(w . tanh(y_t))`` [24]_.
     patch_length : int, default=1
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
-        the last row; where the first is not full, zeros stand for the rows that do not exist.
+        the last row; where the first is not full, zeros stand for the rows that its window does not have.
     window_norm : {"last", "standard"} or None, default=None
-        What each sequence is freed of before it is read: its last row, or its own mean and deviation (1 for a constant)
-        [26]_. Predictions are put back by the same numbers of `target_column`: for targets that are future values of a
-        column of X, in its unit. The loss is measured before that.
+        What each sequence is freed of before it is read [26]_. "last": its last row, and the deviation s of each
+        column in the training data. "standard": its own mean and deviation, ``sqrt(var + (s / 10)**2)``: a window that
+        is nearly constant does not blow up. Predictions are put back by the same numbers of
+        `target_column`, and the loss is measured before that. y holds future values of that column in the unit in which
+        X arrives here: a scaler for X alone, in a pipeline, would break that (a UserWarning tells).
     target_column : int or array-like of shape (n_outputs,), default=0
         The column of X whose future each target is; used with `window_norm`.
     linear_skip : int, default=0

@@ -14,6 +14,8 @@ from reference.variants import Masks, variant_layer_forward
 
 from sklstm import DeepLSTMRegressor
 
+pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
+
 EXACT = {"dtype": "float64", "early_stopping": False}
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 ATTENTION = ["norm_weight_attention", "norm_bias_attention"]
@@ -264,8 +266,6 @@ def test_patches_end_at_the_last_row(case):
         n_missing = -(row + 1 - first) % 3
         rows = np.vstack([np.zeros((n_missing, 3)), case.X[first : row + 1]])
         assert_array_equal(case.output(model, rows[np.newaxis]), case.output(model, case.X)[row : row + 1])
-    short = case.make(patch_length=8, sequence_length=5).fit(case.X, case.y)
-    assert np.isfinite(case.output(short, case.X[:1])).all()
 
 
 def test_linear_skip_reads_the_last_rows(case):
@@ -307,7 +307,11 @@ def test_linear_skip_learns_an_autoregression():
     assert np.mean((y[400:] - without) ** 2) > 1.2 * least
 
 
-def test_a_longer_skip_than_the_window(case):
-    """Rows that do not exist are zeros."""
-    model = case.fit(**EXACT, linear_skip=9, sequence_length=3)
-    assert_array_equal(case.output(model, case.X[10:13])[-1], case.output(model, case.X)[12])
+@pytest.mark.parametrize("name", ["linear_skip", "patch_length"])
+def test_what_reaches_beyond_the_window(case, name):
+    """Of a table, rows further back exist, and would never be read; a sequence has none."""
+    message = f"{name}=9 reaches beyond the windows of sequence_length=3 rows; raise sequence_length, or lower {name}"
+    with pytest.raises(ValueError, match=message):
+        case.fit(**{name: 9}, sequence_length=3)
+    model = case.make(**EXACT, **{name: 9}, sequence_length=3).fit(case.array, case.array_y)
+    assert np.isfinite(case.output(model, case.array[:, :2])).all()

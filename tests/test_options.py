@@ -11,6 +11,8 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 
+pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
+
 OPTIONS = [
     {"bidirectional": True, "pooling": "mean", "n_layers": 2},
     {"bidirectional": True, "pooling": "attention", "layer_norm": "gates"},

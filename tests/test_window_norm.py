@@ -12,17 +12,22 @@ EXACT = {"dtype": "float64", "early_stopping": False}
 each_norm = pytest.mark.parametrize("norm", ["last", "standard"])
 
 
-def moments(window, norm):
-    """What each column is freed of: its last value, or mean and deviation (1 where that is 0)."""
+# Targets here need not look like the future of a column; test_another_unit has the warning.
+pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
+
+
+def moments(window, norm, table):
+    """What each column is freed of: its last value and the deviation of the table, or mean and deviation."""
+    scale = np.std(table, axis=0)
+    scale[scale == 0.0] = 1.0
     if norm == "last":
-        return window[-1], np.ones(window.shape[1])
-    deviation = window.std(axis=0)
-    return window.mean(axis=0), np.where(deviation > 1e-6 * np.abs(window.mean(axis=0)), deviation, 1.0)
+        return window[-1], scale
+    return window.mean(axis=0), np.sqrt(window.var(axis=0) + (scale / 10) ** 2)
 
 
-def by_hand(model, sequences, norm, columns):
+def by_hand(model, sequences, norm, columns, table):
     """Predictions of the plain network for the normalised sequences, put back by the moments of some columns."""
-    known = [moments(window, norm) for window in sequences]
+    known = [moments(window, norm, table) for window in sequences]
     freed = [(window - shift) / deviation for window, (shift, deviation) in zip(sequences, known, strict=True)]
     values = model.target_mean_ + model.target_scale_ * network_forward(model.parameters_, freed).z
     shift, deviation = (np.array([pair[k] for pair in known])[:, columns] for k in (0, 1))
@@ -37,9 +42,10 @@ def by_hand(model, sequences, norm, columns):
 def test_prediction_is_that_of_the_equations(regressor, norm, column):
     model = regressor.fit(**EXACT, window_norm=norm, target_column=column)
     windows = table_windows(regressor.X, 5)
-    expected = by_hand(model, windows, norm, [column])[:, 0]
+    expected = by_hand(model, windows, norm, [column], regressor.X)[:, 0]
     assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
-    y = (regressor.y - [moments(w, norm)[0][column] for w in windows]) / [moments(w, norm)[1][column] for w in windows]
+    shift, deviation = np.array([moments(window, norm, regressor.X) for window in windows])[:, :, column].T
+    y = (regressor.y - shift) / deviation
     assert (model.target_mean_, model.target_scale_) == pytest.approx((y.mean(), y.std()), rel=1e-10)
 
 
@@ -49,9 +55,11 @@ def test_sequences(case, norm):
     for X, y in ((case.array, case.array_y), (case.ragged, case.ragged_y)):
         model = case.make(**EXACT, window_norm=norm).fit(X, y)
         if not case.is_classifier:
-            assert_allclose(model.predict(X), by_hand(model, list(X), norm, [0])[:, 0], rtol=1e-10)
+            expected = by_hand(model, list(X), norm, [0], np.concatenate(list(X)))[:, 0]
+            assert_allclose(model.predict(X), expected, rtol=1e-10)
             continue
-        freed = [(one - moments(one, norm)[0]) / moments(one, norm)[1] for one in X]
+        known = [moments(one, norm, np.concatenate(list(X))) for one in X]
+        freed = [(one - shift) / deviation for one, (shift, deviation) in zip(X, known, strict=True)]
         assert_allclose(model.predict_proba(X), case.by_hand(model, freed), rtol=1e-10)
 
 
@@ -60,7 +68,7 @@ def test_sequences(case, norm):
 def test_several_targets(regressor, norm, columns):
     Y = np.column_stack([regressor.y, 3.0 - regressor.X[:, 1]])
     model = regressor.make(**EXACT, window_norm=norm, target_column=columns).fit(regressor.X, Y)
-    expected = by_hand(model, table_windows(regressor.X, 5), norm, np.broadcast_to(columns, 2))
+    expected = by_hand(model, table_windows(regressor.X, 5), norm, np.broadcast_to(columns, 2), regressor.X)
     assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
     stream = model.stream(n_streams=2, window=True)
     for t in range(8):
@@ -85,14 +93,39 @@ def test_a_constant_shifts_predictions(case, norm):
         assert_allclose(model.transform(moved), model.transform(case.X), rtol=1e-8, atol=1e-10)
 
 
-def test_a_factor_scales_predictions(case):
-    """From the second row on: a single row has no deviation."""
-    model = case.fit(**EXACT, window_norm="standard")
-    expected = case.output(model, case.X)[1:]
-    other = case.output(model, case.X * [1.0, 9.0, 1.0])[1:]
-    assert_allclose(other, expected, rtol=1e-9)
-    scaled = case.output(model, 7.0 * case.X + 100.0)[1:]
-    assert_allclose(scaled, expected if case.is_classifier else 7.0 * expected + 100.0, rtol=1e-9)
+@each_norm
+def test_units_do_not_matter(case, norm):
+    """Trained in another unit, a network predicts the same in that unit."""
+    model = case.fit(**EXACT, window_norm=norm)
+    y = case.y if case.is_classifier else 700.0 * case.y + 1e4
+    other = case.make(**EXACT, window_norm=norm).fit(700.0 * case.X + 1e4, y)
+    expected = case.output(model, case.X)
+    expected = expected if case.is_classifier else 700.0 * expected + 1e4
+    assert_allclose(case.output(other, 700.0 * case.X + 1e4), expected, rtol=1e-6)
+
+
+def test_windows_that_are_nearly_constant():
+    """Nights without sun but with a noisy sensor: divided by their own deviation, they would be all that counts."""
+    rng = np.random.default_rng(1)
+    hours = np.arange(1500)
+    sun = np.maximum(0, np.sin(2 * np.pi * hours / 24)) * 800 * (1 + 0.2 * rng.normal(size=1500))
+    X, y = (sun + 0.01 * rng.normal(size=1500))[:, np.newaxis], np.roll(sun, -6)
+    model = DeepLSTMRegressor(16, sequence_length=10, max_iter=15, learning_rate_init=3e-3, random_state=0, n_jobs=1,
+                              window_norm="standard").fit(X[:1200], y[:1200])  # fmt: skip
+    error = np.abs(model.predict(X[1200:1490], context=X[:1200]) - y[1200:1490]).mean()
+    assert error < 0.5 * np.abs(y[1200:1490] - X[1200:1490, 0]).mean()
+
+
+@pytest.mark.filterwarnings("error")
+def test_another_unit(regressor):
+    """A scaler for X alone, as a pipeline has it, is noticed; the future of the column itself is not."""
+    walk = 500.0 + 20.0 * np.cumsum(regressor.X, axis=0)
+    X, y = walk[:-1], walk[1:, 1]
+    model = regressor.make(window_norm="last", target_column=1)
+    model.fit(X, y)
+    message = r"target 0 of y for the future of column 1 of X, but its deviation is .* and the column's 1\."
+    with pytest.warns(UserWarning, match=message):
+        model.fit((X - X.mean(axis=0)) / X.std(axis=0), y)
 
 
 @each_norm
@@ -167,7 +200,7 @@ def test_streams(regressor, norm):
 def test_weights_are_those_of_the_relative_target(regressor, norm):
     weights = np.random.default_rng(0).uniform(0, 2, 90)
     model = regressor.make(**EXACT, window_norm=norm).fit(regressor.X, regressor.y, sample_weight=weights)
-    known = [moments(window, norm) for window in table_windows(regressor.X, 5)]
+    known = [moments(window, norm, regressor.X) for window in table_windows(regressor.X, 5)]
     y = (regressor.y - [shift[0] for shift, _ in known]) / [deviation[0] for _, deviation in known]
     mean = np.average(y, weights=weights)
     deviation = np.sqrt(np.average((y - mean) ** 2, weights=weights))
@@ -179,7 +212,7 @@ def test_groups(regressor, norm):
     """A window of another group has no part in the moments."""
     X, y, groups = regressor.X, regressor.y, regressor.groups
     model = regressor.make(**EXACT, window_norm=norm).fit(X, y, groups=groups)
-    expected = by_hand(model, table_windows(X, 5, groups), norm, [0])[:, 0]
+    expected = by_hand(model, table_windows(X, 5, groups), norm, [0], X)[:, 0]
     assert_allclose(model.predict(X, groups=groups), expected, rtol=1e-10)
     moved = X + np.where(groups == "c", 50.0, 0.0)[:, np.newaxis]
     shifted = model.predict(moved, groups=groups) - model.predict(X, groups=groups)
@@ -195,9 +228,10 @@ def test_early_stopping(regressor, norm):
         model = regressor.make(window_norm=norm, dtype="float64", max_iter=1, early_stopping=True)
         model.fit(*((X[:60], y[:60]) if given else (X, y)), **more)
         table, first, n_train = (X[60:], 0, 60) if given else (X, 81, 77)
-        known = [moments(window, norm) for window in table_windows(table, 5)]
+        fitted = X[:60] if given else X
+        known = [moments(window, norm, fitted) for window in table_windows(table, 5)]
         shift, deviation = (np.array([pair[k][0] for pair in known])[first:] for k in (0, 1))
-        trained = [moments(window, norm) for window in table_windows(X, 5)][:n_train]
+        trained = [moments(window, norm, fitted) for window in table_windows(X, 5)][:n_train]
         inside = (y[:n_train] - [s[0] for s, _ in trained]) / [d[0] for _, d in trained]
         truth = ((y[60:] if given else y[81:]) - shift) / deviation
         guess = (model.predict(table)[first:] - shift) / deviation
@@ -225,10 +259,10 @@ def test_other_losses_and_parts_of_the_network(regressor, norm):
 @each_norm
 def test_the_skip_reads_normalised_rows(regressor, norm):
     model = regressor.fit(**EXACT, window_norm=norm, linear_skip=1)
-    known = [moments(window, norm) for window in table_windows(regressor.X, 5)]
+    known = [moments(window, norm, regressor.X) for window in table_windows(regressor.X, 5)]
     last = np.array([(row - shift) / deviation for row, (shift, deviation) in zip(regressor.X, known, strict=True)])
     linear = model.target_scale_ * (last @ model.parameters_["weight_skip"].T)[:, 0]
-    expected = by_hand(model, table_windows(regressor.X, 5), norm, [0])[:, 0]
+    expected = by_hand(model, table_windows(regressor.X, 5), norm, [0], regressor.X)[:, 0]
     expected += linear * np.array([deviation[0] for _, deviation in known])
     assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
 

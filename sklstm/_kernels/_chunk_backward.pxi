@@ -50,9 +50,12 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     layer_call.d_weights = slot + recurrence.panels * size
     layer_call.d_bias = slot + recurrence.panel_bias * size
     if call.variant:
-        variant.d_peepholes = slot + recurrence.peepholes * size
-        variant.d_gate_norm = slot + recurrence.gate_norm * size
-        variant.d_projection = slot + recurrence.projection * size
+        if recurrence.peepholes >= 0:
+            variant.d_peepholes = slot + recurrence.peepholes * size
+        if recurrence.gate_norm >= 0:
+            variant.d_gate_norm = slot + recurrence.gate_norm * size
+        if recurrence.projection >= 0:
+            variant.d_projection = slot + recurrence.projection * size
         call.kernels.lstm_variant_backward(&layer_call)
     else:
         call.kernels.lstm_layer_backward(&layer_call)

@@ -24,8 +24,8 @@ cdef void fill_front(const StackCall *call, const ChunkBuffers *buffers, Py_ssiz
     for r in range(n):
         rows = call.table + call.starts[first + r] * call.row_stride * size
         length = call.lengths[first + r]
-        call.kernels.window_moments(front.norm, length, front.n_columns, rows, call.row_stride, buffers.moments,
-                                    buffers.moments + front.n_columns)
+        call.kernels.window_moments(front.norm, length, front.n_columns, rows, call.row_stride, front.scale,
+                                    buffers.moments, buffers.moments + front.n_columns)
         if buffers.window != NULL:
             missing = steps_of(call, first + r) * front.patch_length - length
             out = buffers.window + r * call.max_steps * front.patch_length * row

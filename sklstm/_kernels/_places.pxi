@@ -70,6 +70,10 @@ cdef int place_front(Stack stack, plan) except -1:
     stack.front.n_columns, stack.front.patch_length = shape.input_size, shape.patch_length
     stack.front.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]
     stack.front.skip_rows = shape.linear_skip
+    stack.front.scale = <double *> calloc(shape.input_size, sizeof(double))
+    if stack.front.scale == NULL:
+        raise MemoryError()
+    fill(stack.front.scale, shape.input_size, list(shape.window_scale) or 1.0)
     if shape.linear_skip:
         stack.front.skip = plan.dense("weight_skip", shape.linear_skip * shape.input_size, shape.n_outputs)
     return 0

@@ -44,6 +44,7 @@ cdef struct Front:
     Py_ssize_t n_columns
     Py_ssize_t patch_length
     int norm                     # a WindowNorm
+    double *scale                # (n_columns,) deviation of each column as a whole
     Py_ssize_t skip_rows         # the linear skip reads so many last rows
     Py_ssize_t skip              # its panels, like the head's
 

@@ -281,6 +281,7 @@ cdef class Stack:
     def __dealloc__(self):
         free(self.layers)
         free(self.copies)
+        free(self.front.scale)
 
     def bind(self, panels, back=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
@@ -353,7 +354,7 @@ cdef class Stack:
             for i in range(n):
                 self.kernels.window_moments(self.front.norm, length[i], d,
                                             table + begin[i] * row_stride * self.kernels.item_size, row_stride,
-                                            shifts + i * d, deviations + i * d)
+                                            self.front.scale, shifts + i * d, deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):

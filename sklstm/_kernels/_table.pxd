@@ -247,7 +247,7 @@ ctypedef struct KernelTable:
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
     # before the first layer (_window.pxi)
     void (*window_moments)(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
-                           double *shift, double *deviation) noexcept nogil
+                           const double *scale, double *shift, double *deviation) noexcept nogil
     void (*normalise_rows)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                            const double *shift, const double *deviation, void *out) noexcept nogil
     void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil

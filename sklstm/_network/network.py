@@ -1,6 +1,6 @@
 """A network bound to its parameters: forward over sequences, and the loss with its gradient."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -129,7 +129,7 @@ class Network:
             out = _scattered(out, order)
         if self.reference_columns is None or want_hidden:
             return out
-        return np.hstack([out, *window_moments(sequences, self.architecture.window_norm, self.reference_columns)])
+        return np.hstack([out, *_moments(self._stack, sequences, self.reference_columns)])
 
     def attention_weights(self, sequences):
         """Return how much each step of a sequence counts: its last step in the last column, zeros before its first.
@@ -283,28 +283,31 @@ class Network:
                 self._masked = aligned_empty(self.weights.nbytes).view(self.dtype)
             np.multiply(self.weights, mask, out=self._masked)
             self._stack.bind(self._masked, self._back)
-        value = self._stack.forward_backward(
-            table,
-            table.shape[1],
-            starts,
-            lengths,
-            self._workspace.chunks,
-            self._last_threads,
-            max_steps=max_rows,
-            slots=self._workspace.slots,
-            seed=noise.seed,
-            epoch=noise.epoch,
-            sample_ids=ids.astype(np.uint32) if noise.by_sample or self.architecture.zoneout else None,
-            **drops,
-            **more,
-        )
+        try:
+            value = self._stack.forward_backward(
+                table,
+                table.shape[1],
+                starts,
+                lengths,
+                self._workspace.chunks,
+                self._last_threads,
+                max_steps=max_rows,
+                slots=self._workspace.slots,
+                seed=noise.seed,
+                epoch=noise.epoch,
+                sample_ids=ids.astype(np.uint32) if noise.by_sample or self.architecture.zoneout else None,
+                **drops,
+                **more,
+            )
+        finally:
+            if mask is not None:
+                self._stack.bind(self.weights, self._back)
         if mask is not None:
-            self._stack.bind(self.weights, self._back)
             self.gradient[:] *= mask
         return value
 
 
-def window_moments(sequences, window_norm, columns):
+def window_moments(sequences, window_norm, columns, scale):
     """Return what some columns of each sequence are freed of before it is read.
 
     Parameters
@@ -312,15 +315,25 @@ def window_moments(sequences, window_norm, columns):
     sequences : Sequences
     window_norm : "last" or "standard"
     columns : list of int
+    scale : tuple of float
+        Deviation of each column as a whole.
 
     Returns
     -------
     shift, deviation : ndarray of shape (n_sequences, len(columns))
         In float64.
     """
+    wanted, places = np.unique(columns, return_inverse=True)
+    table = np.ascontiguousarray(sequences.table[:, wanted])
+    scale = tuple(scale[k] for k in wanted)
+    stack = Stack(len(wanted), (1,), 1, table.dtype, window_norm=window_norm, window_scale=scale)
+    return _moments(stack, replace(sequences, table=table), places)
+
+
+def _moments(stack, sequences, columns):
     table, n = sequences.table, len(sequences)
-    stack = Stack(table.shape[1], (1,), 1, table.dtype, window_norm=window_norm)
     shift, deviation = np.empty((n, len(columns))), np.empty((n, len(columns)))
+    # In parts, so that memory does not grow with columns that nobody wants.
     for begin in range(0, n, 4096):
         part = slice(begin, begin + 4096)
         starts, lengths = sequences.starts[part], sequences.lengths[part]

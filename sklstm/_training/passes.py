@@ -26,9 +26,12 @@ def epoch_order(shuffle, seed, epoch, n):
         return np.arange(n)
     if shuffle != "blocks":
         return permutation(seed, epoch, n)
-    firsts = SHUFFLE_BLOCK * permutation(seed, epoch, -(-n // SHUFFLE_BLOCK))
+    # The blocks begin elsewhere in each epoch. What is left before the first and behind the last comes at the end:
+    # whole blocks stay where the kernels cut a batch.
+    offset = int(permutation(seed, epoch, min(SHUFFLE_BLOCK, n))[0])
+    firsts = offset + SHUFFLE_BLOCK * permutation(seed, epoch, (n - offset) // SHUFFLE_BLOCK)
     order = (firsts[:, np.newaxis] + np.arange(SHUFFLE_BLOCK)).ravel()
-    return order[order < n]
+    return np.concatenate([order, np.arange(offset), np.arange(offset + len(order), n)])
 
 
 def noise_of(settings, epoch):

@@ -2,7 +2,7 @@
 
 For each sequence of rows::
 
-    u   = the rows, each column freed of its last value, or of its mean and divided by its deviation    window_norm
+    u   = the rows, each column freed of its last value or its mean, and divided by a deviation         window_norm
     x_t = the rows of patch t side by side; zeros in front where the first patch is not full            patch_length
     h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
     y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
@@ -47,14 +47,13 @@ class OptionsForward(NamedTuple):
     final: np.ndarray  # (N, n_states): h, c of each layer and direction, and what pooling carries
 
 
-def free_window(rows, kind):
-    """(T, D) -> (T, D), by `window_norm`."""
+def free_window(rows, kind, scale=()):
+    """(T, D) -> (T, D), by `window_norm`; `scale` is the deviation of each column as a whole."""
+    scale = np.array(scale or np.ones(rows.shape[1]))
     if kind == "last":
-        return rows - rows[-1]
+        return (rows - rows[-1]) / scale
     if kind == "standard":
-        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-        constant = (deviation == 0.0) | (deviation <= 1e-6 * np.abs(mean))
-        return (rows - mean) / np.where(constant, 1.0, deviation)
+        return (rows - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + (scale / 10) ** 2)
     return rows
 
 
@@ -182,7 +181,7 @@ def options_forward(shape, parameters, sequences, state=None, noise=None):
     -------
     OptionsForward
     """
-    windows = [free_window(np.asarray(rows, np.float64), shape.window_norm) for rows in sequences]
+    windows = [free_window(np.asarray(rows, np.float64), shape.window_norm, shape.window_scale) for rows in sequences]
     steps = [cut_patches(rows, shape.patch_length) for rows in windows]
     if state is None:
         # Wide enough for any: h is no wider than c.

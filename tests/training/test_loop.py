@@ -150,21 +150,22 @@ def test_permutation_is_uniform():
 
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 1000, 1001])
 def test_order_of_blocks(n):
-    """Every block of 32 is whole, the last one may be shorter; the blocks follow the permutation of seed and epoch."""
-    blocks = [list(range(first, min(first + 32, n))) for first in range(0, n, 32)]
+    """Whole blocks of 32 from an offset on, in the order of a permutation; the rest comes last, in its order."""
     orders = set()
     for seed, epoch in ((0, 0), (0, 1), (5, 0), (2**40, 9)):
         order = epoch_order("blocks", seed, epoch, n)
-        expected = [sample for block in permutation(seed, epoch, len(blocks)) for sample in blocks[block]]
-        assert_array_equal(order, expected)
+        assert_array_equal(np.sort(order), np.arange(n))
         assert_array_equal(epoch_order("blocks", seed, epoch, n), order)
+        offset = permutation(seed, epoch, min(32, n))[0]
+        n_blocks = (n - offset) // 32
+        blocks = order[: 32 * n_blocks].reshape(n_blocks, 32)
+        assert_array_equal(blocks, blocks[:, :1] + np.arange(32))
+        assert_array_equal(blocks[:, 0], offset + 32 * permutation(seed, epoch, n_blocks))
+        assert_array_equal(order[32 * n_blocks :], np.sort(order[32 * n_blocks :]))
         orders.add(tuple(order))
     assert n < 1000 or len(orders) == 4
-    # An incomplete block is not always the last.
-    if n in (33, 1001):
-        first = blocks[-1][0]
-        places = {int(np.flatnonzero(epoch_order("blocks", 0, epoch, n) == first)[0]) for epoch in range(200)}
-        assert {0, first} <= places
+    offsets = {permutation(0, epoch, 32)[0] for epoch in range(300)}
+    assert offsets == set(range(32))
     assert_array_equal(epoch_order(False, 0, 0, n), np.arange(n))
     assert_array_equal(epoch_order(True, 3, 1, n), permutation(3, 1, n))
 
