@@ -3,6 +3,7 @@
 Those of the selector and the ensembles are in test_feature_selection.py and test_ensemble.py.
 """
 
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
