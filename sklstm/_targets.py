@@ -97,7 +97,8 @@ class NumberTargets:
                     f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
                     f"columns {before['columns']}. Set warm_start=False, or set target_column back."
                 )
-            warn_of_other_unit(y, coding["columns"], self._window_scale)
+            if not continued:
+                warn_of_other_unit(y, coding["columns"], self._window_scale)
             y = self._without_reference(y, sequences)
         if continued:
             return
