@@ -70,12 +70,13 @@ def refuse_reach_beyond(parameters):
 def describe_network(parameters, input_size, n_outputs, window_scale=()):
     """Return the arguments of `Architecture` that a dict of constructor parameters stands for.
 
+    Those that exclude each other were refused before (`refuse_exclusions`).
+
     Raises
     ------
     ValueError
         If two parameters exclude each other; both are named.
     """
-    refuse_exclusions(parameters)
     hidden_sizes = check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"])
     projection = parameters["projection_size"] or 0
     if projection >= min(hidden_sizes):

@@ -54,6 +54,13 @@ class Sequences:
         sequences = cls.from_windows(table, len(table), blocks)
         return cls(sequences.table, sequences.starts, sequences.lengths, sequences.blocks)
 
+    def series(self):
+        """Return first row and length of each series of `from_series`, as far as any of the sequences goes."""
+        begins, which = np.unique(self.starts, return_inverse=True)
+        lengths = np.zeros(len(begins), np.intp)
+        np.maximum.at(lengths, which, self.lengths)
+        return begins, lengths
+
     @classmethod
     def from_array(cls, array):
         """Make one sequence of each entry of an array of shape (n_sequences, n_steps, n_features)."""

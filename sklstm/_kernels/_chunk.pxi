@@ -110,18 +110,6 @@ cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept
     return (((layer.input_size + layer.width) * size + 63) // 64 | 1) * 64 // size
 
 
-cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
-    """The most rows of the table over which a chunk shares the first product: those of windows that follow each other,
-    and only where that saves at least half of the products."""
-    return min(n + n_steps, n * n_steps // 2)
-
-
-cdef inline bint shares(const StackCall *call) noexcept nogil:
-    """Whether the first product could be shared at all: a normalised window has numbers of its own."""
-    return not (call.training and not call.neighbours or has_front(call.front)
-                or call.layers[0].directions[0].gate_norm >= 0)
-
-
 cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
     """Dropout stands between two layers, in training only."""
     return call.training and call.dropout > 0 and i + 1 < call.n_layers
@@ -238,36 +226,6 @@ cdef void describe_variant(const StackCall *call, const ChunkBuffers *buffers, P
     if call.sample_ids != NULL:
         variant.sample_ids = call.sample_ids + first
     variant.workspace = buffers.layers[i].runs[direction].variant
-
-
-cdef Py_ssize_t common_rows(const StackCall *call, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps,
-                            Py_ssize_t *begin) noexcept nogil:
-    """How many rows of the table, from `begin` on, are behind the windows of a chunk; 0: too many to share them."""
-    cdef Py_ssize_t end = 0, r
-    begin[0] = call.starts[first]
-    for r in range(first, first + n):
-        begin[0] = min(begin[0], call.starts[r])
-        end = max(end, call.starts[r] + call.lengths[r])
-    return end - begin[0] if end - begin[0] <= shared_rows(n, n_steps) else 0
-
-
-cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
-                         Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
-    """Overlapping windows of a table need x W_ih once for each row, not for each window: the same bits for less."""
-    cdef const Layer *layer = &call.layers[0]
-    cdef Py_ssize_t size = call.kernels.item_size, begin = 0, r
-    cdef Py_ssize_t n_rows = common_rows(call, first, n, n_steps, &begin)
-    if n_rows == 0:
-        return
-    call.kernels.input_products(n_rows, layer.input_size, layer.input_size + layer.width,
-                                layer_call.n_panels, call.table + begin * call.row_stride * size, call.row_stride,
-                                layer_call.weights, layer_call.bias, buffers.products)
-    layer_call.x_is_product = True
-    layer_call.x_step = 4 * layer.hidden_stride
-    for r in range(n):
-        buffers.x_rows[r] = buffers.products + (call.starts[first + r] - begin) * layer_call.x_step * size
-    if direction == 1:
-        turn_round(call, buffers, first, n, layer_call)
 
 
 cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,

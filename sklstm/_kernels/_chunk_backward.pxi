@@ -67,18 +67,6 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
         add_backward_share(call, buffers, i, first, n)
 
 
-cdef void share_gradients(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
-                          Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
-    """The way back of share_products: each row of the table meets the sum of its windows' gradients once."""
-    cdef Py_ssize_t begin = 0, r
-    layer_call.n_shared = common_rows(call, first, n, n_steps, &begin)
-    for r in range(n):
-        buffers.shared_first[r] = <int> (call.starts[first + r] - begin
-                                         + (call.lengths[first + r] - 1 if direction == 1 else 0))
-    layer_call.shared_rows = call.table + begin * call.row_stride * call.kernels.item_size
-    layer_call.shared_first, layer_call.shared_gates = buffers.shared_first, buffers.products
-
-
 cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,
                           Py_ssize_t first, Py_ssize_t n, const char *d_out) noexcept nogil:
     """The way back of join_directions, for one of them: d_run gets its part, in the order in which it runs."""

@@ -18,13 +18,10 @@ class Cell:
     name : str
     gates : tuple of str
         In the order of the rows of `weight_ih`, `weight_hh` and `bias`.
-    states : tuple of str
-        What a layer carries from step to step.
     """
 
     name: str
     gates: tuple
-    states: tuple
 
     def initial_bias(self, hidden_size):
         """Return the bias at the start: 1 for the forget gate (Gers et al. 2000; Jozefowicz et al. 2015), else 0."""
@@ -34,4 +31,4 @@ class Cell:
         return bias.ravel()
 
 
-CELLS = {"lstm": Cell("lstm", gates=("i", "f", "g", "o"), states=("h", "c"))}
+CELLS = {"lstm": Cell("lstm", gates=("i", "f", "g", "o"))}

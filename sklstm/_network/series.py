@@ -23,9 +23,7 @@ def run_series(network, sequences, want_hidden=False):
     ndarray of shape (n_sequences, n_outputs) or (n_sequences, size of the features)
     """
     ends = sequences.starts + sequences.lengths
-    begins, series = np.unique(sequences.starts, return_inverse=True)
-    lengths = np.zeros(len(begins), np.intp)
-    np.maximum.at(lengths, series, sequences.lengths)
+    begins, lengths = sequences.series()
     order = np.argsort(-lengths, kind="stable")
     begins, lengths = begins[order], lengths[order]
     states = np.zeros((len(begins), network.n_states), network.dtype)

@@ -157,9 +157,7 @@ class SeriesPasses:
 
 def cut_series(sequences, n_streams):
     """Return starts and lengths, longest first, of about `n_streams` stretches that cover all rows of the series."""
-    begins, series = np.unique(sequences.starts, return_inverse=True)
-    totals = np.zeros(len(begins), np.intp)
-    np.maximum.at(totals, series, sequences.lengths)
+    begins, totals = sequences.series()
     longest = -(-int(totals.sum()) // n_streams)
     starts, lengths = [], []
     for begin, total in zip(begins, totals, strict=True):
