@@ -252,9 +252,9 @@ except KeyboardInterrupt:
 @needs_posix
 @pytest.mark.parametrize("method", ["fit", "predict"])
 def test_ctrl_c_is_answered_inside_a_batch(method):
-    """One step of five layers of 512 units takes 1.5 s: the kernels look for signals on the way."""
+    """A step of five layers of 512 units takes 1.5 s, what comes before it 0.6 s: all look for signals."""
     delays = []
-    for wait in (0.6, 0.8, 1.0):
+    for wait in (0.1, 0.3, 0.5, 0.8, 1.2):
         process = subprocess.Popen([sys.executable, "-c", LARGE, method], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout.readline() == "ready\n"
@@ -265,7 +265,7 @@ def test_ctrl_c_is_answered_inside_a_batch(method):
         finally:
             process.kill()
     # The median: another program may hold the core for a while.
-    assert sorted(delays)[1] < 0.2, delays
+    assert sorted(delays)[2] < 0.2, delays
 
 
 # Memory

@@ -171,10 +171,10 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     cdef char *slot = call.slots + slot_number * call.panels_size * size
     open_workspace(call, worker, &buffers)
     n_targets = 1 if has_class_numbers(call.loss_kind) else call.head.n_outputs
-    memset(slot, 0, call.panels_size * size)
+    clear(slot, call.panels_size * size, call.watch, worker)
     # The columns of the head's tile beyond n_outputs have no gradient.
     memset(buffers.d_z, 0, (call.max_steps if call.every_step else 1) * call.chunk_size * call.head.stride * size)
-    while chunk < call.n_chunks:
+    while chunk < call.n_chunks and not call.watch.stopped:
         first = chunk * call.chunk_size
         n = min(call.chunk_size, call.n_samples - first)
         n_steps = count_active(call, first, n, buffers.n_active)

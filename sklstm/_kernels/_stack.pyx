@@ -98,11 +98,14 @@ cdef struct ReduceCall:
     Py_ssize_t panels_size
     Py_ssize_t n_slots
     char *slots                  # (n_slots, panels_size)
+    Watch *watch
 
 
 cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
     cdef const ReduceCall *call = <const ReduceCall *> context
     cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE
+    if must_stop(call.watch, worker):
+        return
     call.kernels.add_rows(call.n_slots, call.panels_size, begin, min(begin + BLOCK_SIZE, call.panels_size), call.slots)
 
 
@@ -112,6 +115,7 @@ cdef struct BackCall:
     bint input_gradient
     const char *panels
     char *back
+    Watch *watch
 
 
 cdef void back_task(void *context, int task, int worker) noexcept nogil:
@@ -119,7 +123,7 @@ cdef void back_task(void *context, int task, int worker) noexcept nogil:
     cdef const BackCall *call = <const BackCall *> context
     cdef const Copy *copy = &call.copies[task]
     cdef Py_ssize_t size = call.kernels.item_size
-    if copy.input_only and not call.input_gradient:
+    if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
         return
     call.kernels.pack_gates_back(call.panels + copy.panels * size, copy.n_unit_panels, copy.n_k, copy.first_k,
                                  copy.n_columns, call.back + copy.back * size)
@@ -192,6 +196,7 @@ cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept 
     cdef BackCall job
     job.kernels, job.copies = stack.kernels, stack.copies
     job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, stack.input_gradient
+    job.watch = call.watch
     pool_run(back_task, &job, <int> stack.n_copies, n_threads if stack.back_size > BLOCK_SIZE else 1)
 
 
@@ -199,7 +204,7 @@ cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
     """Add the gradient slots in their order, into the first."""
     cdef ReduceCall sums
     sums.kernels, sums.panels_size = stack.kernels, stack.panels_size
-    sums.slots, sums.n_slots = call.slots, call.n_slots
+    sums.slots, sums.n_slots, sums.watch = call.slots, call.n_slots, call.watch
     if call.n_slots > 1:
         pool_run(reduce_task, &sums, <int> ((stack.panels_size + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
 
@@ -299,8 +304,13 @@ cdef class Stack:
         cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
-        memset(out, 0, self.panels_size * size)
+        cdef Watch watch
+        cdef list errors = []
+        open_watch(&watch, errors)
+        clear(out, self.panels_size * size, &watch, 0)
         for kind, begin, place, p, q, r, wide in self.pieces:
+            if must_stop(&watch, 0):
+                raise errors[0]
             if kind == GATES:
                 self.kernels.pack_gates(source + begin * size, p, q, r, wide, out + place * size)
             elif kind == DENSE:
@@ -313,7 +323,12 @@ cdef class Stack:
         cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
+        cdef Watch watch
+        cdef list errors = []
+        open_watch(&watch, errors)
         for kind, begin, place, p, q, r, wide in self.pieces:
+            if must_stop(&watch, 0):
+                raise errors[0]
             if kind == GATES:
                 self.kernels.unpack_gates(source + place * size, p, q, r, wide, out + begin * size)
             elif kind == DENSE:
@@ -432,7 +447,8 @@ cdef class Stack:
             call.watch = &watch
             with nogil:
                 copy_back(self, &call, n_threads)
-                pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
+                if not watch.stopped:
+                    pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
                 if not watch.stopped:
                     add_slots(self, &call, n_threads)
             for c in range(call.n_chunks):

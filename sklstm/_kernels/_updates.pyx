@@ -4,6 +4,7 @@ from sklstm._kernels._pool cimport pool_run
 from sklstm._kernels._table cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, KernelTable, UpdateStep
 
 include "_door.pxi"
+include "_interrupt.pxi"
 
 cdef enum:
     # Elements of one task. Fixed: the blocks of a norm are part of its value.
@@ -22,6 +23,7 @@ cdef struct Update:
     UpdateStep step              # of the whole vector
     const Py_ssize_t *ends       # (n_segments,) where each segment of the vector ends
     const double *decays         # (n_segments,)
+    Watch *watch
 
 
 cdef void norm_task(void *context, int task, int worker) noexcept nogil:
@@ -37,6 +39,8 @@ cdef void update_task(void *context, int task, int worker) noexcept nogil:
     cdef UpdateStep step = update.step
     cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE, end = min(begin + BLOCK_SIZE, update.n)
     cdef Py_ssize_t segment = 0, stop, offset
+    if must_stop(update.watch, worker):
+        return
     while begin < end:
         while update.ends[segment] <= begin:
             segment += 1
@@ -78,9 +82,12 @@ def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1]
                 Py_ssize_t step, double mixing=0.0, isa=None):
     """One step of an optimizer in place (`UPDATE_RULES`; isa/_update_steps.pxi says what `first` and `second` are).
 
-    `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`.
+    `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. A signal handler that raises ends it
+    half way.
     """
     cdef Update update
+    cdef Watch watch
+    cdef list errors = []
     cdef char code = code_of(parameters.dtype)
     update.kernels, update.rule, update.n = open_table(code, isa), UPDATE_RULES[rule], parameters.size
     if ends[ends.shape[0] - 1] != update.n or ends.shape[0] != decays.shape[0]:
@@ -95,5 +102,9 @@ def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1]
     update.step.correction1, update.step.correction2 = 1 - beta1 ** step, 1 - beta2 ** step
     if update.rule == SCHEDULE_FREE:  # its step size holds the correction
         update.step.correction2 = 1
+    open_watch(&watch, errors)
+    update.watch = &watch
     with nogil:
         pool_run(update_task, &update, n_blocks(update.n), n_threads)
+    if errors:
+        raise errors[0]

@@ -31,7 +31,7 @@ class AdamW:
         self._network = network
         self._n_steps = 0 if state is None else state["step"]
         self._vectors = {
-            name: np.zeros_like(network.weights) if state is None else network.to_panels(state[name])
+            name: np.zeros(network.weights.size, network.dtype) if state is None else network.to_panels(state[name])
             for name in self.vectors
         }
         self._ends, self._decays = network.decay_segments(weight_decay)
