@@ -127,19 +127,6 @@ cdef inline const char *top_of(const StackCall *call, const ChunkBuffers *buffer
     return output_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
 
 
-cdef enum:
-    # The first touch of fresh memory is what takes long: 42 MB took 0.1 s.
-    CLEAR_BYTES = 1 << 22
-
-
-cdef void clear(char *out, Py_ssize_t n_bytes, Watch *watch, int worker) noexcept nogil:
-    """Fill with zeros, unless the call is to end early."""
-    cdef Py_ssize_t begin = 0
-    while begin < n_bytes and not must_stop(watch, worker):
-        memset(out + begin, 0, min(<Py_ssize_t> CLEAR_BYTES, n_bytes - begin))
-        begin += CLEAR_BYTES
-
-
 cdef bint chunk_interrupted(void *buffers) noexcept nogil:
     return must_stop((<ChunkBuffers *> buffers).watch, (<ChunkBuffers *> buffers).worker)
 

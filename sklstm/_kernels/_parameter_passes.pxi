@@ -1,0 +1,69 @@
+# Passes over all parameters, block by block, between which the caller's thread looks for signals.
+
+cdef enum:
+    # Elements of a flat vector that one task of a reduction handles.
+    BLOCK_SIZE = 1 << 14
+    # The first touch of fresh memory is what takes long: 42 MB took 0.1 s.
+    CLEAR_BYTES = 1 << 22
+
+
+cdef void clear(char *out, Py_ssize_t n_bytes, Watch *watch, int worker) noexcept nogil:
+    """Fill with zeros, unless the call is to end early."""
+    cdef Py_ssize_t begin = 0
+    while begin < n_bytes and not must_stop(watch, worker):
+        memset(out + begin, 0, min(<Py_ssize_t> CLEAR_BYTES, n_bytes - begin))
+        begin += CLEAR_BYTES
+
+
+cdef struct ReduceCall:
+    const KernelTable *kernels
+    Py_ssize_t panels_size
+    Py_ssize_t n_slots
+    char *slots                  # (n_slots, panels_size)
+    Watch *watch
+
+
+cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
+    cdef const ReduceCall *call = <const ReduceCall *> context
+    cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE
+    if must_stop(call.watch, worker):
+        return
+    call.kernels.add_rows(call.n_slots, call.panels_size, begin, min(begin + BLOCK_SIZE, call.panels_size), call.slots)
+
+
+cdef struct BackCall:
+    const KernelTable *kernels
+    const Copy *copies
+    bint input_gradient
+    const char *panels
+    char *back
+    Watch *watch
+
+
+cdef void back_task(void *context, int task, int worker) noexcept nogil:
+    """One matrix of the way back."""
+    cdef const BackCall *call = <const BackCall *> context
+    cdef const Copy *copy = &call.copies[task]
+    cdef Py_ssize_t size = call.kernels.item_size
+    if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
+        return
+    call.kernels.pack_gates_back(call.panels + copy.panels * size, copy.n_unit_panels, copy.n_k, copy.first_k,
+                                 copy.n_columns, call.back + copy.back * size)
+
+
+cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
+    """Copy the weights as they are now into the layout of the way back."""
+    cdef BackCall job
+    job.kernels, job.copies = stack.kernels, stack.copies
+    job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, stack.input_gradient
+    job.watch = call.watch
+    pool_run(back_task, &job, <int> stack.n_copies, n_threads if stack.back_size > BLOCK_SIZE else 1)
+
+
+cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:
+    """Add the gradient slots in their order, into the first."""
+    cdef ReduceCall sums
+    sums.kernels, sums.panels_size = stack.kernels, stack.panels_size
+    sums.slots, sums.n_slots, sums.watch = call.slots, call.n_slots, call.watch
+    if call.n_slots > 1:
+        pool_run(reduce_task, &sums, <int> ((stack.panels_size + BLOCK_SIZE - 1) // BLOCK_SIZE), n_threads)
