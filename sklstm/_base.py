@@ -99,6 +99,10 @@ class BaseLSTM(
         """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
 
     @abstractmethod
+    def _class_codes(self, targets):
+        """Return the number of the class of each encoded target, None where targets are no classes."""
+
+    @abstractmethod
     def _loss(self):
         """Return the name of the loss and the number of outputs of the network."""
 
@@ -149,17 +153,18 @@ class BaseLSTM(
         """Return the sequences that X stands for, in parts, and which answers of each part count."""
         check_is_fitted(self)
         dtype = self.parameters_["weight_out"].dtype.name
-        carried = getattr(self, "context_", None)
-        if context is None and carried is not None and not is_set_of_sequences(X):
+        kept = getattr(self, "context_", None)
+        carried = context is None and kept is not None and not is_set_of_sequences(X)
+        if carried:
             if groups is not None:
                 raise ValueError("groups cannot be combined with carry_context=True: X follows the carried rows.")
-            context = carried
+            context = kept
         if (self.training == "stream") != self._architecture["every_step"]:
             raise ValueError(
                 f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
                 "training back."
             )
-        return check_sequences_after(self, X, context, groups=groups, dtype=dtype)
+        return check_sequences_after(self, X, context, groups=groups, dtype=dtype, carried=carried)
 
     def _forward(self, X, groups, context, *, want_hidden=False):
         parts, network = self._parts(X, groups, context), self._network()

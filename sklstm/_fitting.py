@@ -1,5 +1,6 @@
 """How the estimators are fitted: samples, validation part, training. No maths."""
 
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -7,7 +8,13 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network, refuse_exclusions, refuse_other_network, refuse_reach_beyond
+from sklstm._options import (
+    describe_network,
+    refuse_exclusions,
+    refuse_other_network,
+    refuse_reach_beyond,
+    warn_of_no_effect,
+)
 from sklstm._sequences import column_deviations
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
@@ -19,6 +26,8 @@ from sklstm._validation import (
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
 AUTO_EARLY_STOPPING = 200
+# The share of the rows that may lie between training and validation part before "auto" trains on all.
+LARGEST_GAP = 0.25
 
 
 class FittingMixin:
@@ -42,7 +51,18 @@ class FittingMixin:
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups_val=None,
+    ):
         """Fit the network.
 
         Parameters
@@ -57,9 +77,9 @@ class FittingMixin:
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table; no window crosses from one group into another. The rows of a group follow
             each other.
-        X_val, y_val, sample_weight_val : array-like, default=None
+        X_val, y_val, sample_weight_val, groups_val : array-like, default=None
             A validation part of your own instead of the last `validation_fraction` of the training data; it switches
-            early stopping on.
+            early stopping on. Its first windows begin at its first row, or at the first row of each group.
 
         Returns
         -------
@@ -74,7 +94,13 @@ class FittingMixin:
         continued = self.warm_start and hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
         samples = work._check_samples(X, y, sample_weight, groups, continued=continued)
-        samples, held_out = work._hold_out(samples, X_val, y_val, sample_weight_val)
+        if X_val is not None or y_val is not None:
+            held_out = work._check_validation_part(X_val, y_val, sample_weight_val, groups, groups_val)
+        else:
+            for name, given in (("sample_weight_val", sample_weight_val), ("groups_val", groups_val)):
+                if given is not None:
+                    raise ValueError(f"{name} needs X_val and y_val.")
+            samples, held_out = work._hold_out(samples, is_set=is_set_of_sequences(X))
         work._train(samples, held_out, max_iter=self.max_iter, continued=continued, keep_moments=False)
         return self._adopt(work)
 
@@ -100,6 +126,7 @@ class FittingMixin:
         if self.training == "stream" and is_set_of_sequences(X):
             raise ValueError("training='stream' goes with a 2-D table X, an output for each row; found sequences.")
         refuse_exclusions(self.get_params(deep=False))
+        warn_of_no_effect(self.get_params(deep=False))
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
         check_lengths_agree(len(sequences), y)
         weights = check_weights(sample_weight, len(sequences))
@@ -112,6 +139,8 @@ class FittingMixin:
         self._learn_targets(y, weights, sequences, continued=continued)
         if self.carry_context:
             self.context_ = self._rows_to_carry(X, sequences)
+        else:
+            self.__dict__.pop("context_", None)
         return self._samples(sequences, y, weights)
 
     def _samples(self, sequences, y, weights, name="y"):
@@ -128,32 +157,72 @@ class FittingMixin:
         rows.flags.writeable = False
         return rows
 
-    def _hold_out(self, samples, X_val, y_val, sample_weight_val):
+    def _check_validation_part(self, X_val, y_val, sample_weight_val, groups, groups_val):
+        """Return the validation samples that the user brought."""
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val go together, but only one of them was given.")
+        if groups is not None and groups_val is None and not is_set_of_sequences(X_val):
+            raise ValueError(
+                "groups without groups_val: windows of X_val would cross from one series into another. Give "
+                "groups_val, one label for each row of X_val."
+            )
+        sequences = check_sequences(self, X_val, groups=groups_val, name="X_val")
+        check_lengths_agree(len(sequences), y_val, "y_val")
+        weights = check_weights(sample_weight_val, len(sequences), "sample_weight_val")
+        return self._samples(sequences, y_val, weights, "y_val")
+
+    def _hold_out(self, samples, *, is_set):
         """Return the training samples and the validation samples, None without early stopping."""
-        n = len(samples.sequences)
-        if X_val is not None or y_val is not None:
-            if X_val is None or y_val is None:
-                raise ValueError("X_val and y_val go together, but only one of them was given.")
-            sequences = check_sequences(self, X_val, name="X_val")
-            check_lengths_agree(len(sequences), y_val, "y_val")
-            weights = check_weights(sample_weight_val, len(sequences), "sample_weight_val")
-            return samples, self._samples(sequences, y_val, weights, "y_val")
-        if sample_weight_val is not None:
-            raise ValueError("sample_weight_val needs X_val and y_val.")
-        wanted = n >= AUTO_EARLY_STOPPING if self.early_stopping == "auto" else self.early_stopping
-        if not wanted:
+        n, automatic = len(samples.sequences), self.early_stopping == "auto"
+        if not self.early_stopping or (automatic and n < AUTO_EARLY_STOPPING):
             return samples, None
-        first, last = samples.sequences.split_last(self.validation_fraction)
+        codes = self._class_codes(samples.targets)
+        if is_set and codes is not None:
+            first, last = samples.sequences.split_last_of_classes(self.validation_fraction, codes)
+        else:
+            first, last = samples.sequences.split_last(self.validation_fraction)
+        n_left_out = n - len(first) - len(last)
+        if automatic and (len(last) == 0 or n_left_out > LARGEST_GAP * n):
+            return samples, None
         if len(last) == 0:
-            if self.early_stopping == "auto":
-                return samples, None
             raise ValueError(
                 f"early_stopping=True with validation_fraction={self.validation_fraction} leaves no training or no "
-                f"validation sample of {n}: {samples.sequences.gap} rows (sequence_length - 1) lie between the two."
+                f"validation sample of {n}{self._between_the_parts(samples)}."
+            )
+        if n_left_out > LARGEST_GAP * n:
+            warnings.warn(
+                f"early_stopping=True trains on {len(first)} of {n} rows{self._between_the_parts(samples)}.",
+                UserWarning,
+                stacklevel=4,
             )
         if not samples.weights[last].any() or not samples.weights[first].any():
             raise ValueError("early stopping: all weights of the training or of the validation part are zero.")
+        if codes is not None:
+            self._warn_of_lost_classes(codes, samples.weights > 0, first)
         return samples.take(first), samples.take(last)
+
+    def _between_the_parts(self, samples):
+        """Say which rows are neither trained on nor validated on, and what to do about it."""
+        gap, n_blocks = samples.sequences.gap, len(samples.sequences.blocks) - 1
+        if gap == 0:
+            return ""
+        groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
+        return (
+            f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or set "
+            "early_stopping=False, or bring your own validation part (X_val, y_val)"
+        )
+
+    def _warn_of_lost_classes(self, codes, counts, first):
+        """Warn of classes all samples of which lie in the last part in time."""
+        lost = np.setdiff1d(codes[counts], codes[first][counts[first]])
+        if len(lost):
+            warnings.warn(
+                f"early stopping sets the last rows aside, and with them every sample of class "
+                f"{self.classes_[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Set "
+                "early_stopping=False, or bring your own validation part (X_val, y_val).",
+                UserWarning,
+                stacklevel=5,
+            )
 
     def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
         """Train from the current or from new parameters and set the fitted attributes."""
@@ -193,7 +262,7 @@ class FittingMixin:
             recurrent_dropout=float(self.recurrent_dropout),
             weight_dropout=float(self.weight_dropout),
             training=self.training,
-            bptt_steps=int(self.bptt_steps),
+            bptt_steps=min(int(self.bptt_steps), n),
         )
         network = self._empty_network(layout, self.dtype)
         first_epoch = self.n_iter_ if continued else 0

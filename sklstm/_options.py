@@ -1,5 +1,7 @@
 """Which network the parameters of an estimator describe, and which of them exclude each other."""
 
+import warnings
+
 from sklstm._validation import check_hidden_sizes
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
@@ -51,6 +53,19 @@ def refuse_exclusions(parameters):
         if second in parameters and holds(parameters[first]) and clashes(parameters[second]):
             raise ValueError(
                 f"{first}={parameters[first]!r} cannot be combined with {second}={parameters[second]!r}: {why}."
+            )
+
+
+def warn_of_no_effect(parameters):
+    """Warn of a parameter of a dict that cannot do anything with so few layers."""
+    n_layers = len(check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"]))
+    for name, needed in (("dropout", 2), ("residual", int(parameters["residual"]) + 1)):
+        if parameters[name] and n_layers < needed:
+            warnings.warn(
+                f"{name}={parameters[name]!r} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
+                f"hidden_size): it needs {needed} or more.",
+                UserWarning,
+                stacklevel=6,
             )
 
 

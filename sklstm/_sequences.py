@@ -108,24 +108,55 @@ class Sequences:
             last.append(np.arange(end - n_last, end))
         return np.concatenate(first), np.concatenate([np.empty(0, np.intp), *last])
 
+    @staticmethod
+    def split_last_of_classes(fraction, codes):
+        """Split off the last sequences of every class of a set, which may be sorted by class.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of all sequences for the last part, rounded up; each class has the same share of it, up to rounding.
+        codes : ndarray of shape (n_sequences,)
+            The class of each sequence.
+
+        Returns
+        -------
+        first, last : ndarray of intp
+            As `split_last`; the first sequence of a class never belongs to the last part.
+        """
+        order = np.argsort(codes, kind="stable")
+        _, begins, counts = np.unique(codes[order], return_index=True, return_counts=True)
+        place = np.empty(len(codes), np.intp)  # of each sequence inside its class
+        place[order] = np.arange(len(codes)) - np.repeat(begins, counts)
+        size = counts[np.unique(codes, return_inverse=True)[1]]
+        share = (size - place - 0.5) / size  # of its class that comes behind it, and half of itself
+        chosen = np.argsort(np.where(place > 0, share, 2.0), kind="stable")[: int(np.ceil(fraction * len(codes)))]
+        is_last = np.isin(np.arange(len(codes)), chosen) & (place > 0)
+        return np.flatnonzero(~is_last), np.flatnonzero(is_last)
+
 
 def column_deviations(table, rows_at_once=1 << 14):
     """Return the standard deviation of each column as a tuple of floats, 1 for a constant; no copy of the table."""
     n_rows = len(table)
     blocks = [slice(begin, begin + rows_at_once) for begin in range(0, n_rows, rows_at_once)]
-    mean = sum(table[block].sum(axis=0, dtype=np.float64) for block in blocks) / n_rows
-    squares = sum(((table[block] - mean) ** 2).sum(axis=0) for block in blocks)
+    # Relative to the largest, squares neither overflow nor vanish, whatever the unit of a column.
+    largest = np.max([np.abs(table[block]).max(axis=0) for block in blocks], axis=0).astype(np.float64)
+    largest = np.where(largest > 0, largest, 1.0)
+    mean = sum((table[block] / largest).sum(axis=0) for block in blocks) / n_rows
+    squares = sum(((table[block] / largest - mean) ** 2).sum(axis=0) for block in blocks)
     deviations = np.sqrt(squares / n_rows)
     constant = deviations <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    return tuple(np.where(constant, 1.0, deviations).tolist())
+    return tuple(np.where(constant, 1.0, deviations * largest).tolist())
 
 
-def blocks_of_groups(groups):
+def blocks_of_groups(groups, name="groups"):
     """Return where the blocks of equal labels begin, and the end of the last.
 
     Parameters
     ----------
     groups : ndarray of shape (n_rows,)
+    name : str, default="groups"
+        What the user calls it.
 
     Returns
     -------
@@ -145,7 +176,7 @@ def blocks_of_groups(groups):
     if len(begins) < len(blocks) - 1:
         label, rows = next((label, rows) for label, rows in begins.items() if len(rows) > 1)
         raise ValueError(
-            f"groups: label {label!r} comes in {len(rows)} separate blocks, which begin at rows "
+            f"{name}: label {label!r} comes in {len(rows)} separate blocks, which begin at rows "
             f"{', '.join(map(str, rows[:3]))}{', ...' if len(rows) > 3 else ''}; the rows of a group must follow each "
             "other. Sort the table by group (and by time inside each group)."
         )

@@ -164,6 +164,9 @@ class NumberTargets:
     def _n_outputs_per_target(self):
         return len(self._coding["quantiles"] or (None,))
 
+    def _class_codes(self, targets):
+        return None
+
     def _loss(self):
         return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
 
@@ -285,6 +288,9 @@ class LabelTargets:
         if not weights.any():
             raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
         return codes[:, np.newaxis], weights
+
+    def _class_codes(self, targets):
+        return None if self._is_multilabel else targets[:, 0].astype(np.intp)
 
     def _loss(self):
         n_classes = len(self.classes_)

@@ -17,7 +17,7 @@ def naming(name):
     """Put the name of an argument in front of errors that do not mention it."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         message = str(error)
         if message.startswith("Complex data not supported\n"):
             # The rest of scikit-learn's message is the whole array.
@@ -79,7 +79,7 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name=
     refuse_masked(X, name)
     if is_set_of_sequences(X) and groups is not None:
         raise ValueError(
-            f"groups goes with a 2-D table {name}; here each sequence of {name} already stands for itself."
+            f"groups{name[1:]} goes with a 2-D table {name}; here each sequence of {name} already stands for itself."
         )
     with naming(name):
         if is_list_of_sequences(X):
@@ -90,19 +90,53 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name=
             raise ValueError(
                 f"{name} has {X.ndim} dimensions, expected 2 (rows of a table) or 3 (a set of sequences of one length)."
             )
+        _refuse_ragged_rows(X, name)
         table = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", accept_sparse=False)
-    return _windows(estimator, table, check_groups(groups, len(table)))
+    return _windows(estimator, table, check_groups(groups, len(table), name))
+
+
+def _refuse_ragged_rows(X, name):
+    """Raise for a list of 1-D sequences of different lengths, which NumPy would call inhomogeneous."""
+    if not isinstance(X, (list, tuple)):
+        return
+    lengths = {len(entry) for entry in X if isinstance(entry, (list, tuple))}
+    lengths |= {entry.size for entry in X if isinstance(entry, np.ndarray)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{name} is a list of entries of different lengths. As a table, each is a row of all columns; as a set of "
+            "sequences, each must be 2-D (n_steps, n_features): a sequence of one column is x.reshape(-1, 1)."
+        )
 
 
 def _windows(estimator, table, blocks=None):
     """Return the sample of each row: its window, or all rows of its series so far."""
     if getattr(estimator, "training", "windows") == "stream":
         return Sequences.from_series(table, blocks)
-    return Sequences.from_windows(table, estimator.sequence_length, blocks)
+    return Sequences.from_windows(table, window_length(estimator), blocks)
+
+
+def window_length(estimator):
+    """Return `sequence_length`, which may have been set since `fit` looked at it."""
+    length = estimator.sequence_length
+    if not isinstance(length, Integral) or length < 1:
+        raise ValueError(
+            f"sequence_length={length!r} was set after the network had been fitted; it must be an "
+            "integer of at least 1."
+        )
+    # More rows than a table can have are all of them.
+    return int(min(length, np.iinfo(np.intp).max))
 
 
 def _check_array(estimator, X, reset, dtype, name):
-    array = check_array(X, allow_nd=True, dtype=dtype, order="C", estimator=estimator, input_name=name)
+    try:
+        array = check_array(X, allow_nd=True, dtype=dtype, order="C", estimator=estimator, input_name=name)
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"Input {name} contains NaN. If it pads sequences of different lengths, pass a list of 2-D arrays without "
+            "the padding; missing values must be filled before."
+        ) from error
     if 0 in array.shape:
         raise ValueError(f"{name} has an empty axis: its shape is {array.shape}, minimum of 1 is required on each.")
     _check_n_features(estimator, array.shape[2], reset, f"{name} of shape {array.shape}")
@@ -119,7 +153,12 @@ def _check_list(estimator, X, reset, dtype, name):
             if shape[:1] == (0,):
                 raise ValueError(f"{title} is an empty sequence; every sequence needs at least one row.")
             if len(shape) != 2:
-                raise ValueError(f"{name} is a list of sequences, but {title} has {len(shape)} dimensions, expected 2.")
+                raise ValueError(
+                    f"{name} is a list of sequences, but {title} has {len(shape)} dimensions, expected 2 (n_steps, "
+                    "n_features); a sequence of one column is x.reshape(-1, 1)."
+                )
+            if hasattr(entry, "columns") and hasattr(estimator, "feature_names_in_"):
+                validate_data(estimator, entry, reset=False, skip_check_array=True)  # the names, and their order
             arrays.append(check_array(entry, dtype=dtype, order="C", estimator=estimator, input_name=title))
         _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title)
     return Sequences.from_list(arrays)
@@ -137,28 +176,31 @@ def _check_n_features(estimator, n_features, reset, name):
         )
 
 
-def check_groups(groups, n_rows):
-    """Return the blocks of a label per row, or None."""
+def check_groups(groups, n_rows, table="X"):
+    """Return the blocks of a label per row of a table, or None."""
     if groups is None:
         return None
-    refuse_masked(groups, "groups")
+    name = f"groups{table[1:]}"
+    refuse_masked(groups, name)
     labels = np.asarray(groups)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise ValueError(f"groups must be 1-D, one label per row of X; its shape is {labels.shape}.")
+        raise ValueError(f"{name} must be 1-D, one label per row of {table}; its shape is {labels.shape}.")
     if len(labels) != n_rows:
-        raise ValueError(f"groups has {len(labels)} labels, but X has {n_rows} rows; one label per row is needed.")
-    with naming("groups"):
-        # Only missing values differ from themselves.
-        missing = np.flatnonzero(np.not_equal(labels, labels))
+        raise ValueError(
+            f"{name} has {len(labels)} labels, but {table} has {n_rows} rows; one label per row is needed."
+        )
+    with naming(name):
+        # Only missing values differ from themselves, but for None.
+        missing = np.flatnonzero(np.not_equal(labels, labels) | np.equal(labels, None))
         if len(missing):
-            raise ValueError(f"groups holds no label ({labels[missing[0]]}) at row {missing[0]}; every row needs one.")
-        return blocks_of_groups(labels)
+            raise ValueError(f"{name} holds no label ({labels[missing[0]]}) at row {missing[0]}; every row needs one.")
+        return blocks_of_groups(labels, name)
 
 
-def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
-    """Like `check_sequences` for an X that follows the rows of `context`.
+def check_sequences_after(estimator, X, context, *, groups=None, dtype=None, carried=False):
+    """Like `check_sequences` for an X that follows the rows of `context`; `carried`: which the estimator kept.
 
     Returns
     -------
@@ -176,16 +218,21 @@ def check_sequences_after(estimator, X, context, *, groups=None, dtype=None):
         raise ValueError("context must be a 2-D table, the rows that came right before X; found a set of sequences.")
     if np.shape(context)[:1] == (0,):
         return [(check_sequences(estimator, X, dtype=dtype), slice(None))]
-    before = check_sequences(estimator, context, dtype=dtype, name="context").table
+    # Carried rows were checked when they were kept, and have lost their names.
+    before = (
+        np.asarray(context, dtype)
+        if carried
+        else check_sequences(estimator, context, dtype=dtype, name="context").table
+    )
     sequences = check_sequences(estimator, X, dtype=dtype)
     if getattr(estimator, "training", "windows") == "stream":
         return [(_windows(estimator, np.concatenate([before, sequences.table])), slice(len(before), None))]
-    reach = estimator.sequence_length - 1
+    reach = window_length(estimator) - 1
     if reach == 0:
         return [(sequences, slice(None))]
     before = before[-reach:]
     joined = np.concatenate([before, sequences.table[:reach]])
-    head = Sequences.from_windows(joined, estimator.sequence_length)
+    head = Sequences.from_windows(joined, reach + 1)
     parts = [(head, slice(len(before), None))]
     if len(sequences) > reach:
         parts.append((sequences.take(slice(reach, None)), slice(None)))

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._network.stream import open_stream
 from sklstm._options import refuse_single_steps
-from sklstm._validation import check_rows_before, naming, refuse_masked
+from sklstm._validation import check_rows_before, naming, refuse_masked, window_length
 
 __all__ = ["Stream"]
 
@@ -94,7 +94,7 @@ class Stream:
         self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
         network, is_transform = model._network(), response_method == "transform"
         self._dtype = network.dtype
-        length = model.sequence_length if window else None
+        length = window_length(model) if window else None
         self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
         self._advance = self._numbers.step
         self._shape = (model.n_features_in_,) if n_streams is None else (n_streams, model.n_features_in_)

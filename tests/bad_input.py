@@ -255,6 +255,7 @@ TABLE = [
         ("two dimensions", np.ones((N, 2)), r"groups must be 1-D, one label per row of X; its shape is \(30, 2\)"),
         ("one label", 3, r"groups must be 1-D, one label per row of X; its shape is \(\)"),
         ("NaN", np.where(np.arange(N) < 9, NAN, 1.0), r"groups holds no label \(nan\) at row 0; every row needs one"),
+        ("None", np.array([1] * 9 + [None] * 21), r"groups holds no label \(None\) at row 9; every row needs one"),
         ("NaT", np.array(["2020"] * 9 + ["NaT"] * 21, "M8[D]"), r"groups holds no label \(NaT\) at row 9"),
         ("NA", np.array(["a"] * 9 + [pd.NA] * 21, object), "groups: boolean value of NA is ambiguous", WRONG_TYPE),
         ("masked", np.ma.array(GROUPS, mask=GROUPS == 1), "groups is a masked array"),
@@ -287,13 +288,14 @@ TABLE = [
     *rows("X_val", ("fit",), ("alone", X, "X_val and y_val go together, but only one of them was given")),
     *rows("y_val", ("fit",), ("alone", LABELS, "X_val and y_val go together, but only one of them was given")),
     *rows("sample_weight_val", ("fit",), ("alone", ONES, "sample_weight_val needs X_val and y_val")),
+    *rows("groups_val", ("fit",), ("alone", GROUPS, "groups_val needs X_val and y_val")),
     *rows(
         "early_stopping",
         ("fit",),
         (
             "no room",
             True,
-            r"early_stopping=True with validation_fraction=0.1 leaves no .* of 30: 29 rows \(sequence_length - 1\) lie",
+            r"early_stopping=True with validation_fraction=0.1 leaves no .* of 30: sequence_length - 1 = 29 rows lie",
             {"parameters": {"sequence_length": N}},
         ),
         (

@@ -100,7 +100,8 @@ def test_dropout(case):
     assert not parameters_equal(two[1], two[3])
     np.testing.assert_array_equal(case.output(two[1], case.X), case.output(two[1], case.X))
     np.testing.assert_allclose(case.output(two[1], case.X), case.by_hand_table(two[1], case.X), rtol=1e-5, atol=1e-6)
-    assert parameters_equal(case.fit(dropout=0.5), case.fit(dropout=0.0))
+    with pytest.warns(UserWarning, match="dropout=0.5 has no effect on 1 layer"):
+        assert parameters_equal(case.fit(dropout=0.5), case.fit(dropout=0.0))
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.02])

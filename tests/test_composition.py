@@ -29,7 +29,7 @@ def frame_of(case):
 
 
 def test_clone_takes_the_parameters_alone(case):
-    model = case.make(dropout=0.1, batch_size=11, warm_start=True).fit(case.X, case.y)
+    model = case.make(dropout=0.1, n_layers=2, batch_size=11, warm_start=True).fit(case.X, case.y)
     copied = clone(model)
     assert vars(copied) == model.get_params()
     assert copied.get_params() == model.get_params()

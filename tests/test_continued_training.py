@@ -62,8 +62,8 @@ def test_parameters_are_read_only(case):
 
 
 def test_an_unfitted_estimator_can_be_copied(case):
-    for copied in (function(case.make(dropout=0.25)) for function in COPIES.values()):
-        assert_same_state(copied, case.make(dropout=0.25))
+    for copied in (function(case.make(weight_dropout=0.25)) for function in COPIES.values()):
+        assert_same_state(copied, case.make(weight_dropout=0.25))
         copied.fit(case.X, case.y)
 
 

@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_n_streams
+from sklstm._sequences import Sequences
+from sklstm._training.passes import cut_series
 
 STREAM = {"training": "stream", "shuffle": False, "bptt_steps": 8, "batch_size": 3}
 LONG = np.random.default_rng(1).normal(size=(600, 3))  # more than two blocks of a prediction
@@ -103,14 +105,17 @@ def test_one_step_over_all_rows_is_a_batch_of_all_windows(case):
     weights = np.random.default_rng(0).uniform(0, 2, 90)
     models = [
         case.make(**settings, **more).fit(case.X, case.y, sample_weight=weights, groups=case.groups)
-        for more in ({"sequence_length": 90, "batch_size": 90}, {"training": "stream", "bptt_steps": 90})
+        for more in (
+            {"sequence_length": 90, "batch_size": 90},
+            {"training": "stream", "bptt_steps": 90, "batch_size": 3},
+        )
     ]
     assert_allclose(flat(models[0]), flat(models[1]), rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("batch_size", "bptt_steps", "groups"),
-    [(1, 8, False), (4, 7, False), (3, 200, False), (3, 8, True), (200, 8, True)],
+    [(1, 8, False), (4, 7, False), (3, 200, False), (3, 8, True), (7, 8, True), (200, 8, True), (2, 9, True)],
 )
 def test_each_row_is_read_once_an_epoch(case, calls, batch_size, bptt_steps, groups):
     """Each stretch from zero states on, step by step from where the last one ended."""
@@ -122,6 +127,7 @@ def test_each_row_is_read_once_an_epoch(case, calls, batch_size, bptt_steps, gro
         rows, ends = [], {}
         for starts, lengths, before, after in calls[epoch * epochs : (epoch + 1) * epochs]:
             assert lengths.max() <= bptt_steps
+            assert len(starts) <= batch_size
             rows += [np.arange(a, a + b) for a, b in zip(starts, lengths, strict=True)]
             for start, length, own, left in zip(starts, lengths, before, after, strict=True):
                 assert_array_equal(own, ends.pop(start) if start in ends else np.zeros_like(own))
@@ -129,11 +135,36 @@ def test_each_row_is_read_once_an_epoch(case, calls, batch_size, bptt_steps, gro
                 if length == bptt_steps:
                     ends[start + length] = left
         assert_array_equal(np.sort(np.concatenate(rows)), np.arange(90))
-    n_stretches = len(calls[0][0])
-    assert n_stretches == batch_size if not groups else min(batch_size, 90) <= n_stretches <= 90
+    # As many side by side as were asked for, or nearly: the shortest group takes a whole one.
+    assert len(calls[0][0]) >= min(batch_size - (2 if groups else 0), 80)
     # No stretch goes from one group into another.
     if groups:
-        assert {0, 40, 43} <= set(calls[0][0].tolist())
+        begins = np.concatenate([call[0] for call in calls[:epochs]])
+        assert {0, 40, 43} <= set(begins.tolist())
+
+
+def test_more_series_than_streams_run_after_each_other(regressor, calls):
+    """Batches of `batch_size` series: many short ones are many steps, and are learnt."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200 * 12, 2))
+    groups, y = np.repeat(np.arange(200), 12), X[:, 0] + 0.5 * X[:, 1]
+    settings = {**STREAM, "batch_size": 8, "bptt_steps": 12, "learning_rate_init": 0.01, "max_iter": 8}
+    model = regressor.make(**settings, hidden_size=8, early_stopping=False).fit(X, y, groups=groups)
+    assert [len(starts) for starts, *_ in calls] == [8] * 25 * 8
+    assert model.score(X, y, groups=groups) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("totals", "n_streams", "lengths"),
+    [([100], 4, [25] * 4), ([10, 90], 4, [30] * 3 + [10]), ([7, 3, 3], 3, [7, 3, 3]), ([7, 3, 3], 1, [7, 3, 3])],
+)
+def test_stretches_are_as_equal_as_the_series_allow(totals, n_streams, lengths):
+    blocks = np.cumsum([0, *totals])
+    starts, found = cut_series(Sequences.from_series(np.zeros((sum(totals), 1)), blocks), n_streams)
+    assert found.tolist() == lengths
+    assert np.sort(np.concatenate([np.arange(a, a + b) for a, b in zip(starts, found, strict=True)])).tolist() == list(
+        range(sum(totals))
+    )
 
 
 @pytest.mark.parametrize(

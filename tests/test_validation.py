@@ -134,7 +134,7 @@ GROUPS = {
     "string Series": pd.Series(["x", "x", "y", "y", "y", "z"], dtype="str"),
     "categorical": pd.Series(["x", "x", "y", "y", "y", "z"], dtype="category"),
     "one column": pd.DataFrame({"g": [1, 1, 2, 2, 2, 3]}),
-    "labels of two types": np.array(["x", "x", 5, 5, 5, None], object),
+    "labels of two types": np.array(["x", "x", 5, 5, 5, 7.5], object),
 }
 
 

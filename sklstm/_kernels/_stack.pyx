@@ -116,13 +116,16 @@ cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_
 cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
                 int n_threads, initial_state, final_state) except -1:
     """Point the call at its arrays."""
-    cdef Py_ssize_t n = call.n_samples
+    cdef Py_ssize_t n = call.n_samples, i
     call.panels = required(stack.panels, stack.code, stack.panels_size)
     call.back = data_of(stack.back, stack.code, stack.back_size)
     call.table = table_of(sequences, stack.code)
     call.row_stride = row_stride
     call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
     call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
+    for i in range(n):
+        if call.starts[i] < 0 or not 1 <= call.lengths[i] <= call.max_steps * stack.front.patch_length:
+            raise ValueError(f"sequence {i} starts at row {call.starts[i]} and has {call.lengths[i]} rows")
     call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
     call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)
     call.workspace_bytes = measure(stack, call)

@@ -1,6 +1,7 @@
 """The loop over epochs and batches, with early stopping."""
 
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
@@ -102,6 +103,18 @@ class _Patience:
         return self.waited >= self.n_iter_no_change
 
 
+def _advice(settings):
+    ways = [f"Lower learning_rate_init (now {settings.learning_rate:g})"]
+    if settings.learning_rate * settings.weight_decay >= 1:
+        # A step that takes away more than the whole of a weight turns its sign.
+        ways.append(
+            f"lower weight_decay (now {settings.weight_decay:g}; times learning_rate_init it must stay below 1)"
+        )
+    if not isinstance(settings.max_grad_norm, Real) or settings.max_grad_norm > 1:
+        ways.append(f"set a small max_grad_norm (now {settings.max_grad_norm!r})")
+    return ", ".join(ways)
+
+
 def run_epoch(network, optimizer, samples, settings, epoch, pace):
     """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
     total, norms = 0.0, 0.0
@@ -111,8 +124,7 @@ def run_epoch(network, optimizer, samples, settings, epoch, pace):
         if not (np.isfinite(value) and np.isfinite(norm)):
             raise Divergence(
                 f"Training diverged in epoch {epoch + 1}: the loss is {value:g} and the norm of its gradient {norm:g}. "
-                f"Lower learning_rate_init (now {settings.learning_rate:g}), set a small max_grad_norm (now "
-                f"{settings.max_grad_norm}), or scale the columns of X (StandardScaler)."
+                f"{_advice(settings)}, or scale the columns of X (StandardScaler)."
             )
         total += value * n_samples
         norms += norm
@@ -173,7 +185,8 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
             stop = patience.exhausted(value)
         else:
             optimizer.settle()
-            score = explained_share(_validation_loss(network, loss, validation, epoch), null_value, least)
+            reached = _validation_loss(network, loss, validation, settings, epoch)
+            score = explained_share(reached, null_value, least)
             history.validation_scores.append(score)
             message += f", validation score {score:.6f}"
             pace.schedule.observe(-score)
@@ -189,13 +202,13 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     return history
 
 
-def _validation_loss(network, loss, validation, epoch):
+def _validation_loss(network, loss, validation, settings, epoch):
     # What overflows here is reported below, and not by a warning of NumPy too.
     with np.errstate(over="ignore", invalid="ignore"):
         value = mean_loss(loss, network.forward(validation.sequences), validation.targets, validation.weights)
     if not np.isfinite(value):
         raise Divergence(
-            f"Training diverged in epoch {epoch + 1}: the validation loss is {value:g}. Lower learning_rate_init, or "
-            "scale the columns of X and X_val (StandardScaler)."
+            f"Training diverged in epoch {epoch + 1}: the validation loss is {value:g}. "
+            f"{_advice(settings)}, or scale the columns of X and X_val (StandardScaler)."
         )
     return value

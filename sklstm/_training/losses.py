@@ -93,7 +93,7 @@ def _huber_centre(targets, weights, n_outputs, parameter):
     centre = _weighted_quantile(targets, weights, n_outputs)
     for _ in range(100):
         size = np.abs(targets - centre)
-        w = weights[:, np.newaxis] * np.minimum(1.0, parameter / np.maximum(size, np.finfo(np.float64).tiny))
+        w = weights[:, np.newaxis] * parameter / np.maximum(size, parameter)
         centre = (w * targets).sum(axis=0) / w.sum(axis=0)
     return centre
 

@@ -110,9 +110,9 @@ class ScheduleFree(AdamW):
     def step(self, weights, gradient, learning_rate, scale=1.0):
         """Update `weights` in place by the gradient times `scale`."""
         rate = learning_rate * math.sqrt(1.0 - self.beta2 ** (self._n_steps + 1))
-        self._sum_of_squares += rate**2
+        self._sum_of_squares += rate * rate  # (** raises where it overflows)
         # A step of size 0 (the end of a schedule) has no share in the mean.
-        mixing = rate**2 / self._sum_of_squares if rate > 0 else 0.0
+        mixing = rate * rate / self._sum_of_squares if rate * rate > 0 else 0.0
         super().step(weights, gradient, rate, scale, mixing=mixing)
 
     def settle(self):

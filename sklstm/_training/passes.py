@@ -109,9 +109,10 @@ class WindowPasses:
 class SeriesPasses:
     """Whole series by truncated backpropagation through time (Williams & Peng 1990), each row once in an epoch.
 
-    The series are cut into about `batch_size` streams of equal length that run side by side. A step takes the next
-    `bptt_steps` rows of all of them; the states go on from step to step, gradients end where a step begins. Parameters
-    and attributes are those of `WindowPasses`; `samples` hold all rows of their series up to their own.
+    The series are cut into up to `batch_size` stretches of about equal length that run side by side; of more series
+    than that, so many run after each other. A step takes the next `bptt_steps` rows of all that run; the states go on
+    from step to step, gradients end where a step begins. Parameters and attributes are those of `WindowPasses`;
+    `samples` hold all rows of their series up to their own.
     """
 
     def __init__(self, network, samples, settings):
@@ -123,8 +124,10 @@ class SeriesPasses:
         self._weights = np.zeros(len(self._table), samples.weights.dtype)
         self._targets[rows], self._weights[rows] = samples.targets, samples.weights
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
-        self._starts, self._lengths = cut_series(sequences, settings.batch_size)
-        self.n_steps = -(-int(self._lengths[0]) // settings.bptt_steps)
+        starts, lengths = cut_series(sequences, settings.batch_size)
+        edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
+        self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
+        self.n_steps = sum(-(-int(lengths[0]) // settings.bptt_steps) for _, lengths in self._rounds)
 
     @property
     def gradient(self):
@@ -133,32 +136,40 @@ class SeriesPasses:
 
     def steps(self, epoch):
         """Go through one epoch; see the module."""
-        settings, n_streams = self.settings, len(self._starts)
-        states = np.zeros((n_streams, self.network.n_states), self.network.dtype)
-        for step in range(self.n_steps):
-            first = step * settings.bptt_steps
-            running = int(np.searchsorted(-self._lengths, -first))
-            lengths = np.minimum(self._lengths[:running] - first, settings.bptt_steps)
-            value = self.network.steps_loss_and_gradient(
-                self._table,
-                self._starts[:running] + first,
-                lengths,
-                np.arange(running) + step * n_streams,
-                states[:running],
-                noise_of(settings, epoch)._replace(batch=step),
-                targets=self._targets,
-                weights=self._weights,
-                loss=settings.loss,
-                loss_parameter=settings.loss_parameter,
-                scale=1.0 / (lengths.sum() * self._mean_weight),
-            )
-            yield value, int(lengths.sum())
+        bptt_steps, step = self.settings.bptt_steps, 0
+        for starts, totals in self._rounds:
+            states = np.zeros((len(starts), self.network.n_states), self.network.dtype)
+            for first in range(0, int(totals[0]), bptt_steps):
+                running = int(np.searchsorted(-totals, -first))
+                lengths = np.minimum(totals[:running] - first, bptt_steps)
+                yield self._step(starts[:running] + first, lengths, states[:running], epoch, step), int(lengths.sum())
+                step += 1
+
+    def _step(self, starts, lengths, states, epoch, step):
+        """Return the mean loss over these rows; `gradient` is then its gradient, `states` those at their ends."""
+        settings = self.settings
+        return self.network.steps_loss_and_gradient(
+            self._table,
+            starts,
+            lengths,
+            np.arange(len(starts)) + step * len(self._rounds[0][0]),
+            states,
+            noise_of(settings, epoch)._replace(batch=step),
+            targets=self._targets,
+            weights=self._weights,
+            loss=settings.loss,
+            loss_parameter=settings.loss_parameter,
+            scale=1.0 / (lengths.sum() * self._mean_weight),
+        )
 
 
 def cut_series(sequences, n_streams):
-    """Return starts and lengths, longest first, of about `n_streams` stretches that cover all rows of the series."""
+    """Return starts and lengths, longest first, of stretches that cover all rows of the series.
+
+    At most `n_streams`, as equal as that allows; where there are more series than that, each is a stretch.
+    """
     begins, totals = sequences.series()
-    longest = -(-int(totals.sum()) // n_streams)
+    longest = shortest_cut(totals, max(n_streams, len(totals)))
     starts, lengths = [], []
     for begin, total in zip(begins, totals, strict=True):
         edges = np.linspace(0, total, -(-int(total) // longest) + 1).astype(np.intp)
@@ -167,6 +178,18 @@ def cut_series(sequences, n_streams):
     starts, lengths = np.concatenate(starts), np.concatenate(lengths)
     order = np.argsort(-lengths, kind="stable")
     return starts[order], lengths[order]
+
+
+def shortest_cut(totals, n_streams):
+    """Return the smallest length such that stretches of at most so many rows are no more than `n_streams`."""
+    least, enough = -(-int(totals.sum()) // n_streams), int(totals.max())
+    while least < enough:
+        length = (least + enough) // 2
+        if (-(-totals // length)).sum() <= n_streams:
+            enough = length
+        else:
+            least = length + 1
+    return enough
 
 
 PASSES = {"windows": WindowPasses, "stream": SeriesPasses}

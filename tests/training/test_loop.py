@@ -320,8 +320,18 @@ def test_diverging_training_names_epoch_and_knobs():
         run(draw_samples(20), settings)
     message = str(caught.value)
     assert "Training diverged in epoch 2: the loss is inf" in message
-    assert "Lower learning_rate_init (now 1e+200), set a small max_grad_norm (now None)" in message
+    assert "Lower learning_rate_init (now 1e+200), lower weight_decay (now" in message
+    assert "set a small max_grad_norm (now None), or scale" in message
     assert "StandardScaler" in message
+
+
+def test_advice_on_divergence_names_what_can_help():
+    settings = replace(SETTINGS, learning_rate=1e200, max_grad_norm=1.0, weight_decay=0.0)
+    with pytest.raises(Divergence) as caught:
+        run(draw_samples(20), settings)
+    message = str(caught.value)
+    assert "weight_decay" not in message
+    assert "max_grad_norm" not in message
 
 
 def test_epochs_of_going_on_are_counted_from_the_first():

@@ -152,3 +152,12 @@ def test_zero_weight_counts_for_nothing():
         kept = weights > 0
         expected = mean_loss(LOSSES[name], z[kept], targets[kept], weights[kept])
         assert_allclose(mean_loss(LOSSES[name], z, targets, weights), expected, rtol=1e-13)
+
+
+def test_a_wide_huber_loss_has_its_centre_without_a_warning():
+    """A target that is the centre itself once made 4 / 2e-308."""
+    targets = np.array([[1.0], [2.0], [3.0], [10.0]])
+    loss = LOSSES["huber"].bound(5.0)
+    centre = loss.constant(targets, np.ones(4), 1)
+    derivative = np.clip(targets - centre, -5.0, 5.0).sum()
+    assert abs(derivative) < 1e-9

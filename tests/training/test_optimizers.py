@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.vectors import load_cases, split_rows
 
+from sklstm import DeepLSTMRegressor
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._sequences import Sequences
@@ -114,3 +115,15 @@ def test_registry_and_defaults():
     """The constants of Kingma & Ba (2015)."""
     assert OPTIMIZERS["adamw"] is AdamW
     assert (AdamW.beta1, AdamW.beta2, AdamW.epsilon) == (0.9, 0.999, 1e-8)
+
+
+@pytest.mark.parametrize("rate", [1e-170, 1e160])
+def test_schedule_free_steps_whose_squares_leave_the_range_of_floats(rate):
+    """They vanish, or they are seen as divergence; neither ends in an error of Python."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = DeepLSTMRegressor(3, solver="schedule_free", learning_rate_init=rate, max_iter=2, random_state=0, n_jobs=1)
+    if rate < 1:
+        assert np.isfinite(model.fit(X, X[:, 0]).predict(X)).all()
+    else:
+        with pytest.raises(ValueError, match="diverged"):
+            model.fit(X, X[:, 0])
