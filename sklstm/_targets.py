@@ -82,7 +82,6 @@ class NumberTargets:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
-        y = self._check_y(y)
         if continued:
             self._check_shape(y)
         if self.window_norm is not None:
@@ -212,7 +211,6 @@ class LabelTargets:
 
     def _learn_targets(self, y, weights, sequences, *, continued):
         known = continued or hasattr(self, "classes_")
-        y = self._check_y(y)
         if continued:
             self._check_kind(y)
         else:
