@@ -14,6 +14,7 @@ from sklstm._validation import (
     check_indicator,
     check_quantiles,
     check_target_column,
+    median_place,
     naming,
     refuse_masked,
 )
@@ -180,7 +181,7 @@ class NumberTargets:
             # Sorted, the quantiles of a target do not cross.
             z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
             if method == "predict":
-                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
+                z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self.target_mean_) else z[:, 0]

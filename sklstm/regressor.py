@@ -77,9 +77,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_; for counts and other targets >= 0 the
         Poisson loss ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction [17]_.
     quantile : float or sequence of float, default=0.5
-        Which quantile is predicted with ``loss="quantile"``. An increasing sequence, 0.5 among them, gives each target
-        an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of them. They never
-        cross: the outputs of a target are sorted (rearrangement [16]_).
+        Which quantile is predicted; used with ``loss="quantile"`` only. An increasing sequence, 0.5 among them, gives
+        each target an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of
+        them. They never cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     training : {"windows", "stream"}, default="windows"
