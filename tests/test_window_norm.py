@@ -316,3 +316,14 @@ def test_bad_target_columns(regressor, column, n_targets, message):
 def test_counts_have_no_level(regressor, norm):
     with pytest.raises(ValueError, match=f"loss='poisson' cannot be combined with window_norm='{norm}'"):
         regressor.make(loss="poisson", window_norm=norm).fit(regressor.X, np.abs(regressor.y))
+
+
+@each_norm
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_nothing_is_left_of_a_single_row(case, norm, method):
+    model = case.make(window_norm=norm, sequence_length=1)
+    message = f"sequence_length=1 cannot be combined with window_norm='{norm}': .* the network would read nothing"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(case.X, case.y)
+    # A set of sequences is used as it is.
+    assert case.make(window_norm=norm, sequence_length=1).fit(case.array, case.array_y).n_iter_ == 3
