@@ -316,18 +316,3 @@ def median_place(quantiles):
     """
     place = min(range(len(quantiles)), key=lambda k: abs(quantiles[k] - 0.5))
     return place if math.isclose(quantiles[place], 0.5, rel_tol=1e-6) else None
-
-
-def check_target_column(target_column, y, n_features):
-    """Return the column of X that each target is the future of, as a list of one number for each target."""
-    n_targets = 1 if y.ndim == 1 else y.shape[1]
-    with naming("target_column"):
-        columns = np.asarray(target_column)
-    if columns.dtype.kind not in "iu" or columns.ndim > 1 or (columns.ndim == 1 and len(columns) != n_targets):
-        raise ValueError(
-            f"target_column must be one column of X, or one for each of the {n_targets} targets of y, found "
-            f"{target_column!r}."
-        )
-    if columns.min() < 0 or columns.max() >= n_features:
-        raise ValueError(f"target_column={target_column!r} names a column of X beyond 0 to {n_features - 1}.")
-    return np.broadcast_to(columns, n_targets).tolist()
