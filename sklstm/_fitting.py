@@ -136,6 +136,7 @@ class FittingMixin:
             self._window_scale = learnt or column_deviations(sequences.table)
         if not is_set_of_sequences(X):
             refuse_reach_beyond(self.get_params(deep=False))
+        y = self._check_y(y)
         self._learn_targets(y, weights, sequences, continued=continued)
         if self.carry_context:
             self.context_ = self._rows_to_carry(X, sequences)

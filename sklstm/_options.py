@@ -70,7 +70,7 @@ def warn_of_no_effect(parameters):
 
 
 def refuse_reach_beyond(parameters):
-    """Raise if the windows of a table are too short for what is to be read of them."""
+    """Raise if the windows of a table are too short for what is to be read of them, or left of them."""
     length = parameters["sequence_length"]
     if parameters["training"] == "stream":
         return
@@ -80,6 +80,12 @@ def refuse_reach_beyond(parameters):
                 f"{name}={parameters[name]} reaches beyond the windows of sequence_length={length} rows; raise "
                 f"sequence_length, or lower {name}."
             )
+    if length == 1 and parameters["window_norm"] is not None:
+        raise ValueError(
+            f"sequence_length=1 cannot be combined with window_norm={parameters['window_norm']!r}: freed of itself, "
+            "the only row of a window is zero, and the network would read nothing. Raise sequence_length, or set "
+            "window_norm=None."
+        )
 
 
 def describe_network(parameters, input_size, n_outputs, window_scale=()):

@@ -1,19 +1,18 @@
 """What the targets of an estimator are: their checks, their coding for the network, answers made of its raw output."""
 
-import warnings
-
 import numpy as np
 from scipy.special import expit, log_expit
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._network.network import window_moments
+from sklstm._target_columns import called, check_target_column, warn_of_other_unit
 from sklstm._training.losses import LOSSES, weighted_mean
 from sklstm._validation import (
     check_class_weight,
     check_indicator,
     check_quantiles,
-    check_target_column,
+    median_place,
     naming,
     refuse_masked,
 )
@@ -25,30 +24,12 @@ LOSS_NAMES = {
     "quantile": "quantile",
     "poisson": "poisson",
 }
-# Beyond this ratio of deviations, targets are hardly the future of the column they are said to be.
-OTHER_UNIT = 5.0
 # What an output says about its label, where a sample may have several.
 LABEL_ANSWERS = {
     "predict": lambda z: (z > 0).astype(np.int64),
     "predict_proba": lambda z: expit(z.astype(np.float64)),
     "predict_log_proba": lambda z: log_expit(z.astype(np.float64)),
 }
-
-
-def warn_of_other_unit(y, columns, window_scale):
-    """Warn if a target does not vary like the column of X that it should be the future of."""
-    deviations = np.atleast_1d(np.std(y, axis=0))
-    for k, (column, deviation) in enumerate(zip(columns, deviations, strict=True)):
-        ratio = deviation / window_scale[column]
-        if deviation > 0 and not 1 / OTHER_UNIT < ratio < OTHER_UNIT:
-            warnings.warn(
-                f"window_norm takes target {k} of y for the future of column {column} of X, but its deviation is "
-                f"{deviation:g} and the column's {window_scale[column]:g}. Both must come in the same unit: was X "
-                "scaled and y not, or is target_column another one?",
-                UserWarning,
-                stacklevel=5,
-            )
-            return
 
 
 class NumberTargets:
@@ -82,7 +63,6 @@ class NumberTargets:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
-        y = self._check_y(y)
         if continued:
             self._check_shape(y)
         if self.window_norm is not None:
@@ -91,14 +71,15 @@ class NumberTargets:
                     f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
                     "from which the window could be subtracted."
                 )
-            coding["columns"] = check_target_column(self.target_column, y, sequences.table.shape[1])
+            names, n_features = getattr(self, "feature_names_in_", None), sequences.table.shape[1]
+            coding["columns"] = check_target_column(self.target_column, self.window_norm, y, n_features, names)
             if continued and before["columns"] not in (None, coding["columns"]):
                 raise ValueError(
                     f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
-                    f"columns {before['columns']}. Set warm_start=False, or set target_column back."
+                    f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
                 )
             if not continued:
-                warn_of_other_unit(y, coding["columns"], self._window_scale)
+                warn_of_other_unit(y, coding["columns"], self._window_scale, names)
             y = self._without_reference(y, sequences)
         if continued:
             return
@@ -184,7 +165,7 @@ class NumberTargets:
             # Sorted, the quantiles of a target do not cross.
             z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
             if method == "predict":
-                z = z[:, :, quantiles.index(0.5) if len(quantiles) > 1 else 0]
+                z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self.target_mean_) else z[:, 0]
@@ -215,7 +196,6 @@ class LabelTargets:
 
     def _learn_targets(self, y, weights, sequences, *, continued):
         known = continued or hasattr(self, "classes_")
-        y = self._check_y(y)
         if continued:
             self._check_kind(y)
         else:

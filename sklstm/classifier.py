@@ -52,9 +52,10 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [22]_. Patches end at
         the last row; where the first is not full, zeros stand for the rows that its window does not have.
     window_norm : {"last", "standard"} or None, default=None
-        What each sequence is freed of before it is read [23]_. "last": its last row, and the deviation s of each
-        column in the training data. "standard": its own mean and deviation, ``sqrt(var + (s / 10)**2)``: a window that
-        is nearly constant does not blow up.
+        What each sequence is freed of before it is read. "last": its last row, as in NLinear [29]_ and SegRNN
+        [22]_, and the deviation s of each column in the training data. "standard": its own mean and deviation, as in
+        RevIN [23]_, here ``sqrt(var + (s / 10)**2)``: a window that is nearly constant does not blow up. Not with
+        ``sequence_length=1``: nothing would be left.
     linear_skip : int, default=0
         The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
         autoregression beside the network [24]_. Zeros stand for rows that do not exist. 0 for none.
@@ -256,6 +257,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     .. [27] S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018.
     .. [28] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
        3 and 4.
+    .. [29] A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", AAAI 2023.
 
     Examples
     --------

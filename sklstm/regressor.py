@@ -61,13 +61,16 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
         the last row; where the first is not full, zeros stand for the rows that its window does not have.
     window_norm : {"last", "standard"} or None, default=None
-        What each sequence is freed of before it is read [26]_. "last": its last row, and the deviation s of each
-        column in the training data. "standard": its own mean and deviation, ``sqrt(var + (s / 10)**2)``: a window that
-        is nearly constant does not blow up. Predictions are put back by the same numbers of
-        `target_column`, and the loss is measured before that. y holds future values of that column in the unit in which
-        X arrives here: a scaler for X alone, in a pipeline, would break that (a UserWarning tells).
-    target_column : int or array-like of shape (n_outputs,), default=0
-        The column of X whose future each target is; used with `window_norm`.
+        What each sequence is freed of before it is read. "last": its last row, as in NLinear [32]_ and SegRNN
+        [25]_, and the deviation s of each column in the training data. "standard": its own mean and deviation, as in
+        RevIN [26]_, here ``sqrt(var + (s / 10)**2)``: a window that is nearly constant does not blow up. Not with
+        ``sequence_length=1``: nothing would be left. Predictions are put back by the same numbers of `target_column`,
+        and the loss is measured before that. y holds future levels of that column (or means of them), not changes, in
+        the unit in which X arrives here: a scaler for X alone, in a pipeline, would break that. A UserWarning tells if
+        the deviation of y is more than 1.5 times, or less than a third of, the column's.
+    target_column : int, str, array-like of shape (n_outputs,) or None, default=None
+        The column of X whose future y is, with `window_norm` only: one for all targets, or one for each. Integer
+        positions, or names if X is a DataFrame whose columns are strings. None for the only column that X has.
     linear_skip : int, default=0
         The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
         autoregression beside the network [27]_. Zeros stand for rows that do not exist. 0 for none.
@@ -77,9 +80,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         `quantile`, ``max(quantile (y - p), (quantile - 1) (y - p))`` [15]_; for counts and other targets >= 0 the
         Poisson loss ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction [17]_.
     quantile : float or sequence of float, default=0.5
-        Which quantile is predicted with ``loss="quantile"``. An increasing sequence, 0.5 among them, gives each target
-        an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of them. They never
-        cross: the outputs of a target are sorted (rearrangement [16]_).
+        Which quantile is predicted; used with ``loss="quantile"`` only. An increasing sequence, 0.5 among them, gives
+        each target an output for each quantile: `predict` answers with the median, `predict_quantiles` with all of
+        them. They never cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     training : {"windows", "stream"}, default="windows"
@@ -279,6 +282,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     .. [30] S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR 2018.
     .. [31] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
        3 and 4.
+    .. [32] A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", AAAI 2023.
 
     Examples
     --------
@@ -297,7 +301,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     _parameter_constraints: dict = {
         **BaseLSTM._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
-        "target_column": [Interval(Integral, 0, None, closed="left"), "array-like"],
+        "target_column": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
@@ -316,7 +320,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         pooling="last",
         patch_length=1,
         window_norm=None,
-        target_column=0,
+        target_column=None,
         linear_skip=0,
         loss="squared_error",
         quantile=0.5,

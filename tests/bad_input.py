@@ -362,11 +362,21 @@ TABLE = [
         "target_column",
         FIT,
         *(
-            (repr(value), value, "The 'target_column' parameter of DeepLSTMRegressor must be .* or an array-like. Got")
-            for value in (-1, 1.5, None, "a")
+            (repr(value), value, "The 'target_column' parameter of DeepLSTMRegressor must be .* or None. Got")
+            for value in (-1, 1.5)
         ),
-        ("beyond", 3, "target_column=3 names a column of X beyond 0 to 2"),
-        ("another length", [0, 1], r"target_column must be one column of X, .* the 1 targets of y, found \[0, 1\]"),
+        (
+            "not said",
+            None,
+            r"target_column=None does not say which of the 3 columns\. Set target_column to its position",
+        ),
+        ("a name without names", "a", "target_column='a' names a column, but X came without names"),
+        ("beyond", 3, "target_column=3 is beyond the columns of X, 0 to 2"),
+        (
+            "another length",
+            [0, 1],
+            r"target_column must be one column of X, or a list with one for each .* \(1 here\); found \[0, 1\]",
+        ),
         kinds=("regressor",),
         parameters={"window_norm": "last"},
     ),

@@ -50,7 +50,9 @@ class Case:
         return np.where(signal > 0, "up", "down") if self.is_classifier else 20.0 + 5.0 * signal
 
     def make(self, **parameters):
-        return self.kind(**{**SMALL, **parameters})
+        # Where `window_norm` is on, the targets are taken for the future of the first column.
+        column = {} if self.is_classifier else {"target_column": 0}
+        return self.kind(**{**SMALL, **column, **parameters})
 
     def fit(self, **parameters):
         return self.make(**parameters).fit(self.X, self.y)

@@ -5,7 +5,9 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
+from lstm_case import parameters_equal
 from scipy.special import expit, softmax
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import accuracy_score
 from sklearn.utils import compute_class_weight, compute_sample_weight
 
@@ -209,6 +211,23 @@ def test_partial_fit_takes_class_weights_by_name(classifier):
     weighted = classifier.make(class_weight={1: 4.0}).partial_fit(X, BINARY)
     expected = classifier.make().partial_fit(X, BINARY, sample_weight=np.where(BINARY == 1, 4.0, 1.0))
     assert weighted.loss_curve_ == expected.loss_curve_
+
+
+def test_a_column_of_labels_is_told_of_once(classifier):
+    column = BINARY[:, np.newaxis]
+    expected = fit(classifier, BINARY)
+    model = classifier.make(warm_start=True)
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed") as caught:
+        model.fit(X, column)
+    assert len(caught) == 1
+    assert parameters_equal(model, expected)
+    for method in (model.fit, model.partial_fit):
+        with pytest.warns(DataConversionWarning) as caught:
+            method(X, column)
+        assert len(caught) == 1
+    with pytest.warns(DataConversionWarning) as caught:
+        model.fit(X, BINARY, X_val=X, y_val=column)
+    assert len(caught) == 1
 
 
 # Score and learning

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from stream_case import same
 
 from sklstm import DeepLSTMRegressor
+from sklstm._validation import median_place
 
 RNG = np.random.default_rng(1)
 LEVELS = (0.1, 0.5, 0.9)
@@ -73,6 +74,33 @@ def test_the_median_is_the_prediction(kind, levels):
     assert_array_equal(model.predict_quantiles(X[40:], context=X[:40]), found[40:])
     groups = np.repeat([0, 1], 40)
     assert_array_equal(model.predict_quantiles(X, groups=groups)[40:], model.predict_quantiles(X[40:]))
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        np.linspace(0.05, 0.95, 19),
+        np.arange(1, 10) * 0.1 - 1e-16,
+        np.cumsum(np.full(19, 0.05, np.float32)),
+        [0.1, np.nextafter(0.5, 0), 0.9],
+        [0.1, np.nextafter(0.5, 1), 0.9],
+        [np.nextafter(0.5, 0), 0.5, np.nextafter(0.5, 1)],
+        [np.nextafter(0.5, 0)],
+    ],
+    ids=len,
+)
+def test_a_median_off_by_rounding(levels):
+    """Computed levels rarely hit 0.5: np.linspace(0.05, 0.95, 19) has 0.49999999999999994."""
+    model = make(quantile=levels).fit(X, X[:, 0])
+    assert_array_equal(model.predict_quantiles(X)[:, len(levels) // 2], model.predict(X))
+    assert median_place(levels) == len(levels) // 2
+
+
+@pytest.mark.parametrize("levels", [[0.1], [0.1, 0.9], [0.1, 0.4999, 0.9], [0.50001]])
+def test_what_is_no_median(levels):
+    assert median_place(levels) is None
+    with pytest.raises(ValueError, match=r"with 0\.5 among them"):
+        make(quantile=levels).fit(X, X[:, 0])
 
 
 @each_target

@@ -34,7 +34,7 @@ OPTIONS = {
         {"training": "stream", "shuffle": False, "bptt_steps": 4},
         {"projection_size": 4, "peephole": True, "zoneout": 0.1},
         # What the last row is freed of can only be told from several others.
-        {"window_norm": "last", "sequence_length": 6, "early_stopping": False},
+        {"window_norm": "last", "target_column": 0, "sequence_length": 6, "early_stopping": False},
     ],
     DeepLSTMClassifier: [
         {"training": "stream", "shuffle": False, "bptt_steps": 4, "recurrent_dropout": 0.1},

@@ -1,8 +1,7 @@
-"""`window_norm` and `target_column`: what a window is freed of, and how predictions are put back."""
+"""`window_norm`: what a window is freed of, and how predictions are put back."""
 
 import numpy as np
 import pytest
-from lstm_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 
@@ -12,7 +11,7 @@ EXACT = {"dtype": "float64", "early_stopping": False}
 each_norm = pytest.mark.parametrize("norm", ["last", "standard"])
 
 
-# Targets here need not look like the future of a column; test_another_unit has the warning.
+# Targets here need not look like the future of a column; test_target_columns.py has the warning.
 pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
 
 
@@ -114,18 +113,6 @@ def test_windows_that_are_nearly_constant():
                               window_norm="standard").fit(X[:1200], y[:1200])  # fmt: skip
     error = np.abs(model.predict(X[1200:1490], context=X[:1200]) - y[1200:1490]).mean()
     assert error < 0.5 * np.abs(y[1200:1490] - X[1200:1490, 0]).mean()
-
-
-@pytest.mark.filterwarnings("error")
-def test_another_unit(regressor):
-    """A scaler for X alone, as a pipeline has it, is noticed; the future of the column itself is not."""
-    walk = 500.0 + 20.0 * np.cumsum(regressor.X, axis=0)
-    X, y = walk[:-1], walk[1:, 1]
-    model = regressor.make(window_norm="last", target_column=1)
-    model.fit(X, y)
-    message = r"target 0 of y for the future of column 1 of X, but its deviation is .* and the column's 1\."
-    with pytest.warns(UserWarning, match=message):
-        model.fit((X - X.mean(axis=0)) / X.std(axis=0), y)
 
 
 @each_norm
@@ -267,52 +254,21 @@ def test_the_skip_reads_normalised_rows(regressor, norm):
     assert_allclose(model.predict(regressor.X), expected, rtol=1e-10)
 
 
-# The parameters afterwards, and what cannot be
-
-
-def test_target_column_needs_window_norm(regressor):
-    """Without it there is nothing to put back: it is not even read."""
-    assert parameters_equal(regressor.fit(), regressor.fit(target_column=[7, 8]))
-
-
-def test_fitted_columns_stay(regressor):
-    model = regressor.fit(window_norm="last", target_column=1)
-    expected = model.predict(regressor.X)
-    assert_array_equal(model.set_params(target_column=2, window_norm=None).predict(regressor.X), expected)
-    model.set_params(window_norm="last", warm_start=True)
-    with pytest.raises(ValueError, match=r"cannot go on with target_column=2: .* for the columns \[1\]\. Set warm_st"):
-        model.fit(regressor.X, regressor.y)
-    with pytest.raises(ValueError, match="cannot go on with target_column=2"):
-        model.partial_fit(regressor.X, regressor.y)
-    before = flat(model)
-    model.set_params(target_column=[1]).fit(regressor.X, regressor.y)
-    assert (flat(model) != before).any()
-    with pytest.raises(ValueError, match=r"y has shape \(90, 2\), but the targets of this model have shape"):
-        model.set_params(target_column=1).fit(regressor.X, np.column_stack([regressor.y, regressor.y]))
-
-
-@pytest.mark.parametrize(
-    ("column", "n_targets", "message"),
-    [
-        (3, 1, r"target_column=3 names a column of X beyond 0 to 2\."),
-        ([0, -1], 2, r"target_column=\[0, -1\] names a column of X beyond 0 to 2"),
-        ([0, 1], 1, r"one column of X, or one for each of the 1 targets of y, found \[0, 1\]"),
-        ([0], 2, r"for each of the 2 targets of y, found \[0\]"),
-        ([[0, 1]], 2, r"found \[\[0, 1\]\]"),
-        ([0.0, 1.0], 2, r"found \[0.0, 1.0\]"),
-        (["a", "b"], 2, r"found \['a', 'b'\]"),
-        ([], 1, r"found \[\]"),
-        ([[0], [1, 2]], 2, "target_column: setting an array element with a sequence"),
-    ],
-)
-def test_bad_target_columns(regressor, column, n_targets, message):
-    y = regressor.y if n_targets == 1 else np.column_stack([regressor.y] * n_targets)
-    model = regressor.make(window_norm="last", target_column=column)
-    with pytest.raises(ValueError, match=message):
-        model.fit(regressor.X, y)
+# What cannot be
 
 
 @each_norm
 def test_counts_have_no_level(regressor, norm):
     with pytest.raises(ValueError, match=f"loss='poisson' cannot be combined with window_norm='{norm}'"):
         regressor.make(loss="poisson", window_norm=norm).fit(regressor.X, np.abs(regressor.y))
+
+
+@each_norm
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_nothing_is_left_of_a_single_row(case, norm, method):
+    model = case.make(window_norm=norm, sequence_length=1)
+    message = f"sequence_length=1 cannot be combined with window_norm='{norm}': .* the network would read nothing"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(case.X, case.y)
+    # A set of sequences is used as it is.
+    assert case.make(window_norm=norm, sequence_length=1).fit(case.array, case.array_y).n_iter_ == 3

@@ -1,0 +1,121 @@
+"""Which columns of X the targets are the future of, where `window_norm` is on."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from sklstm._validation import naming
+
+# Values of a column's future vary as the column does; a little more where a short table has a trend. What sums the
+# future up may well vary less: the means over the next 24 to 336 hours in ETTh1 have 0.4 to 1.0 of the deviation.
+LARGEST_RATIO = 1.5
+SMALLEST_RATIO = 1 / 3
+NAMES_IN_A_MESSAGE = 20
+
+
+def check_target_column(target_column, window_norm, y, n_features, names):
+    """Return the position of the column of X that each target is the future of.
+
+    Parameters
+    ----------
+    target_column : int, str, array-like of such, or None
+    window_norm : "last" or "standard"
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    n_features : int
+        Number of columns of X.
+    names : sequence of str or None
+        What they are called.
+
+    Returns
+    -------
+    list of int
+        One for each target.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or if X has several and none is named.
+    """
+    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    if target_column is None:
+        if n_features > 1:
+            raise ValueError(_which_column(window_norm, n_targets, n_features, names))
+        return [0] * n_targets
+    with naming("target_column"):
+        entries = np.asarray(target_column, dtype=object)
+    if entries.ndim > 1 or (entries.ndim == 1 and len(entries) != n_targets):
+        raise ValueError(
+            f"target_column must be one column of X, or a list with one for each target of y ({n_targets} here); found "
+            f"{target_column!r}."
+        )
+    columns = [_position(entry, target_column, n_features, names) for entry in entries.ravel().tolist()]
+    return columns * (n_targets // len(columns))
+
+
+def _which_column(window_norm, n_targets, n_features, names):
+    """Return the sentence for a table of several columns whose `target_column` is left at None."""
+    columns = f"{n_features} columns" + ("" if names is None else f" ({_listed(names)})")
+    how = "its position" if names is None else "its name or its position"
+    lists = ""
+    if n_targets > 1:
+        lists = f"; with {n_targets} targets in y, to one column for all or to a list, one for each"
+    return (
+        f"window_norm={window_norm!r} takes y for the future of a column of X, but target_column=None does not say "
+        f"which of the {columns}. Set target_column to {how} (0 to {n_features - 1}){lists}. If y holds no future "
+        "values of a column of X, set window_norm=None."
+    )
+
+
+def _position(entry, target_column, n_features, names):
+    """Return the position that one entry of `target_column` stands for."""
+    if isinstance(entry, str):
+        if names is None:
+            raise ValueError(
+                f"target_column={target_column!r} names a column, but X came without names: they need a DataFrame "
+                "whose columns are strings (in a pipeline, set_output(transform='pandas')). Otherwise write an integer "
+                f"position, 0 to {n_features - 1}."
+            )
+        places = [k for k, name in enumerate(names) if name == entry]
+        if len(places) != 1:
+            raise ValueError(
+                f"target_column={target_column!r}: X has {len(places) or 'no'} column{'s' * (len(places) > 1)} "
+                f"{entry!r}; it has {_listed(names)}."
+            )
+        return places[0]
+    if not isinstance(entry, Integral) or isinstance(entry, bool):
+        raise ValueError(
+            f"target_column={target_column!r} holds {entry!r}, expected an integer position, 0 to {n_features - 1}, or "
+            "the name of a column of X."
+        )
+    if not 0 <= entry < n_features:
+        raise ValueError(f"target_column={target_column!r} is beyond the columns of X, 0 to {n_features - 1}.")
+    return int(entry)
+
+
+def _listed(names):
+    """Return the names of columns as a part of a sentence, the first ones of many."""
+    shown = ", ".join(repr(name) for name in names[:NAMES_IN_A_MESSAGE])
+    return shown + (", ..." if len(names) > NAMES_IN_A_MESSAGE else "")
+
+
+def called(columns, names):
+    """Return what columns are called, given their positions: names where there are some."""
+    return [column if names is None else names[column] for column in columns]
+
+
+def warn_of_other_unit(y, columns, window_scale, names):
+    """Warn if a target does not vary like the column of X that it should be the future of."""
+    deviations = np.atleast_1d(np.std(y, axis=0))
+    for k, (column, deviation) in enumerate(zip(columns, deviations, strict=True)):
+        ratio = deviation / window_scale[column]
+        if deviation > 0 and not SMALLEST_RATIO < ratio < LARGEST_RATIO:
+            warnings.warn(
+                f"window_norm takes target {k} of y for the future of column {called([column], names)[0]!r} of X, but "
+                f"its deviation is {deviation:g} and the column's {window_scale[column]:g}. Both must come in the same "
+                "unit, and y must hold levels of the column, not changes: was X scaled and y not, or is target_column "
+                "another one?",
+                UserWarning,
+                stacklevel=6,  # the line that calls `fit`
+            )
+            return
