@@ -35,16 +35,18 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         [19]_.
     residual : int, default=0
         Every so many layers, the output of the layer so far below is added: with 2, that of the first layer to that of
-        the third, ``(h_3 + y_1) / sqrt(2)`` [7]_. Where their sizes differ, y_1 goes through a linear map. 0 for never.
+        the third, ``(h_3 + y_1) / sqrt(2)`` (eq. 1 of [7]_, which does not divide). Where their sizes differ, y_1 goes
+        through a linear map (eq. 2 there). 0 for never; without effect unless there are more layers than that.
     layer_norm : "output", "gates" or None, default=None
         "output": normalise the output of each layer, ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over its units
-        [8]_. The recurrent path is left alone.
+        [8]_, after the sum of `residual`: ``LN((h + y) / sqrt(2))``. The recurrent path is left alone.
         "gates": inside the cell, ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``
         (eqs. 20 to 22 there).
     attention_heads : int, default=0
-        Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` with q, k, v from
-        ``LN(y) + PE``, sines and cosines of the position [20]_. A step sees itself and what came before; all steps with
-        `bidirectional`. The number divides that of the top layer's outputs. 0 for no block.
+        Heads of a block of self-attention on the top layer: ``y + W_o [softmax(q k' / sqrt(d)) v]`` for heads of size
+        d, with q, k, v from ``LN(y) + PE``, sines and cosines of the position [20]_: base 10000, counted from 0 at the
+        sequence's own first step. A step sees itself and what came before; all steps with `bidirectional`. The number
+        divides that of the top layer's outputs. 0 for no block.
     pooling : {"last", "mean", "attention"}, default="last"
         What the head reads of a sequence's steps: the last one, their mean, or ``sum_t a_t y_t`` with
         ``a = softmax(w . tanh(y_t))`` [21]_.
@@ -63,7 +65,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
         first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
         less work. Gradients go back at most `bptt_steps` rows [25]_. Needs a table and ``shuffle=False``; `batch_size`
-        is the number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows).
+        is the number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows);
+        each starts from zero states in every epoch.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is; ``training="stream"`` has no windows.
@@ -74,6 +77,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
     recurrent_dropout : float, default=0.0
         The same on the way from h to the gates of the next step, one mask for all steps of a sequence [26]_.
+        Without effect where sequences have one step.
     weight_dropout : float, default=0.0
         Share of the recurrent weights `weight_hh` that are zero for a batch, the others scaled up [27]_.
     zoneout : float, default=0.0
@@ -86,17 +90,19 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         How the weights step: AdamW [5]_; Adam, whose decay is an L2 penalty [12]_; gradient descent with momentum 0.9;
         schedule-free AdamW, which predicts with a running mean of its weights and wants a larger step size [13]_.
     learning_rate_init : float, default=1e-3
-        Step size.
+        Step size, with a schedule the largest: the start of the cosines, the peak of "one_cycle".
     learning_rate : str, default="constant"
         What becomes of the step size over the `max_iter` epochs: "constant"; "linear_warm_up", from 0 over the first
         twentieth of the steps [9]_; "cosine", down to 0 by half a cosine; "cosine_restarts", the same over 10 epochs,
-        then anew over 20, 40, ... [10]_; "one_cycle", up from 1/25 over three tenths of the steps and down to 0 by half
-        cosines [11]_; "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without improvement.
+        then anew over 20, 40, ... [10]_ (cycles end at epochs 10, 30, 70, 150; epoch 100 ends at .69 of it);
+        "one_cycle", up from 1/25 over three tenths of the steps and down to 0 by half cosines [11]_;
+        "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without improvement.
     weight_decay : float, default=0.01
-        Decoupled decay of the weights; biases do not decay.
+        Decay of all matrices, of peepholes and of the vector of pooling; biases, gains and shifts do not decay. It is
+        decoupled from the gradient [5]_, but for ``solver="adam"``: there it is an L2 penalty.
     max_grad_norm : float, "adaptive" or None, default=1.0
         The gradient is scaled down where its global norm is larger [6]_; "adaptive" for the mean plus three standard
-        deviations of the norms so far, None for never.
+        deviations of the norms so far (the first ten steps are not clipped), None for never.
     batch_size : int or "auto", default="auto"
         Samples in a batch; "auto" is ``n_samples // 32`` within 8 and 128, so that small data get enough steps.
     accumulation_steps : int, default=1
@@ -118,7 +124,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
     tol : float, default=1e-4
-        What counts as an improvement.
+        What counts as an improvement, in absolute terms: of the validation score or, without early stopping, of the
+        training loss (`loss_curve_`).
     class_weight : dict, "balanced" or None, default=None
         Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
         ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the y of `fit`, also for a
@@ -130,13 +137,15 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
         Keep the last ``sequence_length - 1`` rows of the training table, as this estimator saw them (in a pipeline:
-        scaled and selected), and take the X of `predict` as what follows them. Makes `TimeSeriesSplit` folds exact
-        through a pipeline. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
+        scaled and selected), and take the X of `predict` as what follows them, row after row. Makes `TimeSeriesSplit`
+        folds exact through a pipeline, if its `gap` is 0. Predicting rows of the training table, or rows behind a gap,
+        gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
     dtype : "float32" or "float64", default="float32"
         Precision of the network. float64 is for reference results; it is several times slower.
     n_jobs : int or None, default=None
-        Number of threads; None for the environment variable ``SKLSTM_NUM_THREADS`` or the cores of the process, -1
-        for all cores. The results are the same bits for any number.
+        Number of threads; None for the environment variable ``SKLSTM_NUM_THREADS`` or the cores of the process;
+        negative numbers count back from the cores (-1 for all, -2 for all but one). The results are the same bits for
+        any number.
     random_state : int, RandomState instance or None, default=None
         Initial parameters, order of the samples and dropout. The same seed gives the same bits on the same
         instruction set.
@@ -223,7 +232,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     .. [5] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.
     .. [6] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
        algorithm 1.
-    .. [7] K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016, eq. 1.
+    .. [7] K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016.
     .. [8] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016, eq. 4.
     .. [9] P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, 2017.
     .. [10] I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017, eq. 5.
@@ -238,8 +247,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     .. [16] K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
     .. [17] M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
        Processing 45(11), 1997.
-    .. [18] H. Sak, A. Senior and F. Beaufays, "Long short-term memory recurrent neural network architectures for large
-       scale acoustic modeling", Interspeech 2014, eqs. 1 to 6.
+    .. [18] H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network architectures for
+       large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.
     .. [19] F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
     .. [20] A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.
     .. [21] P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation
