@@ -95,11 +95,12 @@ def ridge_error(train, validation, test):
 
 def lstm_errors(train, validation, test, seeds, n_jobs):
     """Test error of each seed; the validation part chooses the epoch."""
-    (X, y, weights, groups), (X_val, y_val, weights_val, _) = train, validation
+    X, y, weights, groups = train
+    held_out = dict(zip(("X_val", "y_val", "sample_weight_val", "groups_val"), validation, strict=True))
     errors = []
     for seed in range(seeds):
         model = DeepLSTMRegressor(**SETTINGS, random_state=seed, n_jobs=n_jobs)
-        model.fit(X, y, sample_weight=weights, groups=groups, X_val=X_val, y_val=y_val, sample_weight_val=weights_val)
+        model.fit(X, y, sample_weight=weights, groups=groups, **held_out)
         errors.append(error(model.predict(test[0], groups=test[3]), test[1], test[2]))
     return errors
 

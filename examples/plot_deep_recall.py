@@ -30,7 +30,7 @@ N_STEPS = 200
 VARIANCE = 1 / 6  # of the sum of two uniform numbers
 SOLVED = 0.01
 SETTINGS = {
-    "learning_rate_init": 1e-3,
+    "learning_rate_init": 1.5e-3,
     "learning_rate": "one_cycle",
     "batch_size": 32,
     "weight_decay": 0.0,

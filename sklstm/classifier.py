@@ -65,8 +65,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
         first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
         less work. Gradients go back at most `bptt_steps` rows [25]_. Needs a table and ``shuffle=False``; `batch_size`
-        is the number of stretches that run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows);
-        each starts from zero states in every epoch.
+        is how many stretches run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more
+        series than that so many after each other; each starts from zero states in every epoch.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
         used as it is; ``training="stream"`` has no windows.
@@ -114,9 +114,10 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         Draw the samples of a batch from the whole table. Windows overlap, the validation part stays the last in time.
         "blocks": shuffle blocks of 32 samples that follow each other, so that a batch is made of neighbours.
     early_stopping : bool or "auto", default="auto"
-        Set the last part in time aside, stop when its score has not improved by `tol` for `n_iter_no_change` epochs,
-        and restore the best epoch's parameters. "auto" does so from 200 samples on. Otherwise training stops when
-        the training loss no longer improves.
+        Set the last part in time aside (of a list of sequences, the last ones of every class), stop when its score has
+        not improved by `tol` for `n_iter_no_change` epochs, and restore the best epoch's parameters. "auto" does so
+        from 200 samples on, unless the rows left out (below) would be more than a quarter. Otherwise training stops
+        when the training loss no longer improves.
     validation_fraction : float, default=0.1
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
