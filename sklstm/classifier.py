@@ -4,10 +4,12 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._base import BaseLSTM
 from sklstm._targets import LabelTargets
+from sklstm._validation import naming
 
 
 class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
@@ -369,7 +371,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             return self._partial_fit(X, y, sample_weight, groups)
         if np.ndim(classes) != 1:
             raise ValueError(f"classes must be 1-D, the labels that will ever come; its shape is {np.shape(classes)}.")
-        classes = np.unique(classes)
+        with naming("classes"):
+            assert_all_finite(np.asarray(classes), input_name="classes")
+            classes = np.unique(classes)
         if hasattr(self, "classes_"):
             if not np.array_equal(classes, self.classes_):
                 raise ValueError(
