@@ -115,10 +115,10 @@ def _advice(settings):
     return ", ".join(ways)
 
 
-def run_epoch(network, optimizer, samples, settings, epoch, pace):
+def run_epoch(passes, optimizer, epoch, pace):
     """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
     total, norms = 0.0, 0.0
-    passes = PASSES[settings.training](network, samples, settings)
+    network, settings = passes.network, passes.settings
     for value, n_samples in passes.steps(epoch):
         norm = global_norm(passes.gradient, network.n_threads)
         if not (np.isfinite(value) and np.isfinite(norm)):
@@ -131,7 +131,7 @@ def run_epoch(network, optimizer, samples, settings, epoch, pace):
         rate = settings.learning_rate * pace.schedule.factor(pace.n_steps)
         optimizer.step(network.weights, passes.gradient, rate, pace.clipping.factor(norm))
         pace.n_steps += 1
-    return total / len(samples.sequences), norms / passes.n_steps
+    return total / passes.n_samples, norms / passes.n_steps
 
 
 def train(network, flat, samples, settings, validation=None, first_epoch=0, optimizer_state=None):
@@ -164,7 +164,8 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
     """
     network.load(flat)
     optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, optimizer_state)
-    pace = Pace(settings, PASSES[settings.training](network, samples, settings).n_steps)
+    passes = PASSES[settings.training](network, samples, settings)
+    pace = Pace(settings, passes.n_steps)
     history, patience = History(), _Patience(settings.tol, settings.n_iter_no_change)
     loss = LOSSES[settings.loss].bound(settings.loss_parameter)
     null_value, least = 1.0, 0.0
@@ -175,7 +176,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
         null_value = mean_loss(loss, null, validation.targets, validation.weights)
         least = least_loss(loss, validation.targets, validation.weights, n_outputs)
     for epoch in range(first_epoch, first_epoch + settings.max_iter):
-        value, norm = run_epoch(network, optimizer, samples, settings, epoch, pace)
+        value, norm = run_epoch(passes, optimizer, epoch, pace)
         history.loss_curve.append(value)
         history.gradient_norms.append(norm)
         history.n_epochs += 1

@@ -1,8 +1,8 @@
 """Passes over the training samples: which of them go through the network together, and in which order.
 
-A pass is an entry of the registry: made for a network, samples and settings, it knows how many steps of the optimizer
-an epoch has (`n_steps`), and `steps(epoch)` goes through them: it yields the mean loss and the number of samples of
-each step, whose gradient then stands in `gradient`.
+A pass is an entry of the registry: made for a network, samples and settings, it knows how many samples and how many
+steps of the optimizer an epoch has (`n_samples`, `n_steps`), and `steps(epoch)` goes through them: it yields the mean
+loss and the number of samples of each step, whose gradient then stands in `gradient`.
 """
 
 import numpy as np
@@ -50,13 +50,14 @@ class WindowPasses:
 
     Attributes
     ----------
-    n_steps : int
+    n_samples, n_steps : int
     gradient : ndarray
         Sum over the batches of the last step: a vector like the weights of the network, for the optimizer.
     """
 
     def __init__(self, network, samples, settings):
         self.network, self.samples, self.settings = network, samples, settings
+        self.n_samples = len(samples.weights)
         self.n_steps = -(-len(samples.weights) // settings.step_size)
         # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
@@ -116,7 +117,7 @@ class SeriesPasses:
     """
 
     def __init__(self, network, samples, settings):
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.n_samples = network, settings, len(samples.weights)
         sequences = samples.sequences
         self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
         # By row of the table. Rows that are nobody's last one are read and have no share in the loss.
@@ -170,12 +171,11 @@ def cut_series(sequences, n_streams):
     """
     begins, totals = sequences.series()
     longest = shortest_cut(totals, max(n_streams, len(totals)))
-    starts, lengths = [], []
-    for begin, total in zip(begins, totals, strict=True):
-        edges = np.linspace(0, total, -(-int(total) // longest) + 1).astype(np.intp)
-        starts.append(begin + edges[:-1])
-        lengths.append(np.diff(edges))
-    starts, lengths = np.concatenate(starts), np.concatenate(lengths)
+    n_pieces = -(-totals // longest)
+    series = np.repeat(np.arange(len(totals)), n_pieces)
+    piece = np.arange(len(series)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    first, end = (totals[series] * k // n_pieces[series] for k in (piece, piece + 1))
+    starts, lengths = begins[series] + first, end - first
     order = np.argsort(-lengths, kind="stable")
     return starts[order], lengths[order]
 

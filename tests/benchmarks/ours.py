@@ -22,6 +22,7 @@ class _Bound:
         from sklstm._sequences import Sequences
         from sklstm._training.loop import Pace, Samples, Settings
         from sklstm._training.optimizers import AdamW
+        from sklstm._training.passes import WindowPasses
 
         shape = job.shape
         layout = ParameterLayout(shape.columns, (shape.units,) * shape.layers, 1)
@@ -32,7 +33,7 @@ class _Bound:
         self.optimizer = AdamW(self.network, 0.01)
         self.samples = Samples(sequences, y, np.ones(len(y), np.float32))
         # As given: both sides see the same batches.
-        self.settings = Settings(
+        settings = Settings(
             loss="squared",
             batch_size=job.batch,
             max_iter=1,
@@ -45,13 +46,14 @@ class _Bound:
             n_iter_no_change=1,
             seed=0,
         )
-        self.pace = Pace(self.settings, -(-len(y) // self.settings.step_size))
+        self.passes = WindowPasses(self.network, self.samples, settings)
+        self.pace = Pace(settings, self.passes.n_steps)
 
     def epoch(self):
         """Train over all sequences once; return the mean loss."""
         from sklstm._training.loop import run_epoch
 
-        return run_epoch(self.network, self.optimizer, self.samples, self.settings, 0, self.pace)[0]
+        return run_epoch(self.passes, self.optimizer, 0, self.pace)[0]
 
     def forward(self):
         """Return the raw output of all sequences."""
