@@ -62,7 +62,7 @@ def warn_of_no_effect(parameters):
     for name, needed in (("dropout", 2), ("residual", int(parameters["residual"]) + 1)):
         if parameters[name] and n_layers < needed:
             warnings.warn(
-                f"{name}={parameters[name]!r} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
+                f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
                 UserWarning,
                 stacklevel=6,

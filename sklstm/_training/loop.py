@@ -198,9 +198,22 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, opti
         if stop and not pace.schedule.has_end:
             break
     optimizer.settle()
+    if validation is None:
+        _check_last_step(network, samples, settings, epoch)
     flat[:] = network.from_panels(network.weights if validation is None else patience.best_weights)
     history.optimizer_state = optimizer.state
     return history
+
+
+def _check_last_step(network, samples, settings, epoch):
+    """Raise if the last step, which no loss has seen, went where predictions are not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = network.forward(samples.sequences.take(slice(0, settings.batch_size)))
+    if not np.isfinite(z).all():
+        raise Divergence(
+            f"Training diverged in epoch {epoch + 1}: what the network then predicts is not finite. "
+            f"{_advice(settings)}, or scale the columns of X (StandardScaler)."
+        )
 
 
 def _validation_loss(network, loss, validation, settings, epoch):

@@ -334,6 +334,13 @@ def test_advice_on_divergence_names_what_can_help():
     assert "max_grad_norm" not in message
 
 
+def test_the_last_step_is_looked_at_too():
+    """One step and no other: no loss sees where it went."""
+    settings = replace(SETTINGS, learning_rate=1.7e308, max_grad_norm=None, max_iter=1, batch_size=20)
+    with pytest.raises(Divergence, match="diverged in epoch 1: what the network then predicts is not finite"):
+        run(draw_samples(20), settings)
+
+
 def test_epochs_of_going_on_are_counted_from_the_first():
     settings = replace(SETTINGS, learning_rate=1e200, max_grad_norm=None)
     with pytest.raises(Divergence, match=r"in epoch 9: the loss is inf"):
