@@ -28,6 +28,7 @@ from sklstm._validation import (
 AUTO_EARLY_STOPPING = 200
 # The share of the rows that may lie between training and validation part before "auto" trains on all.
 LARGEST_GAP = 0.25
+WAYS_OUT = "set early_stopping=False, or bring your own validation part (X_val, y_val)"
 
 
 class FittingMixin:
@@ -125,8 +126,9 @@ class FittingMixin:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         if self.training == "stream" and is_set_of_sequences(X):
             raise ValueError("training='stream' goes with a 2-D table X, an output for each row; found sequences.")
-        refuse_exclusions(self.get_params(deep=False))
-        warn_of_no_effect(self.get_params(deep=False))
+        parameters = self.get_params(deep=False)
+        refuse_exclusions(parameters)
+        warn_of_no_effect(parameters)
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
         check_lengths_agree(len(sequences), y)
         weights = check_weights(sample_weight, len(sequences))
@@ -135,7 +137,7 @@ class FittingMixin:
             learnt = self._architecture["window_scale"] if continued else ()
             self._window_scale = learnt or column_deviations(sequences.table)
         if not is_set_of_sequences(X):
-            refuse_reach_beyond(self.get_params(deep=False))
+            refuse_reach_beyond(parameters)
         y = self._check_y(y)
         self._learn_targets(y, weights, sequences, continued=continued)
         if self.carry_context:
@@ -209,18 +211,17 @@ class FittingMixin:
             return ""
         groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
         return (
-            f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or set "
-            "early_stopping=False, or bring your own validation part (X_val, y_val)"
+            f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or "
+            f"{WAYS_OUT}"
         )
 
-    def _warn_of_lost_classes(self, codes, counts, first):
+    def _warn_of_lost_classes(self, codes, is_weighted, first):
         """Warn of classes all samples of which lie in the last part in time."""
-        lost = np.setdiff1d(codes[counts], codes[first][counts[first]])
+        lost = np.setdiff1d(codes[is_weighted], codes[first][is_weighted[first]])
         if len(lost):
             warnings.warn(
                 f"early stopping sets the last rows aside, and with them every sample of class "
-                f"{self.classes_[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Set "
-                "early_stopping=False, or bring your own validation part (X_val, y_val).",
+                f"{self.classes_[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Then {WAYS_OUT}.",
                 UserWarning,
                 stacklevel=5,
             )

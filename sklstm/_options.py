@@ -65,7 +65,7 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
                 UserWarning,
-                stacklevel=6,
+                stacklevel=5,  # the line that calls `fit`
             )
 
 

@@ -86,8 +86,9 @@ def test_options_do_something():
     # Nothing is three layers below the first three.
     with pytest.warns(UserWarning, match="residual=3 has no effect on 3 layers .*: it needs 4 or more"):
         assert (make(n_layers=3, residual=3).fit(X, Y).predict(X) == plain).all()
-    with pytest.warns(UserWarning, match="dropout=0.5 has no effect on 1 layer .*: it needs 2 or more"):
+    with pytest.warns(UserWarning, match="dropout=0.5 has no effect on 1 layer .*: it needs 2 or more") as caught:
         make(dropout=0.5).fit(X, Y)
+    assert caught[0].filename == __file__
 
 
 def test_layer_norm_makes_rows_of_one_size():

@@ -82,8 +82,9 @@ def test_a_class_that_comes_last_alone_is_told():
     y = np.repeat(["a", "b", "c"], [120, 100, 20])
     X = np.random.default_rng(0).normal(size=(240, 2))
     settings = {**FROZEN, "sequence_length": 4}
-    with pytest.warns(UserWarning, match="sets the last rows aside, and with them every sample of class 'c'"):
+    with pytest.warns(UserWarning, match="sets the last rows aside, and with them every sample of class 'c'") as caught:
         DeepLSTMClassifier(**settings).fit(X, y)
+    assert caught[0].filename == __file__
     weights = np.where(y == "c", 0.0, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -98,8 +99,9 @@ def test_many_short_groups_are_not_thrown_away():
     automatic = DeepLSTMRegressor(**FROZEN).fit(X, X[:, 0], groups=groups)
     assert automatic.validation_scores_ is None
     message = r"early_stopping=True trains on 280 of 1000 rows: sequence_length - 1 = 31 rows .* in each of 20 groups"
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as caught:
         wanted = DeepLSTMRegressor(**FROZEN, early_stopping=True).fit(X, X[:, 0], groups=groups)
+    assert caught[0].filename == __file__
     assert len(wanted.validation_scores_) == 1
     short = DeepLSTMRegressor(**FROZEN, sequence_length=8).fit(X, X[:, 0], groups=groups)
     assert len(short.validation_scores_) == 1
