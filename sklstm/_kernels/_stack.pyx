@@ -51,32 +51,7 @@ include "_attention_block.pxi"
 include "_top.pxi"
 include "_chunk_backward.pxi"
 include "_places.pxi"
-
-cdef char *required(array, char code, Py_ssize_t size, bint writable=False) except NULL:
-    """As data_of, for what must be there."""
-    if array is None:
-        raise ValueError("expected an array, got None")
-    return data_of(array, code, size, writable)
-
-
-cdef char *table_of(array, char code) except NULL:
-    """The address of a table, which may be a slice with longer rows: the caller has checked these."""
-    cdef Py_buffer view
-    cdef bint right
-    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_STRIDES)
-    right = has_code(&view, code)
-    PyBuffer_Release(&view)
-    if not right:
-        raise ValueError(f"expected a table of type {chr(code)}, got {array.dtype}")
-    return <char *> view.buf
-
-
-cdef enum:
-    # Sequences in a chunk: a small model's forward and backward stay in L2, and the tiles have few remainders.
-    CHUNK_SIZE = 32
-    # Gradient slots: the most threads that can train at once. Fewer for a network so large that they would fill memory.
-    MAX_SLOTS = 16
-    SLOT_MEMORY = 1 << 28
+include "_call.pxi"
 
 LOSS_KINDS = {
     "squared": SQUARED_LOSS,
@@ -87,71 +62,6 @@ LOSS_KINDS = {
     "quantile": QUANTILE_LOSS,
     "poisson": POISSON_LOSS,
 }
-
-
-cdef void attend(void *context) noexcept nogil:
-    must_stop((<StackCall *> context).watch, 0)
-
-
-cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_rows, bint training,
-                   double dropout=0, double recurrent_dropout=0, bint d_x=False, bint neighbours=False) noexcept:
-    """The part of a call that decides the size of a workspace."""
-    memset(call, 0, sizeof(StackCall))
-    call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
-    call.attention = &stack.attention
-    call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.zoneout
-    call.n_samples, call.state_size = n_samples, stack.state_size
-    call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
-    call.training, call.dropout, call.want_d_x = training, dropout, d_x
-    call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
-    call.variant = stack.variant or call.recurrent_dropout > 0
-    # An even number of chunks, so that two threads finish together.
-    call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
-    call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
-    call.n_chunks = (n_samples + call.chunk_size - 1) // call.chunk_size
-    call.panels_size = stack.panels_size
-    call.n_slots = min(call.n_chunks, MAX_SLOTS, max(2, SLOT_MEMORY // (stack.panels_size * stack.kernels.item_size)))
-
-
-cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
-                int n_threads, initial_state, final_state) except -1:
-    """Point the call at its arrays."""
-    cdef Py_ssize_t n = call.n_samples, i
-    call.panels = required(stack.panels, stack.code, stack.panels_size)
-    call.back = data_of(stack.back, stack.code, stack.back_size)
-    call.table = table_of(sequences, stack.code)
-    call.row_stride = row_stride
-    call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
-    call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
-    for i in range(n):
-        if call.starts[i] < 0 or not 1 <= call.lengths[i] <= call.max_steps * stack.front.patch_length:
-            raise ValueError(f"sequence {i} starts at row {call.starts[i]} and has {call.lengths[i]} rows")
-    call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
-    call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)
-    call.workspace_bytes = measure(stack, call)
-    call.workspaces = data_of(workspace, UINT8, n_threads * call.workspace_bytes, True)
-    return 0
-
-
-cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
-    """Bytes of one worker's workspace."""
-    cdef ChunkBuffers buffers
-    cdef Py_ssize_t n_bytes
-    cdef LayerBuffers *layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
-    if layers == NULL:
-        raise MemoryError()
-    n_bytes = round_up(stack.n_layers * sizeof(LayerBuffers), 64)
-    n_bytes += lay_out(call, layers, NULL, &buffers) - <char *> NULL
-    free(layers)
-    return n_bytes
-
-
-cdef Py_ssize_t rows_of_table(const StackCall *call) noexcept:
-    """Rows that the steps of these sequences reach, where what they give goes by row of the table."""
-    cdef Py_ssize_t i, rows = 0
-    for i in range(call.n_samples):
-        rows = max(rows, call.starts[i] + call.lengths[i])
-    return rows if call.every_step else call.n_samples
 
 
 cdef int fill(double *numbers, Py_ssize_t n, value) except -1:
