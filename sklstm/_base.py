@@ -13,6 +13,7 @@ from sklstm._fitting import FittingMixin
 from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
+from sklstm._snapshot import snapshot_of
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import check_sequences_after, is_set_of_sequences
@@ -129,7 +130,8 @@ class BaseLSTM(
         super().__setstate__(state)
         self._freeze()
 
-    # Using the fitted network.
+    # Using the fitted network. Public methods that answer begin with a snapshot: a fit in another thread may end while
+    # they are at work.
 
     def _empty_network(self, layout, dtype):
         return Network(layout, dtype, resolve_num_threads(self.n_jobs))
@@ -191,7 +193,8 @@ class BaseLSTM(
             ``"pooling"`` (n_samples, n_steps): the weights of the pooling. The last column is the sequence's last step
             (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one.
         """
-        parts, network = self._parts(X, groups, context), self._network()
+        model = snapshot_of(self)
+        parts, network = model._parts(X, groups, context), model._network()
         found = [network.attention_weights(part) for part, _ in parts]
         n_steps = max(weights.shape[-1] for part in found for weights in part.values())
         joined = {}
@@ -223,7 +226,7 @@ class BaseLSTM(
             In the estimator's `dtype`: as many columns as the top layer has units, or `projection_size`, with
             `bidirectional` twice that.
         """
-        return self._forward(X, groups, context, want_hidden=True)
+        return snapshot_of(self)._forward(X, groups, context, want_hidden=True)
 
     def fit_transform(self, X, y=None, *, sample_weight=None, groups=None):
         """Fit, then transform the same X, with the same groups.

@@ -16,6 +16,7 @@ from sklstm._options import (
     warn_of_no_effect,
 )
 from sklstm._sequences import column_deviations
+from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
     check_lengths_agree,
@@ -38,17 +39,15 @@ class FittingMixin:
     """
 
     def _scratch(self, *, continued):
-        work = type(self)(**self.get_params(deep=False))
+        """Return a new estimator with these parameters; `continued`: with what was learnt, too."""
+        before = snapshot_of(self)
+        work = type(self)(**before.get_params(deep=False))
         if continued:
-            work.__dict__.update(self.__dict__)
+            work.__dict__.update(before.__dict__)
         return work
 
     def _adopt(self, work):
-        parameters = self.get_params(deep=False)
-        for name in set(self.__dict__) - set(work.__dict__):
-            if name.endswith("_") and not name.startswith("_"):
-                del self.__dict__[name]
-        self.__dict__.update({name: value for name, value in work.__dict__.items() if name not in parameters})
+        replace_fitted(self, work.__dict__)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -8,6 +8,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._base import BaseLSTM
+from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
 from sklstm._validation import naming
 
@@ -401,7 +402,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
         """
-        return self._answer(self._forward(X, groups, context), "predict_proba")
+        model = snapshot_of(self)
+        return model._answer(model._forward(X, groups, context), "predict_proba")
 
     def predict_log_proba(self, X, *, groups=None, context=None):
         """Predict the logarithms of class probabilities.
@@ -420,7 +422,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return self._answer(self._forward(X, groups, context), "predict_log_proba")
+        model = snapshot_of(self)
+        return model._answer(model._forward(X, groups, context), "predict_log_proba")
 
     def predict(self, X, *, groups=None, context=None):
         """Predict the most probable class per row of a table, or per sequence.
@@ -440,7 +443,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
         """
-        return self._answer(self._forward(X, groups, context), "predict")
+        model = snapshot_of(self)
+        return model._answer(model._forward(X, groups, context), "predict")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the accuracy of the prediction.

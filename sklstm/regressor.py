@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
+from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 
 
@@ -408,7 +409,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the unit of y, float64; of several quantiles the median.
         """
-        return self._answer(self._forward(X, groups, context), "predict")
+        model = snapshot_of(self)
+        return model._answer(model._forward(X, groups, context), "predict")
 
     @available_if(_has_quantiles)
     def predict_quantiles(self, X, *, groups=None, context=None):
@@ -428,7 +430,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
             In the order of `quantile`, never decreasing along the last axis.
         """
-        return self._answer(self._forward(X, groups, context), "predict_quantiles")
+        model = snapshot_of(self)
+        return model._answer(model._forward(X, groups, context), "predict_quantiles")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None):
         """Return the coefficient of determination R^2 of the prediction.

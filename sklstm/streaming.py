@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._network.stream import open_stream
 from sklstm._options import refuse_single_steps
+from sklstm._snapshot import snapshot_of
 from sklstm._validation import check_rows_before, naming, refuse_masked, window_length
 
 __all__ = ["Stream"]
@@ -73,6 +74,7 @@ class Stream:
 
     def __init__(self, model, *, n_streams=None, window=False, context=None, response_method="predict"):
         check_is_fitted(model)
+        model = snapshot_of(model)
         is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool) and n_streams >= 1
         if n_streams is not None and not is_count:
             raise ValueError(f"n_streams must be None or an integer of at least 1, found {n_streams!r}.")
