@@ -56,7 +56,8 @@ cdef struct StackCall:
     int loss_kind
     const double *loss_parameters  # (n_outputs,)
     const char *targets
-    const char *weights
+    const char *weights          # (n_samples, n_weights)
+    Py_ssize_t n_weights         # 1, or one for each output
     double scale
     double *chunk_losses         # (n_chunks,)
     char *slots                  # (n_slots, panels_size)

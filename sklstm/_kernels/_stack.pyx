@@ -262,7 +262,7 @@ cdef class Stack:
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
-        each row of the table. `neighbours` looks out for windows that follow each other and share their rows.
+        each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours` looks out for windows that follow each other and share their rows.
         """
         cdef StackCall call
         cdef Watch watch
@@ -281,8 +281,11 @@ cdef class Stack:
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale
-        call.targets = data_of(targets, self.code, rows * n_targets)
-        call.weights = data_of(weights, self.code, rows)
+        call.targets = required(targets, self.code, rows * n_targets)
+        call.n_weights = 1 if weights.ndim == 1 else self.n_outputs
+        if call.n_weights > 1 and has_class_numbers(call.loss_kind):
+            raise ValueError("class numbers have one weight for each sample")
+        call.weights = required(weights, self.code, rows * call.n_weights)
         call.slots = data_of(slots, UINT8, call.n_slots * call.panels_size * self.kernels.item_size, True)
         call.seed, call.epoch = seed, epoch
         call.sample_ids = <unsigned int *> data_of(sample_ids, UINT32, n)

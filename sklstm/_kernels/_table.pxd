@@ -233,7 +233,8 @@ ctypedef struct KernelTable:
     void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
                   const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil
     double (*loss)(int kind, const double *parameters, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z,
-                   Py_ssize_t z_stride, const void *y, const void *weight, double scale, void *d_z) noexcept nogil
+                   Py_ssize_t z_stride, const void *y, const void *weights, Py_ssize_t n_weights, double scale,
+                   void *d_z) noexcept nogil
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
     void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil

@@ -57,15 +57,15 @@ cdef double top_loss(const StackCall *call, const ChunkBuffers *buffers, Py_ssiz
     cdef double total = 0
     if not call.every_step:
         return call.kernels.loss(call.loss_kind, call.loss_parameters, n, call.head.n_outputs, buffers.z, stride,
-                                 call.targets + first * n_targets * size, call.weights + first * size, call.scale,
-                                 buffers.d_z)
+                                 call.targets + first * n_targets * size, call.weights + first * call.n_weights * size,
+                                 call.n_weights, call.scale, buffers.d_z)
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
             row, place = t * n + r, call.starts[first + r] + t
             total += call.kernels.loss(
                 call.loss_kind, call.loss_parameters, 1, call.head.n_outputs, buffers.z + row * stride * size, stride,
-                call.targets + place * n_targets * size, call.weights + place * size, call.scale,
-                buffers.d_z + row * stride * size)
+                call.targets + place * n_targets * size, call.weights + place * call.n_weights * size,
+                call.n_weights, call.scale, buffers.d_z + row * stride * size)
     return total
 
 

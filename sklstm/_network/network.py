@@ -195,8 +195,8 @@ class Network:
             Which of them.
         targets : ndarray of shape (n_sequences, n_outputs) or (n_sequences, 1)
             Of all sequences: numbers, or class numbers.
-        weights : ndarray of shape (n_sequences,)
-            Of all sequences.
+        weights : ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
+            Of all sequences, or of all their outputs.
         loss : str
             A name from `sklstm._training.losses.LOSSES`.
         scale : float

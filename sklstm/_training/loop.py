@@ -14,7 +14,11 @@ from sklstm._training.schedules import SCHEDULES
 
 @dataclass(frozen=True)
 class Samples:
-    """Sequences with what is to be predicted: targets (n, n_outputs or 1) and weights (n,)."""
+    """Sequences with what is to be predicted: targets (n, n_outputs or 1), weights (n,) or (n, n_outputs).
+
+    Weights of the outputs make the loss of a sample the mean over its outputs of weight times loss. Targets are finite
+    numbers also where the weight is 0.
+    """
 
     sequences: object
     targets: np.ndarray

@@ -20,14 +20,15 @@ class Loss:
     name : str
         Name of the kernel.
     values : callable
-        ``values(z, targets)``, the loss of each sample, shape (n_samples,).
+        ``values(z, targets)``, the loss of each output of each sample, shape (n_samples, n_outputs), (n_samples, 1)
+        where it is one of all outputs. That of a sample is their mean.
     constant : callable
         ``constant(targets, weights, n_outputs)``, the raw output that is best when it has to be the same for all
-        samples.
+        samples. `weights` has shape (n_samples,) or (n_samples, n_outputs); each output needs a positive one.
     link : callable
         ``link(z)``, the prediction: the target's mean, or class probabilities of shape (n_samples, n_classes).
     least : callable
-        ``least(targets, n_outputs)``, the loss of each sample that no raw output can go below.
+        ``least(targets, n_outputs)``, what `values` cannot go below, whatever the raw outputs.
     has_parameter : bool
         Whether `values`, `constant` and `least` take a ``parameter``, a number or one for each output; see `bound`.
     """
@@ -36,7 +37,7 @@ class Loss:
     values: object
     constant: object
     link: object
-    least: object = lambda targets, n_outputs, parameter=0.0: np.zeros(len(targets))
+    least: object = lambda targets, n_outputs, parameter=0.0: np.zeros_like(targets)
     has_parameter: bool = False
 
     def bound(self, parameter):
@@ -51,14 +52,18 @@ class Loss:
 
 
 def _squared(z, targets):
-    return 0.5 * ((z - targets) ** 2).mean(axis=1)
+    return 0.5 * (z - targets) ** 2
 
 
 def weighted_mean(values, weights):
-    """Return the weighted mean over the first axis: one column at a time, whose sum NumPy takes pairwise."""
+    """Return the weighted mean over the first axis: one column at a time, whose sum NumPy takes pairwise.
+
+    Weights are one for each row or have the shape of `values`.
+    """
     if values.ndim == 1:
         return np.average(values, weights=weights)
-    return np.array([np.average(column, weights=weights) for column in values.T])
+    weights = np.broadcast_to(weights.reshape(len(weights), -1), values.shape)
+    return np.array([np.average(values[:, j], weights=weights[:, j]) for j in range(values.shape[1])])
 
 
 def _weighted_mean(targets, weights, n_outputs):
@@ -66,12 +71,13 @@ def _weighted_mean(targets, weights, n_outputs):
 
 
 def _absolute(z, targets):
-    return np.abs(z - targets).mean(axis=1)
+    return np.abs(z - targets)
 
 
 def _weighted_quantile(targets, weights, n_outputs, parameter=0.5):
     order = np.argsort(targets, axis=0, kind="stable")
-    sums = np.cumsum(weights[order], axis=0)
+    weights = np.broadcast_to(weights.reshape(len(weights), -1), targets.shape)
+    sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
     shares = sums / sums[-1]
     first = (shares >= parameter).argmax(axis=0)
     columns = np.arange(targets.shape[1])
@@ -80,12 +86,12 @@ def _weighted_quantile(targets, weights, n_outputs, parameter=0.5):
 
 def _quantile(z, targets, parameter):
     error = z - targets
-    return np.where(error > 0, (1.0 - parameter) * error, -parameter * error).mean(axis=1)
+    return np.where(error > 0, (1.0 - parameter) * error, -parameter * error)
 
 
 def _huber(z, targets, parameter):
     size = np.abs(z - targets)
-    return np.where(size <= parameter, 0.5 * size**2, parameter * (size - 0.5 * parameter)).mean(axis=1)
+    return np.where(size <= parameter, 0.5 * size**2, parameter * (size - 0.5 * parameter))
 
 
 def _huber_centre(targets, weights, n_outputs, parameter):
@@ -93,13 +99,13 @@ def _huber_centre(targets, weights, n_outputs, parameter):
     centre = _weighted_quantile(targets, weights, n_outputs)
     for _ in range(100):
         size = np.abs(targets - centre)
-        w = weights[:, np.newaxis] * parameter / np.maximum(size, parameter)
+        w = weights.reshape(len(weights), -1) * parameter / np.maximum(size, parameter)
         centre = (w * targets).sum(axis=0) / w.sum(axis=0)
     return centre
 
 
 def _poisson(z, targets):
-    return (np.exp(z) - targets * z).mean(axis=1)
+    return np.exp(z) - targets * z
 
 
 def _poisson_centre(targets, weights, n_outputs):
@@ -109,7 +115,7 @@ def _poisson_centre(targets, weights, n_outputs):
 
 
 def _poisson_least(targets, n_outputs):
-    return (targets - xlogy(targets, targets)).mean(axis=1)
+    return targets - xlogy(targets, targets)
 
 
 def _exponential(z):
@@ -120,7 +126,7 @@ def _exponential(z):
 
 def _binary_log(z, targets, parameter=0.0):
     smoothed = (1.0 - parameter) * targets + 0.5 * parameter
-    return (np.logaddexp(0.0, z) - smoothed * z).mean(axis=1)
+    return np.logaddexp(0.0, z) - smoothed * z
 
 
 def _binary_prior(targets, weights, n_outputs, parameter=0.0):
@@ -132,7 +138,7 @@ def _binary_prior(targets, weights, n_outputs, parameter=0.0):
 
 def _binary_least(targets, n_outputs, parameter=0.0):
     smoothed = (1.0 - parameter) * targets + 0.5 * parameter
-    return (entr(smoothed) + entr(1.0 - smoothed)).mean(axis=1)
+    return entr(smoothed) + entr(1.0 - smoothed)
 
 
 def _binary_probabilities(z):
@@ -144,7 +150,7 @@ def _multinomial_log(z, targets, parameter=0.0):
     labels = targets[:, 0].astype(np.intp)
     own = z[np.arange(len(z)), labels]
     # Kept apart from the mean, which may be large where it does not count.
-    return logsumexp(z, axis=1) - own + parameter * (own - z.mean(axis=1))
+    return (logsumexp(z, axis=1) - own + parameter * (own - z.mean(axis=1)))[:, np.newaxis]
 
 
 def _multinomial_prior(targets, weights, n_outputs, parameter=0.0):
@@ -157,7 +163,7 @@ def _multinomial_prior(targets, weights, n_outputs, parameter=0.0):
 
 def _multinomial_least(targets, n_outputs, parameter=0.0):
     share = parameter / n_outputs
-    return np.full(len(targets), entr(1.0 - parameter + share) + (n_outputs - 1) * entr(share))
+    return np.full((len(targets), 1), entr(1.0 - parameter + share) + (n_outputs - 1) * entr(share))
 
 
 LOSSES = {
@@ -174,15 +180,21 @@ LOSSES = {
 
 
 def mean_loss(loss, z, targets, weights):
-    """Return the weighted mean of a loss over samples, in float64."""
-    values = loss.values(np.asarray(z, np.float64), np.asarray(targets, np.float64))
-    return float(np.average(values, weights=np.asarray(weights, np.float64)))
+    """Return the weighted mean of a loss over samples, or over their outputs where each has its weight, in float64."""
+    return _mean_value(loss.values(np.asarray(z, np.float64), np.asarray(targets, np.float64)), weights)
 
 
 def least_loss(loss, targets, weights, n_outputs):
     """Return the weighted mean of the loss that is left where every prediction is perfect, in float64."""
-    values = loss.least(np.asarray(targets, np.float64), n_outputs)
-    return float(np.average(values, weights=np.asarray(weights, np.float64)))
+    return _mean_value(loss.least(np.asarray(targets, np.float64), n_outputs), weights)
+
+
+def _mean_value(values, weights):
+    weights = np.asarray(weights, np.float64)
+    if weights.ndim == 1:
+        values = values.mean(axis=1)
+    # What has weight 0 is not looked at, whatever its target.
+    return float(np.average(np.where(weights > 0, values, 0.0), weights=weights))
 
 
 def explained_share(loss_value, null_value, least=0.0):

@@ -122,7 +122,7 @@ class SeriesPasses:
         self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
         # By row of the table. Rows that are nobody's last one are read and have no share in the loss.
         self._targets = np.zeros((len(self._table), samples.targets.shape[1]), samples.targets.dtype)
-        self._weights = np.zeros(len(self._table), samples.weights.dtype)
+        self._weights = np.zeros((len(self._table), *samples.weights.shape[1:]), samples.weights.dtype)
         self._targets[rows], self._weights[rows] = samples.targets, samples.weights
         self._mean_weight = float(samples.weights.mean(dtype=np.float64))
         starts, lengths = cut_series(sequences, settings.batch_size)

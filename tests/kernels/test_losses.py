@@ -24,7 +24,7 @@ each_loss = pytest.mark.parametrize("loss", N_OUTPUTS)
 
 
 def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, loss_parameter=0.0):
-    """Value and gradient by z of the loss of one sample."""
+    """Value and gradient by z of the loss of one sample; `weight` is a number, or one for each output."""
     z = np.asarray(z, dtype)
     stack = Stack(1, [1], len(z), dtype, isa)
     flat = np.zeros(stack.n_parameters, dtype)
@@ -36,7 +36,8 @@ def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, l
     gradient, slots = np.full_like(flat, np.nan), aligned(slot_bytes)
     value = stack.forward_backward(
         np.ones((1, 1), dtype), 1, np.zeros(1, np.intp), np.ones(1, np.intp), aligned(n_bytes), 1,
-        max_steps=1, targets=np.atleast_1d(np.asarray(y, dtype)), weights=np.array([weight], dtype),
+        max_steps=1, targets=np.atleast_1d(np.asarray(y, dtype)),
+        weights=np.array(weight, dtype, ndmin=2 if np.ndim(weight) else 1),
         loss=loss, scale=scale, loss_parameter=loss_parameter, slots=slots,
     )  # fmt: skip
     stack.from_panels(slots[: panels.nbytes].view(dtype), gradient)

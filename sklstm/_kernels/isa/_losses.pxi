@@ -52,10 +52,27 @@ cdef inline double class_loss(double smoothing, Py_ssize_t n_classes, Py_ssize_t
     return largest + log(normaliser) - ((1.0 - smoothing) * <double> z[label] + share * sum_z)
 
 
+cdef inline double weighted_outputs(int kind, const double *parameters, Py_ssize_t n_outputs, const real *z,
+                                    const real *y, const real *weights, double scale, real *d_z) noexcept nogil:
+    """Sum over the outputs of one sample of scale * weight * loss, and its slopes."""
+    cdef Py_ssize_t j
+    cdef double total = 0, w, slope
+    for j in range(n_outputs):
+        w, slope = scale * <double> weights[j], 0
+        if w != 0:
+            total += w * point_loss(kind, parameters[j], z[j], y[j], &slope)
+        if d_z != NULL:
+            d_z[j] = <real> (w * slope)
+    return total
+
+
 cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z_rows,
-                 Py_ssize_t z_stride, const void *targets, const void *weights, double scale,
+                 Py_ssize_t z_stride, const void *targets, const void *weights, Py_ssize_t n_weights, double scale,
                  void *d_z_rows) noexcept nogil:
     """Sum over samples of scale * weight * loss; writes its gradient to d_z (stride z_stride, NULL: not wanted).
+
+    A sample has one weight (n_weights = 1) or one for each output. What has weight 0 is not looked at: its target may
+    be NaN.
 
     Multinomial log loss: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over
     outputs. Each output has its parameter: delta of the Huber loss, the quantile, the smoothing of log losses (the
@@ -67,18 +84,26 @@ cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ss
     cdef const real *y
     cdef real *d_z
     cdef double total = 0, w, value, slope
+    cdef const real *row_weights
     for i in range(n_samples):
         z = <const real *> z_rows + i * z_stride
         y = <const real *> targets + i * n_targets
         d_z = <real *> d_z_rows + i * z_stride if d_z_rows != NULL else NULL
-        w = scale * <double> (<const real *> weights)[i]
+        row_weights = <const real *> weights + i * n_weights
+        w = scale * <double> row_weights[0]
+        if n_weights == 1 and w == 0:
+            for j in range(n_outputs if d_z != NULL else 0):
+                d_z[j] = 0
+            continue
         if has_class_numbers(kind):
             total += w * class_loss(parameters[0], n_outputs, <Py_ssize_t> y[0], z, w, d_z)
-            continue
-        value = 0
-        for j in range(n_outputs):
-            value += point_loss(kind, parameters[j], z[j], y[j], &slope)
-            if d_z != NULL:
-                d_z[j] = <real> (w * slope / n_outputs)
-        total += w * (value / n_outputs)
+        elif n_weights == 1:
+            value = 0
+            for j in range(n_outputs):
+                value += point_loss(kind, parameters[j], z[j], y[j], &slope)
+                if d_z != NULL:
+                    d_z[j] = <real> (w * slope / n_outputs)
+            total += w * (value / n_outputs)
+        else:
+            total += weighted_outputs(kind, parameters, n_outputs, z, y, row_weights, scale / n_outputs, d_z)
     return total
