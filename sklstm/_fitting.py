@@ -129,6 +129,7 @@ class FittingMixin:
         refuse_exclusions(parameters)
         warn_of_no_effect(parameters)
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
+        self._fitted_on = "sequences" if is_set_of_sequences(X) else "table"
         check_lengths_agree(len(sequences), y)
         weights = check_weights(sample_weight, len(sequences))
         self._window_scale = ()

@@ -150,7 +150,7 @@ def refuse_single_steps(architecture, window):
         if architecture["every_step"]:
             raise ValueError(
                 "window=True cannot be combined with training='stream': such a model carries its states and knows no "
-                "windows."
+                "windows. Leave window at its default."
             )
         return
     reasons = {
@@ -163,6 +163,6 @@ def refuse_single_steps(architecture, window):
     for name, why in reasons.items():
         if architecture[name] not in (None, False, 0) and not (name == "patch_length" and architecture[name] == 1):
             raise ValueError(
-                f"stream() without a window cannot be combined with {name}={architecture[name]!r}: {why}. Use "
-                "stream(window=True)."
+                f"stream() without a window cannot be combined with {name}={architecture[name]!r}: {why}. "
+                "stream(window=True) answers for the last sequence_length rows."
             )

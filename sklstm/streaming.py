@@ -30,8 +30,8 @@ class Stream:
         Fitted.
     n_streams : int or None, default=None
         Number of independent streams; None for one whose rows and answers have no axis of streams.
-    window : bool, default=False
-        Whether only the last `sequence_length` rows count.
+    window : bool, default=None
+        Whether only the last `sequence_length` rows count; None for what the model was trained on.
     context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
         The rows that came before.
     response_method : str, default="predict"
@@ -64,28 +64,29 @@ class Stream:
     >>> X = np.random.default_rng(0).normal(size=(200, 3))
     >>> model = DeepLSTMRegressor(hidden_size=8, sequence_length=8, max_iter=2, random_state=0).fit(X, X[:, 0])
     >>> stream = model.stream()
-    >>> answers = [stream.step(row) for row in X[:5]]
-    >>> answers[-1] == float(model.predict(X[np.newaxis, :5])[0])
+    >>> answers = [stream.step(row) for row in X]
+    >>> bool((answers == model.predict(X)).all())
     True
-    >>> windowed = model.stream(window=True, context=X[:100])
-    >>> windowed.step(X[100]) == float(model.predict(X[100:101], context=X[:100])[0])
+    >>> later = model.stream(context=X[:100])
+    >>> later.step(X[100]) == float(model.predict(X[100:101], context=X[:100])[0])
     True
     """
 
-    def __init__(self, model, *, n_streams=None, window=False, context=None, response_method="predict"):
+    def __init__(self, model, *, n_streams=None, window=None, context=None, response_method="predict"):
         check_is_fitted(model)
         model = snapshot_of(model)
         is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool) and n_streams >= 1
         if n_streams is not None and not is_count:
             raise ValueError(f"n_streams must be None or an integer of at least 1, found {n_streams!r}.")
-        if not isinstance(window, (bool, np.bool_)):
-            raise ValueError(f"window must be True or False, found {window!r}.")
+        if window is not None and not isinstance(window, (bool, np.bool_)):
+            raise ValueError(f"window must be None, True or False, found {window!r}.")
         offered = [name for name in RESPONSE_METHODS if hasattr(model, name)]
         if response_method not in offered:
             name = type(model).__name__
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
-        refuse_single_steps(model._architecture, bool(window))
-        self._bind(_bound_copy(model), n_streams and int(n_streams), bool(window), response_method)
+        window = _was_trained_on_windows(model) if window is None else bool(window)
+        refuse_single_steps(model._architecture, window)
+        self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method)
         if context is None and window:
             self._follow(getattr(model, "context_", None))
         else:
@@ -323,11 +324,12 @@ class StreamMixin:
         """Return a function that does to one raw output, a float, what `_answer` does, or None."""
         return None
 
-    def stream(self, *, n_streams=None, window=False, context=None, response_method="predict"):
+    def stream(self, *, n_streams=None, window=None, context=None, response_method="predict"):
         """Predict rows that arrive one at a time.
 
-        Each ``stream.step(x)`` takes one row and answers for all rows up to it, with the bits that the same rows give
-        in one call: without a window those of the 3-D sequence of the rows so far, with one those of their table.
+        Each ``stream.step(x)`` takes one row and answers what `predict` (or another `response_method`) says for it, bit
+        for bit: for the last row of the table of all rows so far, or, of a model that was fitted on sequences, for the
+        sequence of all rows so far.
 
         Parameters
         ----------
@@ -335,13 +337,15 @@ class StreamMixin:
             Number of independent streams that are stepped together: x has shape (n_streams, n_features), and the
             answers are those for n_streams sequences. None for one stream, x of shape (n_features,), and an answer
             without the axis of sequences.
-        window : bool, default=False
-            True: only the last `sequence_length` rows count, as for the rows of a table. False: all rows since the
-            start, as for a sequence.
+        window : bool, default=None
+            True: only the last `sequence_length` rows count, as for each row of a table. False: all rows since the
+            start, as for a sequence; the states are carried on, which costs less than a window. None follows the
+            model: True for one that was trained on windows of a table, False for ``training="stream"`` and for one
+            that was fitted on sequences.
         context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
-            The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With
-            ``window=True``, None means the rows of ``carry_context=True``, if the model has them, before each stream,
-            as `predict` takes every table for what follows them; an array without rows starts at the beginning.
+            The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With a window,
+            None means the rows of ``carry_context=True``, if the model has them, before each stream, as `predict` takes
+            every table for what follows them; an array without rows starts at the beginning.
         response_method : str, default="predict"
             The method that is answered for: "predict", "transform", of a classifier "predict_proba" or
             "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
@@ -354,9 +358,9 @@ class StreamMixin:
         Raises
         ------
         ValueError
-            If an argument is not as described, or the model is not fitted (`NotFittedError`). With ``window=False``
-            also if no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`,
-            `window_norm` or `linear_skip`. A model with ``training="stream"`` has no windows.
+            If an argument is not as described, or the model is not fitted (`NotFittedError`). Without a window also if
+            no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`, `window_norm`
+            or `linear_skip`. A model with ``training="stream"`` has no windows.
 
         Examples
         --------
@@ -374,6 +378,10 @@ class StreamMixin:
         True
         """
         return Stream(self, n_streams=n_streams, window=window, context=context, response_method=response_method)
+
+
+def _was_trained_on_windows(model):
+    return model._fitted_on == "table" and not model._architecture["every_step"]
 
 
 def _bound_copy(model):

@@ -49,7 +49,7 @@ def test_streams_answer_as_predict_does(case, options, window):
     model = case.fit(**options)
     if not window and {"bidirectional", "attention_heads", "patch_length", "window_norm", "linear_skip"} & {*options}:
         with pytest.raises(ValueError, match=r"stream\(\) without a window cannot be combined with .*window=True\)"):
-            model.stream()
+            model.stream(window=False)
         return
     method = "predict_proba" if case.is_classifier else "predict"
     stream, several = (model.stream(n_streams=n, window=window, response_method=method) for n in (None, 3))
@@ -194,7 +194,7 @@ def test_what_excludes_each_other(case, method, options, message):
 )
 def test_streams_without_a_window(case, options, name):
     with pytest.raises(ValueError, match=rf"without a window cannot be combined with {name}.*stream\(window=True\)"):
-        case.fit(**options).stream()
+        case.fit(**options).stream(window=False)
 
 
 @pytest.mark.parametrize(("first", "then"), [("windows", "stream"), ("stream", "windows")])

@@ -73,7 +73,7 @@ def test_windows_of_any_length(length):
 @pytest.mark.isa
 def test_a_long_carried_stream(regressor):
     long = np.concatenate(ROWS)
-    stream = regressor.stream()
+    stream = regressor.stream(window=False)
     answers = run(stream, long)
     for n_rows in (1, 7, 100, len(long)):
         assert same(answers[n_rows - 1], regressor.predict(long[np.newaxis, :n_rows])[0])
@@ -123,7 +123,7 @@ def test_carried_rows_come_before_every_windowed_stream(kind, length):
     nothing = np.empty((0, 3))
     stream = model.stream(window=True, context=nothing, response_method="transform")
     assert all_same(run(stream, rows[0]), list(model.transform(rows[0], context=nothing)))
-    stream = model.stream(n_streams=3, response_method="transform")
+    stream = model.stream(n_streams=3, window=False, response_method="transform")
     assert all_same(run(stream, rows), expected_answers(model, rows, "transform", False))
 
 

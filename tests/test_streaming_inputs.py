@@ -51,7 +51,9 @@ def test_rows_are_rounded_as_predict_rounds_them(dtype):
     model = fitted("one", dtype=dtype)
     rows = ROWS[0, :5] * [1e-40, 1.0 / 3.0, 1e37]
     for given in (rows, rows.astype(np.float32), (rows / 1e35).astype(np.int64)):
-        assert all_same(run(model.stream(), given), [model.predict(given[np.newaxis, : t + 1])[0] for t in range(5)])
+        assert all_same(run(model.stream(), given), list(model.predict(given)))
+        carried = [model.predict(given[np.newaxis, : t + 1])[0] for t in range(5)]
+        assert all_same(run(model.stream(window=False), given), carried)
 
 
 def test_names_of_features():
@@ -190,8 +192,8 @@ def test_out_of_labels_and_hidden_states():
         ({"n_streams": True}, "n_streams must be .*, found True"),
         ({"n_streams": 2.0}, r"n_streams must be .*, found 2\.0"),
         ({"n_streams": "2"}, "n_streams must be .*, found '2'"),
-        ({"window": 5}, "window must be True or False, found 5"),
-        ({"window": None}, "window must be True or False, found None"),
+        ({"window": 5}, "window must be None, True or False, found 5"),
+        ({"window": "windows"}, "window must be None, True or False, found 'windows'"),
         ({"response_method": "score"}, r"response_method of .*Regressor .* \['predict', 'transform'\], found 'score'"),
         ({"response_method": "predict_proba"}, "response_method .*, found 'predict_proba'"),
         ({"context": TABLE[:, :2]}, "context.* 2 features, but DeepLSTMRegressor is expecting 3 features"),

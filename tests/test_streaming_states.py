@@ -65,7 +65,7 @@ def test_reset_of_none(regressor):
 
 def test_the_carried_state_is_that_of_the_network():
     model = fitted("one", n_layers=2)
-    stream = model.stream(n_streams=3)
+    stream = model.stream(n_streams=3, window=False)
     assert list(stream.state) == ["h_l0", "c_l0", "h_l1", "c_l1"]
     assert all(not array.any() for array in stream.state.values())
     run(stream, ROWS[:3])
@@ -160,7 +160,7 @@ def test_a_copy_of_a_refitted_model_s_stream():
 def test_a_pickle_holds_nothing_of_the_training():
     model = fitted("one", carry_context=True).partial_fit(TABLE, TARGETS["one"])
     moments = model._training_state["moments"]
-    stream = model.stream()
+    stream = model.stream().reset()
     assert "_training_state" not in vars(stream._model)
     assert model.context_.tobytes() not in pickle.dumps(stream)
     assert model._training_state["moments"] is moments

@@ -97,7 +97,7 @@ def stream(job, n_threads):
     model, rows = fitted_model(job.shape, 2, n_threads), job.rows()
     # One stream takes and returns no axis of streams.
     rows = rows if job.n_streams > 1 else rows[0]
-    step = (model.stream(n_streams=job.n_streams) if job.n_streams > 1 else model.stream()).step
+    step = model.stream(n_streams=job.n_streams if job.n_streams > 1 else None, window=False).step
 
     def steps():
         for _ in repeat(None, job.repeats):
