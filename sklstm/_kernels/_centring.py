@@ -21,6 +21,15 @@ class ColumnStatistics(NamedTuple):
     target_variance: np.ndarray
 
 
+class ColumnMoments(NamedTuple):
+    """What `column_moments` returns, one number for each column, over the rows of positive weight."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    minimum: np.ndarray
+    maximum: np.ndarray
+
+
 def addressable(array):
     """Return the array, or a copy of one whose numbers do not lie where numbers may lie.
 
@@ -43,6 +52,49 @@ def first_means(X, n_columns):
     # From the first row on: the mean of equal numbers would be rounded, and not be that number.
     means[: X.shape[1]] = rows[0] + (rows - rows[0]).mean(axis=0)
     return means
+
+
+def relative_weights(weights, n_samples):
+    """Return the rows of positive weight and their weights as shares of the largest; None where all count alike.
+
+    A share of the largest neither overflows in a sum nor vanishes in a product, whatever the unit of the weights, and
+    equal weights become exactly 1.
+    """
+    if weights is None:
+        return None, None
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    if weights.shape != (n_samples,):
+        raise ValueError(f"weights must have the shape {(n_samples,)}, got {weights.shape}.")
+    largest = weights.max(initial=0.0)
+    if not (np.isfinite(largest) and largest > 0.0 and weights.min() >= 0.0):
+        raise ValueError("weights must be finite and not negative, and at least one of them positive.")
+    with np.errstate(under="ignore"):
+        shares = weights / largest
+    counted = shares > 0.0  # a share that underflows is none
+    if counted.all():
+        return None, None if shares.min() == 1.0 else shares
+    chosen = np.flatnonzero(counted).astype(np.int64, copy=False)
+    shares = shares[chosen]
+    return chosen, None if shares.min() == 1.0 else shares
+
+
+def powers_of_two(minimum, maximum, squares, total):
+    """Return for each column the power of two that brings its numbers near 1; None where no column needs it.
+
+    It is needed where the sum of squares overflows, or is so small that rounding to denormal numbers shows. The powers
+    of the other columns are 0.
+    """
+    largest = np.maximum(np.abs(minimum), np.abs(maximum))
+    finite = np.isfinite(largest)
+    vanishing = (squares < total * 1e-280) & (minimum < maximum)
+    wanted = finite & (~np.isfinite(squares) | vanishing)
+    if not wanted.any():
+        return None
+    # Where it vanishes, what counts is the spread; where it overflows, the largest number.
+    reach = np.where(vanishing, np.maximum(maximum - minimum, np.finfo(np.float64).smallest_subnormal), largest)
+    # Beyond +-1000 the factor 2**-power would itself leave the range; nothing needs more.
+    powers = np.clip(np.frexp(np.where(wanted, reach, 1.0))[1], -1000, 1000)
+    return np.where(wanted, powers, 0)
 
 
 def target_moments(target):

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._kernels._centring import ColumnStatistics
+from sklstm._kernels._centring import ColumnMoments, ColumnStatistics
 
 def column_statistics(
     X: NDArray[np.float32] | NDArray[np.float64],
@@ -15,3 +15,10 @@ def column_statistics(
     n_threads: int,
     isa: str | None = None,
 ) -> ColumnStatistics: ...
+def column_moments(
+    X: NDArray[np.float32] | NDArray[np.float64],
+    weights: NDArray[np.floating] | None = None,
+    *,
+    n_threads: int,
+    isa: str | None = None,
+) -> ColumnMoments: ...

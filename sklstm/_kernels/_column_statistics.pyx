@@ -12,9 +12,12 @@ weight of everything older has fallen below 2^-60, which no double can tell from
 from math import ceil, log2
 
 from sklstm._kernels._centring import (
+    ColumnMoments,
     addressable,
     centre,
     first_means,
+    powers_of_two,
+    relative_weights,
     target_moments,
     target_sums,
 )
@@ -27,6 +30,7 @@ from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
 
 include "_door.pxi"
 include "_column_tasks.pxi"
+include "_column_moments.pxi"
 
 cdef enum:
     BLOCK_ROWS = 8192  # large against a halo, small enough to feed many threads
@@ -186,3 +190,54 @@ def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None)
         set_sizes(&work, reach, decay)
         of_targets = target_sums(target, moments, blocks[: len(lengths)], lengths, reach)
         return centre(run(&work, n_threads), of_targets, moments[1], lengths, max_lag)
+
+
+def column_moments(X, weights=None, *, n_threads, isa=None):
+    """Compute the weighted mean and deviation of every column in one pass over the table.
+
+    Rows of weight zero are not read, and the others give the same bits as if they were handed over alone; equal
+    weights give the bits of no weights. The result has the same bits for any number of threads.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        float32 or float64, of any memory layout, possibly read-only; not copied. Numbers that are not finite make the
+        mean and the deviation of their column not finite.
+    weights : ndarray of shape (n_samples,) or None, default=None
+        Weight of each row: finite, not negative, and at least one of them positive. None means ones.
+    n_threads : int
+        Number of threads.
+    isa : str or None, default=None
+        Instruction set of the kernels; None is the one in use.
+
+    Returns
+    -------
+    moments : ColumnMoments
+        mean, deviation, minimum, maximum, each a float64 array of shape (n_features,). The deviation is the square
+        root of the weighted mean of the squared distances from the mean. A column whose numbers are all equal has
+        exactly that number as its mean, and the deviation 0; finite numbers have finite moments.
+    """
+    X = addressable(X)
+    chosen, weights = relative_weights(weights, len(X))
+    cdef MomentWork work
+    work.table = open_table(code_of(X.dtype), isa)
+    work.rows = <const char *> <size_t> X.ctypes.data
+    work.row_stride, work.column_stride = (stride // X.itemsize for stride in X.strides)
+    work.n_columns = X.shape[1]
+    work.n_strips = (work.n_columns + COLUMN_STRIP - 1) // COLUMN_STRIP
+    work.n_rows = len(X) if chosen is None else len(chosen)
+    work.chosen = <const int64_t *> data_of(chosen, INT64, work.n_rows)
+    work.weights = <const double *> data_of(weights, FLOAT64, work.n_rows)
+    scale = np.ones(work.n_strips * COLUMN_STRIP)
+    work.scale = <const double *> data_of(scale, FLOAT64, len(scale))
+    with np.errstate(all="ignore"):
+        lowest, highest, means, squares, total = run_moments(&work, n_threads)
+        powers = powers_of_two(lowest, highest, squares, total)
+        if powers is not None:  # numbers whose squares leave the range of a double: once more, scaled exactly
+            scale[: work.n_columns] = np.ldexp(1.0, -powers)
+            _, _, means, squares, total = run_moments(&work, n_threads)
+            means = np.ldexp(means, powers)
+        deviation = np.sqrt(squares / total)
+        if powers is not None:
+            deviation = np.ldexp(deviation, powers)
+    return ColumnMoments(means, deviation, lowest, highest)

@@ -276,3 +276,5 @@ ctypedef struct KernelTable:
                                    double *sums) noexcept nogil
     void (*column_smoothed_moments)(Py_ssize_t n_rows, double decay, const double *gain, const double *tile,
                                     double *state, double *sums) noexcept nogil
+    void (*column_moments)(Py_ssize_t n_rows, double total, const double *weights, const double *scale,
+                           const double *origin, double *tile, double *means, double *squares) noexcept nogil

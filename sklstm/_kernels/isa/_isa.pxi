@@ -108,4 +108,5 @@ table.column_pack = column_pack
 table.column_lagged_products = column_lagged_products
 table.column_target_products = column_target_products
 table.column_smoothed_moments = column_smoothed_moments
+table.column_moments = column_moments
 TABLE = PyCapsule_New(&table, "sklstm kernel table", NULL)

@@ -1,4 +1,4 @@
-# Sums over one tile of a table, for the column statistics of the feature selector.
+# Sums over one tile of a table, for the column statistics (those of the feature selector, and plain moments).
 #
 # A tile holds `n_rows` consecutive rows (time) of COLUMN_STRIP neighbouring columns, as doubles and
 # minus a first estimate of each column's mean, so that squares lose no digits. Earlier rows of the
@@ -175,3 +175,38 @@ cdef void column_smoothed_moments(
             sums[2 * COLUMN_STRIP + j] += s0 * s0
             x0 -= s0
             sums[3 * COLUMN_STRIP + j] += x0 * x0
+
+
+cdef void column_moments(
+    Py_ssize_t n_rows,
+    double total,
+    const double *restrict weights,
+    const double *restrict scale,
+    const double *restrict origin,
+    double *restrict tile,
+    double *restrict means,
+    double *restrict squares,
+) noexcept nogil:
+    """Weighted means (COLUMN_STRIP,) of one tile, and weighted sums of squares around them, in two passes over L1.
+
+    weights (n_rows,) sum to total > 0. The tile is multiplied by scale (COLUMN_STRIP,) and taken relative to origin
+    (COLUMN_STRIP,), and so are the means: numbers that all equal the origin have exactly the mean 0 and squares 0.
+    """
+    cdef Py_ssize_t t, j
+    cdef double *x
+    cdef double deviation
+    for j in range(COLUMN_STRIP):
+        means[j] = 0.0
+        squares[j] = 0.0
+    for t in range(n_rows):
+        x = tile + t * COLUMN_STRIP
+        for j in range(COLUMN_STRIP):
+            x[j] = x[j] * scale[j] - origin[j]
+            means[j] += weights[t] * x[j]
+    for j in range(COLUMN_STRIP):
+        means[j] /= total
+    for t in range(n_rows):
+        x = tile + t * COLUMN_STRIP
+        for j in range(COLUMN_STRIP):
+            deviation = x[j] - means[j]
+            squares[j] += weights[t] * (deviation * deviation)
