@@ -12,11 +12,14 @@ cdef extern from "<time.h>" nogil:
         long tv_nsec
     int timespec_get(timespec *now, int base)
 
+cdef extern from "stop_flag.h" nogil:
+    ctypedef int stop_flag "sklstm_stop_flag"
+
 
 cdef struct Watch:
     double next_look             # seconds
     bint asks                    # the caller is the main thread, the only one that runs handlers
-    volatile bint stopped
+    stop_flag stopped            # written by the caller, read by the other threads of a call
     void *errors                 # the list that takes what a handler raised
 
 

@@ -2,7 +2,7 @@
  *
  *     cc -std=c11 -pthread -I <dir of pool.h> pool_stress.c <dir>/pool.c && ./a.out calls
  *
- * Modes: calls | float | fork | latency. Ends with 0 if all went well, else says what did not.
+ * Modes: calls | float | fork | stop | latency. Ends with 0 if all went well, else says what did not.
  */
 #define _GNU_SOURCE
 
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "pool.h"
+#include "stop_flag.h"
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -165,6 +166,29 @@ static void mode_fork(int n_forks) {
 
 /* ---- latency: from the call until the helper runs its task; report only ----------------------- */
 
+/* The flag of a signal watch: the caller sets it, all tasks look at it. */
+static void task_until_stopped(void *context, int task, int worker) {
+    sklstm_stop_flag *stopped = (sklstm_stop_flag *)context;
+    (void)task;
+    if (worker != 0) {
+        while (!*stopped) {
+        }
+        return;
+    }
+    for (volatile int i = 0; i < 2000; ++i) {
+    }
+    *stopped = 1;
+}
+
+static void mode_stop(int n_calls) {
+    for (int i = 0; i < n_calls; ++i) {
+        sklstm_stop_flag stopped;
+        stopped = 0;
+        sklstm_pool_run(task_until_stopped, (void *)&stopped, 8, 3);
+        CHECK(stopped);
+    }
+}
+
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -210,6 +234,7 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "calls") == 0) mode_calls(count);
     else if (strcmp(mode, "float") == 0) mode_float();
     else if (strcmp(mode, "fork") == 0) mode_fork(count);
+    else if (strcmp(mode, "stop") == 0) mode_stop(count);
     else if (strcmp(mode, "latency") == 0) mode_latency(count);
     else return 2;
     printf("%s: ok\n", mode);

@@ -64,5 +64,9 @@ def test_stress_under_thread_sanitizer(tmp_path, sanitizer, flags):
     stress(tmp_path, (*flags, *sanitizer), ("calls", 1000), ("float", 1))
 
 
+def test_the_flag_of_a_signal_watch_under_thread_sanitizer(tmp_path, sanitizer):
+    stress(tmp_path, sanitizer, ("stop", 300))
+
+
 def test_build_without_threads(tmp_path):
     stress(tmp_path, INLINE, ("calls", 300))

@@ -1,0 +1,13 @@
+/* A flag that one thread sets while others look at it now and then. Nothing but the flag itself travels this way: what
+ * was written before a call ends is seen after the pool's own barrier. */
+#ifndef SKLSTM_STOP_FLAG_H
+#define SKLSTM_STOP_FLAG_H
+
+#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L && !defined(__STDC_NO_ATOMICS__)
+typedef _Atomic int sklstm_stop_flag;
+#else
+/* MSVC has no _Atomic in older versions; an aligned long is read and written whole there. */
+typedef volatile long sklstm_stop_flag;
+#endif
+
+#endif
