@@ -38,13 +38,16 @@ def extensions():
         ("_stack", []),
         ("_stream", []),
         ("_updates", []),
+        ("_orthogonal", []),
         ("_column_statistics", []),
     ]:
         if os.path.exists(f"{KERNELS}/{name}.pyx"):
             yield Extension(
                 f"sklstm._kernels.{name}",
                 [f"{KERNELS}/{name}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
-                depends=[f"{KERNELS}/{name}" for name in ("pool.h", "_pool.pxd", "_stack.pxd", "_table.pxd")],
+                depends=[
+                    f"{KERNELS}/{name}" for name in ("pool.h", "stop_flag.h", "_pool.pxd", "_stack.pxd", "_table.pxd")
+                ],
             )
     for isa in GNU_VARIANTS if X86 else ["baseline"]:
         for dtype in ("f32", "f64"):

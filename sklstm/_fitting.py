@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
+from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import (
     describe_network,
@@ -242,7 +243,8 @@ class FittingMixin:
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             generator = np.random.Generator(np.random.Philox(key=seed))
-            flat, moments = layout.initial(generator, self.dtype, self.weight_init), None
+            n_threads = resolve_num_threads(self.n_jobs)
+            flat, moments = layout.initial(generator, self.dtype, self.weight_init, n_threads), None
         n = len(samples.sequences)
         settings = Settings(
             loss=loss,

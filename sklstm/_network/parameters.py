@@ -1,12 +1,15 @@
 """The parameters of a network: names, shapes and places in one flat vector, and their initial values."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from sklstm._kernels._architecture import Architecture
+from sklstm._kernels._orthogonal import fill_orthogonal
 from sklstm._network.cells import CELLS
+
+DRAWN_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -63,47 +66,45 @@ class ParameterLayout:
         """Return the flat vector made of a dict of named arrays."""
         return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
 
-    def initial(self, generator, dtype, weight_init="glorot"):
+    def initial(self, generator, dtype, weight_init="glorot", n_threads=1):
         """Return a flat vector of initial values.
 
         Input and output weights are uniform, by `weight_init` of Glorot & Bengio (2010, eq. 16; each gate a matrix of
         its own) or of He et al. (2015, eq. 10), recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases
         zero but for the forget gate, gains of normalisations one; peepholes, the weights of pooling and the linear skip
-        start at zero.
+        start at zero. The number of threads changes no bit.
         """
-        uniform = {"glorot": _glorot, "he": _he}[weight_init]
-        flat = np.zeros(self.size)
+        limit_of = {"glorot": _glorot_limit, "he": _he_limit}[weight_init]
+        n_gates, flat = len(self.cell.gates), np.zeros(self.size, dtype)
         for name, view in self.views(flat).items():
             if name.startswith("weight_hh"):
-                shape = len(view) // len(self.cell.gates), view.shape[1]
-                view[:] = np.concatenate([_orthogonal(generator, *shape) for _ in self.cell.gates])
+                for gate in view.reshape(n_gates, -1, view.shape[1]):
+                    fill_orthogonal(generator, gate, n_threads)
             elif name.startswith("weight_ih"):
-                view[:] = uniform(generator, view.shape, fan_out=view.shape[0] // len(self.cell.gates))
+                _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // n_gates))
             elif name.startswith(("weight_peephole", "weight_pool", "weight_skip")):
                 continue
             elif name.startswith("weight"):
-                view[:] = uniform(generator, view.shape, fan_out=view.shape[0])
+                _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0]))
             elif name.startswith("norm_weight"):
                 view[:] = 1.0
             elif name.startswith("bias_l"):
-                view[:] = self.cell.initial_bias(len(view) // len(self.cell.gates))
-        return flat.astype(dtype)
+                view[:] = self.cell.initial_bias(len(view) // n_gates)
+        return flat
 
 
-def _glorot(generator, shape, fan_out):
-    limit = np.sqrt(6.0 / (shape[1] + fan_out))
-    return generator.uniform(-limit, limit, shape)
+def _glorot_limit(fan_in, fan_out):
+    return sqrt(6.0 / (fan_in + fan_out))
 
 
-def _he(generator, shape, fan_out):
-    """Draw values whose variance 2 / fan_in keeps the scale of what goes forward, whatever the fan out."""
-    limit = np.sqrt(6.0 / shape[1])
-    return generator.uniform(-limit, limit, shape)
+def _he_limit(fan_in, fan_out):
+    """Keep the scale of what goes forward, whatever the fan out: the variance is 2 / fan_in."""
+    return sqrt(6.0 / fan_in)
 
 
-def _orthogonal(generator, n_rows, n_columns):
-    # One BLAS thread: a blocked QR may round differently for another number of threads.
-    with threadpool_limits(limits=1, user_api="blas"):
-        q, r = np.linalg.qr(generator.standard_normal((n_rows, n_columns)))
-    # The signs make the distribution uniform over orthogonal matrices (Mezzadri 2007).
-    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+def _fill_uniform(generator, view, limit):
+    """Draw numbers between -limit and limit, so many at a time that Ctrl-C is answered in between."""
+    flat = view.reshape(-1)
+    for begin in range(0, len(flat), DRAWN_AT_ONCE):
+        part = flat[begin : begin + DRAWN_AT_ONCE]
+        part[:] = generator.uniform(-limit, limit, len(part))
