@@ -1,6 +1,7 @@
 """Predictions for rows that arrive one at a time, made by the `stream` method of a fitted estimator."""
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from numbers import Integral
@@ -152,8 +153,11 @@ class Stream:
         ------
         ValueError
             If x is not as described or not finite, or `out` does not fit. The streams are then as before.
+        RuntimeError
+            If another thread is using this stream. Neither step harms the other.
         """
         if out is None and self._scalar_answer is not None and type(x) is np.ndarray and x.ndim == 1:
+            # Needs no claim: it hands out a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
                 return self._scalar_answer(z)
@@ -166,6 +170,22 @@ class Stream:
             x = self._check_row(x)
         if out is not None:
             self._check_out(out)
+        try:
+            self._numbers.claim()
+            return self._claimed_step(x, out)
+        finally:
+            self._numbers.release()
+
+    @contextmanager
+    def _claimed(self):
+        """Keep other threads out."""
+        try:
+            self._numbers.claim()
+            yield
+        finally:
+            self._numbers.release()
+
+    def _claimed_step(self, x, out):
         try:
             z = self._advance(x)
         except ValueError:
@@ -212,7 +232,8 @@ class Stream:
             if chosen.dtype != bool and (chosen.min() < -n_streams or chosen.max() >= n_streams):
                 raise ValueError(f"streams holds {chosen.tolist()}, but there are {n_streams} streams.")
             mask[chosen] = True
-        self._numbers.reset(mask)
+        with self._claimed():
+            self._numbers.reset(mask)
         return self
 
     @property
@@ -231,11 +252,12 @@ class Stream:
             axis, zeros before them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as
             n_streams = 1.
         """
-        return self._numbers.state
+        with self._claimed():
+            return self._numbers.state
 
     @state.setter
     def state(self, state):  # numpydoc ignore=GL08
-        expected = self._numbers.state
+        expected = self.state
         if not isinstance(state, Mapping):
             raise TypeError(f"state must be a dict of arrays as the attribute `state` gives it, found {type(state)}.")
         if set(state) != set(expected):
@@ -248,7 +270,8 @@ class Stream:
             n_rows, reach = checked["n_rows"], expected["rows"].shape[1]
             if n_rows.min() < 0 or n_rows.max() > reach:
                 raise ValueError(f"state['n_rows'] is {n_rows.tolist()}, expected numbers from 0 to {reach}.")
-        self._numbers.set_state(checked)
+        with self._claimed():
+            self._numbers.set_state(checked)
 
     # A pickle holds the model, what was asked for and the state; the rest is made again.
 

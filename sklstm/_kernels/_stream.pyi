@@ -3,7 +3,12 @@ from numpy.typing import NDArray
 
 from sklstm._kernels._stack import Stack
 
-class StackStream:
+class OneThread:
+    def __init__(self) -> None: ...
+    def claim(self) -> None: ...
+    def release(self) -> None: ...
+
+class StackStream(OneThread):
     def __init__(
         self,
         stack: Stack,

@@ -4,6 +4,7 @@ Everything is laid out once: a step allocates nothing. The cell, the products an
 sequences, hence so are the bits.
 """
 
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.math cimport isfinite
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
@@ -30,7 +31,32 @@ cdef void share_task(void *context, int task, int worker) noexcept nogil:
     share.kernels.lstm_layer_forward(&share.calls[task])
 
 
-cdef class StackStream:
+cdef class OneThread:
+    """What one thread at a time may use: a claim by another one is an error, never a wait.
+
+    A thread may claim what it has claimed already, so that an interrupt between the two methods locks nobody out.
+    """
+
+    cdef unsigned long owner  # 0: nobody
+
+    def claim(self):
+        """Keep other threads out until `release`."""
+        self.refuse_other_threads()
+        self.owner = PyThread_get_thread_ident()
+
+    def release(self):
+        """Let other threads in, if this one has claimed it."""
+        if self.owner == PyThread_get_thread_ident():
+            self.owner = 0
+
+    cdef int refuse_other_threads(self) except -1:
+        if self.owner != 0 and self.owner != PyThread_get_thread_ident():
+            raise RuntimeError(
+                "the stream is at work in another thread; one thread at a time may use it: make a stream for each")
+        return 0
+
+
+cdef class StackStream(OneThread):
     """Several independent sequences that a stack sees row by row, all at once.
 
     Parameters
@@ -58,7 +84,6 @@ cdef class StackStream:
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
     cdef bint want_hidden
-    cdef bint at_work                # a thread is inside a step, without the GIL
     cdef char *x                     # (n, D) the rows of this step
     cdef char *rows                  # (n, ring, D) the rows seen last
     cdef char *products              # (n, ring, 4 Hp of the first layer)
@@ -194,21 +219,17 @@ cdef class StackStream:
         self.advance()
         return (<float *> self.answer)[0] if self.stack.code == FLOAT32 else (<double *> self.answer)[0]
 
-    cdef int refuse_other_threads(self) except -1:
-        """Two steps at once would write beyond the memory of the windows."""
-        if self.at_work:
-            raise RuntimeError("the stream is at work in another thread; one thread at a time may use it")
-        return 0
-
     cdef void advance(self):
-        self.at_work = True
+        """Two steps at once would write beyond the memory of the windows."""
+        cdef unsigned long claimed = self.owner
+        self.owner = PyThread_get_thread_ident()
         with nogil:
             if self.length:
                 self.step_window()
             else:
                 self.step_carried()
             self.give_answer()
-        self.at_work = False
+        self.owner = claimed
 
     cdef bint take_rows(self, object x):
         """Bring x into the dtype of the network."""

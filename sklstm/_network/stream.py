@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklstm._kernels._stream import OneThread
 from sklstm._sequences import Sequences
 
 
@@ -23,14 +24,16 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
     -------
     RowStream or CallStream
         The first has kernels of its own and allocates nothing at a step; the second makes a call for whole sequences
-        at each step, which every network knows.
+        at each step, which every network knows. From ``claim()`` to ``release()`` other threads are refused with a
+        RuntimeError; what a step returns is overwritten by the next one, so that it is read before the release. Only
+        `step_value` needs no claim.
     """
     kind = RowStream if network.reads_row_by_row else CallStream
     return kind(network, n_streams, window, want_hidden)
 
 
 class RowStream:
-    """Streams of a plain network, see `open_stream`; one thread at a time may use it."""
+    """Streams of a plain network, see `open_stream`; one thread at a time may use it, which `claim` sees to."""
 
     def __init__(self, network, n_streams, window, want_hidden):
         shape, dtype = network.architecture, network.dtype
@@ -38,6 +41,7 @@ class RowStream:
         self._x = np.zeros((n_streams, shape.input_size), dtype)
         self._z = np.zeros((n_streams, shape.features_size if want_hidden else shape.n_outputs), dtype)
         self._kernels = network.stream_kernels(n_streams, window or 0, self._z, want_hidden)
+        self.claim, self.release = self._kernels.claim, self._kernels.release
 
     def step(self, x):
         """Take one row of every stream.
@@ -117,6 +121,8 @@ class CallStream:
         self._rows = np.zeros((n_streams, window or 1, shape.input_size), dtype)
         self._n_rows = np.zeros(n_streams, np.intp)
         self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
+        owner = OneThread()
+        self.claim, self.release = owner.claim, owner.release
 
     def step(self, x):
         """Take one row of every stream, see `RowStream.step`."""

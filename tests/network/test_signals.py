@@ -132,4 +132,6 @@ def test_a_stream_is_refused_while_another_thread_steps():
     for thread in threads:
         thread.join()
     assert refused
-    assert set(refused) == {"the stream is at work in another thread; one thread at a time may use it"}
+    assert set(refused) == {
+        "the stream is at work in another thread; one thread at a time may use it: make a stream for each"
+    }
