@@ -37,8 +37,8 @@ class BaseLSTM(
 ):
     """Base of the regressor and the classifier.
 
-    A subclass says what its targets are (`_encode_targets`), which loss they have (`_loss`) and how the raw output
-    becomes a prediction (`_answer`).
+    A subclass says what its targets are (`_start_targets`, `_learn_targets`, `_encode_targets`), which loss they have
+    (`_loss`) and how the raw output becomes a prediction (`_answer`).
     """
 
     _parameter_constraints: dict = {
@@ -92,16 +92,28 @@ class BaseLSTM(
     # What a subclass brings.
 
     @abstractmethod
-    def _learn_targets(self, y, weights, sequences, *, continued):
-        """Learn from y what its coding needs (scale, classes) into `self`; `continued`: only check against it."""
+    def _check_y(self, y, name, present=slice(None)):
+        """Return targets as an array; only those of the samples that are `present` are looked at."""
 
     @abstractmethod
-    def _encode_targets(self, y, weights, sequences, name="y"):
+    def _start_targets(self, part, *, continued):
+        """Find out what all targets are (outputs, classes), or check them against it; return the samples that count."""
+
+    @abstractmethod
+    def _counting_samples(self, part):
+        """Return the samples of another part that count, after a look at the shape of its targets."""
+
+    @abstractmethod
+    def _learn_targets(self, part, *, continued):
+        """Learn what the coding of targets needs (scale, factors of classes) from the training part."""
+
+    @abstractmethod
+    def _encode_targets(self, part):
         """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
 
     @abstractmethod
-    def _class_codes(self, targets):
-        """Return the number of the class of each encoded target, None where targets are no classes."""
+    def _class_codes(self, part):
+        """Return the number of the class of each sample, None where targets are no classes."""
 
     @abstractmethod
     def _loss(self):

@@ -1,6 +1,5 @@
 """How the estimators are fitted: samples, validation part, training. No maths."""
 
-import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -16,7 +15,8 @@ from sklstm._options import (
     refuse_reach_beyond,
     warn_of_no_effect,
 )
-from sklstm._sequences import column_deviations
+from sklstm._parts import Part, hold_out
+from sklstm._scaling import column_scales, row_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._validation import (
@@ -25,12 +25,6 @@ from sklstm._validation import (
     check_weights,
     is_set_of_sequences,
 )
-
-# Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
-AUTO_EARLY_STOPPING = 200
-# The share of the rows that may lie between training and validation part before "auto" trains on all.
-LARGEST_GAP = 0.25
-WAYS_OUT = "set early_stopping=False, or bring your own validation part (X_val, y_val)"
 
 
 class FittingMixin:
@@ -94,15 +88,16 @@ class FittingMixin:
         """
         continued = self.warm_start and hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
-        samples = work._check_samples(X, y, sample_weight, groups, continued=continued)
+        part = work._check_part(X, y, sample_weight, groups, continued=continued)
+        part = work._start_targets(part, continued=continued)
         if X_val is not None or y_val is not None:
             held_out = work._check_validation_part(X_val, y_val, sample_weight_val, groups, groups_val)
         else:
             for name, given in (("sample_weight_val", sample_weight_val), ("groups_val", groups_val)):
                 if given is not None:
                     raise ValueError(f"{name} needs X_val and y_val.")
-            samples, held_out = work._hold_out(samples, is_set=is_set_of_sequences(X))
-        work._train(samples, held_out, max_iter=self.max_iter, continued=continued, keep_moments=False)
+            part, held_out = work._hold_out(part)
+        work._fit_part(part, held_out, max_iter=self.max_iter, continued=continued, keep_moments=False)
         return self._adopt(work)
 
     def _partial_fit(self, X, y, sample_weight, groups, **known):
@@ -115,43 +110,59 @@ class FittingMixin:
         continued = hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
         work.__dict__.update(known)
-        samples = work._check_samples(X, y, sample_weight, groups, continued=continued)
-        work._train(samples, None, max_iter=1, continued=continued, keep_moments=True)
+        part = work._check_part(X, y, sample_weight, groups, continued=continued)
+        part = work._start_targets(part, continued=continued)
+        work._fit_part(part, None, max_iter=1, continued=continued, keep_moments=True)
         return self._adopt(work)
 
-    def _check_samples(self, X, y, sample_weight, groups, *, continued):
+    # What is handed over.
+
+    def _check_part(self, X, y, sample_weight, groups, *, continued):
+        """Return what was handed over as a `Part`: checked, and without the samples of weight zero."""
         if self.carry_context and groups is not None:
             raise ValueError("carry_context=True cannot be combined with groups: whose rows to carry would be unclear.")
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        if self.training == "stream" and is_set_of_sequences(X):
+        is_set = is_set_of_sequences(X)
+        if self.training == "stream" and is_set:
             raise ValueError("training='stream' goes with a 2-D table X, an output for each row; found sequences.")
         parameters = self.get_params(deep=False)
         refuse_exclusions(parameters)
         warn_of_no_effect(parameters)
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
-        self._fitted_on = "sequences" if is_set_of_sequences(X) else "table"
-        check_lengths_agree(len(sequences), y)
-        weights = check_weights(sample_weight, len(sequences))
-        self._window_scale = ()
-        if self.window_norm is not None:
-            learnt = self._architecture["window_scale"] if continued else ()
-            self._window_scale = learnt or column_deviations(sequences.table)
-        if not is_set_of_sequences(X):
+        self._fitted_on = "sequences" if is_set else "table"
+        if not is_set:
             refuse_reach_beyond(parameters)
-        y = self._check_y(y)
-        self._learn_targets(y, weights, sequences, continued=continued)
+        part = self._present(sequences, y, sample_weight, "y", is_set=is_set)
         if self.carry_context:
             self.context_ = self._rows_to_carry(X, sequences)
         else:
             self.__dict__.pop("context_", None)
-        return self._samples(sequences, y, weights)
+        return part
 
-    def _samples(self, sequences, y, weights, name="y"):
-        targets, weights = self._encode_targets(y, weights, sequences, name)
-        # Only ratios of weights count. A power of two, which costs no bit, brings them into the range of float32.
+    def _check_validation_part(self, X_val, y_val, sample_weight_val, groups, groups_val):
+        """Return the validation part that the user brought."""
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val go together, but only one of them was given.")
+        if groups is not None and groups_val is None and not is_set_of_sequences(X_val):
+            raise ValueError(
+                "groups without groups_val: windows of X_val would cross from one series into another. Give "
+                "groups_val, one label for each row of X_val."
+            )
+        sequences = check_sequences(self, X_val, groups=groups_val, name="X_val")
+        is_set = is_set_of_sequences(X_val)
+        return self._counting_samples(self._present(sequences, y_val, sample_weight_val, "y_val", is_set=is_set))
+
+    def _present(self, sequences, y, sample_weight, name, *, is_set):
+        """Return the samples of positive weight as a `Part`."""
+        check_lengths_agree(len(sequences), y, name)
+        weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
+        present = weights > 0
+        y = self._check_y(y, name, present)
+        # Only ratios of weights count. In units of a power of two, which costs no bit, their sums do not overflow.
         weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-        return Samples(sequences, np.ascontiguousarray(targets, self.dtype), weights.astype(self.dtype))
+        part = Part(sequences, y, weights, name, is_set)
+        return part if present.all() else part.keep(present)
 
     def _rows_to_carry(self, X, sequences):
         if is_set_of_sequences(X):
@@ -161,71 +172,35 @@ class FittingMixin:
         rows.flags.writeable = False
         return rows
 
-    def _check_validation_part(self, X_val, y_val, sample_weight_val, groups, groups_val):
-        """Return the validation samples that the user brought."""
-        if X_val is None or y_val is None:
-            raise ValueError("X_val and y_val go together, but only one of them was given.")
-        if groups is not None and groups_val is None and not is_set_of_sequences(X_val):
-            raise ValueError(
-                "groups without groups_val: windows of X_val would cross from one series into another. Give "
-                "groups_val, one label for each row of X_val."
-            )
-        sequences = check_sequences(self, X_val, groups=groups_val, name="X_val")
-        check_lengths_agree(len(sequences), y_val, "y_val")
-        weights = check_weights(sample_weight_val, len(sequences), "sample_weight_val")
-        return self._samples(sequences, y_val, weights, "y_val")
+    def _hold_out(self, part):
+        """Return the training part and the validation part, None without early stopping."""
+        codes, classes = self._class_codes(part), getattr(self, "classes_", None)
+        return hold_out(part, self.early_stopping, self.validation_fraction, codes, classes)
 
-    def _hold_out(self, samples, *, is_set):
-        """Return the training samples and the validation samples, None without early stopping."""
-        n, automatic = len(samples.sequences), self.early_stopping == "auto"
-        if not self.early_stopping or (automatic and n < AUTO_EARLY_STOPPING):
-            return samples, None
-        codes = self._class_codes(samples.targets)
-        if is_set and codes is not None:
-            first, last = samples.sequences.split_last_of_classes(self.validation_fraction, codes)
-        else:
-            first, last = samples.sequences.split_last(self.validation_fraction)
-        n_left_out = n - len(first) - len(last)
-        if automatic and (len(last) == 0 or n_left_out > LARGEST_GAP * n):
-            return samples, None
-        if len(last) == 0:
-            raise ValueError(
-                f"early_stopping=True with validation_fraction={self.validation_fraction} leaves no training or no "
-                f"validation sample of {n}{self._between_the_parts(samples)}."
-            )
-        if n_left_out > LARGEST_GAP * n:
-            warnings.warn(
-                f"early_stopping=True trains on {len(first)} of {n} rows{self._between_the_parts(samples)}.",
-                UserWarning,
-                stacklevel=4,
-            )
-        if not samples.weights[last].any() or not samples.weights[first].any():
-            raise ValueError("early stopping: all weights of the training or of the validation part are zero.")
-        if codes is not None:
-            self._warn_of_lost_classes(codes, samples.weights > 0, first)
-        return samples.take(first), samples.take(last)
+    # What is learnt from the training part, before training.
 
-    def _between_the_parts(self, samples):
-        """Say which rows are neither trained on nor validated on, and what to do about it."""
-        gap, n_blocks = samples.sequences.gap, len(samples.sequences.blocks) - 1
-        if gap == 0:
-            return ""
-        groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
-        return (
-            f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or "
-            f"{WAYS_OUT}"
-        )
+    def _fit_part(self, part, held_out, *, max_iter, continued, keep_moments):
+        """Learn scales and factors from the training part alone, encode both parts by them, and train."""
+        self._learn_inputs(part, continued=continued)
+        self._learn_targets(part, continued=continued)
+        samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
+        self._train(samples, validation, max_iter=max_iter, continued=continued, keep_moments=keep_moments)
 
-    def _warn_of_lost_classes(self, codes, is_weighted, first):
-        """Warn of classes all samples of which lie in the last part in time."""
-        lost = np.setdiff1d(codes[is_weighted], codes[first][is_weighted[first]])
-        if len(lost):
-            warnings.warn(
-                f"early stopping sets the last rows aside, and with them every sample of class "
-                f"{self.classes_[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Then {WAYS_OUT}.",
-                UserWarning,
-                stacklevel=5,
-            )
+    def _learn_inputs(self, part, *, continued):
+        self._window_scale = ()
+        if self.window_norm is None:
+            return
+        if continued and self._architecture["window_scale"]:
+            self._window_scale = self._architecture["window_scale"]
+            return
+        _, scale = column_scales(part.sequences.table, row_weights(part.sequences, part.weights))
+        self._window_scale = tuple(np.where(scale > 0, scale, 1.0).tolist())
+
+    def _encode(self, part):
+        targets, weights = self._encode_targets(part)
+        # Brings the weights of a part into the range of float32 (see `_present`).
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
+        return Samples(part.sequences, np.ascontiguousarray(targets, self.dtype), weights.astype(self.dtype))
 
     def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
         """Train from the current or from new parameters and set the fitted attributes."""
@@ -245,7 +220,7 @@ class FittingMixin:
             generator = np.random.Generator(np.random.Philox(key=seed))
             n_threads = resolve_num_threads(self.n_jobs)
             flat, moments = layout.initial(generator, self.dtype, self.weight_init, n_threads), None
-        n = len(samples.sequences)
+        n = self._n_read(samples)
         settings = Settings(
             loss=loss,
             batch_size=self._batch_size(n),
@@ -284,6 +259,11 @@ class FittingMixin:
         self.validation_scores_ = scores
         self.best_validation_score_ = None if scores is None else max(scores)
         self.best_loss_ = min(self.loss_curve_) if scores is None else None
+
+    def _n_read(self, samples):
+        """Return the number of samples, or of the rows of all series with ``training="stream"``."""
+        sequences = samples.sequences
+        return int(sequences.series()[1].sum()) if self.training == "stream" else len(sequences)
 
     def _batch_size(self, n_samples):
         if self.batch_size != "auto":

@@ -1,8 +1,7 @@
 """Which network the parameters of an estimator describe, and which of them exclude each other."""
 
-import warnings
-
 from sklstm._validation import check_hidden_sizes
+from sklstm._warn import warn_user
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STREAMED = ("training", lambda value: value == "stream")
@@ -61,11 +60,9 @@ def warn_of_no_effect(parameters):
     n_layers = len(check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"]))
     for name, needed in (("dropout", 2), ("residual", int(parameters["residual"]) + 1)):
         if parameters[name] and n_layers < needed:
-            warnings.warn(
+            warn_user(
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
-                UserWarning,
-                stacklevel=5,  # the line that calls `fit`
             )
 
 

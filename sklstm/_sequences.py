@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklstm._shares import share_of
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -82,6 +84,11 @@ class Sequences:
         starts, lengths = self.starts[selection], self.lengths[selection]
         return Sequences(self.table, starts, lengths, np.array([0, len(starts)], np.intp), self.gap)
 
+    def keep(self, mask):
+        """Return the sequences that a mask chooses, in their blocks; the table is shared."""
+        blocks = np.unique(np.r_[0, np.cumsum(mask)][self.blocks])
+        return Sequences(self.table, self.starts[mask], self.lengths[mask], blocks, self.gap)
+
     def split_last(self, fraction):
         """Split off the last part in time of every block.
 
@@ -93,14 +100,17 @@ class Sequences:
         Returns
         -------
         first, last : ndarray of intp
-            Which sequences come first and which last. Between the two lie `gap` sequences of each block that belong
-            to neither, so that no sequence of the last part holds a row at which one of the first part ends. A block
-            that is too short to keep at least one sequence in each part goes to the first part whole.
+            Which sequences come first and which last. Those of a block that end at a row which a sequence of the last
+            part holds belong to neither, where there is a `gap`. A block that is too short to keep at least one
+            sequence in each part goes to the first part whole.
         """
         first, last = [], []
         for begin, end in zip(self.blocks[:-1], self.blocks[1:], strict=True):
-            n_last = int(np.ceil(fraction * (end - begin)))
-            n_first = end - begin - n_last - self.gap
+            n_last = share_of(fraction, int(end - begin))
+            n_first = end - begin - n_last
+            if self.gap and n_last:
+                ends = self.starts[begin:end] + self.lengths[begin:end]
+                n_first = int(np.searchsorted(ends[: max(n_first, 0)], self.starts[end - n_last], side="right"))
             if n_last < 1 or n_first < 1:
                 first.append(np.arange(begin, end))
                 continue
@@ -130,23 +140,9 @@ class Sequences:
         place[order] = np.arange(len(codes)) - np.repeat(begins, counts)
         size = counts[np.unique(codes, return_inverse=True)[1]]
         share = (size - place - 0.5) / size  # of its class that comes behind it, and half of itself
-        chosen = np.argsort(np.where(place > 0, share, 2.0), kind="stable")[: int(np.ceil(fraction * len(codes)))]
+        chosen = np.argsort(np.where(place > 0, share, 2.0), kind="stable")[: share_of(fraction, len(codes))]
         is_last = np.isin(np.arange(len(codes)), chosen) & (place > 0)
         return np.flatnonzero(~is_last), np.flatnonzero(is_last)
-
-
-def column_deviations(table, rows_at_once=1 << 14):
-    """Return the standard deviation of each column as a tuple of floats, 1 for a constant; no copy of the table."""
-    n_rows = len(table)
-    blocks = [slice(begin, begin + rows_at_once) for begin in range(0, n_rows, rows_at_once)]
-    # Relative to the largest, squares neither overflow nor vanish, whatever the unit of a column.
-    largest = np.max([np.abs(table[block]).max(axis=0) for block in blocks], axis=0).astype(np.float64)
-    largest = np.where(largest > 0, largest, 1.0)
-    mean = sum((table[block] / largest).sum(axis=0) for block in blocks) / n_rows
-    squares = sum(((table[block] / largest - mean) ** 2).sum(axis=0) for block in blocks)
-    deviations = np.sqrt(squares / n_rows)
-    constant = deviations <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    return tuple(np.where(constant, 1.0, deviations * largest).tolist())
 
 
 def blocks_of_groups(groups, name="groups"):

@@ -1,11 +1,12 @@
 """Which columns of X the targets are the future of, where `window_norm` is on."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 
+from sklstm._scaling import column_scales
 from sklstm._validation import naming
+from sklstm._warn import warn_user
 
 # Values of a column's future vary as the column does; a little more where a short table has a trend. What sums the
 # future up may well vary less: the means over the next 24 to 336 hours in ETTh1 have 0.4 to 1.0 of the deviation.
@@ -104,18 +105,16 @@ def called(columns, names):
     return [column if names is None else names[column] for column in columns]
 
 
-def warn_of_other_unit(y, columns, window_scale, names):
+def warn_of_other_unit(y, weights, columns, window_scale, names):
     """Warn if a target does not vary like the column of X that it should be the future of."""
-    deviations = np.atleast_1d(np.std(y, axis=0))
+    _, deviations = column_scales(y.reshape(len(y), -1), weights)
     for k, (column, deviation) in enumerate(zip(columns, deviations, strict=True)):
         ratio = deviation / window_scale[column]
         if deviation > 0 and not SMALLEST_RATIO < ratio < LARGEST_RATIO:
-            warnings.warn(
+            warn_user(
                 f"window_norm takes target {k} of y for the future of column {called([column], names)[0]!r} of X, but "
                 f"its deviation is {deviation:g} and the column's {window_scale[column]:g}. Both must come in the same "
                 "unit, and y must hold levels of the column, not changes: was X scaled and y not, or is target_column "
                 "another one?",
-                UserWarning,
-                stacklevel=6,  # the line that calls `fit`
             )
             return

@@ -6,9 +6,11 @@ from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._network.network import window_moments
+from sklstm._scaling import column_scales
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
-from sklstm._training.losses import LOSSES, weighted_mean
+from sklstm._training.losses import LOSSES
 from sklstm._validation import (
+    balanced_factors,
     check_class_weight,
     check_indicator,
     check_quantiles,
@@ -35,68 +37,75 @@ LABEL_ANSWERS = {
 class NumberTargets:
     """Targets of the regressor: numbers, standardised (divided by their mean for the Poisson loss)."""
 
-    def _check_y(self, y, name="y"):
+    def _check_y(self, y, name, present=slice(None)):
         refuse_masked(y, name)
         with naming(name):
             try:
-                y = check_array(y, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
+                y = check_array(
+                    y, ensure_2d=False, allow_nd=True, dtype=np.float64, ensure_all_finite=False, input_name=name
+                )
             except ValueError as error:
                 if "could not convert" not in str(error):
                     raise
                 raise ValueError(
                     f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
                 ) from error
-        if y.ndim > 2:
-            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
-        if self.loss == "poisson" and (y < 0).any():
-            place = np.argwhere(y < 0)[0]
-            raise ValueError(
-                f"{name} holds {y[tuple(place)]:g} in row {place[0]}; loss='poisson' needs targets of at least 0."
-            )
+            if y.ndim > 2:
+                raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+            assert_all_finite(y[present], input_name=name)
+        if self.loss == "poisson":
+            wrong = np.argwhere(np.where(y < 0, 1, 0)[present])
+            if len(wrong):
+                row = np.arange(len(y))[present][wrong[0, 0]]
+                raise ValueError(
+                    f"{name} holds {y[present][tuple(wrong[0])]:g} in row {row}; loss='poisson' needs targets of at "
+                    "least 0."
+                )
         return y
 
-    def _learn_targets(self, y, weights, sequences, *, continued):
+    def _start_targets(self, part, *, continued):
         quantiles = check_quantiles(self.quantile)
         coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
+        coding["shape"] = self._coding["shape"] if continued else part.y.shape[1:]
         before = self._coding if continued else None
         if continued:
             self._check_goes_on(coding)
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
         if continued:
-            self._check_shape(y)
-        if self.window_norm is not None:
-            if self.loss == "poisson":
-                raise ValueError(
-                    f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
-                    "from which the window could be subtracted."
-                )
-            names, n_features = getattr(self, "feature_names_in_", None), sequences.table.shape[1]
-            coding["columns"] = check_target_column(self.target_column, self.window_norm, y, n_features, names)
-            if continued and before["columns"] not in (None, coding["columns"]):
-                raise ValueError(
-                    f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
-                    f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
-                )
-            if not continued:
-                warn_of_other_unit(y, coding["columns"], self._window_scale, names)
-            y = self._without_reference(y, sequences)
+            self._check_shape(part.y)
+        if self.window_norm is None:
+            return part
+        if self.loss == "poisson":
+            raise ValueError(
+                f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
+                "from which the window could be subtracted."
+            )
+        names, n_features = getattr(self, "feature_names_in_", None), part.sequences.table.shape[1]
+        coding["columns"] = check_target_column(self.target_column, self.window_norm, part.y, n_features, names)
+        if continued and before["columns"] not in (None, coding["columns"]):
+            raise ValueError(
+                f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
+                f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
+            )
+        return part
+
+    def _learn_targets(self, part, *, continued):
         if continued:
             return
-        self.target_mean_ = weighted_mean(y, weights)
+        y, columns = part.y, self._coding["columns"]
+        if columns is not None:
+            warn_of_other_unit(y, part.weights, columns, self._window_scale, getattr(self, "feature_names_in_", None))
+            y = self._without_reference(y, part.sequences)
+        shape = y.shape[1:]
+        mean, scale = (one.reshape(shape)[()] for one in column_scales(y.reshape(len(y), -1), part.weights))
         if self.loss == "poisson":
             # The exponential knows only factors; where all targets are zero there is none.
-            self.target_scale_ = np.where(self.target_mean_ > 0, self.target_mean_, 1.0)[()]
-            self.target_mean_ = np.zeros_like(self.target_mean_)[()]
-            return
-        deviations = y - self.target_mean_
-        # Squares of deviations relative to the largest neither overflow nor vanish, whatever the unit of y.
-        largest = np.abs(deviations).max(axis=0)
-        largest = np.where(largest > 0, largest, 1.0)
-        scale = largest * np.sqrt(weighted_mean((deviations / largest) ** 2, weights))
-        # A constant target has nothing to divide by; rounding leaves a spread of a few ULP of the mean.
-        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self.target_mean_)
-        self.target_scale_ = np.where(constant, 1.0, scale)[()]
+            mean, scale = np.zeros_like(mean)[()], np.where(mean > 0, mean, 1.0)[()]
+        else:
+            # A constant target has nothing to divide by.
+            scale = np.where(scale > 0, scale, 1.0)[()]
+        self.target_mean_, self.target_scale_ = mean, scale
 
     def _check_goes_on(self, coding):
         """Raise if the outputs of the fitted network mean something else than is wanted now."""
@@ -114,17 +123,20 @@ class NumberTargets:
                 "both back."
             )
 
-    def _encode_targets(self, y, weights, sequences, name="y"):
-        y = self._check_y(y, name)
-        self._check_shape(y, name)
+    def _counting_samples(self, part):
+        self._check_shape(part.y, part.name)
+        return part
+
+    def _encode_targets(self, part):
+        y = part.y
         if self._coding["columns"] is not None:
-            y = self._without_reference(y, sequences)
+            y = self._without_reference(y, part.sequences)
         targets = ((y - self.target_mean_) / self.target_scale_).reshape(len(y), -1)
-        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), part.weights
 
     def _check_shape(self, y, name="y"):
         """Raise unless y has the outputs of the targets that were learnt."""
-        expected = np.shape(self.target_mean_)
+        expected = self._coding["shape"]
         if y.shape[1:] != expected:
             raise ValueError(
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
@@ -145,7 +157,7 @@ class NumberTargets:
     def _n_outputs_per_target(self):
         return len(self._coding["quantiles"] or (None,))
 
-    def _class_codes(self, targets):
+    def _class_codes(self, part):
         return None
 
     def _loss(self):
@@ -194,25 +206,40 @@ class NumberTargets:
 class LabelTargets:
     """Targets of the classifier: one class for each sample, or a matrix of labels."""
 
-    def _learn_targets(self, y, weights, sequences, *, continued):
-        known = continued or hasattr(self, "classes_")
+    def _start_targets(self, part, *, continued):
+        y, known = part.y, continued or hasattr(self, "classes_")
         if continued:
             self._check_kind(y)
         else:
             self._is_multilabel = y.ndim == 2
         if self._is_multilabel:
             self._learn_labels(y, known)
-            return
+            return part
         if not known:
             self.classes_ = np.unique(y)
+        self._class_factors = check_class_weight(self.class_weight, self.classes_)
         codes = self._codes(y)
-        self._class_factors = check_class_weight(self.class_weight, self.classes_, y)
-        present = self.classes_[np.unique(codes[weights * self._class_factors[codes] > 0])]
+        counts = self._class_factors[codes] > 0
+        present = self.classes_[np.unique(codes[counts])]
         if len(present) < 2 and not known:
             found = "no class with a positive weight"
             if len(present):
                 found = f"only one class with a positive weight: {present.tolist()[0]!r}"
             raise ValueError(f"{type(self).__name__} needs samples of at least 2 classes; y holds {found}.")
+        return self._counting_samples(part)
+
+    def _counting_samples(self, part):
+        self._check_kind(part.y, part.name)
+        if self._is_multilabel:
+            return part
+        counts = self._class_factors[self._codes(part.y, part.name)] > 0
+        if not counts.any():
+            raise ValueError(f"class_weight leaves no sample of {part.name} with a positive weight.")
+        return part if counts.all() else part.keep(counts)
+
+    def _learn_targets(self, part, *, continued):
+        if self.class_weight == "balanced" and not self._is_multilabel:
+            self._class_factors = balanced_factors(self._codes(part.y), part.weights, len(self.classes_))
 
     def _learn_labels(self, y, known):
         """Learn from a matrix of labels."""
@@ -235,16 +262,15 @@ class LabelTargets:
             expected = f"(n_samples, {len(self.classes_)})" if self._is_multilabel else "(n_samples,)"
             raise ValueError(f"{name} has shape {y.shape}, but the targets of this model have shape {expected}.")
 
-    @staticmethod
-    def _check_y(y, name="y"):
+    def _check_y(self, y, name, present=slice(None)):
         refuse_masked(y, name)
-        labels = check_indicator(y, name)
+        labels = check_indicator(y, name, present)
         if labels is not None:
             return labels
         with naming(name):
             y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name=name)
-            check_classification_targets(y)
+            assert_all_finite(y[present], input_name=name)
+            check_classification_targets(y[present])
         return y
 
     def _codes(self, y, name="y"):
@@ -258,19 +284,14 @@ class LabelTargets:
                 )
         return codes
 
-    def _encode_targets(self, y, weights, sequences, name="y"):
-        y = self._check_y(y, name)
-        self._check_kind(y, name)
+    def _encode_targets(self, part):
         if self._is_multilabel:
-            return y, weights
-        codes = self._codes(y, name)
-        weights = weights * self._class_factors[codes]
-        if not weights.any():
-            raise ValueError(f"class_weight leaves no sample of {name} with a positive weight.")
-        return codes[:, np.newaxis], weights
+            return part.y, part.weights
+        codes = self._codes(part.y, part.name)
+        return codes[:, np.newaxis], part.weights * self._class_factors[codes]
 
-    def _class_codes(self, targets):
-        return None if self._is_multilabel else targets[:, 0].astype(np.intp)
+    def _class_codes(self, part):
+        return None if self._is_multilabel else self._codes(part.y, part.name)
 
     def _loss(self):
         n_classes = len(self.classes_)

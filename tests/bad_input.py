@@ -298,12 +298,6 @@ TABLE = [
             r"early_stopping=True with validation_fraction=0.1 leaves no .* of 30: sequence_length - 1 = 29 rows lie",
             {"parameters": {"sequence_length": N}},
         ),
-        (
-            "no weight",
-            True,
-            "early stopping: all weights of the training or of the validation part are zero",
-            {"given": {"sample_weight": np.repeat([1.0, 0.0], 15)}, "is_named": False},
-        ),
     ),
     # Training that diverges
     *rows(

@@ -116,7 +116,13 @@ def test_class_weight_is_a_weight_of_samples(classifier, codes, sample_weight):
     """Bit for bit."""
     for class_weight in ("balanced", {0: 0.5, 1: 3.0}):
         found = classifier.make(class_weight=class_weight).fit(X, codes, sample_weight=sample_weight)
-        weights = compute_sample_weight(class_weight, codes) * (1.0 if sample_weight is None else sample_weight)
+        own = np.ones(80) if sample_weight is None else sample_weight
+        if class_weight == "balanced":
+            # A sample of weight 2 counts as two.
+            sums = np.bincount(codes, own)
+            weights = own * (own.sum() / (len(sums) * sums))[codes]
+        else:
+            weights = own * compute_sample_weight(class_weight, codes)
         expected = classifier.make().fit(X, codes, sample_weight=weights)
         assert found.loss_curve_ == expected.loss_curve_
         np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
@@ -158,12 +164,22 @@ def test_weights_are_repetitions(classifier, length):
     assert np.abs(weighted - model.fit(samples, y).predict_proba(samples)).max() > 1e-3
 
 
-def test_a_class_of_weight_zero_keeps_its_column(classifier):
-    model = classifier.make(max_iter=30, learning_rate_init=0.02).fit(
-        X, THREE, sample_weight=(THREE != 1).astype(float)
-    )
+def test_a_class_of_weight_zero_is_not_there(classifier):
+    """A placeholder for labels that nobody knows is no class."""
+    model = classifier.make().fit(X, THREE, sample_weight=(THREE != 1).astype(float))
+    assert model.classes_.tolist() == [0, 2]
+    assert model.predict_proba(X).shape == (80, 2)
+
+
+def test_a_class_whose_factor_is_zero_keeps_its_column(classifier):
+    """It was named. Its samples are not there."""
+    settings = {"max_iter": 30, "learning_rate_init": 0.02, "dtype": "float64"}
+    model = classifier.make(**settings, class_weight={0: 1.0, 1: 0.0, 2: 1.0}).fit(X, THREE)
     assert model.classes_.tolist() == [0, 1, 2]
     assert model.predict_proba(X)[:, 1].mean() < 0.1
+    weights = np.where(THREE == 1, 0.0, 1.0)
+    announced = classifier.make(**settings).partial_fit(X, THREE, sample_weight=weights, classes=[0, 1, 2])
+    assert model.loss_curve_[0] == announced.loss_curve_[0]
 
 
 # partial_fit

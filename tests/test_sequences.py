@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from reference.lstm import table_windows
 
-from sklstm._sequences import Sequences, blocks_of_groups, column_deviations
+from sklstm._sequences import Sequences, blocks_of_groups
+from sklstm._shares import share_of
 
 SEEDS = range(25)
 
@@ -96,7 +97,7 @@ def test_each_block_gives_its_last_part_and_leaves_out_the_gap_alone(seed, fract
     first, last = (set(part.tolist()) for part in sequences.split_last(fraction))
     for begin, end in zip(sequences.blocks[:-1], sequences.blocks[1:], strict=True):
         block = set(range(begin, end))
-        n_last = int(np.ceil(fraction * len(block)))
+        n_last = share_of(fraction, len(block))
         if len(block) - n_last - (length - 1) < 1:
             assert block <= first  # too short to be split
             continue
@@ -155,11 +156,3 @@ def test_the_message_names_the_label_and_its_rows(label):
 def test_one_group_and_many_groups():
     assert blocks_of_groups(np.array(["a"] * 4)).tolist() == [0, 4]
     assert blocks_of_groups(np.arange(5)).tolist() == [0, 1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize("unit", [1e-170, 1.0, 1e160])
-def test_deviations_in_any_unit(unit):
-    table = np.random.default_rng(0).normal(3.0, 2.0, size=(1000, 2))
-    table[:, 1] = 7.0
-    found = column_deviations(table * unit, rows_at_once=64)
-    assert found == pytest.approx((table[:, 0].std() * unit, 1.0), rel=1e-12)

@@ -13,8 +13,8 @@ from kernels.test_losses import evaluate_batch
 from numpy.testing import assert_allclose
 from training.test_loop import SETTINGS
 
-from sklstm import DeepLSTMRegressor
 from sklstm._kernels._updates import squared_norm
+from sklstm._scaling import column_scales
 from sklstm._training.loop import Samples
 from sklstm._training.losses import LOSSES, mean_loss
 from sklstm._training.passes import WindowPasses
@@ -66,16 +66,15 @@ def test_loss_of_the_kernel(terms):
     assert_allclose(found * 10, expected, rtol=1e-12)
 
 
-def test_mean_and_scale_of_the_target(terms):
+def test_mean_and_scale_of_a_column(terms):
     """In columns, where NumPy would add row after row; far from zero, with weights that repeat as well."""
     y = (np.float32(1000) + terms).reshape(-1, 2)
     weights = np.tile(VALUES[:2], len(y) // 2)
-    model = DeepLSTMRegressor()
-    model._learn_targets(y, weights.astype(np.float64), None, continued=False)
+    means, scales = column_scales(y, weights.astype(np.float64))
     for column in range(2):
         values = [Fraction(float(np.float32(1000) + value)) for value in VALUES[column::2]]
         mean = sum(map(mul, EXACT, values)) / sum(EXACT[:2])
         variance = sum(map(mul, EXACT, [(value - mean) ** 2 for value in values])) / sum(EXACT[:2])
         assert naive_error(weights * y[:, column], float(mean) * weights.sum(dtype=np.float64)) > 1e-3
-        assert_allclose(model.target_mean_[column], float(mean), rtol=1e-15)
-        assert_allclose(model.target_scale_[column], float(variance) ** 0.5, rtol=1e-12)
+        assert_allclose(means[column], float(mean), rtol=1e-15)
+        assert_allclose(scales[column], float(variance) ** 0.5, rtol=1e-12)

@@ -241,4 +241,4 @@ def test_futures_and_means_of_a_real_table_are_of_its_unit(hours):
     means = (sums[hours + 1 :] - sums[1:-hours]) / hours
     assert_allclose(means[0], table[1 : hours + 1].mean(axis=0), rtol=1e-9)
     for y in (table[hours:], means):
-        warn_of_other_unit(y, range(7), deviations, None)
+        warn_of_other_unit(y, np.ones(len(y)), range(7), deviations, None)

@@ -113,14 +113,15 @@ class SeriesPasses:
     The series are cut into up to `batch_size` stretches of about equal length that run side by side; of more series
     than that, so many run after each other. A step takes the next `bptt_steps` rows of all that run; the states go on
     from step to step, gradients end where a step begins. Parameters and attributes are those of `WindowPasses`;
-    `samples` hold all rows of their series up to their own.
+    `samples` hold all rows of their series up to their own. Rows between them that are no samples are read, and count
+    for nothing else.
     """
 
     def __init__(self, network, samples, settings):
         self.network, self.settings, self.n_samples = network, settings, len(samples.weights)
         sequences = samples.sequences
         self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
-        # By row of the table. Rows that are nobody's last one are read and have no share in the loss.
+        # By row of the table.
         self._targets = np.zeros((len(self._table), samples.targets.shape[1]), samples.targets.dtype)
         self._weights = np.zeros((len(self._table), *samples.weights.shape[1:]), samples.weights.dtype)
         self._targets[rows], self._weights[rows] = samples.targets, samples.weights
@@ -128,25 +129,40 @@ class SeriesPasses:
         starts, lengths = cut_series(sequences, settings.batch_size)
         edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
         self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
-        self.n_steps = sum(-(-int(lengths[0]) // settings.bptt_steps) for _, lengths in self._rounds)
+        self._n_before = np.zeros(len(self._table) + 1, np.intp)  # samples before each row
+        self._n_before[rows + 1] = 1
+        self._n_before.cumsum(out=self._n_before)
+        self.n_steps = sum(self._count(*step[1:]) > 0 for step in self._all_steps())
 
     @property
     def gradient(self):
         """Gradient of the last step."""
         return self.network.gradient
 
+    def _count(self, starts, lengths):
+        """Return how many samples some stretches of rows hold."""
+        return int((self._n_before[starts + lengths] - self._n_before[starts]).sum())
+
+    def _all_steps(self):
+        """Yield which round each step belongs to, and first rows and lengths of its stretches, longest first."""
+        for which, (starts, totals) in enumerate(self._rounds):
+            for first in range(0, int(totals[0]), self.settings.bptt_steps):
+                running = int(np.searchsorted(-totals, -first))
+                yield which, starts[:running] + first, np.minimum(totals[:running] - first, self.settings.bptt_steps)
+
     def steps(self, epoch):
         """Go through one epoch; see the module."""
-        bptt_steps, step = self.settings.bptt_steps, 0
-        for starts, totals in self._rounds:
-            states = np.zeros((len(starts), self.network.n_states), self.network.dtype)
-            for first in range(0, int(totals[0]), bptt_steps):
-                running = int(np.searchsorted(-totals, -first))
-                lengths = np.minimum(totals[:running] - first, bptt_steps)
-                yield self._step(starts[:running] + first, lengths, states[:running], epoch, step), int(lengths.sum())
-                step += 1
+        current, states = None, None
+        for step, (which, starts, lengths) in enumerate(self._all_steps()):
+            if which != current:
+                current = which
+                states = np.zeros((len(self._rounds[which][0]), self.network.n_states), self.network.dtype)
+            n_samples = self._count(starts, lengths)
+            value = self._step(starts, lengths, states[: len(starts)], epoch, step, n_samples)
+            if n_samples:
+                yield value, n_samples
 
-    def _step(self, starts, lengths, states, epoch, step):
+    def _step(self, starts, lengths, states, epoch, step, n_samples):
         """Return the mean loss over these rows; `gradient` is then its gradient, `states` those at their ends."""
         settings = self.settings
         return self.network.steps_loss_and_gradient(
@@ -160,7 +176,7 @@ class SeriesPasses:
             weights=self._weights,
             loss=settings.loss,
             loss_parameter=settings.loss_parameter,
-            scale=1.0 / (lengths.sum() * self._mean_weight),
+            scale=1.0 / (max(n_samples, 1) * self._mean_weight),
         )
 
 

@@ -5,9 +5,16 @@ from sklstm._validation.groups import check_groups
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
 from sklstm._validation.sequences import check_sequences, is_list_of_sequences, is_set_of_sequences, window_length
-from sklstm._validation.targets import check_class_weight, check_indicator, check_lengths_agree, check_weights
+from sklstm._validation.targets import (
+    balanced_factors,
+    check_class_weight,
+    check_indicator,
+    check_lengths_agree,
+    check_weights,
+)
 
 __all__ = [
+    "balanced_factors",
     "check_class_weight",
     "check_groups",
     "check_hidden_sizes",

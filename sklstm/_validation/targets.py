@@ -3,7 +3,7 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array, compute_class_weight
+from sklearn.utils import assert_all_finite, check_array, compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
@@ -28,15 +28,12 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
     return weights
 
 
-def check_class_weight(class_weight, classes, y):
-    """Return the factor of each class, 1 where nothing is asked for or (balanced) the class is not in y."""
+def check_class_weight(class_weight, classes):
+    """Return the factor of each class, 1 where nothing is asked for or "balanced", which is counted later."""
     factors = np.ones(len(classes))
     with naming("class_weight"):
-        if class_weight == "balanced":
-            present = np.unique(y)
-            factors[np.searchsorted(classes, present)] = compute_class_weight("balanced", classes=present, y=y)
-        elif class_weight is not None:
-            factors = compute_class_weight(class_weight, classes=classes, y=y)
+        if isinstance(class_weight, dict):
+            factors = compute_class_weight(class_weight, classes=classes, y=classes)
     wrong = np.flatnonzero(~(np.isfinite(factors) & (factors >= 0)))
     if len(wrong):
         label, factor = classes[wrong].tolist()[0], factors[wrong[0]]
@@ -44,19 +41,32 @@ def check_class_weight(class_weight, classes, y):
     return factors
 
 
-def check_indicator(y, name="y"):
+def balanced_factors(codes, weights, n_classes):
+    """Return the factor behind ``class_weight="balanced"`` of each class, 1 where none of its samples is there.
+
+    A weight counts as so many samples: the factor is sum(weights) / (number of classes * sum(weights of the class)).
+    """
+    sums = np.bincount(codes, weights, n_classes)
+    present = sums > 0
+    return np.where(present, weights.sum() / (present.sum() * np.where(present, sums, 1.0)), 1.0)
+
+
+def check_indicator(y, name="y", present=slice(None)):
     """Return the matrix of 0 and 1 that says which labels each sample has, or None where y is no such matrix."""
     with naming(name):
         shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
         if len(shape) != 2 or shape[1] < 2:
             return None
-        y = check_array(y, dtype=None, input_name=name)
-        if type_of_target(y, input_name=name) != "multilabel-indicator":
+        y = check_array(y, dtype=None, ensure_all_finite=False, input_name=name)
+        assert_all_finite(y[present], input_name=name)
+        if type_of_target(y[present], input_name=name) != "multilabel-indicator":
             return None
-    wrong = y[(y != 0) & (y != 1)]
+    wrong = y[present][(y[present] != 0) & (y[present] != 1)]
     if len(wrong):
         raise ValueError(f"{name} has shape {y.shape}, one column for each label, but holds {wrong[0]}, not 0 and 1.")
-    return y.astype(np.int64)
+    labels = np.zeros(y.shape, np.int64)
+    labels[present] = y[present]
+    return labels
 
 
 def check_lengths_agree(n_sequences, y, name="y"):

@@ -1,0 +1,117 @@
+"""The training part and the validation part: samples as they were handed over, and how they are told apart."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklstm._warn import warn_user
+
+# Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
+AUTO_EARLY_STOPPING = 200
+# The share of the samples that may lie between training and validation part before "auto" trains on all.
+LARGEST_GAP = 0.25
+WAYS_OUT = "set early_stopping=False, or bring your own validation part (X_val, y_val)"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Checked samples, all of them with a positive weight: a sample of weight zero is not there.
+
+    Attributes
+    ----------
+    sequences : Sequences
+        Its table holds all rows, those that only stand in the windows of others included.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Targets as they were handed over.
+    weights : ndarray of shape (n_samples,)
+        In float64, the largest of them between 0.5 and 1.
+    name : str, default="y"
+        What the user calls y.
+    is_set : bool, default=False
+        Whether the samples are a set of sequences, in any order, and not the rows of a table.
+    """
+
+    sequences: object
+    y: np.ndarray
+    weights: np.ndarray
+    name: str = "y"
+    is_set: bool = False
+
+    def __len__(self):
+        """Return the number of samples."""
+        return len(self.sequences)
+
+    def take(self, selection):
+        """Return some of the samples."""
+        return replace(
+            self,
+            sequences=self.sequences.take(selection),
+            y=self.y[selection],
+            weights=self.weights[selection],
+        )
+
+    def keep(self, mask):
+        """Return the samples that a mask chooses, in their blocks."""
+        return replace(self, sequences=self.sequences.keep(mask), y=self.y[mask], weights=self.weights[mask])
+
+
+def hold_out(part, early_stopping, fraction, codes, classes):
+    """Split a part into the samples to train on and those of early stopping.
+
+    Parameters
+    ----------
+    part : Part
+    early_stopping : bool or "auto"
+    fraction : float
+        Share of the samples of each block that are set aside.
+    codes : ndarray of shape (n_samples,) or None
+        The class of each sample, where it has one.
+    classes : ndarray or None
+        What the classes are called.
+
+    Returns
+    -------
+    first, last : Part
+        `last` is None without early stopping.
+    """
+    n, automatic = len(part), early_stopping == "auto"
+    if not early_stopping or (automatic and n < AUTO_EARLY_STOPPING):
+        return part, None
+    if part.is_set and codes is not None:
+        first, last = part.sequences.split_last_of_classes(fraction, codes)
+    else:
+        first, last = part.sequences.split_last(fraction)
+    n_left_out = n - len(first) - len(last)
+    if automatic and (len(last) == 0 or n_left_out > LARGEST_GAP * n):
+        return part, None
+    if len(last) == 0:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} leaves no training or no validation sample of "
+            f"{n}{_between_the_parts(part.sequences)}."
+        )
+    if n_left_out > LARGEST_GAP * n:
+        warn_user(f"early_stopping=True trains on {len(first)} of {n} rows{_between_the_parts(part.sequences)}.")
+    if codes is not None:
+        _warn_of_lost_classes(codes, first, classes)
+    return part.take(first), part.take(last)
+
+
+def _between_the_parts(sequences):
+    """Say which rows are neither trained on nor validated on, and what to do about it."""
+    gap, n_blocks = sequences.gap, len(sequences.blocks) - 1
+    if gap == 0:
+        return ""
+    groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
+    return (
+        f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or {WAYS_OUT}"
+    )
+
+
+def _warn_of_lost_classes(codes, first, classes):
+    """Warn of classes all samples of which lie in the last part in time."""
+    lost = np.setdiff1d(codes, codes[first])
+    if len(lost):
+        warn_user(
+            f"early stopping sets the last rows aside, and with them every sample of class "
+            f"{classes[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Then {WAYS_OUT}."
+        )

@@ -1,0 +1,20 @@
+"""Warnings that point at the user's line, however deep inside they are given."""
+
+import sys
+import warnings
+from pathlib import Path
+
+_INSIDE = str(Path(__file__).parent)
+
+
+def warn_user(message, category=UserWarning):
+    """Warn, and name the line outside this package and scikit-learn that called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_inside(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_inside(frame):
+    module = frame.f_globals.get("__name__", "")
+    return module.split(".")[0] == "sklearn" or frame.f_code.co_filename.startswith(_INSIDE)
