@@ -41,7 +41,7 @@ def test_each_class_gives_its_last_part(seed, fraction):
 def sorted_by_class(n_classes=6, n_each=40, seed=0):
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(n_classes), n_each)
-    X = rng.normal(size=(len(y), 5, 2)) * 0.3
+    X = rng.normal(size=(len(y), 5, 2)) * 0.2
     X[:, -1, 0] += np.cos(2 * np.pi * y / n_classes)
     X[:, -1, 1] += np.sin(2 * np.pi * y / n_classes)
     return X, y
