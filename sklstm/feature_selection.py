@@ -1,27 +1,92 @@
 """Selection of columns with temporal structure."""
 
 import warnings
-from numbers import Integral, Number, Real
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklstm._kernels._column_statistics import column_statistics
 from sklstm._kernels._pool import resolve_num_threads
-from sklstm._validation import check_groups, naming, refuse_masked
+from sklstm._selection_inputs import read_input
+from sklstm._validation import is_list_of_sequences, naming, refuse_masked
 
 __all__ = ["LSTMFeatureSelector"]
 
-# Integers with more different values than this are counts, not the names of classes.
-MAX_INTEGER_CLASSES = 20
+
+class _SequencesMixin:
+    """Methods of a selector of columns that take sets of sequences too; a table goes to the next class.
+
+    They stand outside the selector because scikit-learn wraps what a class defines itself: the container of
+    `set_output` is that of each sequence, not of the set.
+    """
+
+    def transform(self, X):
+        """Reduce X to the selected columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), array of shape (n_sequences, n_steps, n_features) or list of \
+                arrays (n_steps_i, n_features)
+            Table or sequences with the columns seen during `fit`.
+
+        Returns
+        -------
+        X_selected : array or list of the shape of X, with n_selected columns
+            The selected columns, in the order and of the type they have in `X`.
+        """
+        return self._map_tables(X, super().transform, self.n_features_in_ if hasattr(self, "n_features_in_") else 0)
+
+    def inverse_transform(self, X):
+        """Put the selected columns back where they were, zeros where the others were.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_selected) or (n_sequences, n_steps, n_selected), or list of arrays
+            What `transform` returns.
+
+        Returns
+        -------
+        X_original : array or list of the shape of X, with n_features columns
+            `X` with columns of zeros where `transform` had left columns out.
+        """
+        check_is_fitted(self)
+        return self._map_tables(X, super().inverse_transform, self.support_.sum())
+
+    def _map_tables(self, X, function, n_columns):
+        """Apply a function of tables to X, to each sequence in a list, or to all rows of a 3-D array at once."""
+        check_is_fitted(self)
+        refuse_masked(X, "X")
+        if is_list_of_sequences(X):
+            answers = []
+            for i, sequence in enumerate(X):
+                refuse_masked(sequence, f"X[{i}]")
+                with naming(f"X[{i}]"):
+                    answers.append(function(sequence))
+            return answers
+        if getattr(X, "ndim", 2) != 3:
+            with naming("X"):
+                return function(X)
+        with naming("X"):
+            X = check_array(X, dtype=None, allow_nd=True, input_name="X", estimator=self)
+        if X.shape[2] != n_columns:
+            raise ValueError(
+                f"X of shape {X.shape} has {X.shape[2]} features, but {type(self).__name__} is expecting {n_columns} "
+                "features as input (the last axis)."
+            )
+        kept = self.support_
+        if function.__name__ == "transform":
+            return X[:, :, kept]
+        answer = np.zeros((*X.shape[:2], len(kept)), X.dtype)
+        answer[:, :, kept] = X
+        return answer
 
 
-class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
+class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
     r"""Keep the columns that have temporal structure and go along with the target.
 
     A recurrent network can only use what is left in a column when its past is known. The selector
@@ -154,6 +219,13 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
 
     A correlation is linear: a column that acts on the target only through its square is ranked low.
 
+    *Weights and sequences.* A pair of rows has the weight of its later row, and a row of a table the
+    mean weight of the samples that read it, which are those of up to `max_lag` rows later; all rows
+    of a sequence have its weight. Where samples differ in weight, and for sequences, which have one
+    target for their last row, the mean and the variance of the column at lag :math:`k` are those
+    over the samples that reach back so far, and the correlation is multiplied by their share of all
+    weights, so that few long sequences cannot give large values by chance.
+
     Sums are accumulated in double precision around a first estimate of the mean [5]_. Tables of
     float32 and float64 in any memory layout, also read-only memory maps, are read in place; other
     types are converted, which takes a copy.
@@ -223,21 +295,28 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, groups=None):
+    def fit(self, X, y=None, *, groups=None, sample_weight=None):
         """Measure the columns and choose which to keep.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Table whose rows are consecutive time steps.
+        X : array-like of shape (n_samples, n_features), array of shape (n_sequences, n_steps, n_features) or list of \
+                arrays (n_steps_i, n_features)
+            Table whose rows are consecutive time steps, or sequences, each of which is one sample.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Target: numbers, of one or several outputs, or class labels. Without a target the
-            columns are ranked by their autocorrelation.
+            Target of each row of a table, of each sequence of a set: numbers, of one or several
+            outputs, or class labels. Without a target the columns are ranked by their
+            autocorrelation.
 
         groups : array-like of shape (n_samples,), default=None
-            Label of the series that each row belongs to; each series is one block of rows. None
-            means that all rows are one series.
+            Label of the series that each row of a table belongs to; each series is one block of
+            rows. None means that all rows are one series.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample, not negative; None means equal weights. A sample of weight zero
+            is not there: its target is not looked at, and of its rows those count that another
+            sample has among its last `max_lag` + 1.
 
         Returns
         -------
@@ -250,35 +329,32 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
             If an input has the wrong shape, numbers that are not finite or so large that their
             squares are not, a group comes in separate blocks, or every column is constant.
         """
-        _refuse_other_tables(X)
-        # Finiteness is seen in the sums below: asking here would read the whole table once more.
-        options = {"ensure_all_finite": False, "ensure_min_samples": 2, "input_name": "X"}
-        with naming("X"):
-            table = check_array(X, dtype=[np.float64, np.float32], estimator=self, **options)
-        blocks = check_groups(groups, len(table))
-        with naming("y"):
-            target = None if y is None else _check_target(y, table, self.target_type)
+        seen, given = read_input(self, X, y, groups, sample_weight)
+        longest = int(np.diff(given.blocks).max())
         statistics = column_statistics(
-            table,
-            target,
-            [0, len(table)] if blocks is None else blocks,
-            max_lag=int(self.max_lag),
+            given.table,
+            given.target,
+            given.blocks,
+            max_lag=max(1, min(self.max_lag, longest - 1)),  # beyond it there are no pairs
             decay=(self.ewma_span - 1.0) / (self.ewma_span + 1.0),
             n_threads=resolve_num_threads(self.n_jobs),
+            row_weights=given.row_weights,
+            sample_weights=given.sample_weights,
         )
         if not np.isfinite(statistics.autocovariance[0]).all():
-            assert_all_finite(table, input_name="X", estimator_name=type(self).__name__)
+            assert_all_finite(given.table, input_name="X", estimator_name=type(self).__name__)
             raise ValueError("X holds numbers whose squares overflow; scale it first.")
         constant = statistics.minimum == statistics.maximum
         constant |= statistics.autocovariance[0] <= 0.0  # squares that underflow
         if constant.all():
             raise ValueError("Every column of X is constant: there is nothing to select from.")
-        validate_data(self, X, skip_check_array=True)  # last: a fit that fails changes nothing
-        self._measure(statistics, constant)
+        vars(self).pop("feature_names_in_", None)  # only now: a fit that fails changes nothing
+        vars(self).update(seen)
+        self._measure(statistics, constant, given.by_samples)
         self._select(constant)
         return self
 
-    def _measure(self, statistics, constant):
+    def _measure(self, statistics, constant, by_samples):
         """Set the statistics of the columns; constant ones get values that no filter passes."""
         variance = np.where(constant, 1.0, statistics.autocovariance[0])
         residual = np.maximum(statistics.residual_variance, 0.0)
@@ -292,8 +368,11 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         self.trend_strength_ = np.where(constant, 0.0, np.maximum(0.0, 1.0 - residual / variance))
         varying = statistics.target_variance > 0.0
         if varying.any():
-            scale = np.sqrt(variance * statistics.target_variance[varying][:, None])
-            scores = np.abs(statistics.cross_covariance[:, varying]).max(axis=0) / scale
+            if by_samples:
+                scores = np.abs(statistics.sample_correlation[:, varying]).max(axis=0)
+            else:
+                scale = np.sqrt(variance * statistics.target_variance[varying][:, None])
+                scores = np.abs(statistics.cross_covariance[:, varying]).max(axis=0) / scale
             self.scores_ = np.where(constant, 0.0, np.minimum(scores.max(axis=0), 1.0))
         else:
             self.scores_ = self.autocorrelation_.copy()
@@ -322,24 +401,6 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         self.ranking_[order] = np.arange(1, constant.size + 1)
         self.support_ = self.ranking_ <= n_kept
 
-    def transform(self, X):
-        """Reduce X to the selected columns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Table with the columns seen during `fit`.
-
-        Returns
-        -------
-        X_selected : ndarray of shape (n_samples, n_selected)
-            The selected columns, in the order and of the type they have in `X`.
-        """
-        check_is_fitted(self)
-        _refuse_other_tables(X)
-        with naming("X"):
-            return super().transform(X)
-
     def _get_support_mask(self):
         check_is_fitted(self)
         return self.support_
@@ -353,43 +414,3 @@ class LSTMFeatureSelector(SelectorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _refuse_other_tables(X):
-    """Raise for what scikit-learn would take without its mask, or refuse without a way out."""
-    refuse_masked(X, "X")
-    if getattr(X, "ndim", 2) == 3:
-        raise ValueError(
-            "X has 3 dimensions, expected 2: one row per time step. Put the sequences one below the other and name "
-            "them with groups."
-        )
-
-
-def _check_target(y, X, target_type):
-    """Return float columns (n_samples, n_outputs) or class numbers (n_samples,) as int64."""
-    refuse_masked(y, "y")
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    check_consistent_length(X, y)
-    if y.dtype.kind == "O" and all(isinstance(value, Number) for value in y.flat):
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    if y.dtype.kind not in "biufOUS":
-        raise ValueError(f"y must hold numbers or class labels, got the dtype {y.dtype}.")
-    if _is_classes(y, target_type):
-        if y.ndim == 2 and y.shape[1] != 1:
-            raise ValueError(f"Class labels in y must be one column, got the shape {y.shape}.")
-        if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y.flat):
-            raise ValueError("Class labels in y must be all strings or all numbers.")
-        check_classification_targets(y)
-        return np.unique(y.ravel(), return_inverse=True)[1].astype(np.int64)
-    if y.dtype.kind in "OUS":
-        raise ValueError("y holds class labels, but target_type='continuous' takes numbers.")
-    y = y.reshape(len(y), -1)
-    return y if y.dtype in (np.float32, np.float64) else y.astype(np.float64)
-
-
-def _is_classes(y, target_type):
-    if target_type == "auto":
-        if y.dtype.kind in "iu":
-            return y.ndim == 1 and np.unique(y).size <= MAX_INTEGER_CLASSES
-        return y.dtype.kind in "OUS" or (y.dtype.kind == "b" and y.ndim == 1)
-    return target_type == "classes"

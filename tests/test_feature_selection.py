@@ -69,7 +69,12 @@ def table():
 
 # The checks fit pure noise; that it is kept with a warning is not what they are about.
 @pytest.mark.filterwarnings("ignore:No column passes the filters:UserWarning")
-@parametrize_with_checks([LSTMFeatureSelector(), LSTMFeatureSelector(5, **NO_FILTERS)])
+@parametrize_with_checks(
+    [LSTMFeatureSelector(), LSTMFeatureSelector(5, **NO_FILTERS)],
+    expected_failed_checks=lambda selector: {
+        "check_sample_weight_equivalence_on_dense_data": "a row that is there twice is another step in time"
+    },
+)
 def test_scikit_learn_accepts_the_selector(estimator, check):
     check(estimator)
 

@@ -156,7 +156,7 @@ BAD_TABLES = {
     "masked": (np.ma.masked_array, ValueError, "X is a masked array"),
     "strings": (lambda X: np.full(X.shape, "x", object), ValueError, "X: could not convert"),
     "one axis": (lambda X: X[:, 0], ValueError, "X: Expected 2D array, got 1D array"),
-    "three axes": (lambda X: X[:, None], ValueError, "X has 3 dimensions, expected 2"),
+    "four axes": (lambda X: X[:, None, None], ValueError, "X: Found array with dim 4"),
     "no rows": (lambda X: X[:0], ValueError, r"X: Found array with 0 sample\(s\)"),
     "one row": (lambda X: X[:1], ValueError, r"X: Found array with 1 sample\(s\)"),
     "no columns": (lambda X: X[:, :0], ValueError, r"X: Found array with 0 feature\(s\)"),
@@ -177,7 +177,7 @@ def test_bad_table_in_fit(table, case):
 # What transform has no reason to refuse is left out: it picks columns, whatever is in them.
 @pytest.mark.parametrize(
     "case",
-    ["NaN", "infinity", "complex", "masked", "one axis", "three axes", "no rows", "no columns"],
+    ["NaN", "infinity", "complex", "masked", "one axis", "four axes", "no rows", "no columns"],
 )
 def test_bad_table_in_transform(table, case):
     spoil, error, message = BAD_TABLES[case]

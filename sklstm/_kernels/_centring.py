@@ -19,6 +19,7 @@ class ColumnStatistics(NamedTuple):
     residual_variance: np.ndarray
     cross_covariance: np.ndarray
     target_variance: np.ndarray
+    sample_correlation: np.ndarray | None = None
 
 
 class ColumnMoments(NamedTuple):
@@ -108,6 +109,9 @@ def target_moments(target):
     for k in range(target.shape[1]):
         # One column at a time: a contiguous copy is summed pairwise and takes little memory.
         y = target[:, k].astype(np.float64)
+        if y.min() == y.max():  # the mean of equal numbers would be rounded
+            moments[:, k] = y[0], 0.0, 0.0
+            continue
         moments[0, k] = y.mean()
         y -= moments[0, k]
         moments[1, k] = y @ y / len(y)

@@ -13,6 +13,8 @@ def column_statistics(
     max_lag: int,
     decay: float,
     n_threads: int,
+    row_weights: NDArray[np.float64] | None = None,
+    sample_weights: NDArray[np.float64] | None = None,
     isa: str | None = None,
 ) -> ColumnStatistics: ...
 def column_moments(

@@ -21,6 +21,7 @@ from sklstm._kernels._centring import (
     target_moments,
     target_sums,
 )
+from sklstm._kernels._weighted_centring import centre_weighted, weighted_class_moments
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
@@ -78,8 +79,9 @@ cdef int set_sizes(Work *work, Py_ssize_t max_lag, double decay) except -1:
     work.decay = decay
     work.halo = max(work.n_lags, forgotten)
     work.block_rows = max(<Py_ssize_t> BLOCK_ROWS, 8 * work.halo)
-    work.n_sums = N_MOMENTS + (1 + work.n_targets) * work.n_lags
-    work.partial_size = (2 + work.n_sums + 2 * max_lag) * COLUMN_STRIP
+    work.n_sums = N_MOMENTS + (1 + work.n_targets + 2 * (work.sample_weights != NULL)) * work.n_lags
+    work.n_edges = max_lag if work.row_weights == NULL else 0
+    work.partial_size = (2 + work.n_sums + 2 * work.n_edges) * COLUMN_STRIP
     work.scratch_size = scratch_doubles(work)
     return 0
 
@@ -118,27 +120,38 @@ cdef run(Work *work, int n_threads):
 
 cdef named(const Work *work, totals):
     """Name the rows of the totals (rows of a partial, padded columns)."""
-    cdef Py_ssize_t heads = 2 + work.n_sums, tails = heads + work.max_lag
+    cdef Py_ssize_t heads = 2 + work.n_sums, tails = heads + work.n_edges
     totals = totals[:, : work.n_columns]
-    lags = totals[2 + N_MOMENTS : heads].reshape(
-        1 + work.n_targets, work.n_lags, work.n_columns
-    )[:, : work.max_lag + 1]
+    lags = totals[2 + N_MOMENTS : heads].reshape(-1, work.n_lags, work.n_columns)[:, : work.max_lag + 1]
     return {
         "minimum": totals[0],
         "maximum": totals[1],
         "moments": totals[2 : 2 + N_MOMENTS],
         "products": lags[0],
-        "cross_products": lags[1:].transpose(1, 0, 2),
+        "cross_products": lags[1 : 1 + work.n_targets].transpose(1, 0, 2),
+        "sample_products": lags[1 + work.n_targets :],
         "heads": totals[heads:tails],
         "tails": totals[tails:],
     }
 
 
-def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None):
+def _weighted_target_moments(target, sample_weights, n_threads, isa):
+    """Return the mean and the variance of every target, (2, n_targets)."""
+    if target is None:
+        return np.empty((2, 0))
+    if target.dtype.name == "int64":
+        return weighted_class_moments(target, sample_weights)
+    moments = column_moments(target, sample_weights, n_threads=n_threads, isa=isa)
+    return np.stack([moments.mean, moments.deviation**2])
+
+
+def column_statistics(
+    X, target, blocks, *, max_lag, decay, n_threads, row_weights=None, sample_weights=None, isa=None
+):
     """Compute lagged covariances and the variances of a moving average of every column.
 
     With u the column minus its mean over all rows, sums run over the pairs of rows t - lag and t
-    that lie in the same group, and are divided by n_samples.
+    that lie in the same group, and are divided by n_samples. With weights each pair has that of its row t.
 
     Parameters
     ----------
@@ -157,6 +170,12 @@ def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None)
         later row.
     n_threads : int
         Number of threads; the result does not depend on it.
+    row_weights : ndarray of shape (n_samples,) or None, default=None
+        What each row counts for in the statistics of the columns alone, at most 1; groups whose first row has the
+        weight 0 are passed over.
+    sample_weights : ndarray of shape (n_samples,) or (n_groups,) or None, default=None
+        Goes with `row_weights`: what each target counts for, at most 1. Of shape (n_groups,), each group has one target
+        only, in its last row, and `target` has n_groups rows.
     isa : str or None, default=None
         Instruction set of the kernels; None is the one in use.
 
@@ -169,7 +188,9 @@ def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None)
         the column minus it;
         cross_covariance : of shape (max_lag + 1, n_targets, n_features), of the column lag rows
         ago with the target now;
-        target_variance : of shape (n_targets,).
+        target_variance : of shape (n_targets,);
+        sample_correlation : None without weights, else of shape (max_lag + 1, n_targets, n_features): the correlation
+        over the samples that have a row lag rows ago, times their share of all weights.
     """
     X = addressable(X)
     target = None if target is None else addressable(target)
@@ -181,13 +202,27 @@ def column_statistics(X, target, blocks, *, max_lag, decay, n_threads, isa=None)
     cdef Work work
     with np.errstate(all="ignore"):
         set_table(&work, X, isa)
-        shift = first_means(X, work.n_strips * COLUMN_STRIP)
-        work.shift = <const double *> data_of(shift, FLOAT64, len(shift))
         work.blocks = <const int64_t *> data_of(blocks, INT64, len(blocks))
         work.n_groups = len(lengths)
-        moments = target_moments(target)
+        work.row_weights = <const double *> data_of(row_weights, FLOAT64, work.n_rows)
+        if row_weights is None:
+            shift = first_means(X, work.n_strips * COLUMN_STRIP)
+            moments = target_moments(target)
+            sample_weights = None
+        else:
+            shift = np.zeros(work.n_strips * COLUMN_STRIP)
+            shift[: work.n_columns] = column_moments(X, row_weights, n_threads=n_threads, isa=isa).mean
+            moments = _weighted_target_moments(target, sample_weights, n_threads, isa)
+        work.shift = <const double *> data_of(shift, FLOAT64, len(shift))
+        work.samples_are_groups = sample_weights is not None and len(sample_weights) != work.n_rows
+        work.sample_weights = <const double *> data_of(
+            sample_weights, FLOAT64, work.n_groups if work.samples_are_groups else work.n_rows
+        )
         set_target(&work, target, moments[0])
         set_sizes(&work, reach, decay)
+        if row_weights is not None:
+            sums = run(&work, n_threads)
+            return centre_weighted(sums, target, moments, blocks, row_weights, sample_weights, max_lag)
         of_targets = target_sums(target, moments, blocks[: len(lengths)], lengths, reach)
         return centre(run(&work, n_threads), of_targets, moments[1], lengths, max_lag)
 

@@ -270,11 +270,11 @@ ctypedef struct KernelTable:
     void (*column_pack)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                         Py_ssize_t column_stride, const double *shift, double *tile, double *lowest,
                         double *highest) noexcept nogil
-    void (*column_lagged_products)(Py_ssize_t n_rows, Py_ssize_t n_lags, const double *tile,
+    void (*column_lagged_products)(Py_ssize_t n_rows, Py_ssize_t n_lags, const double *present, const double *tile,
                                    double *sums) noexcept nogil
     void (*column_target_products)(Py_ssize_t n_rows, Py_ssize_t n_lags, const double *tile, const double *target,
                                    double *sums) noexcept nogil
-    void (*column_smoothed_moments)(Py_ssize_t n_rows, double decay, const double *gain, const double *tile,
-                                    double *state, double *sums) noexcept nogil
+    void (*column_smoothed_moments)(Py_ssize_t n_rows, double decay, const double *gain, const double *weights,
+                                    const double *tile, double *state, double *sums) noexcept nogil
     void (*column_moments)(Py_ssize_t n_rows, double total, const double *weights, const double *scale,
                            const double *origin, double *tile, double *means, double *squares) noexcept nogil

@@ -52,10 +52,15 @@ cdef void column_pack(
 
 
 cdef void column_lagged_products(
-    Py_ssize_t n_rows, Py_ssize_t n_lags, const double *restrict tile, double *restrict sums
+    Py_ssize_t n_rows,
+    Py_ssize_t n_lags,
+    const double *restrict present,
+    const double *restrict tile,
+    double *restrict sums,
 ) noexcept nogil:
-    """sums (n_lags, COLUMN_STRIP) += sum over rows t of tile[t] * tile[t - lag].
+    """sums (n_lags, COLUMN_STRIP) += sum over rows t of present[t] * tile[t - lag].
 
+    present is the tile itself, or the tile with each row times its weight.
     n_rows and n_lags are multiples of 4: the 4 x 4 products of four rows and four lags need only
     seven past rows, so a product costs less than one load, and a sum is touched once for four rows.
     """
@@ -67,8 +72,8 @@ cdef void column_lagged_products(
     for lag in range(0, n_lags, 4):
         total = sums + lag * COLUMN_STRIP
         for t in range(0, n_rows, 4):
-            x = tile + t * COLUMN_STRIP
-            past = x - (lag + 3) * COLUMN_STRIP
+            x = present + t * COLUMN_STRIP
+            past = tile + (t - lag - 3) * COLUMN_STRIP
             for j in range(COLUMN_STRIP):
                 x0 = x[j]
                 x1 = x[COLUMN_STRIP + j]
@@ -128,6 +133,7 @@ cdef void column_smoothed_moments(
     Py_ssize_t n_rows,
     double decay,
     const double *restrict gain,
+    const double *restrict weights,
     const double *restrict tile,
     double *restrict state,
     double *restrict sums,
@@ -135,13 +141,17 @@ cdef void column_smoothed_moments(
     """Run the moving average over the tile and add up what its variances need.
 
     state (COLUMN_STRIP,) is the weighted sum of the series up to the row before the tile; gain
-    (n_rows,) the reciprocal of the sum of the weights, so that the average is state * gain.
-    sums (4, COLUMN_STRIP) += [x, smooth, smooth^2, (x - smooth)^2].
+    (n_rows,) the reciprocal of the sum of the weights in it, so that the average is state * gain.
+    sums (4, COLUMN_STRIP) += [x, smooth, smooth^2, (x - smooth)^2], each row times its own of weights (n_rows,).
     """
     cdef Py_ssize_t t, j, n_whole = n_rows - n_rows % 4
-    cdef double x0, x1, x2, x3, s0, s1, s2, s3, c0, c1, c2, c3
+    cdef double x0, x1, x2, x3, s0, s1, s2, s3, c0, c1, c2, c3, w0, w1, w2, w3
     # Four rows at a time, so that state and sums are loaded and stored once for four rows.
     for t in range(0, n_whole, 4):
+        w0 = weights[t]
+        w1 = weights[t + 1]
+        w2 = weights[t + 2]
+        w3 = weights[t + 3]
         for j in range(COLUMN_STRIP):
             x0 = tile[t * COLUMN_STRIP + j]
             x1 = tile[(t + 1) * COLUMN_STRIP + j]
@@ -156,25 +166,26 @@ cdef void column_smoothed_moments(
             s1 = c1 * gain[t + 1]
             s2 = c2 * gain[t + 2]
             s3 = c3 * gain[t + 3]
-            sums[j] += (x0 + x1) + (x2 + x3)
-            sums[COLUMN_STRIP + j] += (s0 + s1) + (s2 + s3)
-            sums[2 * COLUMN_STRIP + j] += (s0 * s0 + s1 * s1) + (s2 * s2 + s3 * s3)
+            sums[j] += (w0 * x0 + w1 * x1) + (w2 * x2 + w3 * x3)
+            sums[COLUMN_STRIP + j] += (w0 * s0 + w1 * s1) + (w2 * s2 + w3 * s3)
+            sums[2 * COLUMN_STRIP + j] += (w0 * (s0 * s0) + w1 * (s1 * s1)) + (w2 * (s2 * s2) + w3 * (s3 * s3))
             x0 -= s0
             x1 -= s1
             x2 -= s2
             x3 -= s3
-            sums[3 * COLUMN_STRIP + j] += (x0 * x0 + x1 * x1) + (x2 * x2 + x3 * x3)
+            sums[3 * COLUMN_STRIP + j] += (w0 * (x0 * x0) + w1 * (x1 * x1)) + (w2 * (x2 * x2) + w3 * (x3 * x3))
     for t in range(n_whole, n_rows):
+        w0 = weights[t]
         for j in range(COLUMN_STRIP):
             x0 = tile[t * COLUMN_STRIP + j]
             c0 = x0 + decay * state[j]
             state[j] = c0
             s0 = c0 * gain[t]
-            sums[j] += x0
-            sums[COLUMN_STRIP + j] += s0
-            sums[2 * COLUMN_STRIP + j] += s0 * s0
+            sums[j] += w0 * x0
+            sums[COLUMN_STRIP + j] += w0 * s0
+            sums[2 * COLUMN_STRIP + j] += w0 * (s0 * s0)
             x0 -= s0
-            sums[3 * COLUMN_STRIP + j] += x0 * x0
+            sums[3 * COLUMN_STRIP + j] += w0 * (x0 * x0)
 
 
 cdef void column_moments(
