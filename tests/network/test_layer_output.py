@@ -104,7 +104,8 @@ def test_gradients_by_central_differences(isa, number):
         threads=1 + number % 2,
     )
     for array, gradient in zip((problem.flat, problem.table, problem.state), problem.gradients(), strict=True):
-        expected = numerical_gradient(problem.loss, array)
+        # A norm over few units bends strongly where they are nearly equal: a short step cuts off less.
+        expected = numerical_gradient(problem.loss, array, step=1e-4)
         # Of two or three units: nearly 1 and -1 whatever they were, and their differences lose digits.
         assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
         assert np.abs(expected).max() > 1e-5
