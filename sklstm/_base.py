@@ -129,10 +129,6 @@ class BaseLSTM(
 
     # The fitted parameters.
 
-    def _set_parameters(self, layout, flat):
-        self.parameters_ = {name: view.copy() for name, view in layout.views(flat).items()}
-        self._freeze()
-
     def _freeze(self):
         for array in self.__dict__.get("parameters_", {}).values():
             array.flags.writeable = False

@@ -19,12 +19,15 @@ from sklstm._parts import Part, hold_out
 from sklstm._scaling import column_scales, row_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
+from sklstm._training.sample_weights import in_unit_range
+from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import (
     check_lengths_agree,
     check_sequences,
     check_weights,
     is_set_of_sequences,
 )
+from sklstm._warn import warn_user
 
 
 class FittingMixin:
@@ -85,6 +88,9 @@ class FittingMixin:
         ------
         ValueError
             If the input is not as described, or if training diverges. What was fitted before is then still there.
+        KeyboardInterrupt
+            After Ctrl-C. If an epoch had been finished, the estimator is then fitted, by the finished epochs alone, and
+            a warning names the last; otherwise it is as it was.
         """
         continued = self.warm_start and hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
@@ -97,22 +103,27 @@ class FittingMixin:
                 if given is not None:
                     raise ValueError(f"{name} needs X_val and y_val.")
             part, held_out = work._hold_out(part)
-        work._fit_part(part, held_out, max_iter=self.max_iter, continued=continued, keep_moments=False)
-        return self._adopt(work)
+        interrupt = work._fit_part(part, held_out, max_iter=self.max_iter, continued=continued, keep_state=False)
+        self._adopt(work)
+        if interrupt is not None:
+            tell_of_interrupt(self, interrupt)
+        return self
 
     def _partial_fit(self, X, y, sample_weight, groups, **known):
         """Train for one epoch; `known` are fitted attributes that the first call need not learn."""
-        if self.learning_rate != "constant":
+        if not SCHEDULES[self.learning_rate].spans_calls:
             raise ValueError(
                 f"partial_fit does not know how many epochs will come, which learning_rate={self.learning_rate!r} "
-                "needs; use learning_rate='constant'."
+                "needs; use learning_rate='constant' or 'reduce_on_plateau'."
             )
         continued = hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
         work.__dict__.update(known)
         part = work._check_part(X, y, sample_weight, groups, continued=continued)
         part = work._start_targets(part, continued=continued)
-        work._fit_part(part, None, max_iter=1, continued=continued, keep_moments=True)
+        interrupt = work._fit_part(part, None, max_iter=1, continued=continued, keep_state=True)
+        if interrupt is not None:
+            raise interrupt
         return self._adopt(work)
 
     # What is handed over.
@@ -160,8 +171,8 @@ class FittingMixin:
         present = weights > 0
         y = self._check_y(y, name, present)
         # Only ratios of weights count. In units of a power of two, which costs no bit, their sums do not overflow.
-        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-        part = Part(sequences, y, weights, name, is_set)
+        weights, exponent = in_unit_range(weights)
+        part = Part(sequences, y, weights, exponent, name, is_set)
         return part if present.all() else part.keep(present)
 
     def _rows_to_carry(self, X, sequences):
@@ -179,12 +190,15 @@ class FittingMixin:
 
     # What is learnt from the training part, before training.
 
-    def _fit_part(self, part, held_out, *, max_iter, continued, keep_moments):
-        """Learn scales and factors from the training part alone, encode both parts by them, and train."""
+    def _fit_part(self, part, held_out, *, max_iter, continued, keep_state):
+        """Learn scales and factors from the training part alone, encode both parts by them, and train.
+
+        Returns what interrupted it, or None.
+        """
         self._learn_inputs(part, continued=continued)
         self._learn_targets(part, continued=continued)
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
-        self._train(samples, validation, max_iter=max_iter, continued=continued, keep_moments=keep_moments)
+        return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
 
     def _learn_inputs(self, part, *, continued):
         self._window_scale = ()
@@ -198,12 +212,11 @@ class FittingMixin:
 
     def _encode(self, part):
         targets, weights = self._encode_targets(part)
-        # Brings the weights of a part into the range of float32 (see `_present`).
-        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
-        return Samples(part.sequences, np.ascontiguousarray(targets, self.dtype), weights.astype(self.dtype))
+        targets, names = np.ascontiguousarray(targets, self.dtype), (part.name.replace("y", "X"), part.name)
+        return Samples(part.sequences, targets, weights, part.exponent, names)
 
-    def _train(self, samples, held_out, *, max_iter, continued, keep_moments):
-        """Train from the current or from new parameters and set the fitted attributes."""
+    def _train(self, samples, held_out, *, max_iter, continued, keep_state):
+        """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
         loss, n_outputs = self._loss()
         loss_parameter = self._loss_parameter()
         parameters = self.get_params(deep=False)
@@ -212,14 +225,12 @@ class FittingMixin:
         )
         if continued:
             flat = self._continue_from(layout)
-            seed, moments = self._training_state["seed"], self._training_state.get("moments")
-            if self._training_state["solver"] != self.solver:
-                moments = None  # those of another solver mean something else
+            seed, state = self._training_state["seed"], self._training_state.get("loop")
         else:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             generator = np.random.Generator(np.random.Philox(key=seed))
             n_threads = resolve_num_threads(self.n_jobs)
-            flat, moments = layout.initial(generator, self.dtype, self.weight_init, n_threads), None
+            flat, state = layout.initial(generator, self.dtype, self.weight_init, n_threads), None
         n = self._n_read(samples)
         settings = Settings(
             loss=loss,
@@ -245,20 +256,37 @@ class FittingMixin:
         )
         network = self._empty_network(layout, self.dtype)
         first_epoch = self.n_iter_ if continued else 0
-        history = train(network, flat, samples, settings, held_out, first_epoch, moments if keep_moments else None)
-        self._training_state = {"seed": seed, "solver": self.solver}
+        history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None)
+        try:
+            fitted = self._fitted_attributes(history, layout, flat, first_epoch)
+        except KeyboardInterrupt as interrupt:
+            # The training was over: what it has learnt is not thrown away.
+            history.interrupt = interrupt
+            fitted = self._fitted_attributes(history, layout, flat, first_epoch)
+        self._training_state = {"seed": seed, "loop": history.state} if keep_state else {"seed": seed}
         self._architecture = asdict(layout.architecture)
-        if keep_moments:
-            self._training_state["moments"] = history.optimizer_state
-        self._set_parameters(layout, flat)
-        self.n_iter_ = first_epoch + history.n_epochs
-        self.loss_curve_ = (self.loss_curve_ if continued else []) + history.loss_curve
-        self.loss_ = history.loss_curve[-1]
-        self.gradient_norms_ = (self.gradient_norms_ if continued else []) + history.gradient_norms
-        scores = history.validation_scores or None
-        self.validation_scores_ = scores
-        self.best_validation_score_ = None if scores is None else max(scores)
-        self.best_loss_ = min(self.loss_curve_) if scores is None else None
+        self.__dict__.update(fitted)
+        return history.interrupt
+
+    def _fitted_attributes(self, history, layout, flat, first_epoch):
+        """Return what a training adds to the attributes of the first `first_epoch` epochs, which stay as they are."""
+        parameters = {name: view.copy() for name, view in layout.views(flat).items()}
+        for array in parameters.values():
+            array.flags.writeable = False
+        curve, norms = (getattr(self, name) if first_epoch else [] for name in ("loss_curve_", "gradient_norms_"))
+        curve, scores = curve + history.loss_curve, history.validation_scores or None
+        return {
+            "parameters_": parameters,
+            "n_iter_": first_epoch + history.n_epochs,
+            "loss_curve_": curve,
+            "loss_": curve[-1],
+            "gradient_norms_": norms + history.gradient_norms,
+            "validation_scores_": scores,
+            "validation_loss_curve_": history.validation_losses or None,
+            "best_validation_score_": None if scores is None else max(scores),
+            "best_iteration_": first_epoch + history.best_epoch,
+            "best_loss_": min(curve) if scores is None else None,
+        }
 
     def _n_read(self, samples):
         """Return the number of samples, or of the rows of all series with ``training="stream"``."""
@@ -276,6 +304,19 @@ class FittingMixin:
         """Return the fitted parameters as a new flat vector, if they are those of the network wanted now."""
         refuse_other_network(self._architecture, asdict(layout.architecture))
         return layout.flatten(self.parameters_, self.dtype).copy()
+
+
+def tell_of_interrupt(model, interrupt):
+    """Warn that a fit has ended early, with what the estimator now is, and let the interrupt go on."""
+    which = f"{model.best_iteration_}, the best so far" if model.validation_scores_ else model.best_iteration_
+    try:
+        warn_user(
+            f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
+            f"{which}."
+        )
+    finally:
+        # Where warnings are errors, too.
+        raise interrupt
 
 
 def automatic_batch_size(n_samples):

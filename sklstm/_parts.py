@@ -25,6 +25,8 @@ class Part:
         Targets as they were handed over.
     weights : ndarray of shape (n_samples,)
         In float64, the largest of them between 0.5 and 1.
+    exponent : int
+        Times two to this power they are what was handed over.
     name : str, default="y"
         What the user calls y.
     is_set : bool, default=False
@@ -34,6 +36,7 @@ class Part:
     sequences: object
     y: np.ndarray
     weights: np.ndarray
+    exponent: int
     name: str = "y"
     is_set: bool = False
 

@@ -98,8 +98,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         What becomes of the step size over the `max_iter` epochs: "constant"; "linear_warm_up", from 0 over the first
         twentieth of the steps [9]_; "cosine", down to 0 by half a cosine; "cosine_restarts", the same over 10 epochs,
         then anew over 20, 40, ... [10]_ (cycles end at epochs 10, 30, 70, 150; epoch 100 ends at .69 of it);
-        "one_cycle", up from 1/25 over three tenths of the steps and down to 0 by half cosines [11]_;
-        "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without improvement.
+        "one_cycle", up from 1/25 over three tenths of the steps and down to 1/250,000 by half cosines [11]_, to the
+        step as PyTorch's `OneCycleLR`; "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without
+        improvement. `partial_fit` goes on with "constant" and "reduce_on_plateau", the others need to know `max_iter`.
     weight_decay : float, default=0.01
         Decay of all matrices, of peepholes and of the vector of pooling; biases, gains and shifts do not decay. It is
         decoupled from the gradient [5]_, but for ``solver="adam"``: there it is an L2 penalty.
@@ -126,10 +127,12 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
         ``training="stream"``, whose states go on.
     n_iter_no_change : int, default=10
-        Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
+        Epochs in a row without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to
+        its end.
     tol : float, default=1e-4
         What counts as an improvement, in absolute terms: of the validation score or, without early stopping, of the
-        training loss (`loss_curve_`).
+        training loss (`loss_curve_`). Each epoch is compared with the best before it, as in scikit-learn's MLP: gains
+        below `tol` do not add up, however many follow each other.
     class_weight : dict, "balanced" or None, default=None
         Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
         ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the y of `fit`, also for a
@@ -154,7 +157,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         Initial parameters, order of the samples and dropout. The same seed gives the same bits on the same
         instruction set.
     verbose : bool or int, default=False
-        Print the losses of each epoch.
+        Print a line for each epoch: losses, validation score, seconds, and the time that is left at the pace so far.
 
     Attributes
     ----------
@@ -190,8 +193,13 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - log loss / log
         loss of the class shares in the training part, with `label_smoothing` both less the loss of a perfect network.
+    validation_loss_curve_ : list of float or None
+        With early stopping, the loss of the validation part after each epoch of the last `fit`, in the unit of
+        `loss_curve_`; dropout and the like are off.
     best_validation_score_ : float or None
-        Largest of them: the score of the parameters that were kept. None without early stopping.
+        Largest of the scores: that of the parameters that were kept. None without early stopping.
+    best_iteration_ : int
+        The epoch whose parameters were kept, counted from 1 as `n_iter_` counts; without early stopping the last.
     best_loss_ : float or None
         Smallest training loss; None with early stopping.
     context_ : ndarray of shape (sequence_length - 1, n_features)
@@ -342,6 +350,10 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
+
+        Later calls go on with what solver, ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` know
+        of the steps so far, and weights, of samples and of classes, count against the mean weight of all samples so
+        far. n calls with the same data are a `fit` of n epochs without early stopping, bit for bit.
 
         Parameters
         ----------

@@ -122,8 +122,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         What becomes of the step size over the `max_iter` epochs: "constant"; "linear_warm_up", from 0 over the first
         twentieth of the steps [9]_; "cosine", down to 0 by half a cosine; "cosine_restarts", the same over 10 epochs,
         then anew over 20, 40, ... [10]_ (cycles end at epochs 10, 30, 70, 150; epoch 100 ends at .69 of it);
-        "one_cycle", up from 1/25 over three tenths of the steps and down to 0 by half cosines [11]_;
-        "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without improvement.
+        "one_cycle", up from 1/25 over three tenths of the steps and down to 1/250,000 by half cosines [11]_, to the
+        step as PyTorch's `OneCycleLR`; "reduce_on_plateau", halved after ``n_iter_no_change // 2`` epochs without
+        improvement. `partial_fit` goes on with "constant" and "reduce_on_plateau", the others need to know `max_iter`.
     weight_decay : float, default=0.01
         Decay of all matrices, of peepholes and of the vector of pooling; biases, gains and shifts do not decay. It is
         decoupled from the gradient [5]_, but for ``solver="adam"``: there it is an L2 penalty.
@@ -150,10 +151,12 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
         ``training="stream"``, whose states go on.
     n_iter_no_change : int, default=10
-        Epochs without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to its end.
+        Epochs in a row without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to
+        its end.
     tol : float, default=1e-4
         What counts as an improvement, in absolute terms: of the validation score or, without early stopping, of the
-        training loss (`loss_curve_`).
+        training loss (`loss_curve_`). Each epoch is compared with the best before it, as in scikit-learn's MLP: gains
+        below `tol` do not add up, however many follow each other.
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
@@ -171,7 +174,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         Initial parameters, order of the samples and dropout. The same seed gives the same bits on the same
         instruction set.
     verbose : bool or int, default=False
-        Print the losses of each epoch.
+        Print a line for each epoch: losses, validation score, seconds, and the time that is left at the pace so far.
 
     Attributes
     ----------
@@ -211,8 +214,13 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     validation_scores_ : list of float or None
         With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of the
         training mean, an R^2 (with ``loss="poisson"`` of deviances, a D^2), of the targets after `window_norm`.
+    validation_loss_curve_ : list of float or None
+        With early stopping, the loss of the validation part after each epoch of the last `fit`, in the unit of
+        `loss_curve_`; dropout and the like are off.
     best_validation_score_ : float or None
-        Largest of them: the score of the parameters that were kept. None without early stopping.
+        Largest of the scores: that of the parameters that were kept. None without early stopping.
+    best_iteration_ : int
+        The epoch whose parameters were kept, counted from 1 as `n_iter_` counts; without early stopping the last.
     best_loss_ : float or None
         Smallest training loss; None with early stopping.
     context_ : ndarray of shape (sequence_length - 1, n_features)
@@ -370,7 +378,10 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
 
-        The first call decides the network's shapes and the scale of the target; later calls keep both.
+        The first call decides the network's shapes and the scale of the target; later calls keep both. So do solver,
+        ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` what they know of the steps so far, and
+        weights count against the mean weight of all samples so far. n calls with the same data are a `fit` of n epochs
+        without early stopping, bit for bit.
 
         Parameters
         ----------

@@ -135,7 +135,7 @@ def test_max_grad_norm(case):
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 90), (7, 13), (45, 2), (90, 1), (1000, 1), ("auto", 12)])
 def test_batch_size(case, batch_size, steps):
     model = case.make(batch_size=batch_size).partial_fit(case.X, case.y)
-    assert model._training_state["moments"]["step"] == steps
+    assert model._training_state["loop"]["moments"]["step"] == steps
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_accumulation_steps(case, batch_size, accumulation_steps, steps):
     np.testing.assert_allclose(flat(parts), flat(whole), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(parts.gradient_norms_, whole.gradient_norms_, rtol=1e-10)
     model = case.make(batch_size=batch_size, accumulation_steps=accumulation_steps).partial_fit(case.X, case.y)
-    assert model._training_state["moments"]["step"] == steps
+    assert model._training_state["loop"]["moments"]["step"] == steps
 
 
 def test_max_iter(case):
@@ -312,12 +312,15 @@ def test_verbose(case, capsys):
     case.fit(verbose=False)
     assert capsys.readouterr().out == ""
     model = case.fit(verbose=1)
-    lines = [f"Epoch {k + 1}: loss {loss:.6f}" for k, loss in enumerate(model.loss_curve_)]
-    assert capsys.readouterr().out.splitlines() == lines
+    found = capsys.readouterr().out.splitlines()
+    assert len(found) == model.n_iter_
+    for k, (line, loss) in enumerate(zip(found, model.loss_curve_, strict=True), 1):
+        assert re.fullmatch(rf"Epoch {k}/3: loss {loss:.6f}, \S+ s(, at most \S+ s left)?", line)
     model = case.fit(verbose=True, early_stopping=True)
-    pairs = zip(model.loss_curve_, model.validation_scores_, strict=True)
-    lines = [f"Epoch {k + 1}: loss {a:.6f}, validation score {b:.6f}" for k, (a, b) in enumerate(pairs)]
-    assert capsys.readouterr().out.splitlines() == lines
+    curves = zip(model.loss_curve_, model.validation_loss_curve_, model.validation_scores_, strict=True)
+    for line, values in zip(capsys.readouterr().out.splitlines(), curves, strict=True):
+        told = "loss {:.6f}, validation loss {:.6f}, validation score {:.6f}, ".format(*values)
+        assert told in line
 
 
 def test_class_weight():

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklstm import _fitting
-from sklstm._training.loop import Divergence
+from sklstm._training.divergence import Divergence
 
 
 def through_joblib(model):
@@ -254,21 +253,3 @@ def test_a_failing_partial_fit_changes_nothing(case, fitted):
     for _ in range(1 + fitted):
         expected.partial_fit(case.X, case.y)
     assert_same_state(model, expected)
-
-
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize("warm_start", [False, True])
-def test_an_interrupted_fit_changes_nothing(case, monkeypatch, method, warm_start):
-    """Whatever the loop did until then, in place, belongs to the call that was interrupted."""
-    model = case.make(warm_start=warm_start).partial_fit(case.X, case.y)
-    before = copy.deepcopy(vars(model))
-
-    def interrupted(*arguments):
-        original(*arguments)
-        raise KeyboardInterrupt
-
-    original = _fitting.train
-    monkeypatch.setattr(_fitting, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        getattr(model, method)(case.X, case.y)
-    assert same(vars(model), before)

@@ -1,10 +1,9 @@
 """Promises: the same bits for any number of threads, alone or in a batch, after a reload, in other processes; an
-interrupt that leaves nothing behind; no copies of the table."""
+interrupt that is answered at once (what it leaves is in test_interrupts.py); no copies of the table."""
 
 import hashlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import tracemalloc
@@ -186,49 +185,6 @@ def test_joblib_workers_give_the_same_bits(case, large, backend):
 
 
 # Interrupts
-
-INTERRUPTED = """
-import pickle, sys
-import numpy as np
-import sklstm
-kind, fitted = sys.argv[1], sys.argv[2] == "True"
-rng = np.random.default_rng(0)
-X = rng.normal(size=(20_000, 8))
-y = X[:, 0] > 0
-model = getattr(sklstm, kind)(16, max_iter=1, sequence_length=8, warm_start=True, n_jobs=2)
-if fitted:
-    model.fit(X[:500], y[:500])
-before = pickle.dumps(model)
-model.set_params(max_iter=10**6, n_iter_no_change=10**6, verbose=True)
-parameters = model.get_params()
-try:
-    model.fit(X, y)
-except KeyboardInterrupt:
-    assert model.get_params() == parameters
-    assert pickle.dumps(model.set_params(max_iter=1, n_iter_no_change=10, verbose=False)) == before
-    assert hasattr(model, "parameters_") is fitted
-    model.fit(X[:500], y[:500]).predict(X[:5])
-    print("unchanged")
-"""
-
-
-@needs_posix
-@pytest.mark.parametrize("fitted", [False, True])
-def test_ctrl_c_during_fit(case, fitted):
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, case.kind.__name__, str(fitted)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout.readline().startswith("Epoch")
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert output.splitlines()[-1] == "unchanged", errors
-
 
 LARGE = """
 import signal, sys, time

@@ -159,11 +159,11 @@ def test_a_copy_of_a_refitted_model_s_stream():
 
 def test_a_pickle_holds_nothing_of_the_training():
     model = fitted("one", carry_context=True).partial_fit(TABLE, TARGETS["one"])
-    moments = model._training_state["moments"]
+    moments = model._training_state["loop"]["moments"]
     stream = model.stream().reset()
     assert "_training_state" not in vars(stream._model)
     assert model.context_.tobytes() not in pickle.dumps(stream)
-    assert model._training_state["moments"] is moments
+    assert model._training_state["loop"]["moments"] is moments
 
 
 @pytest.mark.parametrize("window", [False, True])

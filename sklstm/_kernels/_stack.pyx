@@ -262,7 +262,8 @@ cdef class Stack:
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
-        each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours` looks out for windows that follow each other and share their rows.
+        each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
+        looks out for windows that follow each other and share their rows.
         """
         cdef StackCall call
         cdef Watch watch

@@ -16,11 +16,19 @@ class Clipping:
     max_norm : float, "adaptive" or None
         None for no bound. "adaptive": mean plus three standard deviations of the norms so far (Welford 1962), from the
         eleventh on; a clipped norm counts as the bound, so that no explosion lifts it.
+    state : dict or None
+        What `state` returned, to go on where it was taken.
     """
 
-    def __init__(self, max_norm):
+    def __init__(self, max_norm, state=None):
         self.max_norm = max_norm
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        state = state or {"count": 0, "mean": 0.0, "squares": 0.0}
+        self._count, self._mean, self._squares = state["count"], state["mean"], state["squares"]
+
+    @property
+    def state(self):
+        """Return what is known of the norms so far as a dict of numbers."""
+        return {"count": self._count, "mean": self._mean, "squares": self._squares}
 
     @property
     def bound(self):

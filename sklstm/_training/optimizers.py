@@ -24,7 +24,8 @@ class AdamW:
         What `state` returned, to go on where it was taken.
     """
 
-    rule, vectors = "adamw", ("mean", "square")
+    # The names of its vectors, and of those in its state that are weights (and no gradients).
+    rule, vectors, weight_vectors = "adamw", ("mean", "square"), ()
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
     def __init__(self, network, weight_decay, state=None):
@@ -64,11 +65,11 @@ class AdamW:
             **more,
         )
 
-    def settle(self):
+    def use_average(self):
         """Put the weights that predict in the place of those that train, where the two differ."""
 
-    def resume(self):
-        """Undo `settle`."""
+    def use_training_weights(self):
+        """Undo `use_average`."""
 
 
 class Adam(AdamW):
@@ -90,22 +91,27 @@ class ScheduleFree(AdamW):
     know where training ends.
     """
 
-    rule, vectors = "schedule_free", ("point", "square")
+    rule, vectors, weight_vectors = "schedule_free", ("point", "square"), ("point", "training")
 
     def __init__(self, network, weight_decay, state=None):
         super().__init__(network, weight_decay, state)
         self._sum_of_squares = 0.0 if state is None else state["sum_of_squares"]
-        weights, point = network.weights, self._vectors["point"]
-        if state is None:
-            point[:] = weights
-        # What was trained before is x.
-        weights[:] = (1 - self.beta1) * point + self.beta1 * weights
+        # While the network predicts: the weights that train, y.
         self._training = None
+        if state is None:
+            self._vectors["point"][:] = network.weights
+        else:
+            network.weights[:] = network.to_panels(state["training"])
 
     @property
     def state(self):
-        """Return the state as a dict of plain arrays and numbers."""
-        return {**super().state, "sum_of_squares": self._sum_of_squares}
+        """Return the state as a dict of plain arrays and numbers; the weights that train belong to it."""
+        training = self._network.weights if self._training is None else self._training
+        return {
+            **super().state,
+            "sum_of_squares": self._sum_of_squares,
+            "training": self._network.from_panels(training),
+        }
 
     def step(self, weights, gradient, learning_rate, scale=1.0):
         """Update `weights` in place by the gradient times `scale`."""
@@ -115,15 +121,16 @@ class ScheduleFree(AdamW):
         mixing = rate * rate / self._sum_of_squares if rate * rate > 0 else 0.0
         super().step(weights, gradient, rate, scale, mixing=mixing)
 
-    def settle(self):
+    def use_average(self):
         """Put the mean in the place of the point where gradients are taken."""
         weights = self._network.weights
         self._training = weights.copy()
         weights[:] = (weights - (1 - self.beta1) * self._vectors["point"]) / self.beta1
 
-    def resume(self):
-        """Undo `settle`."""
+    def use_training_weights(self):
+        """Undo `use_average`."""
         self._network.weights[:] = self._training
+        self._training = None
 
 
 OPTIMIZERS = {"adamw": AdamW, "adam": Adam, "sgd": SGD, "schedule_free": ScheduleFree}

@@ -47,6 +47,8 @@ class WindowPasses:
     network : Network
     samples : Samples
     settings : Settings
+    mean_weight : float or None, default=None
+        What the weights of the samples count against, None for their mean: a batch of light samples makes a small step.
 
     Attributes
     ----------
@@ -55,12 +57,11 @@ class WindowPasses:
         Sum over the batches of the last step: a vector like the weights of the network, for the optimizer.
     """
 
-    def __init__(self, network, samples, settings):
+    def __init__(self, network, samples, settings, mean_weight=None):
         self.network, self.samples, self.settings = network, samples, settings
         self.n_samples = len(samples.weights)
         self.n_steps = -(-len(samples.weights) // settings.step_size)
-        # Weights count against their mean over all samples, so that a batch of light samples makes a small step.
-        self._mean_weight = float(samples.weights.mean(dtype=np.float64))
+        self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
         self.gradient = None
         # Blocks of a set of sequences are no neighbours; the kernels look at what a batch really shares.
@@ -117,15 +118,16 @@ class SeriesPasses:
     for nothing else.
     """
 
-    def __init__(self, network, samples, settings):
-        self.network, self.settings, self.n_samples = network, settings, len(samples.weights)
+    def __init__(self, network, samples, settings, mean_weight=None):
+        self.network, self.samples, self.settings = network, samples, settings
+        self.n_samples = len(samples.weights)
         sequences = samples.sequences
         self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
         # By row of the table.
         self._targets = np.zeros((len(self._table), samples.targets.shape[1]), samples.targets.dtype)
         self._weights = np.zeros((len(self._table), *samples.weights.shape[1:]), samples.weights.dtype)
         self._targets[rows], self._weights[rows] = samples.targets, samples.weights
-        self._mean_weight = float(samples.weights.mean(dtype=np.float64))
+        self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
         starts, lengths = cut_series(sequences, settings.batch_size)
         edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
         self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))

@@ -1,10 +1,11 @@
 """Schedules: what the step size is multiplied by, from step to step.
 
 A schedule is an entry of the registry: made for a training of so many steps and epochs, it answers `factor(step)` for
-steps counted from 0 and hears the loss after each epoch (`observe`). All begin anew with each `fit`.
+steps counted from 0 and hears the loss after each epoch (`observe`). All begin anew with each `fit`; those that
+`spans_calls` go on from one `partial_fit` to the next, by a `state` of numbers.
 """
 
-from math import cos, pi
+from math import cos, inf, pi
 
 
 class Constant:
@@ -12,8 +13,10 @@ class Constant:
 
     # Whether the last of `n_epochs` is planned for: such a training is not stopped before.
     has_end = False
+    # Whether it needs not know how many steps will come.
+    spans_calls = True
 
-    def __init__(self, steps_per_epoch, n_epochs, tol, patience):
+    def __init__(self, steps_per_epoch, n_epochs, tol, patience, state=None):
         self.steps_per_epoch, self.n_epochs, self.tol, self.patience = steps_per_epoch, n_epochs, tol, patience
         self.n_steps = steps_per_epoch * n_epochs
 
@@ -24,9 +27,16 @@ class Constant:
     def observe(self, value):
         """Take note of the loss of an epoch: smaller is better."""
 
+    @property
+    def state(self):
+        """Return what the next call goes on from."""
+        return {}
+
 
 class LinearWarmUp(Constant):
     """From 0 up to 1 over the first twentieth of the steps (Goyal et al. 2017, section 2.2), then 1."""
+
+    spans_calls = False
 
     def factor(self, step):
         """Return the factor of one step."""
@@ -36,7 +46,7 @@ class LinearWarmUp(Constant):
 class Cosine(Constant):
     """``(1 + cos(pi step / n_steps)) / 2`` (Loshchilov & Hutter 2017, eq. 5, one cycle)."""
 
-    has_end = True
+    has_end, spans_calls = True, False
 
     def factor(self, step):
         """Return the factor of one step."""
@@ -45,6 +55,8 @@ class Cosine(Constant):
 
 class CosineRestarts(Constant):
     """The same over 10 epochs, then anew over 20, 40, ... (Loshchilov & Hutter 2017, eq. 5: T_0 = 10, T_mult = 2)."""
+
+    spans_calls = False
 
     def factor(self, step):
         """Return the factor of one step."""
@@ -55,15 +67,18 @@ class CosineRestarts(Constant):
 
 
 class OneCycle(Constant):
-    """Half cosines from 1/25 up to 1 over three tenths of the steps and down to 1/250,000 (Smith & Topin 2019)."""
+    """Half cosines from 1/25 up to 1 over three tenths of the steps and down to 1/250,000 (Smith & Topin 2019).
 
-    has_end = True
+    To the step what PyTorch's ``OneCycleLR`` gives by its defaults, but for its momentum, which does not move here. A
+    training of fewer than four steps has no way up.
+    """
+
+    has_end, spans_calls = True, False
 
     def factor(self, step):
         """Return the factor of one step."""
-        last = max(1, self.n_steps - 1)
-        peak = 0.3 * last
-        if step < peak:
+        peak, last = 0.3 * self.n_steps - 1.0, self.n_steps - 1.0
+        if step <= peak:
             return 1.0 + (1.0 / 25.0 - 1.0) * (1.0 + cos(pi * step / peak)) / 2.0
         lowest = 1.0 / 25.0 / 1e4
         return lowest + (1.0 - lowest) * (1.0 + cos(pi * (step - peak) / (last - peak))) / 2.0
@@ -72,9 +87,10 @@ class OneCycle(Constant):
 class ReduceOnPlateau(Constant):
     """Halved whenever the loss has not fallen by `tol` for half of the epochs that end a training."""
 
-    def __init__(self, steps_per_epoch, n_epochs, tol, patience):
+    def __init__(self, steps_per_epoch, n_epochs, tol, patience, state=None):
         super().__init__(steps_per_epoch, n_epochs, tol, patience)
-        self._factor, self._best, self._waited = 1.0, float("inf"), 0
+        state = state or {"factor": 1.0, "best": inf, "waited": 0}
+        self._factor, self._best, self._waited = state["factor"], state["best"], state["waited"]
 
     def factor(self, step):
         """Return the factor of one step."""
@@ -88,6 +104,11 @@ class ReduceOnPlateau(Constant):
         self._waited += 1
         if self._waited >= max(1, self.patience // 2):
             self._factor, self._waited = self._factor / 2.0, 0
+
+    @property
+    def state(self):
+        """Return what the next call goes on from."""
+        return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
 
 SCHEDULES = {

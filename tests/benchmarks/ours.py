@@ -20,7 +20,7 @@ class _Bound:
         from sklstm._network.network import Network
         from sklstm._network.parameters import ParameterLayout
         from sklstm._sequences import Sequences
-        from sklstm._training.loop import Pace, Samples, Settings
+        from sklstm._training.loop import Samples, Settings, TrainingSchedule
         from sklstm._training.optimizers import AdamW
         from sklstm._training.passes import WindowPasses
 
@@ -47,13 +47,13 @@ class _Bound:
             seed=0,
         )
         self.passes = WindowPasses(self.network, self.samples, settings)
-        self.pace = Pace(settings, self.passes.n_steps)
+        self.schedule = TrainingSchedule(settings, self.passes.n_steps)
 
     def epoch(self):
         """Train over all sequences once; return the mean loss."""
         from sklstm._training.loop import run_epoch
 
-        return run_epoch(self.passes, self.optimizer, 0, self.pace)[0]
+        return run_epoch(self.passes, self.optimizer, 0, self.schedule)[0]
 
     def forward(self):
         """Return the raw output of all sequences."""

@@ -52,6 +52,10 @@ sum(hidden * d_hidden). S is P or H, twice that for bidirectional::
     {case}/hidden (R, S), h_final, c_final (shapes of h0, c0)
     {case}/d_hidden (R, S) given; d_x, d_h0, d_c0, d_parameters/{name} found
 
+torch_one_cycle.npz -- the step sizes of OneCycleLR by its defaults, with max_lr = 1, for so many steps in all::
+
+    {n_steps}/factors        (n_steps,)
+
 torch_attention.npz -- float64, nn.MultiheadAttention of sequences by themselves, as self-attention::
 
     {case}/n_heads, causal   ()
@@ -378,6 +382,18 @@ def make_attention(seed, size, n_heads, lengths, causal):
     return entries | {"out": np.concatenate(outs), "heads": np.concatenate(middles)}
 
 
+def make_one_cycle(n_steps):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=n_steps, cycle_momentum=False)
+    factors = []
+    for step in range(n_steps):
+        factors.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < n_steps - 1:
+            schedule.step()
+    return {"factors": np.array(factors)}
+
+
 def write(name, cases):
     entries = {f"{case}/{key}": v for case, found in cases.items() for key, v in found.items()}
     path = HERE / f"{name}.npz"
@@ -409,6 +425,7 @@ def main():
         "torch_attention",
         {name: make_attention(300 + seed, *case) for seed, (name, case) in enumerate(ATTENTION_CASES.items())},
     )
+    write("torch_one_cycle", {str(n): make_one_cycle(n) for n in (1, 2, 3, 4, 5, 10, 37, 200)})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def load_cases(name):
     Parameters
     ----------
     name : str
-        ``"torch_lstm"``, ``"torch_adamw"``, ``"torch_variants"`` or ``"torch_attention"``.
+        ``"torch_lstm"``, ``"torch_adamw"``, ``"torch_variants"``, ``"torch_attention"`` or ``"torch_one_cycle"``.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """The loop over epochs and batches: weights, order, patience, divergence, going on."""
 
+import copy
 import inspect
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from sklstm._network.parameters import ParameterLayout
 from sklstm._sequences import Sequences
 from sklstm._training import loop
 from sklstm._training.clipping import Clipping, global_norm
-from sklstm._training.loop import Divergence, Samples, Settings, _Patience, train
+from sklstm._training.early_stopping import EarlyStopping
+from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.losses import LOSSES, explained_share, mean_loss
 from sklstm._training.passes import epoch_order, permutation
 
@@ -218,15 +220,16 @@ def test_going_on_equals_one_training(dtype):
     curve = train(network, whole, samples, settings).loss_curve
     network, flat = start(dtype=dtype, n_layers=2)
     first = train(network, flat, samples, replace(settings, max_iter=3))
-    state = first.optimizer_state
-    before = {"step": state["step"], "mean": state["mean"].copy(), "square": state["square"].copy()}
-    second = train(network, flat, samples, replace(settings, max_iter=4), first_epoch=3, optimizer_state=state)
+    state = first.state
+    moments = state["moments"]
+    before = copy.deepcopy(moments)
+    second = train(network, flat, samples, replace(settings, max_iter=4), first_epoch=3, state=state)
     assert_array_equal(flat, whole)
     assert first.loss_curve + second.loss_curve == curve
     assert (first.n_epochs, second.n_epochs) == (3, 4)
     # What was handed in may belong to a fitted model.
     for key, value in before.items():
-        assert_array_equal(state[key], value)
+        assert_array_equal(moments[key], value)
 
 
 # Early stopping
@@ -266,9 +269,10 @@ def test_early_stopping_waits_that_long(patience):
 
 def waits(values, tol, n_iter_no_change):
     """Number of epochs until patience is exhausted, or None."""
-    patience = _Patience(tol, n_iter_no_change)
+    stopping = EarlyStopping(tol, n_iter_no_change)
     for number, value in enumerate(values):
-        if patience.exhausted(value):
+        stopping.observe(value)
+        if stopping.is_over:
             return number + 1
     return None
 
@@ -292,14 +296,10 @@ def test_patience(values, tol, n_iter_no_change, expected):
     assert waits(values, tol, n_iter_no_change) == expected
 
 
-def test_patience_keeps_the_best_even_below_tol():
-    patience = _Patience(tol=10.0, n_iter_no_change=100)
-    flat = np.array([0.0])
-    for value in (3.0, 2.5, 2.75):
-        flat[0] = value
-        patience.exhausted(value, flat)
-    assert patience.best == 2.5
-    assert_array_equal(patience.best_weights, [2.5])
+def test_the_best_is_the_best_even_below_tol():
+    stopping = EarlyStopping(tol=10.0, n_iter_no_change=100)
+    assert [stopping.observe(value) for value in (3.0, 2.5, 2.75, 2.5)] == [True, True, False, False]
+    assert stopping.best == 2.5
 
 
 def test_without_validation_the_training_loss_decides():
@@ -309,74 +309,3 @@ def test_without_validation_the_training_loss_decides():
     assert history.n_epochs == 5
     assert history.validation_scores == []
     assert_array_equal(flat, start()[1])
-
-
-# Divergence
-
-
-def test_diverging_training_names_epoch_and_knobs():
-    settings = replace(SETTINGS, learning_rate=1e200, max_grad_norm=None)
-    with pytest.raises(Divergence) as caught:
-        run(draw_samples(20), settings)
-    message = str(caught.value)
-    assert "Training diverged in epoch 2: the loss is inf" in message
-    assert "Lower learning_rate_init (now 1e+200), lower weight_decay (now" in message
-    assert "set a small max_grad_norm (now None), or scale" in message
-    assert "StandardScaler" in message
-
-
-def test_advice_on_divergence_names_what_can_help():
-    settings = replace(SETTINGS, learning_rate=1e200, max_grad_norm=1.0, weight_decay=0.0)
-    with pytest.raises(Divergence) as caught:
-        run(draw_samples(20), settings)
-    message = str(caught.value)
-    assert "weight_decay" not in message
-    assert "max_grad_norm" not in message
-
-
-def test_the_last_step_is_looked_at_too():
-    """One step and no other: no loss sees where it went."""
-    settings = replace(SETTINGS, learning_rate=1.7e308, max_grad_norm=None, max_iter=1, batch_size=20)
-    with pytest.raises(Divergence, match="diverged in epoch 1: what the network then predicts is not finite"):
-        run(draw_samples(20), settings)
-
-
-def test_epochs_of_going_on_are_counted_from_the_first():
-    settings = replace(SETTINGS, learning_rate=1e200, max_grad_norm=None)
-    with pytest.raises(Divergence, match=r"in epoch 9: the loss is inf"):
-        run(draw_samples(20), settings, first_epoch=7)
-
-
-def test_gradient_that_overflows_is_divergence():
-    """A loss that is still finite in double, with a gradient that float32 cannot hold."""
-    samples = draw_samples(20, dtype="float32")
-    samples = replace(samples, targets=np.full_like(samples.targets, 1e38))
-    network, flat = start(dtype="float32")
-    network.layout.views(flat)["weight_out"][:] *= 1e3
-    with pytest.raises(Divergence, match=r"in epoch 1: the loss is \S*e\+\d+ and the norm of its gradient (inf|nan)"):
-        train(network, flat, samples, SETTINGS)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_diverging_validation_names_epoch_and_knob(dtype):
-    """The training part is small enough to stay finite for one step, the validation part is not."""
-    samples = draw_samples(20, dtype=dtype)
-    rate = 1e39 if dtype == "float32" else 1e200
-    settings = replace(SETTINGS, learning_rate=rate, max_grad_norm=None)
-    message = "diverged in epoch 1: the validation loss is .*Lower learning_rate_init"
-    with pytest.raises(Divergence, match=message):
-        run(samples, settings, validation=samples)
-
-
-def test_divergence_is_a_value_error():
-    assert issubclass(Divergence, ValueError)
-
-
-def test_verbose_says_what_happens(capsys):
-    settings = replace(SETTINGS, max_iter=2, verbose=True)
-    _, history = run(draw_samples(20), settings, validation=draw_samples(10, seed=1))
-    lines = capsys.readouterr().out.splitlines()
-    pairs = zip(history.loss_curve, history.validation_scores, strict=True)
-    assert lines == [
-        f"Epoch {k}: loss {loss:.6f}, validation score {score:.6f}" for k, (loss, score) in enumerate(pairs, start=1)
-    ]

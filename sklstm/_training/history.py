@@ -1,0 +1,71 @@
+"""What happened in a training, epoch by epoch, and which of its weights are kept."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Epoch(NamedTuple):
+    """One finished epoch: mean training loss, mean norm of its gradients, loss and score of the validation part.
+
+    `weights` is a copy of the network's, where they are to be kept; it is good until the next but one is made.
+    """
+
+    loss: float
+    gradient_norm: float
+    validation_loss: float | None = None
+    validation_score: float | None = None
+    weights: Any = None
+
+
+@dataclass
+class History:
+    """What happened, epoch by epoch.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        The finished ones. One is added by a single `append`, so that an interrupt finds it there whole or not at all.
+    state : dict or None
+        What the next training needs to go on, plain arrays and numbers; None where it cannot go on.
+    interrupt : KeyboardInterrupt or None
+        What ended the training early.
+    """
+
+    epochs: list = field(default_factory=list)
+    state: dict | None = None
+    interrupt: KeyboardInterrupt | None = None
+
+    @property
+    def n_epochs(self):
+        """Number of finished epochs."""
+        return len(self.epochs)
+
+    @property
+    def best_epoch(self):
+        """Number, from 1, of the epoch whose weights were kept: the best one's, the last without a validation part."""
+        return max(number for number, epoch in enumerate(self.epochs, 1) if epoch.weights is not None)
+
+    @property
+    def weights(self):
+        """Weights of that epoch."""
+        return self.epochs[self.best_epoch - 1].weights
+
+    @property
+    def loss_curve(self):
+        """Training loss of each epoch."""
+        return [epoch.loss for epoch in self.epochs]
+
+    @property
+    def gradient_norms(self):
+        """Mean norm of the gradient in each epoch, before clipping."""
+        return [epoch.gradient_norm for epoch in self.epochs]
+
+    @property
+    def validation_losses(self):
+        """Validation loss of each epoch, empty without a validation part."""
+        return [epoch.validation_loss for epoch in self.epochs if epoch.validation_loss is not None]
+
+    @property
+    def validation_scores(self):
+        """Validation score of each epoch, empty without a validation part."""
+        return [epoch.validation_score for epoch in self.epochs if epoch.validation_score is not None]
