@@ -84,7 +84,9 @@ def test_what_is_kept_are_the_finished_epochs(case, interrupt, options, batch):
 
 
 def test_the_best_epoch_is_not_the_last(case, interrupt):
-    model = case.make(**{**SETTINGS, "early_stopping": True, "learning_rate_init": 0.3, "max_iter": 40})
+    model = case.make(
+        **{**SETTINGS, "early_stopping": True, "learning_rate_init": 0.3, "max_iter": 40, "n_iter_no_change": 60}
+    )
     whole = copy.copy(model).fit(case.X, case.y)
     best = whole.best_iteration_
     assert 1 < best < 40
