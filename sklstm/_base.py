@@ -131,7 +131,8 @@ class BaseLSTM(
 
     def _freeze(self):
         for array in self.__dict__.get("parameters_", {}).values():
-            array.flags.writeable = False
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
 
     def __setstate__(self, state):
         """Restore a pickle; NumPy does not keep read-only flags."""
@@ -150,18 +151,44 @@ class BaseLSTM(
         return None
 
     def _network(self):
-        """Return the network with the fitted parameters, as they are now."""
-        layout = ParameterLayout(**self._architecture)
-        dtype = self.parameters_["weight_out"].dtype.name
-        network = self._empty_network(layout, dtype)
+        """Return the network with the fitted parameters, as they are now.
+
+        Raises
+        ------
+        ValueError
+            If the fitted attributes do not fit each other: no number of theirs reaches a kernel unchecked.
+        """
+        check_is_fitted(self)
+        try:
+            layout, flat = self._checked_parameters()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"this {type(self).__name__} is damaged, perhaps by a truncated or edited file: {error}. Fit it again, "
+                "or load another copy."
+            ) from error
+        network = self._empty_network(layout, flat.dtype.name)
         # Only answers are put back: training, its validation part included, compares relative targets.
         network.reference_columns = self._reference_columns
-        network.load(layout.flatten(self.parameters_, dtype))
+        network.load(flat)
         return network
+
+    def _checked_parameters(self):
+        """Return the layout and the flat vector of the fitted parameters, after a check of what may be out of a file."""
+        layout, n_features, (_, n_outputs) = ParameterLayout(**self._architecture), self.n_features_in_, self._loss()
+        flat = layout.flatten(self.parameters_, self.parameters_["weight_out"].dtype)
+        if flat.dtype not in (np.float32, np.float64):
+            raise ValueError(f"parameters_ are of {flat.dtype}, expected float32 or float64")
+        if layout.architecture.input_size != n_features:
+            raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
+        if layout.n_outputs != n_outputs:
+            raise ValueError(f"the network has {layout.n_outputs} outputs, but the targets need {n_outputs}")
+        columns = self._reference_columns
+        if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
+            raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
+        return layout, flat
 
     def _parts(self, X, groups, context):
         """Return the sequences that X stands for, in parts, and which answers of each part count."""
-        check_is_fitted(self)
         dtype = self.parameters_["weight_out"].dtype.name
         kept = getattr(self, "context_", None)
         carried = context is None and kept is not None and not is_set_of_sequences(X)
@@ -177,7 +204,8 @@ class BaseLSTM(
         return check_sequences_after(self, X, context, groups=groups, dtype=dtype, carried=carried)
 
     def _forward(self, X, groups, context, *, want_hidden=False):
-        parts, network = self._parts(X, groups, context), self._network()
+        network = self._network()
+        parts = self._parts(X, groups, context)
         results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]
         return results[0] if len(results) == 1 else np.concatenate(results)
 
@@ -202,7 +230,8 @@ class BaseLSTM(
             (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one.
         """
         model = snapshot_of(self)
-        parts, network = model._parts(X, groups, context), model._network()
+        network = model._network()
+        parts = model._parts(X, groups, context)
         found = [network.attention_weights(part) for part, _ in parts]
         n_steps = max(weights.shape[-1] for part in found for weights in part.values())
         joined = {}

@@ -1,6 +1,28 @@
 """What a network is made of: its sizes and options, and the names and shapes of its parameters in their order."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+
+# These numbers become lengths of arrays in the kernels, and may come out of a file: nothing else may get through.
+_LEAST = {
+    "input_size": 1,
+    "n_outputs": 1,
+    "residual": 0,
+    "projection_size": 0,
+    "attention_heads": 0,
+    "patch_length": 1,
+    "linear_skip": 0,
+}
+_CHOICES = {
+    "layer_norm": (None, "output", "gates"),
+    "peephole": (False, True),
+    "bidirectional": (False, True),
+    "pooling": ("last", "mean", "attention"),
+    "window_norm": (None, "last", "standard"),
+    "every_step": (False, True),
+}
+# 256 GiB of float32. Far below what 64-bit offsets into a workspace can tell apart.
+LARGEST_N_PARAMETERS = 1 << 36
 
 
 @dataclass(frozen=True)
@@ -57,8 +79,22 @@ class Architecture:
     every_step: bool = False
 
     def __post_init__(self):
-        """Accept any sequence of sizes."""
-        object.__setattr__(self, "hidden_sizes", tuple(int(size) for size in self.hidden_sizes))
+        """Accept any sequence of sizes; refuse what is no network."""
+        object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
+        if not self.hidden_sizes:
+            raise ValueError("hidden_sizes is empty, expected the units of each layer")
+        for size in self.hidden_sizes:
+            _check_size("hidden_sizes", size, 1)
+        object.__setattr__(self, "hidden_sizes", tuple(map(int, self.hidden_sizes)))
+        for name, least in _LEAST.items():
+            _check_size(name, getattr(self, name), least)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r}, expected one of {choices}")
+        if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
+            raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
+        if self.attention_heads and self.features_size % self.attention_heads:
+            raise ValueError(f"attention_heads={self.attention_heads} must divide the {self.features_size} features")
 
     @property
     def directions(self):
@@ -150,3 +186,8 @@ class Architecture:
         if self.layer_norm == "output":
             named += [(f"norm_weight_l{layer}", (size,)), (f"norm_bias_l{layer}", (size,))]
         return named
+
+
+def _check_size(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r}, expected an integer of at least {least}")

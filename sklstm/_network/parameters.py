@@ -1,11 +1,11 @@
 """The parameters of a network: names, shapes and places in one flat vector, and their initial values."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 
-from sklstm._kernels._architecture import Architecture
+from sklstm._kernels._architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._kernels._orthogonal import fill_orthogonal
 from sklstm._network.cells import CELLS
 
@@ -23,7 +23,7 @@ class Parameter:
     @property
     def end(self):
         """Return where the next parameter begins."""
-        return self.begin + int(np.prod(self.shape))
+        return self.begin + prod(self.shape)
 
 
 class ParameterLayout:
@@ -47,6 +47,10 @@ class ParameterLayout:
         for name, shape in self.architecture.parameters:
             self.parameters.append(Parameter(name, shape, begin))
             begin = self.parameters[-1].end
+        if begin > LARGEST_N_PARAMETERS:
+            raise ValueError(
+                f"the network would have {begin:.2g} parameters, at most {LARGEST_N_PARAMETERS:.2g} can be"
+            )
 
     @property
     def size(self):
@@ -63,8 +67,22 @@ class ParameterLayout:
         return {p.name: flat[p.begin : p.end].reshape(p.shape) for p in self.parameters}
 
     def flatten(self, arrays, dtype):
-        """Return the flat vector made of a dict of named arrays."""
-        return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
+        """Return the flat vector made of a dict of named arrays.
+
+        Raises
+        ------
+        ValueError
+            If the names, shapes or dtypes are not those of this network.
+        """
+        expected = [p.name for p in self.parameters]
+        if set(arrays) != set(expected):
+            raise ValueError(f"the arrays are called {sorted(map(str, arrays))}, expected {sorted(expected)}")
+        for p in self.parameters:
+            array = arrays[p.name]
+            if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.shape != p.shape:
+                found = f"an array of {array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else type(array)
+                raise ValueError(f"{p.name} is {found}, expected floating-point numbers of shape {p.shape}")
+        return np.concatenate([np.ravel(arrays[name]) for name in expected]).astype(dtype, copy=False)
 
     def initial(self, generator, dtype, weight_init="glorot", n_threads=1):
         """Return a flat vector of initial values.
