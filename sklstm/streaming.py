@@ -1,4 +1,4 @@
-"""Predictions for rows that arrive one at a time, made by the `stream` method of a fitted estimator."""
+"""Predictions for rows that arrive one at a time, made by the `stream` method of a fitted estimator, or by `stream`."""
 
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -11,13 +11,111 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._network.stream import open_stream
 from sklstm._options import refuse_single_steps
+from sklstm._pipeline_stream import PipelineStream
+from sklstm._row_checks import refuse_what_is_no_row
 from sklstm._snapshot import snapshot_of
 from sklstm._validation import check_rows_before, naming, refuse_masked, window_length
 
-__all__ = ["Stream"]
+__all__ = ["PipelineStream", "Stream", "stream"]
 
 RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def stream(model, *, n_streams=None, window=None, context=None, response_method="predict", row_wise=()):
+    """Predict rows that arrive one at a time, with all steps of a pipeline.
+
+    Parameters
+    ----------
+    model : Pipeline, search or LSTM estimator
+        Fitted. A `Pipeline` ends in a `DeepLSTMRegressor` or `DeepLSTMClassifier`; of a search (`GridSearchCV`, ...)
+        it is the `best_estimator_`.
+    n_streams : int or None, default=None
+        Number of independent streams that are stepped together; None for one without an axis of streams.
+    window : bool, default=None
+        Whether only the last `sequence_length` rows count; None for what the network was trained on.
+    context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
+        The rows that came before, as the first step of the pipeline takes them: here they go through the steps.
+    response_method : str, default="predict"
+        The method that is answered for, as of the method `stream` of the LSTM estimators.
+    row_wise : list of str, default=()
+        Names of steps (of nested ones joined by ``__``) whose answer for a row depends on that row alone, although it
+        cannot be seen from their class: a `FunctionTransformer` with a function of its own, a transformer of yours.
+
+    Returns
+    -------
+    PipelineStream or Stream
+        With the methods `step` and `reset` and the attribute `state`. It is bound to what was fitted until now.
+
+    Raises
+    ------
+    ValueError
+        If a step is not known to answer for each row alone (it is named, with the reason), or as for the method
+        `stream` of the model.
+    TypeError
+        If the model, or the last step, is no LSTM estimator.
+
+    Notes
+    -----
+    The transformers of scikit-learn that work row by row are known: scalers, imputers, encoders, selectors,
+    decompositions, `ColumnTransformer` and `FeatureUnion` of such. The steps get one row for each stream at a time,
+    which costs what their `transform` costs for so few rows, tens of microseconds each.
+
+    The answers are those of ``pipeline.predict``, bit for bit where the steps work on each column alone or select
+    columns. Steps with matrix products (`PCA`, ...) round one row otherwise than many.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklstm import DeepLSTMRegressor
+    >>> from sklstm.streaming import stream
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> model = make_pipeline(StandardScaler(), DeepLSTMRegressor(8, max_iter=2, random_state=0)).fit(X, X[:, 0])
+    >>> rows = stream(model, context=X[:150])
+    >>> bool(([rows.step(row) for row in X[150:]] == model.predict(X)[150:]).all())
+    True
+    """
+    # Here, as they take a tenth of a second and nobody else needs them.
+    from sklearn.pipeline import Pipeline
+
+    from sklstm._row_wise import RowWiseSteps
+
+    if not isinstance(model, (StreamMixin, Pipeline)) and hasattr(model, "best_estimator_"):
+        model = model.best_estimator_
+    settings = {"n_streams": n_streams, "window": window, "response_method": response_method}
+    if isinstance(model, StreamMixin):
+        if len(row_wise):
+            raise ValueError(f"row_wise names steps of a pipeline; found a {type(model).__name__}.")
+        return model.stream(context=context, **settings)
+    if not isinstance(model, Pipeline):
+        raise TypeError(_why_no_stream(model))
+    steps, last, prefix = [], model, ""
+    while isinstance(last, Pipeline):  # one in another is one long pipeline
+        steps += [(prefix + name, step) for name, step in last.steps[:-1]]
+        prefix += last.steps[-1][0] + "__"
+        last = last.steps[-1][1]
+    if not isinstance(last, StreamMixin):
+        raise TypeError(f"the last step of the pipeline: {_why_no_stream(last)}")
+    check_is_fitted(last)
+    before = RowWiseSteps(steps, row_wise)
+    made = last.stream(context=before.rows_before(context, n_streams), **settings)
+    return PipelineStream(before, made, n_streams)
+
+
+def _why_no_stream(model):
+    name = type(model).__name__
+    if hasattr(model, "refit"):
+        return f"{name} has no best_estimator_ to make a stream of: fit it, with refit=True."
+    if hasattr(model, "estimators"):
+        return (
+            f"{name} weighs the answers of several members, and not every member can be stepped: make a stream of each "
+            "LSTM member of estimators_ and weigh the answers."
+        )
+    if hasattr(model, "regressor"):
+        return f"{name} maps the answers back: make a stream of regressor_ and put its answers through transformer_."
+    return f"expected a Pipeline, a search, DeepLSTMRegressor or DeepLSTMClassifier, found {name}."
 
 
 class Stream:
@@ -289,7 +387,7 @@ class Stream:
 
     def _check_row(self, x):
         """Return any accepted kind of x as an array of the right shape and dtype."""
-        refuse_masked(x, "x")
+        refuse_what_is_no_row(x)
         self._check_names(x)
         with naming("x"):
             row = np.asarray(x)

@@ -133,6 +133,15 @@ BAD_ROWS = [
 ]
 
 
+def test_what_is_no_row(regressor):
+    pl = pytest.importorskip("polars")
+    stream = regressor.stream()
+    for x, message in ((dict.fromkeys("abc", 1.0), "x is a dict; expected one row: a list or array of its values"),
+                       (pl.DataFrame(TABLE[:1]).lazy(), r"x is a LazyFrame; .* x\.collect\(\)")):  # fmt: skip
+        with pytest.raises(TypeError, match=message):
+            stream.step(x)
+
+
 @pytest.mark.parametrize("window", [False, True])
 @pytest.mark.parametrize(("n_streams", "x", "message"), BAD_ROWS, ids=[row[2] for row in BAD_ROWS])
 def test_a_refused_row_leaves_the_state(regressor, n_streams, x, message, window):

@@ -1,0 +1,111 @@
+"""Predictions of a whole pipeline for rows that arrive one at a time."""
+
+from copy import copy
+
+
+class PipelineStream:
+    """Streams of rows and what a fitted pipeline says after each row.
+
+    Made by `sklstm.streaming.stream`, which describes the arguments in full.
+
+    Parameters
+    ----------
+    steps : RowWiseSteps
+        The steps before the last, copies of their own.
+    stream : Stream
+        Of the last step; it takes the rows as that step sees them.
+    n_streams : int or None
+        Number of independent streams; None for one whose rows and answers have no axis of streams.
+
+    See Also
+    --------
+    sklstm.streaming.Stream : The same for a model without steps before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklstm import DeepLSTMRegressor
+    >>> from sklstm.streaming import stream
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> model = make_pipeline(StandardScaler(), DeepLSTMRegressor(8, max_iter=2, random_state=0)).fit(X, X[:, 0])
+    >>> rows = stream(model)
+    >>> bool(([rows.step(row) for row in X] == model.predict(X)).all())
+    True
+    """
+
+    def __init__(self, steps, stream, n_streams):
+        self._steps, self._stream, self._n_streams = steps, stream, n_streams
+
+    def step(self, x, out=None):
+        """Take the next row of every stream, as the first step of the pipeline takes it, and answer.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,) or (n_streams, n_features)
+            One row; with `n_streams`, one for each stream. Names of features, where x (a Series or DataFrame) and the
+            pipeline have them, must agree.
+        out : ndarray, default=None
+            Where to write the answer, see `Stream.step`; None for a new answer.
+
+        Returns
+        -------
+        float, label or ndarray
+            As of `Stream.step`; `out` if that was given.
+
+        Raises
+        ------
+        ValueError
+            If a step or the model refuses x. The streams are then as before.
+        RuntimeError
+            If another thread is using this stream. Neither step harms the other.
+        """
+        if not self._steps.steps:
+            return self._stream.step(x, out=out)
+        if not self._steps.steps:
+            return self._stream.step(x, out=out)
+        rows = self._steps.transform(self._steps.row_table(x, self._n_streams))
+        if self._n_streams is None and not hasattr(rows, "columns"):
+            rows = rows[0]
+        return self._stream.step(rows, out=out)
+
+    def reset(self, streams=None):
+        """Forget all rows, those of `context` and the carried ones included.
+
+        Parameters
+        ----------
+        streams : array-like of int or bool, default=None
+            Numbers of the streams, or a mask of shape (n_streams,); None for all. The others go on.
+
+        Returns
+        -------
+        self : PipelineStream
+            The stream.
+
+        Raises
+        ------
+        ValueError
+            If `streams` is neither; nothing is reset then.
+        """
+        self._stream.reset(streams)
+        return self
+
+    @property
+    def state(self):
+        """All that the next answers depend on, see `Stream.state`; rows are kept as the last step sees them.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Copies that can be saved and put back.
+        """
+        return self._stream.state
+
+    @state.setter
+    def state(self, state):  # numpydoc ignore=GL08
+        self._stream.state = state
+
+    def __getstate__(self):
+        """Return what a pickle or a copy is made of."""
+        return {**self.__dict__, "_stream": copy(self._stream)}

@@ -1,0 +1,180 @@
+"""The steps of a pipeline that answer for each row alone, and how they are run on rows that arrive one at a time."""
+
+import copy
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_selection import SelectorMixin
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._row_checks import refuse_what_is_no_row
+
+# Transformers of scikit-learn whose `transform` reads, for each row it answers for, that row and what `fit` learnt.
+# Not among them: what iterates until all rows together are good enough (NMF), and what draws numbers while it answers.
+_ROW_WISE = frozenset(
+    {
+        *("Binarizer", "KBinsDiscretizer", "KernelCenterer", "MaxAbsScaler", "MinMaxScaler", "Normalizer"),
+        *("OneHotEncoder", "OrdinalEncoder", "PolynomialFeatures", "PowerTransformer", "QuantileTransformer"),
+        *("RobustScaler", "SplineTransformer", "StandardScaler", "TargetEncoder"),
+        *("KNNImputer", "MissingIndicator", "SimpleImputer"),
+        *("FactorAnalysis", "FastICA", "IncrementalPCA", "KernelPCA", "PCA", "TruncatedSVD"),
+        *("CCA", "PLSCanonical", "PLSRegression", "PLSSVD", "LinearDiscriminantAnalysis"),
+        *("AdditiveChi2Sampler", "Nystroem", "PolynomialCountSketch", "RBFSampler", "SkewedChi2Sampler"),
+        *("GaussianRandomProjection", "SparseRandomProjection", "FeatureAgglomeration", "KMeans", "MiniBatchKMeans"),
+    }
+)
+
+
+class RowWiseSteps:
+    """The steps of a fitted pipeline before its last, copied, one row of several streams at a time.
+
+    Parameters
+    ----------
+    steps : list of (str, transformer)
+        In their order; "passthrough" and None do nothing.
+    vouched : iterable of str
+        Names of steps (of nested ones joined by ``__``) that the user says are row-wise.
+    """
+
+    def __init__(self, steps, vouched=()):
+        vouched = _check_vouched(vouched, steps)
+        for name, step in steps:
+            _refuse_others(name, step, vouched)
+        self.steps = [copy.deepcopy(step) for _, step in steps if not _does_nothing(step)]
+        first = self.steps[0] if self.steps else None
+        self.names = getattr(first, "feature_names_in_", None)
+        self.n_features = getattr(first, "n_features_in_", None)
+
+    def transform(self, table):
+        """Return what the last step makes of a table, whose rows have nothing to do with each other."""
+        for step in self.steps:
+            table = step.transform(table)
+        return table
+
+    def row_table(self, x, n_streams):
+        """Return the rows that arrived as a table, in which the first step finds the names of `fit`.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,) or (n_streams, n_features)
+            One row for each stream.
+        n_streams : int or None
+            None for one stream without an axis.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_streams or 1, n_features)
+        """
+        refuse_what_is_no_row(x)
+        if hasattr(x, "iloc") and np.ndim(x) == 1:
+            # Columns of their own dtypes, as in the table.
+            x = x.to_frame().T.infer_objects()
+        if hasattr(x, "columns") or hasattr(x, "column_names"):
+            table, shape = x, np.shape(x)
+        else:
+            table = np.asarray(x)
+            shape = table.shape
+            table = table.reshape(1, -1) if n_streams is None else table
+        n_features = self.n_features if self.n_features is not None else shape[-1] if shape else 0
+        expected = (n_features,) if n_streams is None else (n_streams, n_features)
+        if shape != expected and not (n_streams is None and shape == (1, n_features)):
+            each = "" if n_streams is None else f" for each of {n_streams} streams"
+            raise ValueError(
+                f"x has shape {shape}, expected {expected}: one row of the {n_features} features that the pipeline was "
+                f"fitted on{each}."
+            )
+        return self._named(table)
+
+    def rows_before(self, context, n_streams):
+        """Return the rows before the streams after these steps, None where there are none."""
+        if context is None or not self.steps:
+            return context
+        if n_streams is None:
+            return context if _is_empty(context) else self.transform(self._named(_as_table(context)))
+        return [rows if _is_empty(rows) else self.transform(self._named(_as_table(rows))) for rows in context]
+
+    def _named(self, table):
+        """Give a plain array the names that the first step was fitted with: it would miss them at every row."""
+        if self.names is None or not isinstance(table, np.ndarray):
+            return table
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            return table
+        return DataFrame(table, columns=self.names)
+
+
+def _as_table(rows):
+    return rows if hasattr(rows, "columns") else np.asarray(rows)
+
+
+def _is_empty(rows):
+    return np.shape(rows)[:1] == (0,)
+
+
+def _does_nothing(step):
+    return step is None or (isinstance(step, str) and step in ("passthrough", "drop"))
+
+
+def _check_vouched(vouched, steps):
+    if isinstance(vouched, str):
+        raise TypeError(f"row_wise must be a list of names of steps, found the string {vouched!r}.")
+    vouched, known = set(vouched), set(_all_names(steps))
+    if vouched - known:
+        raise ValueError(f"row_wise names {sorted(vouched - known)}, but the steps are {sorted(known)}.")
+    return vouched
+
+
+def _parts(step):
+    """Return the named transformers that a step is made of."""
+    if isinstance(step, Pipeline):
+        return step.steps
+    if isinstance(step, FeatureUnion):
+        return step.transformer_list
+    if isinstance(step, ColumnTransformer):
+        return [(name, part) for name, part, _ in getattr(step, "transformers_", step.transformers)]
+    return []
+
+
+def _all_names(steps, prefix=""):
+    for name, step in steps:
+        yield prefix + name
+        yield from _all_names(_parts(step), f"{prefix}{name}__")
+
+
+def _refuse_others(name, step, vouched):
+    """Raise for a step that may look at other rows than the one it answers for."""
+    if _does_nothing(step) or name in vouched:
+        return
+    kind = type(step).__name__
+    if not hasattr(step, "transform"):
+        raise ValueError(f"step {name!r} ({kind}) has no method transform, so no row can pass through it.")
+    if isinstance(step, (Pipeline, FeatureUnion, ColumnTransformer)):
+        for inner, part in _parts(step):
+            _refuse_others(f"{name}__{inner}", part, vouched)
+        return
+    check_is_fitted(step)
+    reason = _why_not(step)
+    if reason is not None:
+        raise ValueError(
+            f"step {name!r} ({kind}) cannot be run row by row: {reason}. If its answer for a row depends on that row "
+            f"alone, say so: row_wise=[{name!r}]."
+        )
+
+
+def _why_not(step):
+    """Return why a transformer may look at other rows, None if it does not."""
+    kind, package = type(step).__name__, type(step).__module__.partition(".")[0]
+    if isinstance(step, FunctionTransformer):
+        if step.func is None or isinstance(step.func, np.ufunc):
+            return None
+        return f"its function {getattr(step.func, '__name__', step.func)!r} may look at other rows (lags, differences)"
+    if hasattr(step, "sequence_length"):
+        return "it reads windows of rows"
+    if package == "sklearn" and (kind in _ROW_WISE or isinstance(step, SelectorMixin)):
+        return None
+    if package == "sklstm" and isinstance(step, SelectorMixin):
+        return None
+    return "it is not one of the transformers that are known to answer for each row alone"
