@@ -1,5 +1,7 @@
 """Weights of samples against their mean, over all calls of a training that goes on."""
 
+from math import ldexp
+
 import numpy as np
 
 
@@ -38,10 +40,10 @@ class MeanWeight:
         The same weights again leave the mean as it is, to the last bit.
         """
         own, n = float(weights.mean(dtype=np.float64)), len(weights)
-        with np.errstate(over="ignore", under="ignore"):
-            before = float(np.ldexp(self._mean, self._exponent - exponent)) if self._count else own
+        before = own
+        if self._count:
+            # Earlier weights beyond these bounds make light samples of these, or are light themselves.
+            before = ldexp(self._mean, max(-900, min(self._exponent - exponent, 900)))
         self._count += n
-        mean = before + (own - before) * (n / self._count)
-        # What is too large or too small for this range of numbers makes light samples of these, or of the others.
-        self._mean, self._exponent = min(mean, np.finfo(np.float64).max), exponent
+        self._mean, self._exponent = before + (own - before) * (n / self._count), exponent
         return self._mean
