@@ -274,8 +274,9 @@ class BaseLSTM(
             As in `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             As in `fit`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the loss.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
+            is not there: its target may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 

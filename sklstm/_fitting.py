@@ -15,7 +15,7 @@ from sklstm._options import (
     refuse_reach_beyond,
     warn_of_no_effect,
 )
-from sklstm._parts import Part, hold_out
+from sklstm._parts import Part, hold_out, refuse_lost_outputs
 from sklstm._scaling import column_scales, row_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
@@ -70,8 +70,9 @@ class FittingMixin:
             `sequence_length` rows that end at i), or a set of sequences, each one sample.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             One target per row of a table, or per sequence.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the loss; None for equal weights.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
+            is not there: its target may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table; no window crosses from one group into another. The rows of a group follow
             each other.
@@ -168,11 +169,11 @@ class FittingMixin:
         """Return the samples of positive weight as a `Part`."""
         check_lengths_agree(len(sequences), y, name)
         weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
-        present = weights > 0
-        y = self._check_y(y, name, present)
+        y = self._check_y(y, name, weights > 0)
         # Only ratios of weights count. In units of a power of two, which costs no bit, their sums do not overflow.
         weights, exponent = in_unit_range(weights)
-        part = Part(sequences, y, weights, exponent, name, is_set)
+        part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set)
+        present = part.sample_weights > 0
         return part if present.all() else part.keep(present)
 
     def _rows_to_carry(self, X, sequences):
@@ -198,6 +199,8 @@ class FittingMixin:
         self._learn_inputs(part, continued=continued)
         self._learn_targets(part, continued=continued)
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
+        if not keep_state:
+            refuse_lost_outputs(samples.weights)
         return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
 
     def _learn_inputs(self, part, *, continued):
@@ -207,7 +210,7 @@ class FittingMixin:
         if continued and self._architecture["window_scale"]:
             self._window_scale = self._architecture["window_scale"]
             return
-        _, scale = column_scales(part.sequences.table, row_weights(part.sequences, part.weights))
+        _, scale = column_scales(part.sequences.table, row_weights(part.sequences, part.sample_weights))
         self._window_scale = tuple(np.where(scale > 0, scale, 1.0).tolist())
 
     def _encode(self, part):

@@ -23,10 +23,12 @@ class Part:
         Its table holds all rows, those that only stand in the windows of others included.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Targets as they were handed over.
-    weights : ndarray of shape (n_samples,)
+    weights : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         In float64, the largest of them between 0.5 and 1.
     exponent : int
         Times two to this power they are what was handed over.
+    rows : ndarray of shape (n_samples,)
+        The places of the samples among those that were handed over.
     name : str, default="y"
         What the user calls y.
     is_set : bool, default=False
@@ -37,6 +39,7 @@ class Part:
     y: np.ndarray
     weights: np.ndarray
     exponent: int
+    rows: np.ndarray
     name: str = "y"
     is_set: bool = False
 
@@ -46,16 +49,20 @@ class Part:
 
     def take(self, selection):
         """Return some of the samples."""
-        return replace(
-            self,
-            sequences=self.sequences.take(selection),
-            y=self.y[selection],
-            weights=self.weights[selection],
-        )
+        return self._choose(self.sequences.take(selection), selection)
 
     def keep(self, mask):
         """Return the samples that a mask chooses, in their blocks."""
-        return replace(self, sequences=self.sequences.keep(mask), y=self.y[mask], weights=self.weights[mask])
+        return self._choose(self.sequences.keep(mask), mask)
+
+    def _choose(self, sequences, chosen):
+        y, weights, rows = (array[chosen] for array in (self.y, self.weights, self.rows))
+        return replace(self, sequences=sequences, y=y, weights=weights, rows=rows)
+
+    @property
+    def sample_weights(self):
+        """One weight for each sample: of several outputs, their mean."""
+        return self.weights if self.weights.ndim == 1 else self.weights.mean(axis=1)
 
 
 def hold_out(part, early_stopping, fraction, codes, classes):
@@ -117,4 +124,14 @@ def _warn_of_lost_classes(codes, first, classes):
         warn_user(
             f"early stopping sets the last rows aside, and with them every sample of class "
             f"{classes[lost].tolist()[0]!r}: it will not be learnt. Is y sorted by class? Then {WAYS_OUT}."
+        )
+
+
+def refuse_lost_outputs(weights):
+    """Raise if an output has no sample of positive weight, given the weights of the training part."""
+    lost = np.flatnonzero(~weights.any(axis=0)) if weights.ndim == 2 else ()
+    if len(lost):
+        raise ValueError(
+            f"no sample of the training part has a positive weight for output {lost[0]} (sample_weight, class_weight), "
+            f"which cannot be learnt. If only the last rows have one, {WAYS_OUT}."
         )

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from sklstm._kernels._column_statistics import column_moments
+
 EPSILON = np.finfo(np.float64).eps
-ROWS_AT_ONCE = 1 << 14
+HUGE = 1e307
 
 
 def row_weights(sequences, weights):
@@ -31,41 +33,32 @@ def row_weights(sequences, weights):
     return np.where(n_readers > 0, np.maximum(sums(weights), 0.0) / np.maximum(n_readers, 1), 0.0)
 
 
-def column_scales(table, weights):
+def column_scales(table, weights, n_threads=1):
     """Return weighted mean and standard deviation of each column of a table, without a copy of it.
 
     Parameters
     ----------
     table : ndarray of shape (n_rows, n_columns)
     weights : ndarray of shape (n_rows,) or (n_rows, n_columns)
-        At most 1. Rows (or entries) of weight zero are not looked at; each column has one that counts.
+        Rows (or entries) of weight zero are not looked at. A column without any other has mean and scale 0.
+    n_threads : int, default=1
 
     Returns
     -------
     mean, scale : ndarray of shape (n_columns,)
         In float64. For a column that is constant, exactly or to rounding, scale is 0; exactly, mean is its value.
     """
-    weights = weights.reshape(len(table), -1)
-    blocks = [slice(begin, begin + ROWS_AT_ONCE) for begin in range(0, len(table), ROWS_AT_ONCE)]
-    least = np.min([np.min(table[b], 0, where=weights[b] > 0, initial=np.inf) for b in blocks], axis=0)
-    most = np.max([np.max(table[b], 0, where=weights[b] > 0, initial=-np.inf) for b in blocks], axis=0)
-    least, most = least.astype(np.float64), most.astype(np.float64)
-    # In units of a power of two, squares neither overflow nor vanish, whatever the unit of a column.
-    exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))[1]
-    total = weights.sum(axis=0)
+    if weights.ndim == 2:
+        known = [column_scales(table[:, [k]], weights[:, k], n_threads) for k in range(table.shape[1])]
+        return tuple(np.concatenate(one) for one in zip(*known, strict=True))
+    if not weights.any():
+        return np.zeros(table.shape[1]), np.zeros(table.shape[1])
+    moments = column_moments(table, weights, n_threads=n_threads)
+    constant = moments.deviation <= 10 * EPSILON * np.abs(moments.mean)
+    return moments.mean, np.where(constant, 0.0, moments.deviation)
 
-    def mean_of(function):
-        """Return the weighted mean of a function of the rows."""
-        sums = 0.0
-        for block in blocks:
-            rows = np.where(weights[block] > 0, table[block], least)
-            terms = function(np.ldexp(rows.astype(np.float64), -exponent)) * weights[block]
-            # Column by column, whose sums NumPy takes pairwise.
-            sums = sums + np.ascontiguousarray(terms.T).sum(axis=1)
-        return sums / total
 
-    mean = mean_of(lambda rows: rows)
-    mean = mean + mean_of(lambda rows: rows - mean)  # what rounding left of it
-    deviation = np.sqrt(mean_of(lambda rows: (rows - mean) ** 2))
-    constant = (least == most) | (deviation <= 10 * EPSILON * np.abs(mean))
-    return np.clip(np.ldexp(mean, exponent), least, most), np.where(constant, 0.0, np.ldexp(deviation, exponent))
+def quotient(values, mean, scale):
+    """Return (values - mean) / scale, also where the difference is beyond the largest float64."""
+    half = 0.5 if max(np.abs(values).max(initial=0.0), np.abs(mean).max(initial=0.0)) > HUGE else 1.0
+    return (half * values - half * mean) / (half * scale)

@@ -133,10 +133,11 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         What counts as an improvement, in absolute terms: of the validation score or, without early stopping, of the
         training loss (`loss_curve_`). Each epoch is compared with the best before it, as in scikit-learn's MLP: gains
         below `tol` do not add up, however many follow each other.
-    class_weight : dict, "balanced" or None, default=None
-        Factor on the loss of each class; "balanced" is ``n_samples / (n_classes * count)``: for two classes their
-        ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the y of `fit`, also for a
-        validation part of your own.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Factor on the loss of each class; "balanced" is ``sum(weights) / (n_classes * sum(weights of the class))``: for
+        two classes their ratio is the neg/pos weight of a weighted binary cross-entropy. Counted in the training part,
+        also for the validation part. Of a matrix of labels, "balanced" for each label by itself, or a list with the
+        dict of each label, ``{0: 1.0, 1: 5.0}``.
     label_smoothing : float, default=0.0
         The network is trained on ``(1 - e)`` times the label's own class (one-hot) plus ``e / K`` for each of the K
         classes, e being this number: no class is ever certain [14]_. Each label of a matrix counts as K = 2.
@@ -161,8 +162,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted; of a matrix of labels the numbers of its columns.
+    classes_ : ndarray of shape (n_classes,) or (n_labels, 2)
+        The labels, sorted. Of a matrix of labels the classes of each column, 0 and 1.
     parameters_ : dict of str to ndarray
         The network. Of each layer ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size,
         hidden_size) and ``bias_l0`` (4 hidden_size,), then ``_l1``, ...; at the end ``weight_out`` (n_outputs,
@@ -296,7 +297,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
 
     _parameter_constraints = {
         **BaseLSTM._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
@@ -365,8 +366,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come. Needed in the first call if its y does not hold them all. Of a matrix of
             labels the numbers of its columns.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the loss.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Weights of the samples in the loss, or of each of their labels; None for equal weights. What has weight 0
+            is not there: its target may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 
@@ -388,10 +390,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             assert_all_finite(np.asarray(classes), input_name="classes")
             classes = np.unique(classes)
         if hasattr(self, "classes_"):
-            if not np.array_equal(classes, self.classes_):
-                raise ValueError(
-                    f"classes={classes.tolist()} differs from the earlier calls' {self.classes_.tolist()}."
-                )
+            known = self.classes_ if self.classes_.ndim == 1 else np.arange(len(self.classes_))
+            if not np.array_equal(classes, known):
+                raise ValueError(f"classes={classes.tolist()} differs from the earlier calls' {known.tolist()}.")
             return self._partial_fit(X, y, sample_weight, groups)
         if len(classes) < 2:
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")

@@ -202,7 +202,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
         bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided by
         its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
-        `window_norm` they are those of the targets after it, and `predict` puts back what the window was freed of.
+        `window_norm` they are those of the targets after it, and `predict` puts back what the window was freed of. Both
+        are those of the training part. A target that is constant there has scale 0, and the constant is the answer.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -390,8 +391,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             `sequence_length`. So do the states with ``training="stream"``: they are zero before each block.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples in the loss.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
+            is not there: its target may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 

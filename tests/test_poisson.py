@@ -74,14 +74,15 @@ def test_the_training_loss_is_that_of_the_formula():
 def test_targets_that_are_all_zero(early_stopping):
     y = np.column_stack([np.zeros(600), COUNTS])
     model = make(max_iter=100, learning_rate_init=0.02, early_stopping=early_stopping).fit(X, y)
-    assert_array_equal(model.target_scale_, [1.0, COUNTS[: 538 if early_stopping else 600].mean()])
-    found = model.predict(X)[:, 0]
-    assert (found > 0).all()
-    assert found.mean() < 0.1
+    assert_allclose(model.target_scale_, [0.0, COUNTS[: 538 if early_stopping else 600].mean()], rtol=1e-14)
+    assert (model.predict(X)[:, 0] == 0.0).all()
+    assert d2_tweedie_score(COUNTS, model.predict(X)[:, 1], power=1) > 0.6
     assert np.isfinite(model.loss_curve_).all()
-    alone = make(early_stopping=early_stopping).fit(X, y[:, 0])
-    assert np.isfinite(alone.predict(X)).all()
-    assert alone.target_scale_ == 1.0
+    # Alone, and with another constant than 0, which the network would come close to only.
+    for constant in (0.0, 3.0, 0.1):
+        alone = make(early_stopping=early_stopping).fit(X, np.full(600, constant))
+        assert (alone.predict(X) == constant).all()
+        assert (alone.target_mean_, alone.target_scale_) == (constant, 0.0)
 
 
 @pytest.mark.isa

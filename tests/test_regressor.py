@@ -94,22 +94,6 @@ def test_a_huge_offset_costs_no_accuracy(regressor, offset):
     np.testing.assert_allclose(found, fit(regressor, Y, dtype="float64").predict(X), atol=1e-12 * abs(offset))
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e6, -1e-300])
-def test_a_constant_target(regressor, value):
-    """There is nothing to divide by; the network learns zero, and the prediction comes close."""
-    model = fit(regressor, np.full(80, value), max_iter=40, learning_rate_init=0.01)
-    assert model.target_scale_ == 1.0
-    assert model.target_mean_ == pytest.approx(value, rel=1e-14)
-    np.testing.assert_allclose(model.predict(X), value, atol=0.05)
-    assert model.loss_curve_[-1] < 0.02 * model.loss_curve_[0]
-
-
-def test_a_constant_among_several_outputs(regressor):
-    both = fit(regressor, np.column_stack([Y, np.full(80, 0.1)]))
-    assert both.target_scale_.tolist() == [pytest.approx(Y.std()), 1.0]
-    assert np.isfinite(both.predict(X)).all()
-
-
 # Weights of samples
 
 

@@ -9,8 +9,11 @@ from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
     check_indicator,
+    check_label_weights,
     check_lengths_agree,
     check_weights,
+    counted_entries,
+    refuse_datetimes,
 )
 
 __all__ = [
@@ -19,16 +22,19 @@ __all__ = [
     "check_groups",
     "check_hidden_sizes",
     "check_indicator",
+    "check_label_weights",
     "check_lengths_agree",
     "check_quantiles",
     "check_rows_before",
     "check_sequences",
     "check_sequences_after",
     "check_weights",
+    "counted_entries",
     "is_list_of_sequences",
     "is_set_of_sequences",
     "median_place",
     "naming",
+    "refuse_datetimes",
     "refuse_masked",
     "window_length",
 ]

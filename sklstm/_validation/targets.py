@@ -1,5 +1,6 @@
 """Targets, and the weights of samples and classes."""
 
+import datetime as dt
 from numbers import Real
 
 import numpy as np
@@ -9,9 +10,11 @@ from sklearn.utils.validation import _num_samples
 
 from sklstm._validation.messages import naming, refuse_masked
 
+DATETIMES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
+
 
 def check_weights(sample_weight, n_samples, name="sample_weight"):
-    """Return float64 weights, not negative and not all zero."""
+    """Return float64 weights of shape (n_samples,) or (n_samples, any number), not negative and not all zero."""
     if sample_weight is None:
         return np.ones(n_samples)
     refuse_masked(sample_weight, name)
@@ -19,13 +22,50 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
         if isinstance(sample_weight, Real):
             sample_weight = np.full(n_samples, sample_weight)
         weights = check_array(sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
-    if weights.shape != (n_samples,):
-        raise ValueError(f"{name} has shape {weights.shape}, expected ({n_samples},): one weight per sample.")
+    if weights.ndim > 2 or len(weights) != n_samples:
+        raise _wrong_weights(name, weights.shape, (n_samples,))
     if (weights < 0).any():
-        raise ValueError(f"{name} holds negative values, the first at position {np.flatnonzero(weights < 0)[0]}.")
+        raise ValueError(f"{name} holds negative values, the first at position {np.argwhere(weights < 0)[0, 0]}.")
     if not weights.any():
         raise ValueError(f"{name} is zero for every sample; at least one weight must be positive.")
     return weights
+
+
+def counted_entries(present, y, name="y"):
+    """Return a mask of the shape of y, given one of samples or, where y has several outputs, of its shape."""
+    if present.ndim == 2 and present.shape != y.shape:
+        raise _wrong_weights(f"sample_weight{name[1:]}", present.shape, y.shape)
+    return np.broadcast_to(present.reshape(len(y), *(-1,) * (y.ndim - 1)), y.shape)
+
+
+def _wrong_weights(name, found, expected):
+    each = (
+        "one weight per sample"
+        if len(expected) == 1
+        else f"one weight per sample, or for each of {expected[1]} outputs"
+    )
+    shapes = f"({expected[0]},)" + (f" or {expected}" if len(expected) == 2 else "")
+    return ValueError(f"{name} has shape {found}, expected {shapes}: {each}.")
+
+
+def _is_datetime(value):
+    return isinstance(value, DATETIMES) or type(value).__name__ == "Period"  # of pandas, which need not be there
+
+
+def refuse_datetimes(y, name):
+    """Raise for dates and times, which NumPy would turn into numbers of some unit without a word."""
+    columns = [y[column] for column in y.columns] if hasattr(y, "columns") and hasattr(y, "dtypes") else [y]
+    for column in columns:
+        with naming(name):
+            values = np.asarray(column)
+        found = values.dtype.name if values.dtype.kind in "mM" else None
+        if values.dtype.kind == "O":
+            found = next((type(v).__name__ for v in values.ravel() if _is_datetime(v)), None)
+        if found is not None:
+            raise TypeError(
+                f"{name} holds dates or times ({found}), expected numbers or labels. Hand over what is to be learnt "
+                f"as a number, for instance ({name} - start) / numpy.timedelta64(1, 'h'), or as text for labels."
+            )
 
 
 def check_class_weight(class_weight, classes):
@@ -51,22 +91,43 @@ def balanced_factors(codes, weights, n_classes):
     return np.where(present, weights.sum() / (present.sum() * np.where(present, sums, 1.0)), 1.0)
 
 
-def check_indicator(y, name="y", present=slice(None)):
-    """Return the matrix of 0 and 1 that says which labels each sample has, or None where y is no such matrix."""
+def check_label_weights(class_weight, n_labels):
+    """Return the factors of the classes 0 and 1 of each label, 1 where nothing is asked for or "balanced"."""
+    if class_weight is None or isinstance(class_weight, str):
+        return np.ones((n_labels, 2))
+    if isinstance(class_weight, dict) or len(class_weight) != n_labels:
+        raise ValueError(
+            f"class_weight={class_weight!r} does not say the factors of each label: y has {n_labels} labels in its "
+            f"columns, expected 'balanced' or a list of {n_labels} dicts like {{0: 1.0, 1: 5.0}}, one for each."
+        )
+    classes = np.array([0, 1])
+    for factors in class_weight:
+        if not isinstance(factors, dict):
+            raise TypeError(f"class_weight holds {factors!r}, expected a dict like {{0: 1.0, 1: 5.0}} for each label.")
+    return np.array([check_class_weight(factors, classes) for factors in class_weight])
+
+
+def check_indicator(y, name, present):
+    """Return the matrix of 0 and 1 that says which labels each sample has, or None where y is no such matrix.
+
+    `present` is a mask of the samples, or of the shape of y; the other entries become 0.
+    """
     with naming(name):
         shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
         if len(shape) != 2 or shape[1] < 2:
             return None
         y = check_array(y, dtype=None, ensure_all_finite=False, input_name=name)
-        assert_all_finite(y[present], input_name=name)
-        if type_of_target(y[present], input_name=name) != "multilabel-indicator":
+    counts = counted_entries(present, y, name)
+    with naming(name):
+        assert_all_finite(y[counts], input_name=name)
+        if not counts.all():
+            y = np.where(counts, y, 0)
+        if type_of_target(y, input_name=name) != "multilabel-indicator":
             return None
-    wrong = y[present][(y[present] != 0) & (y[present] != 1)]
+    wrong = y[(y != 0) & (y != 1)]
     if len(wrong):
         raise ValueError(f"{name} has shape {y.shape}, one column for each label, but holds {wrong[0]}, not 0 and 1.")
-    labels = np.zeros(y.shape, np.int64)
-    labels[present] = y[present]
-    return labels
+    return y.astype(np.int64)
 
 
 def check_lengths_agree(n_sequences, y, name="y"):

@@ -1,0 +1,231 @@
+"""Numbers, one or several for each sample."""
+
+from contextlib import nullcontext
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+
+from sklstm._network.network import window_moments
+from sklstm._scaling import column_scales, quotient
+from sklstm._target_columns import called, check_target_column, warn_of_other_unit
+from sklstm._training.losses import LOSSES
+from sklstm._validation import (
+    check_quantiles,
+    counted_entries,
+    median_place,
+    naming,
+    refuse_datetimes,
+    refuse_masked,
+)
+
+LOSS_NAMES = {
+    "squared_error": "squared",
+    "absolute_error": "absolute",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+}
+# Targets may be so many times closer than the square root of the largest number of the dtype: room for sums.
+FAR = 1024.0
+# Answers for targets of such a size may overflow.
+HUGE_TARGET = 1e300
+
+
+class NumberTargets:
+    """Targets of the regressor: numbers, standardised (divided by their mean for the Poisson loss)."""
+
+    def _check_y(self, y, name, present):
+        refuse_masked(y, name)
+        refuse_datetimes(y, name)
+        with naming(name):
+            try:
+                y = check_array(
+                    y, ensure_2d=False, allow_nd=True, dtype=np.float64, ensure_all_finite=False, input_name=name
+                )
+            except ValueError as error:
+                if "could not convert" not in str(error):
+                    raise
+                raise ValueError(
+                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
+                ) from error
+            if y.ndim > 2:
+                raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        counts = counted_entries(present, y, name)
+        with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
+            assert_all_finite(y[counts], input_name=name)
+        wrong = np.argwhere((y < 0) & counts) if self.loss == "poisson" else ()
+        if len(wrong):
+            raise ValueError(
+                f"{name} holds {y[tuple(wrong[0])]:g} in row {wrong[0, 0]}; loss='poisson' needs targets of at least 0."
+            )
+        return y if counts.all() else np.where(counts, y, 0.0)
+
+    def _start_targets(self, part, *, continued):
+        quantiles = check_quantiles(self.quantile)
+        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
+        coding["shape"] = self._coding["shape"] if continued else part.y.shape[1:]
+        coding["is_huge"] = continued and self._coding["is_huge"]
+        before = self._coding if continued else None
+        if continued:
+            self._check_goes_on(coding)
+        # What the network was trained for, whatever becomes of the constructor's parameters.
+        self._coding = coding
+        if continued:
+            self._check_shape(part.y)
+        if self.window_norm is None:
+            return part
+        if self.loss == "poisson":
+            raise ValueError(
+                f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
+                "from which the window could be subtracted."
+            )
+        names, n_features = getattr(self, "feature_names_in_", None), part.sequences.table.shape[1]
+        coding["columns"] = check_target_column(self.target_column, self.window_norm, part.y, n_features, names)
+        if continued and before["columns"] not in (None, coding["columns"]):
+            raise ValueError(
+                f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
+                f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
+            )
+        return part
+
+    def _learn_targets(self, part, *, continued):
+        if continued:
+            return
+        y, columns = part.y, self._coding["columns"]
+        if columns is not None:
+            warn_of_other_unit(y, part.weights, columns, self._window_scale, getattr(self, "feature_names_in_", None))
+            y = self._without_reference(y, part.sequences)
+        mean, scale = column_scales(y.reshape(len(y), -1), part.weights)
+        if self.loss == "poisson":
+            # The exponential knows only factors; the scale of a constant stays 0.
+            scale = np.where(scale > 0, mean, 0.0)
+            mean = np.where(scale > 0, 0.0, mean)
+        self.target_mean_, self.target_scale_ = (one.reshape(y.shape[1:])[()] for one in (mean, scale))
+        self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max()) > HUGE_TARGET)
+
+    def _check_goes_on(self, coding):
+        """Raise if the outputs of the fitted network mean something else than is wanted now."""
+        trained = self._coding["loss"]
+        if (trained == "poisson") != (self.loss == "poisson"):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
+                "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
+            )
+        before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
+        if len(before) != len(now):
+            raise ValueError(
+                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
+                f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
+                "both back."
+            )
+
+    def _counting_samples(self, part):
+        self._check_shape(part.y, part.name)
+        return part
+
+    def _encode_targets(self, part):
+        y = part.y
+        if self._coding["columns"] is not None:
+            y = self._without_reference(y, part.sequences)
+        is_constant = np.asarray(self.target_scale_ == 0)
+        targets = quotient(y, self.target_mean_, np.where(is_constant, 1.0, self.target_scale_))
+        # What is constant has the code whose raw output is 0; whatever the network says, the answer is the constant.
+        targets = np.where(is_constant, 1.0 if self.loss == "poisson" else 0.0, targets).reshape(len(y), -1)
+        weights = part.weights
+        if weights.ndim == 2:
+            targets = np.where(weights > 0, targets, 0.0)
+            weights = np.repeat(weights, self._n_outputs_per_target, axis=1)
+        self._refuse_distant(targets, part)
+        return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
+
+    def _refuse_distant(self, targets, part):
+        """Raise for targets so many scales from their mean that their loss would not be a finite number."""
+        largest = np.finfo(self.dtype).max
+        limit = float(np.sqrt(largest) if self.loss == "squared_error" else largest) / FAR
+        place = np.unravel_index(np.abs(targets).argmax(), targets.shape)
+        if np.abs(targets[place]) <= limit:
+            return
+        row, output = place
+        mean, scale = (np.atleast_1d(one)[output] for one in (self.target_mean_, self.target_scale_))
+        relative = "" if self._coding["columns"] is None else " after window_norm"
+        raise ValueError(
+            f"{part.name} holds {part.y.reshape(len(part), -1)[place]:g} in row {part.rows[row]}, which is "
+            f"{abs(targets[place]):.2g} scales from the mean of the targets that were learnt{relative} (target_mean_="
+            f"{mean:g}, target_scale_={scale:g}): its loss is beyond dtype={self.dtype!r}. Is it an error, or in "
+            "another unit?"
+        )
+
+    def _check_shape(self, y, name="y"):
+        """Raise unless y has the outputs of the targets that were learnt."""
+        expected = self._coding["shape"]
+        if y.shape[1:] != expected:
+            raise ValueError(
+                f"{name} has shape {y.shape}, but the targets of this model have shape "
+                f"(n_samples,{f' {expected[0]}' if expected else ''})."
+            )
+
+    @property
+    def _reference_columns(self):
+        """Columns of X by whose `window_norm` the answers are undone, or None."""
+        return self._coding["columns"]
+
+    def _without_reference(self, y, sequences):
+        """Return targets relative to the columns of X that they are the future of, window by window."""
+        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"], self._window_scale)
+        return quotient(y, shift.reshape(y.shape), deviation.reshape(y.shape))
+
+    @property
+    def _n_outputs_per_target(self):
+        return len(self._coding["quantiles"] or (None,))
+
+    def _class_codes(self, part):
+        return None
+
+    def _loss(self):
+        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
+
+    def _loss_parameter(self):
+        if self.loss == "quantile":
+            return self._coding["quantiles"] * np.size(self.target_mean_)
+        return float(self.huber_delta) if self.loss == "huber" else 0.0
+
+    def _answer(self, z, method, out=None):
+        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+        n_targets = np.size(mean)
+        # Beside the raw outputs stands what the window was freed of, if it was.
+        z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
+        if quantiles is not None:
+            # Sorted, the quantiles of a target do not cross.
+            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
+            if method == "predict":
+                z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
+            else:
+                mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
+        values = z if np.ndim(self.target_mean_) else z[:, 0]
+        if self._coding["loss"] == "poisson":
+            values = LOSSES["poisson"].link(values)
+        out = np.empty(values.shape) if out is None else out
+        out[...] = values
+        is_huge = self._coding.get("is_huge", False)
+        with np.errstate(over="ignore") if is_huge else nullcontext():
+            out *= scale
+            out += mean
+            if reference.shape[1]:
+                shape = (len(out), *np.shape(self.target_mean_), *(1,) * (out.ndim - 1 - np.ndim(self.target_mean_)))
+                out *= reference[:, n_targets:].reshape(shape)
+                out += reference[:, :n_targets].reshape(shape)
+        if is_huge and not np.isfinite(out).all():
+            raise ValueError(
+                f"{method} goes beyond the largest float64: y had target_mean_={mean} and target_scale_={scale}. Fit "
+                "on y in a larger unit."
+            )
+        return out
+
+    def _scalar_answer(self, method):
+        several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
+        if several or method != "predict" or self._coding["columns"] is not None:
+            return None
+        mean, scale = float(self.target_mean_), float(self.target_scale_)
+        if self._coding["loss"] == "poisson":
+            return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
+        return lambda z: mean + scale * z
