@@ -197,7 +197,10 @@ class Stream:
         network, is_transform = model._network(), response_method == "transform"
         self._dtype = network.dtype
         length = window_length(model) if window else None
-        self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
+        try:
+            self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
+        except MemoryError:
+            raise MemoryError(_too_large(n_streams or 1, length)) from None
         self._advance = self._numbers.step
         self._shape = (model.n_features_in_,) if n_streams is None else (n_streams, model.n_features_in_)
         self._answer = _hidden_answer if is_transform else partial(model._answer, method=response_method)
@@ -482,6 +485,8 @@ class StreamMixin:
             If an argument is not as described, or the model is not fitted (`NotFittedError`). Without a window also if
             no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`, `window_norm`
             or `linear_skip`. A model with ``training="stream"`` has no windows.
+        MemoryError
+            If the rows that the windows of `n_streams` streams read do not fit into memory; it names both sizes.
 
         Examples
         --------
@@ -499,6 +504,16 @@ class StreamMixin:
         True
         """
         return Stream(self, n_streams=n_streams, window=window, context=context, response_method=response_method)
+
+
+def _too_large(n_streams, length):
+    if length is None:
+        return f"n_streams={n_streams}: the states of so many streams do not fit into memory."
+    return (
+        f"sequence_length={length} with n_streams={n_streams}: streams that keep the rows of so long windows do not "
+        "fit into memory. Where no stream gets so many rows, window=False says the same, as it reads all rows so far and "
+        "keeps none of them; else take fewer streams or set a shorter sequence_length."
+    )
 
 
 def _was_trained_on_windows(model):

@@ -1,5 +1,7 @@
 """What `stream()` says without being asked for a window: what `predict` says, bit for bit, whatever the model is."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +102,32 @@ def test_the_default_can_be_overridden():
     assert_array_equal(run(model.stream(window=False), LONG), carried)
     assert_array_equal(run(model.stream(window=True), LONG), model.predict(LONG))
     assert (np.array(carried[LENGTH:]) != model.predict(LONG)[LENGTH:]).all()
+
+
+# Windows longer than any table
+
+LONG_WINDOWS = [{}, {"pooling": "mean"}, {"bidirectional": True}, {"window_norm": "last"}]
+
+
+@pytest.mark.parametrize("options", LONG_WINDOWS, ids=str)
+@pytest.mark.parametrize("length", [10**14, sys.maxsize, 10**19])
+def test_windows_that_no_memory_holds(options, length):
+    """As many rows as a number can say made the kernels write where nothing was theirs."""
+    model = fitted("three labels", sequence_length=length, **options)
+    with pytest.raises(MemoryError, match=r"sequence_length=\d+ with n_streams=1: .* window=False says the same"):
+        model.stream()
+    if not options:
+        assert_array_equal(run(model.stream(window=False), LONG), model.predict(LONG))
+
+
+@pytest.mark.parametrize("n_streams", [10**13, sys.maxsize, 10**40])
+@pytest.mark.parametrize("window", [True, False])
+def test_streams_that_no_memory_holds(n_streams, window):
+    with pytest.raises(MemoryError, match=rf"n_streams={n_streams}: "):
+        fitted("one").stream(n_streams=n_streams, window=window)
+
+
+@pytest.mark.parametrize("options", LONG_WINDOWS, ids=str)
+def test_a_window_that_is_never_full_costs_what_it_holds(options):
+    model = fitted("three labels", sequence_length=10**6, **options)
+    assert_array_equal(run(model.stream(response_method="predict_proba"), LONG), model.predict_proba(LONG))

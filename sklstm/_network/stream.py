@@ -5,6 +5,11 @@ import numpy as np
 from sklstm._kernels._stream import OneThread
 from sklstm._sequences import Sequences
 
+# What the kernels count streams and steps with.
+LARGEST_COUNT = 1 << 31
+# 128 TiB, all that a process can address. Sizes far above it would wrap around when they are multiplied.
+LARGEST_BYTES = 1 << 47
+
 
 def open_stream(network, n_streams, window=None, *, want_hidden=False):
     """Return what reads one row of each stream at a time.
@@ -27,7 +32,20 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
         at each step, which every network knows. From ``claim()`` to ``release()`` other threads are refused with a
         RuntimeError; what a step returns is overwritten by the next one, so that it is read before the release. Only
         `step_value` needs no claim.
+
+    Raises
+    ------
+    MemoryError
+        If what the streams keep does not fit into memory.
     """
+    shape = network.architecture
+    # An upper bound: rows and their first product twice, the states of each layer once for each row.
+    columns = shape.input_size + sum(12 * (size + 16) for size in shape.hidden_sizes)
+    if (
+        max(n_streams, window or 0) >= LARGEST_COUNT
+        or n_streams * (2 * (window or 0) + 2) * columns * 8 > LARGEST_BYTES
+    ):
+        raise MemoryError
     kind = RowStream if network.reads_row_by_row else CallStream
     return kind(network, n_streams, window, want_hidden)
 
@@ -117,8 +135,9 @@ class CallStream:
         shape, dtype = network.architecture, network.dtype
         self._network, self._window, self._want_hidden = network, window, want_hidden
         self._names = shape.states
-        # The last row of a stream's window stands at the end.
-        self._rows = np.zeros((n_streams, window or 1, shape.input_size), dtype)
+        # The last row of a stream's window stands at the end; no more rows than the longest window has so far.
+        self._length = window or 1
+        self._rows = np.zeros((n_streams, 0, shape.input_size), dtype)
         self._n_rows = np.zeros(n_streams, np.intp)
         self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
         owner = OneThread()
@@ -126,13 +145,14 @@ class CallStream:
 
     def step(self, x):
         """Take one row of every stream, see `RowStream.step`."""
-        rows = np.roll(self._rows, -1, axis=1)
+        kept = self._rows[:, max(0, self._rows.shape[1] + 1 - self._length) :]
+        rows = np.concatenate([kept, np.empty((len(kept), 1, kept.shape[2]), kept.dtype)], axis=1)
         with np.errstate(over="ignore"):
             rows[:, -1] = x
         if not np.isfinite(rows[:, -1]).all():
             raise ValueError(f"x contains NaN, infinity or a value too large for {rows.dtype}")
         n_streams, length, _ = rows.shape
-        n_rows = np.minimum(self._n_rows + 1, length)
+        n_rows = np.minimum(self._n_rows + 1, self._length)
         starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
         sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))
         states = None if self._window else self._states.copy()
@@ -155,10 +175,13 @@ class CallStream:
         """All that the next steps depend on, see `RowStream.state`."""
         if self._window is None:
             return split_states(self._states, self._names)
-        kept = self._window - 1
-        n_rows = np.minimum(self._n_rows, kept)
-        rows = self._rows[:, self._window - kept :].copy()
-        rows[np.arange(kept) < kept - n_rows[:, np.newaxis]] = 0
+        n_streams, n_seen, input_size = self._rows.shape
+        reach = self._window - 1
+        n_rows, n_kept = np.minimum(self._n_rows, reach), min(n_seen, reach)
+        rows = np.zeros((n_streams, reach, input_size), self._rows.dtype)
+        kept = rows[:, reach - n_kept :]
+        kept[...] = self._rows[:, n_seen - n_kept :]
+        kept[np.arange(n_kept) < n_kept - n_rows[:, np.newaxis]] = 0
         return {"rows": rows, "n_rows": n_rows}
 
     def set_state(self, state):
@@ -167,9 +190,9 @@ class CallStream:
             states = np.concatenate([state[name] for name, _ in self._names], axis=1)
             self._states = np.ascontiguousarray(states, self._states.dtype)
             return
-        self._rows = np.zeros_like(self._rows)
-        self._rows[:, 1:] = state["rows"]
         self._n_rows = np.array(state["n_rows"], np.intp)
+        n_kept = int(self._n_rows.max())
+        self._rows = np.array(state["rows"][:, self._window - 1 - n_kept :], self._rows.dtype)
 
 
 def split_states(states, names):
