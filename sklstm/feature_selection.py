@@ -1,5 +1,6 @@
 """Selection of columns with temporal structure."""
 
+import math
 import warnings
 from numbers import Integral, Real
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._kernels._column_statistics import column_statistics
 from sklstm._kernels._pool import resolve_num_threads
 from sklstm._selection_inputs import read_input
+from sklstm._shares import share_of
 from sklstm._validation import is_list_of_sequences, naming, refuse_masked
 
 __all__ = ["LSTMFeatureSelector"]
@@ -389,7 +391,7 @@ class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
         if n_wanted is None:
             n_wanted = constant.size
         elif not isinstance(n_wanted, Integral):
-            n_wanted = max(1, int(n_wanted * constant.size))
+            n_wanted = max(1, share_of(n_wanted, constant.size, math.floor))
         n_kept = min(n_wanted, passes.sum() if passes.any() else (~constant).sum())
         if not passes.any():
             warnings.warn(

@@ -286,3 +286,11 @@ def test_lags_beyond_the_rows_cost_nothing(table, max_lag):
         warnings.simplefilter("ignore", UserWarning)  # rows on their own pass no filter
         alone = LSTMFeatureSelector(max_lag=max_lag).fit(X, y, groups=np.arange(60))
     assert not alone.autocorrelation_.any()
+
+
+@pytest.mark.parametrize(
+    ("share", "n_columns", "n_kept"), [(0.07, 100, 7), (0.29, 100, 29), (1 / 3, 3, 1), (0.35, 10, 3), (0.06, 10, 1)]
+)
+def test_a_share_of_the_columns_is_exact(share, n_columns, n_kept):
+    X = walks(np.random.default_rng(5), 400, n_columns)
+    assert LSTMFeatureSelector(share, **NO_FILTERS).fit(X).support_.sum() == n_kept
