@@ -10,11 +10,6 @@ from sklstm._ensemble.members import align_classes, align_outputs
 from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
 
 
-def _check_share(sample_weight):
-    if sample_weight is not None and sample_weight.max() == 0.0:
-        raise ValueError("weights='auto' finds nothing: sample_weight is 0 in every row of a test fold.")
-
-
 class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     """Weighted mean of the predictions of several regressors.
 
@@ -125,8 +120,8 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     score = BaseWeightedEnsemble.score  # before that of the mixin, which knows no groups
 
     @staticmethod
-    def _read_target(y, n_samples):
-        y = read_regression_target(y, n_samples)
+    def _read_target(y, n_samples, present):
+        y = read_regression_target(y, n_samples, present)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         return {"n_outputs_": n_outputs}, y, n_outputs
 
@@ -140,7 +135,6 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
 
     @staticmethod
     def _best_weights(predictions, y, sample_weight):
-        _check_share(sample_weight)
         n_rows, n_members, n_outputs = predictions.shape
         errors = y.reshape(n_rows, 1, n_outputs) - predictions
         if sample_weight is not None:
@@ -256,8 +250,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     score = BaseWeightedEnsemble.score  # before that of the mixin, which knows no groups
 
     @staticmethod
-    def _read_target(y, n_samples):
-        classes, codes = read_labels(y, n_samples)
+    def _read_target(y, n_samples, present):
+        classes, codes = read_labels(y, n_samples, present)
         return {"classes_": classes}, codes, len(classes)
 
     @staticmethod
@@ -276,12 +270,9 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
 
     @staticmethod
     def _best_weights(predictions, y, sample_weight):
-        _check_share(sample_weight)
         likelihoods = predictions[np.arange(len(y)), :, y]
         counted = likelihoods.max(axis=1) > 0.0
-        if sample_weight is not None:
-            counted &= sample_weight > 0.0
-            sample_weight = sample_weight[counted]
+        sample_weight = None if sample_weight is None else sample_weight[counted]
         if not counted.any():
             raise ValueError(
                 "weights='auto' finds nothing: every member gives probability 0 to the true class "
@@ -324,7 +315,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
             If a member returns fewer or more rows than asked or another number of columns, or if
             the input does not fit what the ensemble was fitted on.
         """
-        return self._mix("predict_proba", X, groups, context, params)
+        return self._fitted_model()._mix("predict_proba", X, groups, context, params)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

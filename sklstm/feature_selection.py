@@ -1,94 +1,27 @@
 """Selection of columns with temporal structure."""
 
 import math
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._kernels._column_statistics import column_statistics
 from sklstm._kernels._pool import resolve_num_threads
 from sklstm._selection_inputs import read_input
+from sklstm._sequence_transform import SequenceTransformMixin
 from sklstm._shares import share_of
-from sklstm._validation import is_list_of_sequences, naming, refuse_masked
+from sklstm._snapshot import replace_fitted, snapshot_of
+from sklstm._warn import warn_user
 
 __all__ = ["LSTMFeatureSelector"]
 
 
-class _SequencesMixin:
-    """Methods of a selector of columns that take sets of sequences too; a table goes to the next class.
-
-    They stand outside the selector because scikit-learn wraps what a class defines itself: the container of
-    `set_output` is that of each sequence, not of the set.
-    """
-
-    def transform(self, X):
-        """Reduce X to the selected columns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), array of shape (n_sequences, n_steps, n_features) or list of \
-                arrays (n_steps_i, n_features)
-            Table or sequences with the columns seen during `fit`.
-
-        Returns
-        -------
-        X_selected : array or list of the shape of X, with n_selected columns
-            The selected columns, in the order and of the type they have in `X`.
-        """
-        return self._map_tables(X, super().transform, self.n_features_in_ if hasattr(self, "n_features_in_") else 0)
-
-    def inverse_transform(self, X):
-        """Put the selected columns back where they were, zeros where the others were.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_selected) or (n_sequences, n_steps, n_selected), or list of arrays
-            What `transform` returns.
-
-        Returns
-        -------
-        X_original : array or list of the shape of X, with n_features columns
-            `X` with columns of zeros where `transform` had left columns out.
-        """
-        check_is_fitted(self)
-        return self._map_tables(X, super().inverse_transform, self.support_.sum())
-
-    def _map_tables(self, X, function, n_columns):
-        """Apply a function of tables to X, to each sequence in a list, or to all rows of a 3-D array at once."""
-        check_is_fitted(self)
-        refuse_masked(X, "X")
-        if is_list_of_sequences(X):
-            answers = []
-            for i, sequence in enumerate(X):
-                refuse_masked(sequence, f"X[{i}]")
-                with naming(f"X[{i}]"):
-                    answers.append(function(sequence))
-            return answers
-        if getattr(X, "ndim", 2) != 3:
-            with naming("X"):
-                return function(X)
-        with naming("X"):
-            X = check_array(X, dtype=None, allow_nd=True, input_name="X", estimator=self)
-        if X.shape[2] != n_columns:
-            raise ValueError(
-                f"X of shape {X.shape} has {X.shape[2]} features, but {type(self).__name__} is expecting {n_columns} "
-                "features as input (the last axis)."
-            )
-        kept = self.support_
-        if function.__name__ == "transform":
-            return X[:, :, kept]
-        answer = np.zeros((*X.shape[:2], len(kept)), X.dtype)
-        answer[:, :, kept] = X
-        return answer
-
-
-class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
+class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
     r"""Keep the columns that have temporal structure and go along with the target.
 
     A recurrent network can only use what is left in a column when its past is known. The selector
@@ -350,10 +283,12 @@ class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
         constant |= statistics.autocovariance[0] <= 0.0  # squares that underflow
         if constant.all():
             raise ValueError("Every column of X is constant: there is nothing to select from.")
-        vars(self).pop("feature_names_in_", None)  # only now: a fit that fails changes nothing
-        vars(self).update(seen)
-        self._measure(statistics, constant, given.by_samples)
-        self._select(constant)
+        work = snapshot_of(self)  # a fit that fails changes nothing
+        vars(work).pop("feature_names_in_", None)
+        vars(work).update(seen)
+        work._measure(statistics, constant, given.by_samples)
+        work._select(constant)
+        replace_fitted(self, vars(work))
         return self
 
     def _measure(self, statistics, constant, by_samples):
@@ -379,7 +314,7 @@ class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
         else:
             self.scores_ = self.autocorrelation_.copy()
             if varying.size:
-                warnings.warn("y is constant: columns are ranked by autocorrelation.", stacklevel=4)
+                warn_user("y is constant: columns are ranked by autocorrelation.")
 
     def _select(self, constant):
         """Set the ranking and the support."""
@@ -394,10 +329,9 @@ class LSTMFeatureSelector(_SequencesMixin, SelectorMixin, BaseEstimator):
             n_wanted = max(1, share_of(n_wanted, constant.size, math.floor))
         n_kept = min(n_wanted, passes.sum() if passes.any() else (~constant).sum())
         if not passes.any():
-            warnings.warn(
+            warn_user(
                 f"No column passes the filters (min_autocorrelation={self.min_autocorrelation}, "
-                f"max_noise_ratio={self.max_noise_ratio}); the {n_kept} best-ranked are kept.",
-                stacklevel=4,
+                f"max_noise_ratio={self.max_noise_ratio}); the {n_kept} best-ranked are kept."
             )
         self.ranking_ = np.empty(constant.size, dtype=np.intp)
         self.ranking_[order] = np.arange(1, constant.size + 1)

@@ -19,6 +19,7 @@ from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_fo
 from sklstm._ensemble.inputs import read_groups, read_rows, read_sample_weight
 from sklstm._ensemble.members import ask_member, check_members, fit_member, params_by_signature
 from sklstm._ensemble.weights import read_weights
+from sklstm._snapshot import replace_fitted, snapshot_of
 
 
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
@@ -58,7 +59,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
 
     @staticmethod
     @abstractmethod
-    def _read_target(y, n_samples):
+    def _read_target(y, n_samples, present):
         """Give the fitted attributes that describe the target, the target, its columns."""
 
     @staticmethod
@@ -95,10 +96,14 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             Series of each row, one contiguous block for each, for the members that take `groups`.
             With ``weights="auto"`` each series is split on its own.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weight of each row, for all members, and for the loss of the search.
+            Non-negative weight of each row, for all members, and for the loss of the search. A row of weight zero is
+            not there: its target is not looked at, it is in no fold and its class is none; members that look back
+            read over it.
         **params : dict
-            Further metadata for members, where metadata routing is enabled. What has one entry per
-            row is cut for the folds, anything else (as `X_val`) is handed on whole.
+            Further metadata for members, where metadata routing is enabled. For the folds of the search, what is
+            called `groups` or `sample_weight` by the member is cut like the rows of `X`, validation data (``*_val``,
+            ``eval_*``) are handed on whole, and so is what has another length than `X`. Anything else is cut if it has
+            the index of `X` (pandas), and refused where there is no index to tell by.
 
         Returns
         -------
@@ -115,9 +120,10 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         X, n_samples, n_features, is_table = self._read_rows(X)
-        fitted, y, n_columns = self._read_target(y, n_samples)
-        groups, blocks = read_groups(groups, n_samples)
         sample_weight = read_sample_weight(sample_weight, n_samples)
+        present = None if sample_weight is None or sample_weight.min() > 0.0 else sample_weight > 0.0
+        fitted, y, n_columns = self._read_target(y, n_samples, present)
+        groups, blocks = read_groups(groups, n_samples)
         fitted["n_features_in_"] = n_features
         if is_table:
             # The names are read on a stand-in: a fit that fails must leave nothing behind.
@@ -127,9 +133,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         routed = self._route("fit", members, groups=groups, sample_weight=sample_weight, **params)
 
         if weights is None:
-            folds = forward_folds(self.cv, X, y, blocks)
-            folds = usable_folds(folds, y, sample_weight, is_labels=is_classifier(self))
-            data = (X, y, n_columns, is_table)
+            folds = forward_folds(self.cv, X, y, blocks, present)
+            folds = usable_folds(folds, y, is_labels=is_classifier(self))
+            data = (X, y, n_columns, is_table, present)
             predictions, rows = predict_out_of_fold(type(self), members, data, folds, routed, self.n_jobs, self.verbose)
             share = None if sample_weight is None else sample_weight[rows]
             weights = self._best_weights(predictions, y[rows], share)
@@ -144,14 +150,11 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         fitted["weights_"] = weights
         fitted["estimators_"] = estimators
         fitted["named_estimators_"] = Bunch(**{name: by_name.get(name, "drop") for name, _ in self.estimators})
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
-        vars(self).update(fitted)
+        replace_fitted(self, fitted)
         return self
 
     def _mix(self, caller, X, groups, context, params):
-        """Give the weighted mean of the members' answers, as an array (n_rows, n_columns)."""
-        check_is_fitted(self)
+        """Give the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
         X, n_rows, n_features, is_table = self._read_rows(X)
         if is_table:
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -202,7 +205,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             If a member returns fewer or more rows than asked or another number of columns, or if
             the input does not fit what the ensemble was fitted on.
         """
-        return self._decide(self._mix("predict", X, groups, context, params))
+        model = self._fitted_model()
+        return model._decide(model._mix("predict", X, groups, context, params))
 
     def score(self, X, y, *, groups=None, context=None, sample_weight=None, **params):
         """Give the R2 of a regressor's predictions, the accuracy of a classifier's.
@@ -227,8 +231,14 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         score : float
             1 is perfect; R2 is 0 for predictions as good as the mean of `y`.
         """
-        y_pred = self._decide(self._mix("score", X, groups, context, params))
+        model = self._fitted_model()
+        y_pred = model._decide(model._mix("score", X, groups, context, params))
         return self._metric(y, y_pred, sample_weight=sample_weight)
+
+    def _fitted_model(self):
+        """Give a copy of the ensemble as it is now: another thread may fit it while this one asks."""
+        check_is_fitted(self)
+        return snapshot_of(self)
 
     def _read_rows(self, X):
         if sp.issparse(X) and not get_tags(self).input_tags.sparse:
@@ -261,6 +271,11 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         """Give for each member its parameters of "fit" and of "ask", the response method."""
         offered = {key: value for key, value in offered.items() if value is not None}
         methods = {"fit": "fit", "ask": self._response_method}
+        if caller == "fit" and "context" in offered:
+            raise ValueError(
+                f"{type(self).__name__}.fit got ['context']: the rows before X belong to the methods that ask for "
+                "predictions. For fit, put them on top of X with sample_weight 0."
+            )
         if get_config()["enable_metadata_routing"]:
             routed = process_routing(self, caller, **offered)
             return {
@@ -268,8 +283,6 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 for name, _ in members
             }
         extra = sorted(set(offered) - {"groups", "sample_weight", "context"})
-        if caller == "fit" and "context" in offered:
-            extra.append("context")
         if extra:
             raise ValueError(
                 f"{type(self).__name__}.{caller} got {extra}, which can be handed to members only "

@@ -1,6 +1,5 @@
 """Folds that go forward in time, and what members predict for their test rows."""
 
-import warnings
 from numbers import Integral
 from typing import NamedTuple
 
@@ -8,14 +7,18 @@ import numpy as np
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklstm._ensemble.inputs import params_of_rows, take_rows
-from sklstm._ensemble.members import ask_member, fit_member
+from sklstm._ensemble.inputs import take_rows
+from sklstm._ensemble.members import ask_member, carries_context, fit_member
+from sklstm._ensemble.metadata import keys_of_rows, params_of_rows
+from sklstm._ensemble.presence import fill_absent, with_absent
+from sklstm._warn import warn_user
 
 
 class Fold(NamedTuple):
-    """One forward fold; all three are sorted row numbers.
+    """One forward fold; all four are sorted row numbers.
 
-    `history` starts where `train` starts and ends where `test` ends, in every group. Members are
+    `train` and `test` hold rows of positive weight alone, `read` also the rows of weight zero between the training
+    rows. `history` starts where `read` starts and ends where `test` ends, in every group. Members are
     asked for all of it and only the rows of `test` are kept: so a member that looks back finds the
     rows that came before, which it would also find in use.
     """
@@ -23,6 +26,7 @@ class Fold(NamedTuple):
     train: np.ndarray
     test: np.ndarray
     history: np.ndarray
+    read: np.ndarray
 
 
 def _split(splitter, X, y, rows):
@@ -37,6 +41,7 @@ def _split(splitter, X, y, rows):
 def _split_series(splitter, X, y, series):
     """Split each series on its own and join their folds; leave out those with too few rows."""
     per_series, refusals = [], []
+    series = [rows for rows in series if len(rows)]
     for rows in series:
         try:
             per_series.append(_split(splitter, X, y, rows))
@@ -45,11 +50,9 @@ def _split_series(splitter, X, y, series):
     if not per_series:
         raise refusals[0]
     if refusals:
-        warnings.warn(
+        warn_user(
             f"{len(refusals)} of {len(series)} groups take no part in the search for the weights; "
-            f"the first: {refusals[0]}",
-            UserWarning,
-            stacklevel=2,
+            f"the first: {refusals[0]}"
         )
     if len({len(folds) for folds in per_series}) > 1:
         raise ValueError(f"cv={splitter!r} must give every group the same number of folds.")
@@ -58,6 +61,8 @@ def _split_series(splitter, X, y, series):
 
 def _history(number, train, test, series):
     """Check that a fold goes forward in every series, and give the rows up to its test rows."""
+    if len(test) == 0:
+        return test
     history = []
     for rows in series:
         before, after = (
@@ -75,7 +80,7 @@ def _history(number, train, test, series):
     return np.concatenate(history)
 
 
-def forward_folds(cv, X, y, blocks=None):
+def forward_folds(cv, X, y, blocks=None, present=None):
     """Cut a table into folds whose test rows lie after their training rows.
 
     Parameters
@@ -90,6 +95,8 @@ def forward_folds(cv, X, y, blocks=None):
     blocks : list of ndarray, default=None
         Row numbers of each group. A splitter splits every group on its own, and fold number k is
         made of the k-th fold of every group. None: all rows are one series.
+    present : ndarray of shape (n_samples,), dtype bool, default=None
+        Rows of positive weight, None for all. Only these are split; of given folds, only these count.
 
     Returns
     -------
@@ -105,20 +112,24 @@ def forward_folds(cv, X, y, blocks=None):
     series = [np.arange(len(y))] if blocks is None else blocks
     if cv is None or isinstance(cv, Integral):
         cv = TimeSeriesSplit(5 if cv is None else cv)
-    pairs = _split_series(cv, X, y, series) if hasattr(cv, "split") else list(cv)
+    there = series if present is None else [rows[present[rows]] for rows in series]
+    pairs = _split_series(cv, X, y, there) if hasattr(cv, "split") else list(cv)
     folds = []
     for number, (train, test) in enumerate(pairs):
         train, test = np.sort(np.asarray(train)), np.sort(np.asarray(test))
         if len(train) == 0 or len(test) == 0:
             raise ValueError(f"Fold {number} of cv has an empty part.")
-        folds.append(Fold(train, test, _history(number, train, test, series)))
+        if present is not None:
+            train, test = train[present[train]], test[present[test]]
+        read = with_absent(train, present, series)
+        folds.append(Fold(train, test, _history(number, read, test, series), read))
     if not folds:
         raise ValueError("cv gave no fold.")
     return folds
 
 
-def usable_folds(folds, y, sample_weight=None, *, is_labels=False):
-    """Leave out the folds on whose training rows no member could learn anything.
+def usable_folds(folds, y, *, is_labels=False):
+    """Leave out the folds on whose training rows no member could learn anything, and those without test rows.
 
     Parameters
     ----------
@@ -126,8 +137,6 @@ def usable_folds(folds, y, sample_weight=None, *, is_labels=False):
         The forward folds.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Target.
-    sample_weight : ndarray of shape (n_samples,), default=None
-        Rows of weight 0 do not count.
     is_labels : bool, default=False
         Whether two classes are needed.
 
@@ -141,37 +150,45 @@ def usable_folds(folds, y, sample_weight=None, *, is_labels=False):
     ValueError
         If none is left.
     """
+    if not any(len(fold.test) for fold in folds):
+        raise ValueError("weights='auto' finds nothing: sample_weight is 0 in every row of a test fold.")
     usable = []
     for fold in folds:
-        rows = fold.train if sample_weight is None else fold.train[sample_weight[fold.train] > 0.0]
-        if len(rows) > 0 and not (is_labels and np.ptp(y[rows]) == 0):
+        if len(fold.train) > 0 and len(fold.test) > 0 and not (is_labels and np.ptp(y[fold.train]) == 0):
             usable.append(fold)
     if len(usable) < len(folds):
         report = (
             f"{len(folds) - len(usable)} of {len(folds)} folds take no part in the search for the "
-            "weights: their training rows are of one class only or have sample_weight 0"
+            "weights: their training rows are of one class only, or all of their training or test rows have "
+            "sample_weight 0"
         )
         if not usable:
             raise ValueError(f"weights='auto' finds nothing: {report}.")
-        warnings.warn(f"{report}.", UserWarning, stacklevel=2)
+        warn_user(f"{report}.")
     return usable
 
 
-def _answer_fold(owner, name, estimator, data, fold, fit_params, ask_params, verbose):
+def _answer_fold(owner, name, estimator, data, fold, params, keys, verbose):
     """Predict the test rows of one fold by a clone fitted on its training rows."""
-    X, y, n_columns, is_table = data
-    target, labels = owner._member_target(y[fold.train])
+    X, y, n_columns, is_table, present = data
+    rows = fold.read if is_table else fold.train
+    target, labels = owner._member_target(fill_absent(y[rows], None if present is None else present[rows]))
     member = fit_member(
         name,
         estimator,
-        take_rows(X, fold.train),
+        take_rows(X, rows),
         target,
-        params_of_rows(fit_params, fold.train, len(y)),
+        params_of_rows(params["fit"], keys["fit"], rows),
         owner.__name__,
         verbose,
     )
-    rows = fold.history if is_table else fold.test
-    params = params_of_rows(ask_params, rows, len(y))
+    if not is_table:
+        rows = fold.test
+    elif carries_context(estimator):  # it takes what it is asked for as what follows its training rows
+        rows = np.setdiff1d(fold.history, fold.read)
+    else:
+        rows = fold.history
+    params = params_of_rows(params["ask"], keys["ask"], rows)
     answer = ask_member(name, member, owner._response_method, take_rows(X, rows), len(rows), params)
     answer = owner._align(name, member, answer, labels, n_columns)
     answer = answer[np.searchsorted(rows, fold.test)]
@@ -193,7 +210,7 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
     members : list of (str, estimator)
         Names and members.
     data : tuple
-        X, y, number of columns of an answer, whether X is a table.
+        X, y, number of columns of an answer, whether X is a table, rows of positive weight or None for all.
     folds : list of Fold
         The forward folds.
     routed : dict
@@ -210,8 +227,16 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
     rows : ndarray of shape (n_rows,)
         Their rows in X, sorted.
     """
+    methods = {"fit": "fit", "ask": owner._response_method}
+    keys = {
+        name: {
+            kind: keys_of_rows(name, member, method, routed[name][kind], data[0], len(data[1]))
+            for kind, method in methods.items()
+        }
+        for name, member in members
+    }
     answers = Parallel(n_jobs=n_jobs)(
-        delayed(_answer_fold)(owner, name, member, data, fold, routed[name]["fit"], routed[name]["ask"], verbose)
+        delayed(_answer_fold)(owner, name, member, data, fold, routed[name], keys[name], verbose)
         for fold in folds
         for name, member in members
     )

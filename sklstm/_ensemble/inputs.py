@@ -6,6 +6,8 @@ from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
+from sklstm._ensemble.presence import fill_absent
+
 
 def _refuse_masked(values, title):
     # scikit-learn and NumPy drop the mask without a word: masked entries would count as data.
@@ -87,7 +89,7 @@ def _check_length(values, n_samples, title):
         raise ValueError(f"{title} has {len(values)} entries, but X has {n_samples} rows (or sequences).")
 
 
-def read_regression_target(y, n_samples):
+def read_regression_target(y, n_samples, present=None):
     """Check the target of a regressor.
 
     Parameters
@@ -96,6 +98,8 @@ def read_regression_target(y, n_samples):
         Finite numbers. One column is taken as 1-D, with a warning.
     n_samples : int
         Number of rows in X.
+    present : ndarray of shape (n_samples,), dtype bool, default=None
+        Rows of positive weight, None for all; the target of the others is not looked at, and filled.
 
     Returns
     -------
@@ -117,11 +121,12 @@ def read_regression_target(y, n_samples):
             y = y.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"y must hold numbers for a regressor: {error}") from error
+    y = fill_absent(y, present)
     assert_all_finite(y, input_name="y")
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def read_labels(y, n_samples):
+def read_labels(y, n_samples, present=None):
     """Check the labels of a classifier and number them.
 
     Parameters
@@ -130,6 +135,8 @@ def read_labels(y, n_samples):
         Labels of any kind that can be sorted.
     n_samples : int
         Number of rows in X.
+    present : ndarray of shape (n_samples,), dtype bool, default=None
+        Rows of positive weight, None for all; the label of the others is not looked at, and filled.
 
     Returns
     -------
@@ -146,6 +153,7 @@ def read_labels(y, n_samples):
     _refuse_masked(y, "y")
     y = column_or_1d(y, warn=True)
     _check_length(y, n_samples, "y")
+    y = fill_absent(y, present)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
@@ -179,7 +187,10 @@ def read_sample_weight(sample_weight, n_samples):
     _refuse_masked(sample_weight, "sample_weight")
     sample_weight = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
     if sample_weight.ndim != 1:
-        raise ValueError(f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s).")
+        raise ValueError(
+            f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s): an ensemble weighs rows, for all "
+            "members alike. To weigh single outputs, fit one ensemble for each of them."
+        )
     _check_length(sample_weight, n_samples, "sample_weight")
     if sample_weight.min() < 0.0 or sample_weight.max() == 0.0:
         raise ValueError("sample_weight must be non-negative, and not zero in every row.")
@@ -248,31 +259,3 @@ def take_rows(values, rows):
     if last - first + 1 == len(rows):
         return _safe_indexing(values, slice(first, last + 1))
     return _safe_indexing(values, rows)
-
-
-def params_of_rows(params, rows, n_samples):
-    """Cut those parameters that have one entry per row.
-
-    Parameters
-    ----------
-    params : dict
-        Parameters of a call on all rows.
-    rows : ndarray of shape (n_selected,)
-        Sorted row numbers.
-    n_samples : int
-        Number of all rows.
-
-    Returns
-    -------
-    cut : dict
-        The same names; what has no entry per row is passed on whole.
-    """
-    cut = {}
-    for key, value in params.items():
-        if isinstance(value, list | tuple):
-            per_row = len(value) == n_samples
-        else:
-            shape = getattr(value, "shape", ())
-            per_row = len(shape) > 0 and shape[0] == n_samples
-        cut[key] = take_rows(value, rows) if per_row else value
-    return cut

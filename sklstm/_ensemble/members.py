@@ -87,6 +87,23 @@ def _inner_taker(estimator, method, parameter):
     return takers[-1] if takers else None
 
 
+def carries_context(estimator):
+    """Tell whether an estimator, or one inside it, takes what it is asked for as what follows its training rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A member.
+
+    Returns
+    -------
+    carries : bool
+        Whether a parameter `carry_context` is on.
+    """
+    parameters = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    return any(name.split("__")[-1] == "carry_context" and value is True for name, value in parameters.items())
+
+
 def params_by_signature(members, method, offered):
     """Choose for each member what its method accepts, where metadata routing is off.
 

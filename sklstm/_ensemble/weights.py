@@ -1,10 +1,10 @@
 """Weights of an ensemble: given by the user, or the best point of the simplex."""
 
-import warnings
-
 import numpy as np
 from scipy.optimize import nnls
 from sklearn.exceptions import ConvergenceWarning
+
+from sklstm._warn import warn_user
 
 
 def read_weights(weights, kept):
@@ -68,8 +68,12 @@ def simplex_least_squares(errors, sample_weight=None):
     the non-negative problem ``q(u) + (1 - sum(u)) ** 2`` has for each direction the minimum
     ``q(w) / (1 + q(w))``, which rises with ``q(w)``: its direction is the answer, without error.
     """
+    # Neither the unit of the errors nor that of the weights matters, but squares might leave the range of a double.
+    largest = np.abs(errors).max()
+    if largest > 0.0:
+        errors = errors / largest
     if sample_weight is not None:
-        errors = errors * np.sqrt(sample_weight)[:, None]
+        errors = errors * np.sqrt(sample_weight / sample_weight.max())[:, None]
     triangle = np.linalg.qr(errors, mode="r")
     norms = np.sqrt((triangle**2).sum(axis=0))
     # The unit is the best member's error: then both terms below are of size 1 at the answer.
@@ -112,7 +116,7 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
     problem with errors ``A - 2``, for which :func:`simplex_least_squares` is exact.
     """
     n_rows, n_members = likelihoods.shape
-    share = np.ones(n_rows) if sample_weight is None else sample_weight
+    share = np.ones(n_rows) if sample_weight is None else sample_weight / sample_weight.max()
     share = share / share.sum()
     weights = np.full(n_members, 1.0 / n_members)
     loss = _log_loss(likelihoods, share, weights)
@@ -133,9 +137,5 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
                 break
             step *= 0.5
         weights, loss = candidate, new
-    warnings.warn(
-        f"The search for the weights did not settle in {max_iter} steps.",
-        ConvergenceWarning,
-        stacklevel=2,
-    )
+    warn_user(f"The search for the weights did not settle in {max_iter} steps.", ConvergenceWarning)
     return weights / weights.sum()

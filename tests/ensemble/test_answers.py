@@ -100,3 +100,19 @@ def test_failure_of_a_member_in_predict_is_named():
     model = regressor([("bad", Returns(lambda X: 1 / 0))]).fit(X, Y)
     with pytest.raises(ZeroDivisionError, match=r"Raised in the predict of Member 'bad' \(Returns\)"):
         model.predict(X)
+
+
+def test_a_fit_during_predict_does_not_mix_two_models():
+    model = regressor()
+    expected = regressor().fit(X, Y).predict(X)
+
+    class Refits(Returns):
+        def predict(self, X):
+            model.fit(X, -Y)  # what another thread might do just now
+            return np.zeros(len(X))
+
+    model.set_params(estimators=[("refits", Refits()), *model.estimators]).fit(X, Y)
+    members = model.estimators_[1:]
+    found = model.predict(X)
+    np.testing.assert_allclose(found, 2 / 3 * expected, rtol=1e-12)
+    assert not set(map(id, members)) & set(map(id, model.estimators_))

@@ -272,16 +272,17 @@ def test_a_search_that_nothing_can_decide():
         model.fit(X, y, sample_weight=share)
 
 
-def test_folds_without_weight_in_their_training_part_are_left_out():
+def test_given_folds_without_weight_in_their_training_part_are_left_out():
     X, y = np.random.default_rng(0).normal(size=(60, 2)), np.tile([0, 1, 1], 20)
     share = np.r_[np.zeros(20), np.ones(40)]
-    regressor = auto([("linear", LinearRegression()), ("column", Column(0))])
+    folds = list(TimeSeriesSplit(5).split(X))
+    regressor = auto([("linear", LinearRegression()), ("column", Column(0))], cv=folds)
     with pytest.warns(UserWarning, match="2 of 5 folds take no part .* have sample_weight 0"):
         regressor.fit(X, y, sample_weight=share)
     np.testing.assert_array_equal(regressor.oof_indices_, np.arange(30, 60))
     # With the weight of one class only, there is nothing to learn for a classifier either.
     share[(np.arange(60) < 30) & (y == 0)] = 0.0
-    classifier = WeightedEnsembleClassifier([("counts", Frequencies())], weights="auto")
+    classifier = WeightedEnsembleClassifier([("counts", Frequencies())], weights="auto", cv=folds)
     with pytest.warns(UserWarning, match="3 of 5 folds take no part"):
         classifier.fit(X, y, sample_weight=share)
     np.testing.assert_array_equal(classifier.oof_indices_, np.arange(40, 60))

@@ -94,6 +94,18 @@ def test_log_loss_with_certain_and_wrong_members():
     np.testing.assert_allclose(weights, [0.75, 0.25, 0.0], atol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e160, 1e300])
+def test_the_units_of_errors_and_weights_do_not_matter(unit):
+    rng = np.random.default_rng(0)
+    errors, share = rng.standard_normal((50, 3)), rng.uniform(0.1, 1.0, 50)
+    expected = simplex_least_squares(errors, share)
+    np.testing.assert_allclose(simplex_least_squares(errors * unit, share), expected, atol=1e-12)
+    np.testing.assert_allclose(simplex_least_squares(errors, share * unit), expected, atol=1e-12)
+    likelihoods = rng.uniform(0.1, 1.0, (50, 3))
+    expected = simplex_log_loss(likelihoods, share)
+    np.testing.assert_allclose(simplex_log_loss(likelihoods, share * unit), expected, atol=1e-12)
+
+
 def test_row_weights_count_as_repeated_rows():
     rng = np.random.default_rng(3)
     errors, likelihoods = rng.normal(size=(30, 3)), rng.uniform(size=(30, 3))

@@ -1,0 +1,78 @@
+"""Selecting columns of sets of sequences, as of a table."""
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._snapshot import snapshot_of
+from sklstm._validation import is_list_of_sequences, naming, refuse_masked
+
+
+class SequenceTransformMixin:
+    """Methods of a selector of columns that take sets of sequences too; a table goes to the next class.
+
+    They stand outside the selector because scikit-learn wraps what a class defines itself: the container of
+    `set_output` is that of each sequence, not of the set.
+    """
+
+    def transform(self, X):
+        """Reduce X to the selected columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), array of shape (n_sequences, n_steps, n_features) or list of \
+                arrays (n_steps_i, n_features)
+            Table or sequences with the columns seen during `fit`.
+
+        Returns
+        -------
+        X_selected : array or list of the shape of X, with n_selected columns
+            The selected columns, in the order and of the type they have in `X`.
+        """
+        check_is_fitted(self)
+        model = snapshot_of(self)  # another thread may fit it meanwhile
+        return model._map_tables(X, super(SequenceTransformMixin, model).transform, model.n_features_in_)
+
+    def inverse_transform(self, X):
+        """Put the selected columns back where they were, zeros where the others were.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_selected) or (n_sequences, n_steps, n_selected), or list of arrays
+            What `transform` returns.
+
+        Returns
+        -------
+        X_original : array or list of the shape of X, with n_features columns
+            `X` with columns of zeros where `transform` had left columns out.
+        """
+        check_is_fitted(self)
+        model = snapshot_of(self)
+        return model._map_tables(X, super(SequenceTransformMixin, model).inverse_transform, model.support_.sum())
+
+    def _map_tables(self, X, function, n_columns):
+        """Apply a function of tables to X, to each sequence in a list, or to all rows of a 3-D array at once."""
+        refuse_masked(X, "X")
+        if is_list_of_sequences(X):
+            answers = []
+            for i, sequence in enumerate(X):
+                refuse_masked(sequence, f"X[{i}]")
+                with naming(f"X[{i}]"):
+                    answers.append(function(sequence))
+            return answers
+        if getattr(X, "ndim", 2) != 3:
+            with naming("X"):
+                return function(X)
+        with naming("X"):
+            X = check_array(X, dtype=None, allow_nd=True, input_name="X", estimator=self)
+        if X.shape[2] != n_columns:
+            raise ValueError(
+                f"X of shape {X.shape} has {X.shape[2]} features, but {type(self).__name__} is expecting {n_columns} "
+                "features as input (the last axis)."
+            )
+        kept = self.support_
+        if function.__name__ == "transform":
+            return X[:, :, kept]
+        answer = np.zeros((*X.shape[:2], len(kept)), X.dtype)
+        answer[:, :, kept] = X
+        return answer
