@@ -104,8 +104,11 @@ class BaseLSTM(
         """Return the samples of another part that count, after a look at the shape of its targets."""
 
     @abstractmethod
-    def _learn_targets(self, part, *, continued):
-        """Learn what the coding of targets needs (scale, factors of classes) from the training part."""
+    def _learn_targets(self, part, *, continued, running):
+        """Learn what the coding of targets needs (scale, factors of classes) from the training part.
+
+        `running`: in `partial_fit`, whose calls together are the training part.
+        """
 
     @abstractmethod
     def _encode_targets(self, part):

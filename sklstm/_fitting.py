@@ -197,7 +197,7 @@ class FittingMixin:
         Returns what interrupted it, or None.
         """
         self._learn_inputs(part, continued=continued)
-        self._learn_targets(part, continued=continued)
+        self._learn_targets(part, continued=continued, running=keep_state)
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
         if not keep_state:
             refuse_lost_outputs(samples.weights)

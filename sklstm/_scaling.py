@@ -1,10 +1,13 @@
 """Means and scales of the columns of X and of the targets, learnt from the samples of the training part."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sklstm._kernels._column_statistics import column_moments
 
-EPSILON = np.finfo(np.float64).eps
+# A deviation of so many times the mean is rounding.
+CONSTANT = 10 * np.finfo(np.float64).eps
 HUGE = 1e307
 
 
@@ -54,7 +57,7 @@ def column_scales(table, weights, n_threads=1):
     if not weights.any():
         return np.zeros(table.shape[1]), np.zeros(table.shape[1])
     moments = column_moments(table, weights, n_threads=n_threads)
-    constant = moments.deviation <= 10 * EPSILON * np.abs(moments.mean)
+    constant = moments.deviation <= CONSTANT * np.abs(moments.mean)
     return moments.mean, np.where(constant, 0.0, moments.deviation)
 
 
@@ -62,3 +65,43 @@ def quotient(values, mean, scale):
     """Return (values - mean) / scale, also where the difference is beyond the largest float64."""
     half = 0.5 if max(np.abs(values).max(initial=0.0), np.abs(mean).max(initial=0.0)) > HUGE else 1.0
     return (half * values - half * mean) / (half * scale)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted moments of some columns over all that was seen of them.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_columns,)
+        Sums of weights, times two to the power `exponent`; 0 where a column was never seen.
+    exponent : int
+    mean, deviation : ndarray of shape (n_columns,)
+    """
+
+    weight: np.ndarray
+    exponent: int
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    def joined(self, other):
+        """Return the moments of both together; those of equal parts have the same bits (Chan, Golub & LeVeque)."""
+        exponent = max(self.exponent, other.exponent)
+        own, more = (np.ldexp(one.weight, max(one.exponent - exponent, -2000)) for one in (self, other))
+        total = own + more
+        share = np.divide(more, total, out=np.zeros_like(total), where=total > 0)
+        distance = other.mean - self.mean
+        between = np.sqrt(share * (1.0 - share)) * np.abs(distance)
+        equal = (distance == 0) & (self.deviation == other.deviation)
+        # Roots of sums of squares, which do not overflow.
+        within = np.hypot(np.sqrt(1.0 - share) * self.deviation, np.sqrt(share) * other.deviation)
+        deviation = np.where(equal, self.deviation, np.hypot(within, between))
+        return Moments(total, exponent, self.mean + share * distance, deviation)
+
+
+def moments_of(table, weights, exponent=0, n_threads=1):
+    """Return the `Moments` of the columns of a table."""
+    weights = weights if weights.ndim == 2 else weights[:, np.newaxis]
+    sums = np.broadcast_to(weights.sum(axis=0), table.shape[1:]).astype(np.float64)
+    mean, deviation = column_scales(table, weights if weights.shape[1] > 1 else weights[:, 0], n_threads)
+    return Moments(sums, exponent, mean, deviation)

@@ -303,6 +303,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     .. [31] D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017, eqs.
        3 and 4.
     .. [32] A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", AAAI 2023.
+    .. [33] H. van Hasselt et al., "Learning values across many orders of magnitude", NeurIPS 2016, proposition 1.
 
     Examples
     --------

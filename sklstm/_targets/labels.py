@@ -89,7 +89,7 @@ class LabelTargets:
             raise ValueError(f"class_weight leaves no sample of {part.name} with a positive weight.")
         return part if counts.all() else part.keep(counts)
 
-    def _learn_targets(self, part, *, continued):
+    def _learn_targets(self, part, *, continued, running):
         if self.class_weight != "balanced":
             return
         if not self._is_multilabel:

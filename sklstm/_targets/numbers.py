@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
 from sklstm._network.network import window_moments
-from sklstm._scaling import column_scales, quotient
+from sklstm._scaling import CONSTANT, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -29,6 +29,8 @@ LOSS_NAMES = {
 FAR = 1024.0
 # Answers for targets of such a size may overflow.
 HUGE_TARGET = 1e300
+# `partial_fit` measures targets anew where their running scale has grown so much.
+LARGEST_GROWTH = 3.0
 
 
 class NumberTargets:
@@ -64,7 +66,8 @@ class NumberTargets:
         quantiles = check_quantiles(self.quantile)
         coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
         coding["shape"] = self._coding["shape"] if continued else part.y.shape[1:]
-        coding["is_huge"] = continued and self._coding["is_huge"]
+        if continued:
+            coding |= {name: self._coding[name] for name in ("is_huge", "moments")}
         before = self._coding if continued else None
         if continued:
             self._check_goes_on(coding)
@@ -88,20 +91,70 @@ class NumberTargets:
             )
         return part
 
-    def _learn_targets(self, part, *, continued):
-        if continued:
+    def _learn_targets(self, part, *, continued, running):
+        if continued and not running:
             return
         y, columns = part.y, self._coding["columns"]
         if columns is not None:
-            warn_of_other_unit(y, part.weights, columns, self._window_scale, getattr(self, "feature_names_in_", None))
+            if not continued:
+                names = getattr(self, "feature_names_in_", None)
+                warn_of_other_unit(y, part.weights, columns, self._window_scale, names)
             y = self._without_reference(y, part.sequences)
-        mean, scale = column_scales(y.reshape(len(y), -1), part.weights)
+        moments = moments_of(y.reshape(len(y), -1), part.weights, part.exponent)
+        if not continued:
+            self._measure_by(moments, *self._scales(moments))
+            return
+        moments = self._coding["moments"].joined(moments)
+        before = tuple(np.atleast_1d(one) for one in (self.target_mean_, self.target_scale_))
+        wanted = self._scales(moments)
+        adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
+        seen = self._coding["moments"].weight > 0
+        mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
+        self._measure_by(moments, mean, scale)
+        changed = adopted & ((scale != before[1]) | (mean != before[0]))
+        if changed.any():
+            self._keep_answers(*before, mean, scale, changed & seen)
+
+    def _scales(self, moments):
+        """Return what targets of such moments are measured by."""
+        mean, scale = moments.mean, moments.deviation
+        scale = np.where(scale > CONSTANT * np.abs(mean), scale, 0.0)
         if self.loss == "poisson":
             # The exponential knows only factors; the scale of a constant stays 0.
-            scale = np.where(scale > 0, mean, 0.0)
-            mean = np.where(scale > 0, 0.0, mean)
-        self.target_mean_, self.target_scale_ = (one.reshape(y.shape[1:])[()] for one in (mean, scale))
+            return np.where(scale > 0, 0.0, mean), np.where(scale > 0, mean, 0.0)
+        return mean, scale
+
+    def _measure_by(self, moments, mean, scale):
+        shape = self._coding["shape"]
+        self.target_mean_, self.target_scale_ = mean.reshape(shape)[()], scale.reshape(shape)[()]
+        self._coding["moments"] = moments
         self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max()) > HUGE_TARGET)
+
+    def _keep_answers(self, mean, scale, new_mean, new_scale, which):
+        """Change the head so that some outputs, measured anew, answer what they answered (van Hasselt et al. 2016)."""
+        n = self._n_outputs_per_target
+        divisor = np.where(new_scale > 0, new_scale, 1.0)
+        if self._coding["loss"] == "poisson":
+            # exp(z) of a constant 0 knows no z that would stay.
+            which = which & (scale + mean > 0)
+            factor, shift = np.where(scale > 0, 1.0, 0.0), np.log(np.where(which, (scale + mean) / divisor, 1.0))
+        else:
+            factor, shift = scale / divisor, quotient(mean, new_mean, divisor)
+        which, factor, shift = (np.repeat(one, n) for one in (which, factor, shift))
+        parameters = dict(self.parameters_)
+        for name in ("weight_out", "bias_out", "weight_skip"):
+            if name in parameters:
+                array = parameters[name].astype(np.float64)
+                array[which] *= factor[which].reshape(-1, *(1,) * (array.ndim - 1))
+                if name == "bias_out":
+                    array[which] += shift[which]
+                parameters[name] = array.astype(parameters[name].dtype)
+                parameters[name].flags.writeable = False
+        self.parameters_ = parameters
+        # What the solver has averaged, and the norms and losses so far, are those of another scale.
+        loop = self._training_state.get("loop") or {}
+        loop = {name: value for name, value in loop.items() if name not in ("moments", "clipping", "schedule")}
+        self._training_state = {**self._training_state, "loop": loop}
 
     def _check_goes_on(self, coding):
         """Raise if the outputs of the fitted network mean something else than is wanted now."""
