@@ -8,6 +8,7 @@ from sklstm._version import __version__
 if _typing.TYPE_CHECKING:
     from sklstm.classifier import DeepLSTMClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
+    from sklstm.exceptions import TimeOrderWarning
     from sklstm.feature_selection import LSTMFeatureSelector
     from sklstm.regressor import DeepLSTMRegressor
 
@@ -15,6 +16,7 @@ __all__ = [
     "DeepLSTMClassifier",
     "DeepLSTMRegressor",
     "LSTMFeatureSelector",
+    "TimeOrderWarning",
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",
     "__version__",
@@ -25,6 +27,7 @@ _MODULES = {
     "DeepLSTMClassifier": "classifier",
     "DeepLSTMRegressor": "regressor",
     "LSTMFeatureSelector": "feature_selection",
+    "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",
 }

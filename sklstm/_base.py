@@ -14,9 +14,10 @@ from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._snapshot import snapshot_of
+from sklstm._time_order import look_at_question
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
-from sklstm._validation import check_sequences_after, is_set_of_sequences
+from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
 from sklstm.streaming import StreamMixin
 
 
@@ -176,7 +177,7 @@ class BaseLSTM(
         return network
 
     def _checked_parameters(self):
-        """Return the layout and the flat vector of the fitted parameters, after a check of what may be out of a file."""
+        """Return layout and flat vector of the fitted parameters, after a check of what may be out of a file."""
         layout, n_features, (_, n_outputs) = ParameterLayout(**self._architecture), self.n_features_in_, self._loss()
         flat = layout.flatten(self.parameters_, self.parameters_["weight_out"].dtype)
         if flat.dtype not in (np.float32, np.float64):
@@ -190,30 +191,45 @@ class BaseLSTM(
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
         return layout, flat
 
-    def _parts(self, X, groups, context):
-        """Return the sequences that X stands for, in parts, and which answers of each part count."""
+    def _parts(self, X, groups, context, context_groups):
+        """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
         dtype = self.parameters_["weight_out"].dtype.name
-        kept = getattr(self, "context_", None)
-        carried = context is None and kept is not None and not is_set_of_sequences(X)
-        if carried:
-            if groups is not None:
-                raise ValueError("groups cannot be combined with carry_context=True: X follows the carried rows.")
-            context = kept
         if (self.training == "stream") != self._architecture["every_step"]:
             raise ValueError(
                 f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
                 "training back."
             )
-        return check_sequences_after(self, X, context, groups=groups, dtype=dtype, carried=carried)
+        check_kind(self._fitted_on, X)
+        kept = getattr(self, "context_", None)
+        carried = context is None and kept is not None and not is_set_of_sequences(X)
+        if carried:
+            context, context_groups = kept, self._groups_of_carried_rows(groups)
+        parts = check_sequences_after(
+            self, X, context, groups=groups, context_groups=context_groups, dtype=dtype, carried=carried
+        )
+        if self._looks_back() or is_set_of_sequences(X):
+            look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
+        return parts
 
-    def _forward(self, X, groups, context, *, want_hidden=False):
+    def _groups_of_carried_rows(self, groups):
+        kept = getattr(self, "context_groups_", None)
+        if (groups is None) == (kept is None):
+            return kept
+        if kept is None:
+            raise ValueError("groups: carry_context=True kept the rows of one series, whose group is not known.")
+        raise ValueError(
+            "groups is missing: carry_context=True kept the last rows of each group of fit. Tell which series each row "
+            "of X goes on with, by groups."
+        )
+
+    def _forward(self, X, groups, context, context_groups, *, want_hidden=False):
         network = self._network()
-        parts = self._parts(X, groups, context)
-        results = [network.forward(part, want_hidden=want_hidden)[keep] for part, keep in parts]
-        return results[0] if len(results) == 1 else np.concatenate(results)
+        parts = self._parts(X, groups, context, context_groups)
+        results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
+        return in_place_of_rows(results)
 
     @available_if(_has_attention)
-    def attention_weights(self, X, *, groups=None, context=None):
+    def attention_weights(self, X, *, groups=None, context=None, context_groups=None):
         """Return how much each step of a sample's sequence counts, with `attention_heads` or ``pooling="attention"``.
 
         Parameters
@@ -224,6 +240,8 @@ class BaseLSTM(
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -234,19 +252,19 @@ class BaseLSTM(
         """
         model = snapshot_of(self)
         network = model._network()
-        parts = model._parts(X, groups, context)
-        found = [network.attention_weights(part) for part, _ in parts]
+        parts = model._parts(X, groups, context, context_groups)
+        found = [network.attention_weights(part) for part, _, _ in parts]
         n_steps = max(weights.shape[-1] for part in found for weights in part.values())
         joined = {}
         for name in found[0]:
-            padded = [
-                np.pad(part[name][keep], [(0, 0)] * (part[name].ndim - 1) + [(n_steps - part[name].shape[-1], 0)])
-                for part, (_, keep) in zip(found, parts, strict=True)
-            ]
-            joined[name] = np.concatenate(padded)
+            padded = []
+            for part, (_, keep, rows) in zip(found, parts, strict=True):
+                before = n_steps - part[name].shape[-1]
+                padded.append((np.pad(part[name][keep], [(0, 0)] * (part[name].ndim - 1) + [(before, 0)]), rows))
+            joined[name] = in_place_of_rows(padded)
         return joined
 
-    def transform(self, X, *, groups=None, context=None):
+    def transform(self, X, *, groups=None, context=None, context_groups=None):
         """Return what the head reads, the last hidden state of the top layer, as features for another model.
 
         With `pooling` or `attention_heads`, what these make of the hidden states.
@@ -259,6 +277,8 @@ class BaseLSTM(
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X, so that its first windows are full.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -266,7 +286,7 @@ class BaseLSTM(
             In the estimator's `dtype`: as many columns as the top layer has units, or `projection_size`, with
             `bidirectional` twice that.
         """
-        return snapshot_of(self)._forward(X, groups, context, want_hidden=True)
+        return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 
     def fit_transform(self, X, y=None, *, sample_weight=None, groups=None):
         """Fit, then transform the same X, with the same groups.
@@ -292,7 +312,8 @@ class BaseLSTM(
         if not self.carry_context:
             return fitted.transform(X, groups=groups)
         # The carried rows come after X, not before it: X stands at the beginning here.
-        return fitted.transform(X, context=np.empty((0, self.n_features_in_)))
+        before = np.empty((0, self.n_features_in_))
+        return fitted.transform(X, groups=groups, context=before, context_groups=None if groups is None else [])
 
     @property
     def _n_features_out(self):

@@ -18,14 +18,18 @@ from sklstm._options import (
 from sklstm._parts import Part, hold_out, refuse_lost_outputs
 from sklstm._scaling import column_scales, row_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
+from sklstm._time_order import look_at_training, look_at_validation
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import (
+    check_kind,
     check_lengths_agree,
     check_sequences,
     check_weights,
     is_set_of_sequences,
+    labels_of,
+    refuse_target_per_row,
 )
 from sklstm._warn import warn_user
 
@@ -120,7 +124,8 @@ class FittingMixin:
         continued = hasattr(self, "parameters_")
         work = self._scratch(continued=continued)
         work.__dict__.update(known)
-        part = work._check_part(X, y, sample_weight, groups, continued=continued)
+        memory = self._row_order if continued else None
+        part = work._check_part(X, y, sample_weight, groups, continued=continued, memory=memory)
         part = work._start_targets(part, continued=continued)
         interrupt = work._fit_part(part, None, max_iter=1, continued=continued, keep_state=True)
         if interrupt is not None:
@@ -129,10 +134,8 @@ class FittingMixin:
 
     # What is handed over.
 
-    def _check_part(self, X, y, sample_weight, groups, *, continued):
+    def _check_part(self, X, y, sample_weight, groups, *, continued, memory=None):
         """Return what was handed over as a `Part`: checked, and without the samples of weight zero."""
-        if self.carry_context and groups is not None:
-            raise ValueError("carry_context=True cannot be combined with groups: whose rows to carry would be unclear.")
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         is_set = is_set_of_sequences(X)
@@ -142,14 +145,21 @@ class FittingMixin:
         refuse_exclusions(parameters)
         warn_of_no_effect(parameters)
         sequences = check_sequences(self, X, reset=not continued, groups=groups)
+        if continued:
+            check_kind(self._fitted_on, X)
         self._fitted_on = "sequences" if is_set else "table"
+        refuse_target_per_row(X, y)
         if not is_set:
             refuse_reach_beyond(parameters)
         part = self._present(sequences, y, sample_weight, "y", is_set=is_set)
         if self.carry_context:
-            self.context_ = self._rows_to_carry(X, sequences)
+            self._carry_rows(X, sequences, groups)
         else:
             self.__dict__.pop("context_", None)
+            self.__dict__.pop("context_groups_", None)
+        self._row_order = look_at_training(
+            X, y, sample_weight, groups, sequences, looks_back=self._looks_back(), memory=memory
+        )
         return part
 
     def _check_validation_part(self, X_val, y_val, sample_weight_val, groups, groups_val):
@@ -163,7 +173,13 @@ class FittingMixin:
             )
         sequences = check_sequences(self, X_val, groups=groups_val, name="X_val")
         is_set = is_set_of_sequences(X_val)
-        return self._counting_samples(self._present(sequences, y_val, sample_weight_val, "y_val", is_set=is_set))
+        check_kind(self._fitted_on, X_val, "X_val")
+        refuse_target_per_row(X_val, y_val, "y_val")
+        part = self._present(sequences, y_val, sample_weight_val, "y_val", is_set=is_set)
+        look_at_validation(
+            self._row_order, X_val, y_val, sample_weight_val, groups_val, sequences, looks_back=self._looks_back()
+        )
+        return self._counting_samples(part)
 
     def _present(self, sequences, y, sample_weight, name, *, is_set):
         """Return the samples of positive weight as a `Part`."""
@@ -176,13 +192,22 @@ class FittingMixin:
         present = part.sample_weights > 0
         return part if present.all() else part.keep(present)
 
-    def _rows_to_carry(self, X, sequences):
+    def _looks_back(self):
+        """Tell whether the sample of a row depends on the rows before it."""
+        return self.training == "stream" or self.sequence_length > 1
+
+    def _carry_rows(self, X, sequences, groups):
+        """Keep the last rows, of each group."""
         if is_set_of_sequences(X):
             raise ValueError("carry_context=True goes with a 2-D table X; a set of sequences has no rows to carry.")
-        reach = self.sequence_length - 1
-        rows = sequences.table[len(sequences.table) - min(reach, len(sequences.table)) :].copy()
-        rows.flags.writeable = False
-        return rows
+        begins, ends = sequences.blocks[:-1], sequences.blocks[1:]
+        counts = np.minimum(self.sequence_length - 1, ends - begins)
+        rows = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)])
+        self.context_ = sequences.table[rows]
+        self.context_.flags.writeable = False
+        self.__dict__.pop("context_groups_", None)
+        if groups is not None:
+            self.context_groups_ = np.repeat(labels_of(groups)[begins], counts)
 
     def _hold_out(self, part):
         """Return the training part and the validation part, None without early stopping."""

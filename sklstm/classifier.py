@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklstm._base import BaseLSTM
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
+from sklstm._time_order import look_at_score
 from sklstm._validation import naming
 
 
@@ -144,8 +145,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
-        Keep the last ``sequence_length - 1`` rows of the training table, as this estimator saw them (in a pipeline:
-        scaled and selected), and take the X of `predict` as what follows them, row after row. Makes `TimeSeriesSplit`
+        Keep the last ``sequence_length - 1`` rows of the training table (of each group), as this estimator saw them (in
+        a pipeline: scaled and selected), and take the X of `predict` as what follows them, row after row; with groups,
+        each group of X follows the rows of its label, and a new one begins with X. Makes `TimeSeriesSplit`
         folds exact through a pipeline, if its `gap` is 0. Predicting rows of the training table, or rows behind a gap,
         gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
     dtype : "float32" or "float64", default="float32"
@@ -204,7 +206,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     best_loss_ : float or None
         Smallest training loss; None with early stopping.
     context_ : ndarray of shape (sequence_length - 1, n_features)
-        The carried rows; only with ``carry_context=True``.
+        The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
+    context_groups_ : ndarray of shape (n_rows,)
+        The group of each carried row; only with ``carry_context=True`` and groups.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -398,7 +402,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
         return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
 
-    def predict_proba(self, X, *, groups=None, context=None):
+    def predict_proba(self, X, *, groups=None, context=None, context_groups=None):
         """Predict class probabilities.
 
         Parameters
@@ -409,6 +413,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X, so that its first windows are full.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -416,9 +422,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context), "predict_proba")
+        return model._answer(model._forward(X, groups, context, context_groups), "predict_proba")
 
-    def predict_log_proba(self, X, *, groups=None, context=None):
+    def predict_log_proba(self, X, *, groups=None, context=None, context_groups=None):
         """Predict the logarithms of class probabilities.
 
         Parameters
@@ -429,6 +435,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -436,9 +444,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             In the order of `classes_`.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context), "predict_log_proba")
+        return model._answer(model._forward(X, groups, context, context_groups), "predict_log_proba")
 
-    def predict(self, X, *, groups=None, context=None):
+    def predict(self, X, *, groups=None, context=None, context_groups=None):
         """Predict the most probable class per row of a table, or per sequence.
 
         Parameters
@@ -450,6 +458,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X, so that its first windows are full. The result equals, bit for
             bit, the prediction of the joined table without its first rows.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -457,9 +467,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context), "predict")
+        return model._answer(model._forward(X, groups, context, context_groups), "predict")
 
-    def score(self, X, y, sample_weight=None, *, groups=None, context=None):
+    def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
         """Return the accuracy of the prediction.
 
         Parameters
@@ -474,6 +484,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before X.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -482,7 +494,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         """
         from sklearn.metrics import accuracy_score
 
-        return accuracy_score(y, self.predict(X, groups=groups, context=context), sample_weight=sample_weight)
+        predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
+        look_at_score(X, y, sample_weight, groups)
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         """Say that a sample may have several labels."""

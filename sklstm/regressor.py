@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklstm._base import BaseLSTM
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
+from sklstm._time_order import look_at_score
 
 
 def _has_quantiles(model):
@@ -160,8 +161,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     warm_start : bool, default=False
         Go on from the parameters of the last `fit`.
     carry_context : bool, default=False
-        Keep the last ``sequence_length - 1`` rows of the training table, as this estimator saw them (in a pipeline:
-        scaled and selected), and take the X of `predict` as what follows them, row after row. Makes `TimeSeriesSplit`
+        Keep the last ``sequence_length - 1`` rows of the training table (of each group), as this estimator saw them (in
+        a pipeline: scaled and selected), and take the X of `predict` as what follows them, row after row; with groups,
+        each group of X follows the rows of its label, and a new one begins with X. Makes `TimeSeriesSplit`
         folds exact through a pipeline, if its `gap` is 0. Predicting rows of the training table, or rows behind a gap,
         gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
     dtype : "float32" or "float64", default="float32"
@@ -225,7 +227,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     best_loss_ : float or None
         Smallest training loss; None with early stopping.
     context_ : ndarray of shape (sequence_length - 1, n_features)
-        The carried rows; only with ``carry_context=True``.
+        The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
+    context_groups_ : ndarray of shape (n_rows,)
+        The group of each carried row; only with ``carry_context=True`` and groups.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -405,7 +409,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         """
         return self._partial_fit(X, y, sample_weight, groups)
 
-    def predict(self, X, *, groups=None, context=None):
+    def predict(self, X, *, groups=None, context=None, context_groups=None):
         """Predict one value (or one row of outputs) per row of a table, or per sequence.
 
         Parameters
@@ -417,6 +421,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X, so that its first windows are full. The result equals, bit for
             bit, the prediction of the joined table without its first rows.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -424,10 +430,10 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             In the unit of y, float64; of several quantiles the median.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context), "predict")
+        return model._answer(model._forward(X, groups, context, context_groups), "predict")
 
     @available_if(_has_quantiles)
-    def predict_quantiles(self, X, *, groups=None, context=None):
+    def predict_quantiles(self, X, *, groups=None, context=None, context_groups=None):
         """Predict all quantiles that were asked for, with ``loss="quantile"``.
 
         Parameters
@@ -438,6 +444,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before a table X.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -445,9 +453,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             In the order of `quantile`, never decreasing along the last axis.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context), "predict_quantiles")
+        return model._answer(model._forward(X, groups, context, context_groups), "predict_quantiles")
 
-    def score(self, X, y, sample_weight=None, *, groups=None, context=None):
+    def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
         """Return the coefficient of determination R^2 of the prediction.
 
         Parameters
@@ -462,6 +470,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
             The rows that came right before X.
+        context_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `context`: each group of X follows the rows of its label.
 
         Returns
         -------
@@ -470,7 +480,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         """
         from sklearn.metrics import r2_score
 
-        return r2_score(y, self.predict(X, groups=groups, context=context), sample_weight=sample_weight)
+        predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
+        look_at_score(X, y, sample_weight, groups)
+        return r2_score(y, predicted, sample_weight=sample_weight)
 
     def __sklearn_tags__(self):
         """Say that several outputs are welcome."""

@@ -264,19 +264,37 @@ TABLE = [
     ),
     *rows(
         "groups",
-        ("fit", "partial_fit", "predict after carrying"),
-        ("carried rows", GROUPS, "groups cannot be .*carry_context=True|carry_context=True cannot be .* groups"),
+        ("predict after carrying",),
+        ("carried rows of one series", GROUPS, "groups: carry_context=True kept the rows of one series, whose group"),
         parameters={"carry_context": True},
     ),
     # Context
     *rows(
         "context",
         USE,
-        ("with groups", X, "context cannot be combined with groups", {"given": {"groups": GROUPS}}),
+        ("with groups", X, "context with groups needs context_groups too", {"given": {"groups": GROUPS}}),
         ("with 3-D", X, "context goes with a 2-D table X", {"given": {"X": ARRAY}}),
         ("with a list", X, "context goes with a 2-D table X", {"given": {"X": RAGGED}}),
         ("3-D", ARRAY, "context must be a 2-D table, the rows that came right before X; found a set of sequences"),
         ("a list", RAGGED, "context must be a 2-D table, the rows that came right before X; found a set of sequences"),
+    ),
+    *rows(
+        "context_groups",
+        USE,
+        ("without context", GROUPS, "context_groups needs context, the rows that these labels are of"),
+        ("without groups", GROUPS, "context with context_groups needs groups too", {"given": {"context": X}}),
+        (
+            "another length",
+            GROUPS[1:],
+            "context_groups has 29 labels, but context has 30 rows",
+            {"given": {"context": X, "groups": GROUPS}},
+        ),
+        (
+            "split group",
+            np.repeat([0, 1, 0], 10),
+            "context_groups: label 0 comes in 2 separate blocks",
+            {"given": {"context": X, "groups": GROUPS}},
+        ),
     ),
     *rows(
         "carry_context",

@@ -167,4 +167,4 @@ def test_a_failed_or_refused_fit_keeps_the_requests(case, routing):
         model.fit(case.X * np.nan, case.y)
     pipeline = make_pipeline(scaler(), model)
     pipeline.fit(case.X, case.y, groups=case.groups, sample_weight=WEIGHTS)
-    assert isinstance(model.transform(case.X), pd.DataFrame)
+    assert isinstance(model.transform(case.X, groups=case.groups), pd.DataFrame)

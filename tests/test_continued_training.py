@@ -211,7 +211,6 @@ def failing_calls(case):
     yield "y None", {}, (X, None), {}
     yield "weights", {}, (X, y), {"sample_weight": -np.ones(90)}
     yield "groups", {}, (X, y), {"groups": np.arange(90) % 2}
-    yield "carried groups", {"carry_context": True}, (X, y), {"groups": np.zeros(90)}
     yield "carried set", {"carry_context": True}, (case.array, case.array_y), {}
     yield "split", {"early_stopping": True, "sequence_length": 90}, (X, y), {}
     yield "X_val", {}, (X, y), {"X_val": X}

@@ -143,6 +143,8 @@ def documented_parameters(value):
 @pytest.mark.parametrize("value", [pytest.param(v, id=name) for name, v in public_objects()])
 def test_the_documented_parameters_are_the_real_ones(value):
     """Inherited constructors included, which the linter of docstrings does not see."""
+    if isinstance(value, type) and issubclass(value, Exception):
+        return  # made by anybody, of a message
     assert documented_parameters(value) == list(inspect.signature(value).parameters)
     if inspect.isclass(value):
         for name, method in inspect.getmembers(value, inspect.isfunction):

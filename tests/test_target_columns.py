@@ -123,7 +123,7 @@ def test_columns_without_strings_have_no_names(regressor):
     model = regressor.make(window_norm="last", target_column="OT")
     for X, y in (
         (pd.DataFrame(regressor.X), regressor.y),
-        ([named(one) for one in regressor.ragged], regressor.ragged_y),
+        ([pd.DataFrame(one) for one in regressor.ragged], regressor.ragged_y),
     ):
         with pytest.raises(ValueError, match="target_column='OT' names a column, but X came without names"):
             model.fit(X, y)

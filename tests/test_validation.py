@@ -160,21 +160,46 @@ def test_windows_after_a_context(n_before, n_rows, length):
     joined = np.random.default_rng(0).normal(size=(n_before + n_rows, 2))
     whole = check_sequences(model, joined, reset=True)
     parts = check_sequences_after(model, joined[n_before:], joined[:n_before])
-    windows = []
-    for sequences, keep in parts:
-        pairs = zip(sequences.starts[keep], sequences.lengths[keep], strict=True)
-        windows += [sequences.table[start : start + n] for start, n in pairs]
-    assert len(windows) == n_rows
+    windows = {}
+    for sequences, keep, rows in parts:
+        pairs = zip(np.arange(n_rows)[rows].tolist(), sequences.starts[keep], sequences.lengths[keep], strict=True)
+        windows.update({row: sequences.table[start : start + n] for row, start, n in pairs})
+    assert sorted(windows) == list(range(n_rows))
+    windows = [windows[row] for row in range(n_rows)]
     expected = zip(whole.starts[n_before:], whole.lengths[n_before:], strict=True)
     for found, (start, n) in zip(windows, expected, strict=True):
         np.testing.assert_array_equal(found, joined[start : start + n])
+
+
+@pytest.mark.parametrize("training", ["windows", "stream"])
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_windows_after_a_context_of_groups(length, training):
+    model = estimator(sequence_length=length, dtype="float64", training=training)
+    rng = np.random.default_rng(0)
+    before = {"a": rng.normal(size=(5, 2)), "b": rng.normal(size=(1, 2)), "gone": rng.normal(size=(3, 2))}
+    after = {"new": rng.normal(size=(3, 2)), "b": rng.normal(size=(4, 2)), "a": rng.normal(size=(2, 2))}
+    X, context = np.concatenate([*after.values()]), np.concatenate([*before.values()])
+    groups, context_groups = (np.repeat([*one], [len(part) for part in one.values()]) for one in (after, before))
+    check_sequences(model, X, reset=True)
+    found = {}
+    for sequences, keep, rows in check_sequences_after(model, X, context, groups=groups, context_groups=context_groups):
+        pairs = zip(np.arange(len(X))[rows].tolist(), sequences.starts[keep], sequences.lengths[keep], strict=True)
+        found.update({row: sequences.table[start : start + n] for row, start, n in pairs})
+    row = 0
+    for label, part in after.items():
+        joined = np.concatenate([before.get(label, part[:0]), part])
+        for i in range(len(joined) - len(part), len(joined)):
+            begin = max(0, i + 1 - length) if training == "windows" else 0
+            np.testing.assert_array_equal(found.pop(row), joined[begin : i + 1])
+            row += 1
+    assert not found
 
 
 def test_a_context_makes_no_copy_of_the_table():
     model = estimator(dtype="float64")
     X, context = np.zeros((1000, 2)), np.ones((500, 2))
     check_sequences(model, X, reset=True)
-    (head, _), (rest, _) = check_sequences_after(model, X, context)
+    (head, _, _), (rest, _, _) = check_sequences_after(model, X, context)
     assert np.shares_memory(rest.table, X)
     assert len(head.table) == 2 * (model.sequence_length - 1)
 

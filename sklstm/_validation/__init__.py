@@ -1,10 +1,17 @@
 """Checks of what users hand in; the result is always `Sequences`, an array, or an error that names the argument."""
 
-from sklstm._validation.context import check_rows_before, check_sequences_after
-from sklstm._validation.groups import check_groups
+from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
+from sklstm._validation.groups import check_groups, labels_of
+from sklstm._validation.kinds import (
+    check_container,
+    check_kind,
+    is_list_of_sequences,
+    is_set_of_sequences,
+    refuse_target_per_row,
+)
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
-from sklstm._validation.sequences import check_sequences, is_list_of_sequences, is_set_of_sequences, window_length
+from sklstm._validation.sequences import check_sequences, window_length
 from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
@@ -19,9 +26,11 @@ from sklstm._validation.targets import (
 __all__ = [
     "balanced_factors",
     "check_class_weight",
+    "check_container",
     "check_groups",
     "check_hidden_sizes",
     "check_indicator",
+    "check_kind",
     "check_label_weights",
     "check_lengths_agree",
     "check_quantiles",
@@ -30,11 +39,14 @@ __all__ = [
     "check_sequences_after",
     "check_weights",
     "counted_entries",
+    "in_place_of_rows",
     "is_list_of_sequences",
     "is_set_of_sequences",
+    "labels_of",
     "median_place",
     "naming",
     "refuse_datetimes",
     "refuse_masked",
+    "refuse_target_per_row",
     "window_length",
 ]

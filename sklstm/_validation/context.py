@@ -3,47 +3,109 @@
 import numpy as np
 
 from sklstm._sequences import Sequences
-from sklstm._validation.sequences import check_sequences, is_set_of_sequences, make_windows, window_length
+from sklstm._validation.groups import check_groups, labels_of
+from sklstm._validation.kinds import check_container, is_set_of_sequences
+from sklstm._validation.sequences import check_sequences, make_windows, window_length
 
 
-def check_sequences_after(estimator, X, context, *, groups=None, dtype=None, carried=False):
+def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, dtype=None, carried=False):
     """Like `check_sequences` for an X that follows the rows of `context`; `carried`: which the estimator kept.
+
+    With groups, the rows of `context` with a label come before those of X with the same label.
 
     Returns
     -------
-    list of (Sequences, slice)
+    list of (Sequences, slice or ndarray, slice or ndarray)
         The windows that reach into the context, over a small joined table, then the others, over X itself: the
-        context never makes a copy of X. The slice says which of a part's predictions count.
+        context never makes a copy of X. Second, which of a part's predictions count; third, for which rows of X.
     """
+    everything = slice(None)
+    if context is None and context_groups is not None:
+        raise ValueError("context_groups needs context, the rows that these labels are of.")
     if context is None:
-        return [(check_sequences(estimator, X, groups=groups, dtype=dtype), slice(None))]
-    if groups is not None:
-        raise ValueError("context cannot be combined with groups: whose rows the context holds would be unclear.")
+        return [(check_sequences(estimator, X, groups=groups, dtype=dtype), everything, everything)]
+    context = check_container(context, "context")
     if is_set_of_sequences(X):
         raise ValueError("context goes with a 2-D table X; a set of sequences has nothing before it.")
     if is_set_of_sequences(context):
         raise ValueError("context must be a 2-D table, the rows that came right before X; found a set of sequences.")
+    if (groups is None) != (context_groups is None):
+        missing, given = ("groups", "context_groups") if groups is None else ("context_groups", "groups")
+        raise ValueError(
+            f"context with {given} needs {missing} too: a label for each row of X (groups) and of context "
+            "(context_groups) tells which rows come before which."
+        )
     if np.shape(context)[:1] == (0,):
-        return [(check_sequences(estimator, X, dtype=dtype), slice(None))]
+        return [(check_sequences(estimator, X, groups=groups, dtype=dtype), everything, everything)]
     # Carried rows were checked when they were kept, and have lost their names.
     before = (
         np.asarray(context, dtype)
         if carried
         else check_sequences(estimator, context, dtype=dtype, name="context").table
     )
-    sequences = check_sequences(estimator, X, dtype=dtype)
+    sequences = check_sequences(estimator, X, groups=groups, dtype=dtype)
+    pairs = _blocks_and_what_comes_before(sequences.blocks, groups, len(before), context_groups)
     if getattr(estimator, "training", "windows") == "stream":
-        return [(make_windows(estimator, np.concatenate([before, sequences.table])), slice(len(before), None))]
-    reach = window_length(estimator) - 1
-    if reach == 0:
-        return [(sequences, slice(None))]
-    before = before[-reach:]
-    joined = np.concatenate([before, sequences.table[:reach]])
-    head = Sequences.from_windows(joined, reach + 1)
-    parts = [(head, slice(len(before), None))]
-    if len(sequences) > reach:
-        parts.append((sequences.take(slice(reach, None)), slice(None)))
+        return [_series_after(estimator, before, sequences, pairs)]
+    return _windows_after(before, sequences, pairs, window_length(estimator) - 1)
+
+
+def _blocks_and_what_comes_before(blocks, groups, n_before, context_groups):
+    """Return for each block of X where it begins and ends, and the same of the context's block of the same label."""
+    before = {None: (0, n_before)}
+    labels = [None]
+    if groups is not None:
+        bounds = check_groups(context_groups, n_before, "context", "context_groups")
+        names = labels_of(context_groups)[bounds[:-1]].tolist()
+        before = dict(zip(names, zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), strict=True))
+        labels = labels_of(groups)[blocks[:-1]].tolist()
+    return [
+        (begin, end, *before.get(label, (0, 0)))
+        for label, begin, end in zip(labels, blocks[:-1].tolist(), blocks[1:].tolist(), strict=True)
+    ]
+
+
+def _windows_after(before, sequences, pairs, reach):
+    """Return the windows that reach into the rows before them, over a joined table, and all others."""
+    pieces, bounds, keep, rows = [], [0], [], []
+    for begin, end, first, last in pairs:
+        n_before, n_rows = min(reach, last - first), min(reach, end - begin)
+        if n_before == 0 or n_rows == 0:
+            continue
+        pieces += [before[last - n_before : last], sequences.table[begin : begin + n_rows]]
+        keep.append(np.arange(n_rows) + bounds[-1] + n_before)
+        rows.append(np.arange(n_rows) + begin)
+        bounds.append(bounds[-1] + n_before + n_rows)
+    if not pieces:
+        return [(sequences, slice(None), slice(None))]
+    head = Sequences.from_windows(np.concatenate(pieces), reach + 1, np.array(bounds, np.intp))
+    rows = np.concatenate(rows)
+    parts = [(head, np.concatenate(keep), rows)]
+    rest = np.delete(np.arange(len(sequences)), rows)
+    if len(rest):
+        parts.append((sequences.take(rest), slice(None), rest))
     return parts
+
+
+def _series_after(estimator, before, sequences, pairs):
+    """Return all rows of each series up to each row, those before X included."""
+    pieces, bounds, keep = [], [0], []
+    for begin, end, first, last in pairs:
+        pieces += [before[first:last], sequences.table[begin:end]]
+        bounds.append(bounds[-1] + last - first + end - begin)
+        keep.append(np.arange(bounds[-1] - (end - begin), bounds[-1]))
+    joined = make_windows(estimator, np.concatenate(pieces), np.array(bounds, np.intp))
+    return joined, np.concatenate(keep), slice(None)
+
+
+def in_place_of_rows(results):
+    """Join answers, each with the rows of X that it is for, as `check_sequences_after` gives them."""
+    if len(results) == 1:
+        return results[0][0]
+    joined = np.empty((sum(len(answer) for answer, _ in results), *results[0][0].shape[1:]), results[0][0].dtype)
+    for answer, rows in results:
+        joined[rows] = answer
+    return joined
 
 
 def check_rows_before(estimator, context, n_streams, dtype):

@@ -6,15 +6,19 @@ from sklstm._sequences import blocks_of_groups
 from sklstm._validation.messages import naming, refuse_masked
 
 
-def check_groups(groups, n_rows, table="X"):
+def labels_of(groups):
+    """Return labels as an array; a table of one column is taken for its column."""
+    labels = np.asarray(groups)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def check_groups(groups, n_rows, table="X", name=None):
     """Return the blocks of a label per row of a table, or None."""
     if groups is None:
         return None
-    name = f"groups{table[1:]}"
+    name = name or f"groups{table[1:]}"
     refuse_masked(groups, name)
-    labels = np.asarray(groups)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    labels = labels_of(groups)
     if labels.ndim != 1:
         raise ValueError(f"{name} must be 1-D, one label per row of {table}; its shape is {labels.shape}.")
     if len(labels) != n_rows:

@@ -4,31 +4,19 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_feature_names, validate_data
 
 from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups
+from sklstm._validation.kinds import (
+    axes_advice,
+    check_container,
+    is_list_of_sequences,
+    is_set_of_sequences,
+    shape_of,
+    warn_of_swapped_axes,
+)
 from sklstm._validation.messages import naming, refuse_masked
-
-
-def is_list_of_sequences(X):
-    """Tell a list (or object array) of 2-D arrays from a 2-D table that is written as a list of rows."""
-    if isinstance(X, np.ndarray):
-        return X.dtype == object and X.ndim == 1 and len(X) > 0 and np.ndim(X[0]) == 2
-    if not isinstance(X, (list, tuple)) or len(X) == 0:
-        return False
-    return any(_is_table(entry) for entry in X)
-
-
-def is_set_of_sequences(X):
-    """Tell 3-D arrays and lists of 2-D arrays from tables."""
-    return is_list_of_sequences(X) or getattr(X, "ndim", 2) == 3
-
-
-def _is_table(entry):
-    if isinstance(entry, (list, tuple)):
-        return len(entry) > 0 and isinstance(entry[0], (list, tuple, np.ndarray))
-    return getattr(entry, "ndim", 0) == 2
 
 
 def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name="X"):
@@ -51,6 +39,7 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name=
     """
     dtype = dtype or estimator.dtype
     refuse_masked(X, name)
+    X = check_container(X, name)
     if is_set_of_sequences(X) and groups is not None:
         raise ValueError(
             f"groups{name[1:]} goes with a 2-D table {name}; here each sequence of {name} already stands for itself."
@@ -113,38 +102,83 @@ def _check_array(estimator, X, reset, dtype, name):
         ) from error
     if 0 in array.shape:
         raise ValueError(f"{name} has an empty axis: its shape is {array.shape}, minimum of 1 is required on each.")
-    _check_n_features(estimator, array.shape[2], reset, f"{name} of shape {array.shape}")
+    n_steps, n_features = array.shape[1:]
+    advice = ""
+    if not reset and n_steps == estimator.n_features_in_:
+        advice = f" The axes are (n_sequences, n_steps, n_features): {axes_advice(name, True)}"
+    _check_n_features(estimator, n_features, reset, f"{name} of shape {array.shape}", advice)
+    if reset:
+        _forget_names(estimator)
+        warn_of_swapped_axes(array, name)
     return Sequences.from_array(array)
 
 
 def _check_list(estimator, X, reset, dtype, name):
+    X = [_check_entry(entry, f"{name}[{i}]", name) for i, entry in enumerate(X)]
+    advice = _advice_for_axes(estimator, X, reset, name)
+    if reset:
+        _forget_names(estimator)
+    _check_names_of_list(estimator, X, reset, name)
     arrays = []
     for i, entry in enumerate(X):
         title = f"{name}[{i}]"
-        refuse_masked(entry, title)
         with naming(title):
-            shape = np.shape(entry)
-            if shape[:1] == (0,):
-                raise ValueError(f"{title} is an empty sequence; every sequence needs at least one row.")
-            if len(shape) != 2:
-                raise ValueError(
-                    f"{name} is a list of sequences, but {title} has {len(shape)} dimensions, expected 2 (n_steps, "
-                    "n_features); a sequence of one column is x.reshape(-1, 1)."
-                )
-            if hasattr(entry, "columns") and hasattr(estimator, "feature_names_in_"):
-                validate_data(estimator, entry, reset=False, skip_check_array=True)  # the names, and their order
             arrays.append(check_array(entry, dtype=dtype, order="C", estimator=estimator, input_name=title))
-        _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title)
+        _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title, advice)
+    if reset:
+        warn_of_swapped_axes(arrays, name)
     return Sequences.from_list(arrays)
 
 
-def _check_n_features(estimator, n_features, reset, name):
+def _check_entry(entry, title, name):
+    """Return one sequence of a list, if it is a table with rows."""
+    refuse_masked(entry, title)
+    entry = check_container(entry, title)
+    with naming(title):
+        shape = np.shape(entry)
+    if shape[:1] == (0,):
+        raise ValueError(f"{title} is an empty sequence; every sequence needs at least one row.")
+    if len(shape) != 2:
+        raise ValueError(
+            f"{name} is a list of sequences, but {title} has {len(shape)} dimensions, expected 2 (n_steps, "
+            "n_features); a sequence of one column is x.reshape(-1, 1)."
+        )
+    return entry
+
+
+def _check_names_of_list(estimator, X, reset, name):
+    """Take over (`reset`) or compare the names of the columns in every entry that has names."""
+    named = [i for i, entry in enumerate(X) if hasattr(entry, "columns") or hasattr(entry, "column_names")]
+    for place in named[:1] if reset else ():
+        with naming(f"{name}[{place}]"):
+            _check_feature_names(estimator, X[place], reset=True)
+    if not hasattr(estimator, "feature_names_in_"):
+        return
+    for place in named or [0]:  # of no names at all scikit-learn warns, as it does for a table
+        with naming(f"{name}[{place}]"):
+            _check_feature_names(estimator, X[place], reset=False)
+
+
+def _advice_for_axes(estimator, X, reset, name):
+    """Return what to say where the first axes of all sequences agree and the last do not."""
+    shapes = [shape_of(entry) for entry in X]
+    expected = shapes[0][0] if reset and shapes[0] else getattr(estimator, "n_features_in_", None)
+    is_swapped = all(shape[:1] == (expected,) for shape in shapes)
+    if is_swapped and len({shape[1] for shape in shapes} | ({expected} - {None} if not reset else set())) > 1:
+        return f" Sequences are (n_steps, n_features): {axes_advice(name, False)}"
+    return ""
+
+
+def _forget_names(estimator):
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_n_features(estimator, n_features, reset, name, advice=""):
     if reset:
         estimator.n_features_in_ = n_features
-        if hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
     elif n_features != estimator.n_features_in_:
         raise ValueError(
             f"{name} has {n_features} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input (the last axis)."
+            f"{estimator.n_features_in_} features as input (the last axis).{advice}"
         )

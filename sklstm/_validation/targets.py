@@ -8,6 +8,7 @@ from sklearn.utils import assert_all_finite, check_array, compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
+from sklstm._validation.kinds import refuse_no_container
 from sklstm._validation.messages import naming, refuse_masked
 
 DATETIMES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
@@ -132,6 +133,7 @@ def check_indicator(y, name, present):
 
 def check_lengths_agree(n_sequences, y, name="y"):
     """Raise unless there is one target per sequence (or row)."""
+    refuse_no_container(y, name)
     with naming(name):
         n_targets = _num_samples(y)
     if n_targets != n_sequences:

@@ -1,0 +1,142 @@
+"""Rows that are joined in time: do those of X come after those before them?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklstm._time_order.times import MOST_USUAL, find_holes
+from sklstm._validation import labels_of
+from sklstm._warn import warn_user
+from sklstm.exceptions import TimeOrderWarning
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where in time the groups of a table begin and end.
+
+    Attributes
+    ----------
+    kind : str
+        As of `RowTimes`.
+    groups : list
+        Their labels; None for a table without groups.
+    first, last : ndarray of shape (n_groups,)
+        Times of their first and last rows.
+    names : list of str
+        What the index calls the last rows.
+    step : number, numpy.timedelta64 or None
+        The largest step between two rows that is no hole.
+    """
+
+    kind: str
+    groups: list
+    first: np.ndarray
+    last: np.ndarray
+    names: list
+    step: object
+
+
+def span_of(times, blocks, groups):
+    """Return the span of a table, None where nothing is known of it."""
+    if times is None or times.kind == "order":
+        return None
+    labels = [None] if groups is None else labels_of(groups)[blocks[:-1]].tolist()
+    ends = blocks[1:] - 1
+    return Span(
+        times.kind,
+        labels,
+        times.values[blocks[:-1]],
+        times.values[ends],
+        [times.label(row) for row in ends],
+        find_holes(times, blocks).largest,
+    )
+
+
+def look_at_junction(span, times, blocks, groups, *, before, after, advice, holes=True):
+    """Warn if the rows of X do not come right after those of a span.
+
+    Parameters
+    ----------
+    span : Span or None
+        Of the rows before.
+    times : RowTimes or None
+        Of X; rows that are just numbered from 0 on may be any.
+    blocks, groups : as of X
+    before, after : str
+        What the user calls the two.
+    advice : str
+        What to do.
+    holes : bool
+        Whether rows between the two are missed.
+    """
+    if span is None or times is None or times.kind != span.kind or times.is_default:
+        return
+    known = {label: i for i, label in enumerate(span.groups)}
+    labels = [None] if groups is None else labels_of(groups)[blocks[:-1]].tolist()
+    for label, row in zip(labels, blocks[:-1].tolist(), strict=True):
+        if label not in known:
+            continue
+        i = known[label]
+        value, last = times.values[row], span.last[i]
+        of_group = "" if label is None else f" of group {label!r}"
+        if not value > last:
+            warn_user(
+                f"{after} does not come after {before}: its first row{of_group} is {times.label(row)}, the last one "
+                f"before it {span.names[i]}. {advice}",
+                TimeOrderWarning,
+            )
+            return
+        if holes and span.step is not None and value - last > MOST_USUAL * span.step:
+            warn_user(
+                f"Rows are missing between {before} and {after}: the last one{of_group} is {span.names[i]}, the next "
+                f"{times.label(row)}. The first windows of X run across the hole.",
+                TimeOrderWarning,
+            )
+            return
+
+
+def look_at_block(span, times, blocks, groups, begins):
+    """Warn if a block of `partial_fit` goes back in time, and return the span of all blocks so far.
+
+    A new pass begins where the first block began.
+
+    Parameters
+    ----------
+    span : Span or None
+        Of the blocks so far.
+    times, blocks, groups : as of X
+    begins : sequence of int
+        First row of each group that counts: rows whose weight is zero may come again, to fill windows.
+    """
+    now = span_of(times, blocks, groups)
+    if span is None or (now is not None and now.kind != span.kind):
+        return now
+    if now is None or times.is_default:
+        return span
+    known = {label: i for i, label in enumerate(span.groups)}
+    first, last, names = span.first.copy(), span.last.copy(), list(span.names)
+    new, back = [], None
+    for k, label in enumerate(now.groups):
+        i = known.get(label)
+        if i is None:
+            new.append(k)
+            continue
+        if now.first[k] != first[i] and not times.values[begins[k]] > last[i]:
+            back = (k, names[i]) if back is None else back
+        last[i], names[i] = now.last[k], now.names[k]
+    if back is not None:
+        k, name = back
+        warn_user(
+            f"X begins at {times.label(begins[k])}, but the block before it ended at {name}: hand the blocks of "
+            "partial_fit over in time order, each row once a pass (rows that only fill the first windows with a "
+            "sample_weight of 0). Blocks of several series need groups, a label for each row.",
+            TimeOrderWarning,
+        )
+    return Span(
+        span.kind,
+        span.groups + [now.groups[k] for k in new],
+        np.concatenate([first, now.first[new]]),
+        np.concatenate([last, now.last[new]]),
+        names + [now.names[k] for k in new],
+        now.step if span.step is None else span.step,
+    )

@@ -1,0 +1,174 @@
+"""Kinds of input: what holds a table or sequences, what does not, and which axis is which."""
+
+import sys
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+
+import numpy as np
+
+from sklstm._warn import warn_user
+
+# Mean squared difference of neighbours along an axis over twice the variance: 1 where they have nothing in common.
+SMOOTH, ROUGH = 0.25, 0.75
+SEQUENCES_LOOKED_AT = 64
+ONE_ROW_EACH = (
+    "A set of sequences has one target per sequence. For a target at each step, stack them as a table: "
+    "np.concatenate(X), np.concatenate(y), and groups=np.repeat(np.arange(len(X)), [len(x) for x in X])."
+)
+
+
+def is_list_of_sequences(X):
+    """Tell a list (or object array) of 2-D arrays from a 2-D table that is written as a list of rows."""
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and len(shape_of(X[0])) == 2
+    if not isinstance(X, (list, tuple)) or len(X) == 0:
+        return False
+    return any(_is_table(entry) for entry in X)
+
+
+def is_set_of_sequences(X):
+    """Tell 3-D arrays and lists of 2-D arrays from tables."""
+    return is_list_of_sequences(X) or getattr(X, "ndim", 2) == 3
+
+
+def _is_table(entry):
+    if isinstance(entry, (list, tuple)):
+        return len(entry) > 0 and isinstance(entry[0], (list, tuple, np.ndarray))
+    return len(shape_of(entry)) == 2
+
+
+def shape_of(values):
+    """Return the shape of what has one, () otherwise; polars has no `ndim`."""
+    shape = getattr(values, "shape", ())
+    return shape if isinstance(shape, tuple) else ()
+
+
+def check_container(X, name):
+    """Return X, or raise a TypeError that says what to pass where it is no container of numbers.
+
+    A RecordBatch of pyarrow becomes a Table, in which scikit-learn finds the names.
+    """
+    refuse_no_container(X, name)
+    if isinstance(X, (list, tuple)) and len(X):
+        refuse_no_container(X[0], f"{name}[0]")
+    if type(X).__module__.startswith("pyarrow") and type(X).__name__ == "RecordBatch":
+        return sys.modules["pyarrow"].Table.from_batches([X])
+    if _is_nested(X):
+        how = ""
+        if not isinstance(X, np.ndarray) and len(shape_of(X)) == 2:
+            rows = "iter_rows" if hasattr(X, "iter_rows") else "to_numpy"
+            how = f": [np.column_stack([*row]) for row in {name}.{rows}()]"
+        raise TypeError(f"{name} has cells that hold series. Pass a list of 2-D arrays (n_steps, n_features){how}.")
+    return X
+
+
+def refuse_no_container(X, name):
+    """Raise a TypeError that says what to pass for a dict, a view of one, an iterator, parts or a query."""
+    found = type(X).__name__
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{name} is a {found}. Of columns make a table, pandas.DataFrame({name}); of sequences a list, "
+            f"list({name}.values())."
+        )
+    if isinstance(X, (ValuesView, KeysView, ItemsView, Iterator)):
+        raise TypeError(f"{name} is a {found}, which has no first entry. Pass list({name}).")
+    if found.endswith("GroupBy"):
+        raise TypeError(
+            f"{name} is a {found}. Pass its table and groups, one label per row, or a list of its parts: "
+            f"[part for _, part in {name}]."
+        )
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(f"{name} is a {found}, a query that has not been run. Pass {name}.collect().")
+
+
+def _is_nested(X):
+    """Tell whether the first row of a table of objects holds series, arrays or lists."""
+    shape = shape_of(X)
+    if hasattr(X, "iloc") and len(shape) in (1, 2) and 0 not in shape:
+        dtypes = X.dtypes if len(shape) == 2 else [X.dtype]
+        if not any(getattr(dtype, "kind", "O") == "O" for dtype in dtypes):
+            return False
+        row = X.iloc[0].tolist() if len(shape) == 2 else [X.iloc[0]]
+    elif hasattr(X, "iter_rows") and 0 not in shape:
+        if not any(dtype.is_nested() for dtype in X.dtypes):
+            return False
+        row = X.row(0)
+    elif isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2 and 0 not in shape:
+        row = X[0].tolist()
+    else:
+        return False
+    return any(isinstance(cell, (list, tuple)) or len(shape_of(cell)) > 0 for cell in row)
+
+
+def check_kind(fitted_on, X, name="X"):
+    """Raise if a model that was fitted on sequences gets one table.
+
+    Parameters
+    ----------
+    fitted_on : "table" or "sequences"
+    X : array-like
+    name : str
+    """
+    if fitted_on == "sequences" and not is_set_of_sequences(X) and len(np.shape(X)) == 2:
+        raise ValueError(
+            f"{name} is a table, each row a sample, but the model was fitted on sequences. If {name} is "
+            f"one sequence, pass {name}[np.newaxis] (or [{name}]), several as a 3-D array or a list of 2-D arrays."
+        )
+
+
+def refuse_target_per_row(X, y, name="y"):
+    """Raise if y is a list of arrays with an entry for each row of each sequence in X."""
+    if getattr(getattr(y, "dtype", None), "kind", "O") != "O":
+        return
+    y = y.tolist() if hasattr(y, "iloc") and len(y.shape) == 1 else y
+    if not isinstance(y, (list, tuple, np.ndarray)) or not is_set_of_sequences(X) or len(X) != len(y) or len(y) == 0:
+        return
+    lengths = [len(sequence) for sequence in X]
+    if max(lengths) == 1 or any(_n_entries(entry) != n for entry, n in zip(y, lengths, strict=True)):
+        return
+    raise ValueError(
+        f"{name} is a list of {len(y)} arrays, each with an entry for every step of its sequence. {ONE_ROW_EACH} If "
+        f"these are {lengths[0]} targets of the whole sequence, pass an array: np.stack({name})."
+    )
+
+
+def _n_entries(entry):
+    if isinstance(entry, (list, tuple)):
+        return len(entry)
+    shape = shape_of(entry)
+    return shape[0] if shape else None
+
+
+def warn_of_swapped_axes(X, name="X"):
+    """Warn where values run smoothly along the last axis of sequences, and not along the steps.
+
+    Time series are smooth in time; columns next to each other have little in common.
+    """
+    sample = X[:SEQUENCES_LOOKED_AT]
+    shape = np.shape(sample[0])
+    if isinstance(sample, (list, tuple)):
+        sample = np.stack([entry for entry in sample if np.shape(entry) == shape])
+    n_steps, n_features = shape
+    if n_features <= n_steps or n_features < 8:
+        return
+    along_features, along_steps = _roughness(sample, 2), _roughness(sample, 1)
+    if along_features < SMOOTH and along_steps > ROUGH:
+        warn_user(
+            f"{name}[0] has shape {shape}, {n_steps} steps of {n_features} features, but neighbours along its last "
+            "axis are alike and neighbours along its steps are not: is the last axis time? Sequences are (n_sequences, "
+            f"n_steps, n_features); {axes_advice(name, isinstance(X, np.ndarray))}"
+        )
+
+
+def _roughness(array, axis):
+    """Return the mean squared difference of neighbours over twice the variance, infinite for an axis of one entry."""
+    if array.shape[axis] == 1:
+        return np.inf
+    array = np.asarray(array, np.float64)
+    scale = np.abs(array).max() or 1.0  # squares neither overflow nor vanish
+    variance = np.var(array / scale)
+    return np.mean(np.diff(array / scale, axis=axis) ** 2) / (2 * variance) if variance > 0 else np.inf
+
+
+def axes_advice(name, is_array):
+    """Return how the last two axes of X are swapped."""
+    return f"pass {name}.transpose(0, 2, 1)." if is_array else f"pass [x.T for x in {name}]."
