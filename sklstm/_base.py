@@ -147,7 +147,8 @@ class BaseLSTM(
     # they are at work.
 
     def _empty_network(self, layout, dtype):
-        return Network(layout, dtype, resolve_num_threads(self.n_jobs))
+        scale = self._window_scale or None
+        return Network(layout, dtype, resolve_num_threads(self.n_jobs), input_scale=scale)
 
     @property
     def _reference_columns(self):
@@ -191,9 +192,8 @@ class BaseLSTM(
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
         return layout, flat
 
-    def _parts(self, X, groups, context, context_groups):
+    def _parts(self, X, groups, context, context_groups, network):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
-        dtype = self.parameters_["weight_out"].dtype.name
         if (self.training == "stream") != self._architecture["every_step"]:
             raise ValueError(
                 f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
@@ -205,7 +205,7 @@ class BaseLSTM(
         if carried:
             context, context_groups = kept, self._groups_of_carried_rows(groups)
         parts = check_sequences_after(
-            self, X, context, groups=groups, context_groups=context_groups, dtype=dtype, carried=carried
+            self, X, context, groups=groups, context_groups=context_groups, carried=carried, network=network
         )
         if self._looks_back() or is_set_of_sequences(X):
             look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
@@ -224,7 +224,7 @@ class BaseLSTM(
 
     def _forward(self, X, groups, context, context_groups, *, want_hidden=False):
         network = self._network()
-        parts = self._parts(X, groups, context, context_groups)
+        parts = self._parts(X, groups, context, context_groups, network)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
         return in_place_of_rows(results)
 
@@ -252,7 +252,7 @@ class BaseLSTM(
         """
         model = snapshot_of(self)
         network = model._network()
-        parts = model._parts(X, groups, context, context_groups)
+        parts = model._parts(X, groups, context, context_groups, network)
         found = [network.attention_weights(part) for part, _, _ in parts]
         n_steps = max(weights.shape[-1] for part in found for weights in part.values())
         joined = {}

@@ -25,6 +25,7 @@ from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import (
     check_kind,
     check_lengths_agree,
+    check_range,
     check_sequences,
     check_weights,
     is_set_of_sequences,
@@ -229,11 +230,9 @@ class FittingMixin:
         return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
 
     def _learn_inputs(self, part, *, continued):
-        self._window_scale = ()
-        if self.window_norm is None:
-            return
-        if continued and self._architecture["window_scale"]:
-            self._window_scale = self._architecture["window_scale"]
+        learnt = self._window_scale if continued else ()
+        self._window_scale = learnt if self.window_norm is not None else ()
+        if self.window_norm is None or learnt:
             return
         _, scale = column_scales(part.sequences.table, row_weights(part.sequences, part.sample_weights))
         self._window_scale = tuple(np.where(scale > 0, scale, 1.0).tolist())
@@ -248,9 +247,7 @@ class FittingMixin:
         loss, n_outputs = self._loss()
         loss_parameter = self._loss_parameter()
         parameters = self.get_params(deep=False)
-        layout = ParameterLayout(
-            **describe_network(parameters, samples.sequences.table.shape[1], n_outputs, self._window_scale)
-        )
+        layout = ParameterLayout(**describe_network(parameters, samples.sequences.table.shape[1], n_outputs))
         if continued:
             flat = self._continue_from(layout)
             seed, state = self._training_state["seed"], self._training_state.get("loop")
@@ -283,6 +280,9 @@ class FittingMixin:
             bptt_steps=min(int(self.bptt_steps), n),
         )
         network = self._empty_network(layout, self.dtype)
+        check_range(network, samples.sequences.table)
+        if held_out is not None and held_out.sequences.table is not samples.sequences.table:
+            check_range(network, held_out.sequences.table, "X_val")
         first_epoch = self.n_iter_ if continued else 0
         history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None)
         try:

@@ -85,7 +85,7 @@ def refuse_reach_beyond(parameters):
         )
 
 
-def describe_network(parameters, input_size, n_outputs, window_scale=()):
+def describe_network(parameters, input_size, n_outputs):
     """Return the arguments of `Architecture` that a dict of constructor parameters stands for.
 
     Those that exclude each other were refused before (`refuse_exclusions`).
@@ -107,7 +107,6 @@ def describe_network(parameters, input_size, n_outputs, window_scale=()):
         "n_outputs": n_outputs,
         "projection_size": int(projection),
         "every_step": parameters["training"] == "stream",
-        "window_scale": window_scale,
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
     }
     _check_heads(described, parameters)
@@ -119,8 +118,7 @@ def refuse_other_network(before, now):
     """Raise if two dicts of `Architecture` differ; the sentence names the parameters of the constructor."""
     changed = {}
     for name, value in now.items():
-        # The scale of the columns is that of the first training, whatever comes later.
-        if name != "window_scale" and value != before[name]:
+        if value != before[name]:
             parameter, say = _IN_THE_CONSTRUCTOR.get(name, (name, lambda one, name=name: f"{name}={one!r}"))
             changed[parameter] = f"{say(value)}, not {say(before[name])}"
     if changed:

@@ -18,7 +18,8 @@ class Sequences:
     Attributes
     ----------
     table : ndarray of shape (n_rows, n_features)
-        C-contiguous rows, aligned (the constructors copy what is not: the kernels read no other).
+        C-contiguous rows of float32 or float64, aligned (the constructors copy what is not: the kernels read no
+        other).
     starts : ndarray of shape (n_sequences,), dtype intp
         First row of each sequence.
     lengths : ndarray of shape (n_sequences,), dtype intp

@@ -14,7 +14,7 @@ from sklstm._options import refuse_single_steps
 from sklstm._pipeline_stream import PipelineStream
 from sklstm._row_checks import refuse_what_is_no_row
 from sklstm._snapshot import snapshot_of
-from sklstm._validation import check_rows_before, naming, refuse_masked, window_length
+from sklstm._validation import check_range, check_rows_before, naming, refuse_masked, window_length
 
 __all__ = ["PipelineStream", "Stream", "stream"]
 
@@ -189,13 +189,16 @@ class Stream:
         if context is None and window:
             self._follow(getattr(model, "context_", None))
         else:
-            self._follow(check_rows_before(model, context, n_streams, self._dtype))
+            rows = check_rows_before(model, context, n_streams)
+            if rows is not None:
+                check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context")
+            self._follow(rows)
 
     def _bind(self, model, n_streams, window, response_method):
         """Prepare all that a step needs."""
         self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
         network, is_transform = model._network(), response_method == "transform"
-        self._dtype = network.dtype
+        self._network, self._dtype = network, network.dtype
         length = window_length(model) if window else None
         try:
             self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
@@ -407,7 +410,7 @@ class Stream:
                 )
             # A value too large becomes infinity, which is refused.
             with np.errstate(over="ignore"):
-                return np.ascontiguousarray(row.reshape(self._shape), self._dtype)
+                return np.ascontiguousarray(row.reshape(self._shape), np.float64)
 
     def _check_names(self, x):
         """Raise if x names its features otherwise than `fit` did; names on one side alone are passed over."""
@@ -433,11 +436,15 @@ class Stream:
 
     def _not_finite(self, x):
         """Return the error that says where x holds what cannot be used."""
-        with np.errstate(over="ignore"):
-            rows = np.reshape(x, (-1, self._shape[-1])).astype(self._dtype)
-        stream, feature = np.argwhere(~np.isfinite(rows))[0].tolist()
+        rows = np.reshape(x, (-1, self._shape[-1])).astype(np.float64)
+        wrong = np.argwhere(~np.isfinite(rows)).tolist()
+        stream, feature = wrong[0] if wrong else self._network.first_beyond_range(rows) or (0, None)
+        if feature is None:
+            return ValueError(f"x is too far from the rows before it for dtype={self._dtype.name!r}.")
         place = f"feature {feature}" if self._is_one else f"feature {feature} of stream {stream}"
-        value = "NaN" if np.isnan(rows[stream, feature]) else f"infinity or a value too large for {self._dtype!r}"
+        value = "NaN" if np.isnan(rows[stream, feature]) else "infinity"
+        if not wrong:
+            value = f"{rows[stream, feature]:g}, a value too large for dtype={self._dtype.name!r},"
         return ValueError(f"x contains {value} at {place}.")
 
 

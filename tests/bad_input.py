@@ -74,7 +74,11 @@ TABLE = [
         (*FIT, *USE, "X_val", "context"),
         ("NaN", changed(X, (3, 1), NAN), "Input X contains NaN"),
         ("infinity", changed(X, (3, 1), INF), "Input X contains infinity"),
-        ("too large for float32", changed(X, (3, 1), 1e300), r"X contains .*too large for dtype\('float32'\)"),
+        (
+            "too large for float32",
+            changed(X, (3, 1), 1e300),
+            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
+        ),
         ("missing objects", pd.DataFrame({"a": [None] * N, "b": ONES, "c": ONES}), "Input X contains NaN"),
         ("complex", X + 1j, "Complex data not supported: X must hold real numbers"),
         ("sparse array", sp.csr_array(X), "Sparse data was passed.*dense data is required", WRONG_TYPE),

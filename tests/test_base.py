@@ -248,7 +248,7 @@ def test_warm_start(case):
 def test_carry_context(case):
     """More in test_windows.py."""
     assert not hasattr(case.fit(), "context_")
-    np.testing.assert_array_equal(case.fit(carry_context=True).context_, case.X[-4:].astype(np.float32))
+    np.testing.assert_array_equal(case.fit(carry_context=True).context_, case.X[-4:])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -272,9 +272,9 @@ def test_n_jobs(case, n_jobs, monkeypatch):
     from sklstm._kernels._pool import resolve_num_threads
 
     class Network(_base.Network):
-        def __init__(self, layout, dtype, n_threads):
+        def __init__(self, layout, dtype, n_threads, **scaling):
             seen.append(n_threads)
-            super().__init__(layout, dtype, n_threads)
+            super().__init__(layout, dtype, n_threads, **scaling)
 
     seen = []
     monkeypatch.setattr(_base, "Network", Network)

@@ -78,7 +78,7 @@ def test_the_carried_state_is_that_of_the_network():
 
 def test_the_windowed_state_is_the_last_rows(regressor):
     stream = regressor.stream(n_streams=2, window=True)
-    rows = ROWS[:2].astype(np.float32)
+    rows = ROWS[:2]
     for t in range(9):
         if t == 6:
             stream.reset([1])

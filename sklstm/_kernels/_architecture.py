@@ -53,8 +53,6 @@ class Architecture:
         Rows that one step reads.
     window_norm : "last", "standard" or None
         What each sequence is freed of before it is read.
-    window_scale : tuple of float
-        With `window_norm`, the deviation of each column as a whole; empty for ones.
     linear_skip : int
         Last rows of the sequence that the output reads directly; 0 for none.
     every_step : bool
@@ -74,7 +72,6 @@ class Architecture:
     pooling: str = "last"
     patch_length: int = 1
     window_norm: str | None = None
-    window_scale: tuple = ()
     linear_skip: int = 0
     every_step: bool = False
 

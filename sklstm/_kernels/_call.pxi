@@ -7,6 +7,14 @@ cdef char *required(array, char code, Py_ssize_t size, bint writable=False) exce
     return data_of(array, code, size, writable)
 
 
+cdef char code_of_table(array) except 0:
+    """FLOAT32 or FLOAT64: the network's own dtype does not matter."""
+    code = array.dtype.char
+    if code not in "fd":
+        raise ValueError(f"expected a table of float32 or float64, got {array.dtype}")
+    return ord(code)
+
+
 cdef char *table_of(array, char code) except NULL:
     """The address of a table, which may be a slice with longer rows: the caller has checked these."""
     cdef Py_buffer view
@@ -31,15 +39,18 @@ cdef void attend(void *context) noexcept nogil:
     must_stop((<StackCall *> context).watch, 0)
 
 
-cdef void describe(Stack stack, StackCall *call, Py_ssize_t n_samples, Py_ssize_t max_rows, bint training,
-                   double dropout=0, double recurrent_dropout=0, bint d_x=False, bint neighbours=False) noexcept:
+cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_samples, Py_ssize_t max_rows,
+                   bint training, double dropout=0, double recurrent_dropout=0, bint d_x=False,
+                   bint neighbours=False) noexcept:
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
     call.attention = &stack.attention
-    call.front, call.every_step, call.zoneout = &stack.front, stack.every_step, stack.zoneout
+    call.input, call.every_step, call.zoneout = &stack.input, stack.every_step, stack.zoneout
+    call.is_double, call.table_item = table_code == FLOAT64, 8 if table_code == FLOAT64 else 4
+    call.fills_inputs = changes_windows(&stack.input) or stack.input.scaled or table_code != stack.code
     call.n_samples, call.state_size = n_samples, stack.state_size
-    call.max_steps = (max_rows + stack.front.patch_length - 1) // stack.front.patch_length
+    call.max_steps = (max_rows + stack.input.patch_length - 1) // stack.input.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
     call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
     call.variant = stack.variant or call.recurrent_dropout > 0
@@ -57,12 +68,12 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     cdef Py_ssize_t n = call.n_samples, i
     call.panels = required(stack.panels, stack.code, stack.panels_size)
     call.back = data_of(stack.back, stack.code, stack.back_size)
-    call.table = table_of(sequences, stack.code)
+    call.table = table_of(sequences, FLOAT64 if call.is_double else FLOAT32)
     call.row_stride = row_stride
     call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
     call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
     for i in range(n):
-        if call.starts[i] < 0 or not 1 <= call.lengths[i] <= call.max_steps * stack.front.patch_length:
+        if call.starts[i] < 0 or not 1 <= call.lengths[i] <= call.max_steps * stack.input.patch_length:
             raise ValueError(f"sequence {i} starts at row {call.starts[i]} and has {call.lengths[i]} rows")
     call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
     call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)

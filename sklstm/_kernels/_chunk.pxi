@@ -21,7 +21,7 @@ cdef struct StackCall:
     const KernelTable *kernels
     Py_ssize_t n_layers
     const Layer *layers
-    const Front *front
+    const InputStage *input
     const Attention *attention
     const Head *head
     bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
@@ -31,6 +31,9 @@ cdef struct StackCall:
     const char *back             # NULL: nothing goes back
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
     const char *table
+    bint is_double               # the table's dtype, which need not be the network's
+    Py_ssize_t table_item        # its bytes
+    bint fills_inputs            # the first layer reads no table, but what the input stage makes of it
     Py_ssize_t row_stride        # elements
     const Py_ssize_t *starts
     const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
@@ -77,9 +80,9 @@ cdef struct ChunkBuffers:
     Watch *watch
     int worker
     LayerBuffers *layers
-    char *window                 # (n, max_steps, input_size of the first layer) where it reads no table; NULL
+    char *inputs                 # what the first layer reads, where that is no table (_input_stage.pxi); NULL
     char *skip_rows              # (n, skip_rows, n_columns) what the linear skip reads; NULL
-    double *moments              # (2, n_columns) of one window
+    double *moments              # (2, n_columns) of one window that is normalised; NULL
     Py_ssize_t *steps            # (n,) of each sequence
     char *attended               # (T, n, output_stride of the top layer) what the block of self-attention makes of it
     char *attention              # its workspace
@@ -135,24 +138,16 @@ cdef bint chunk_interrupted(void *buffers) noexcept nogil:
 cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction, Py_ssize_t first,
                    Py_ssize_t n, LayerCall *layer_call) noexcept nogil:
     """Where layer i finds its input; the backward direction begins at each sequence's own last step."""
-    cdef Py_ssize_t size = call.kernels.item_size, r, between, step
+    cdef Py_ssize_t size = call.kernels.item_size, r, between
     cdef const char *begin
-    if i > 0:
+    if i == 0:
+        layer_call.x_step = set_input_rows(call, buffers, first, n, layer_call.n_steps)
+    else:
         begin = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
         between = call.layers[i - 1].output_stride
-        step = n * between
-    else:
-        begin = buffers.window
-        step = call.layers[0].input_size
-        between = call.max_steps * step
-    if i == 0 and buffers.window == NULL:
-        step = call.row_stride
-    for r in range(n):
-        if i == 0 and buffers.window == NULL:
-            buffers.x_rows[r] = call.table + call.starts[first + r] * step * size
-        else:
+        for r in range(n):
             buffers.x_rows[r] = begin + r * between * size
-    layer_call.x_step = step
+        layer_call.x_step = n * between
     if direction == 1:
         turn_round(call, buffers, first, n, layer_call)
 
@@ -329,8 +324,7 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef const Layer *layer
     cdef Py_ssize_t i
     cdef int d
-    if buffers.moments != NULL:
-        fill_front(call, buffers, first, n)
+    fill_inputs(call, buffers, first, n, n_steps)
     for i in range(call.n_layers):
         layer = &call.layers[i]
         for d in range(layer.n_directions):

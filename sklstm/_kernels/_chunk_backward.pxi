@@ -158,9 +158,13 @@ cdef void give_input_gradient(const StackCall *call, const ChunkBuffers *buffers
                               const char *d_x) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, row = call.layers[0].input_size * size, r, t
     cdef Py_ssize_t stride = round_up(call.layers[0].input_size, call.kernels.lanes) * size
+    cdef char *out
     for r in range(n):
         for t in range(call.lengths[first + r]):
-            memcpy(call.d_x + ((first + r) * call.max_steps + t) * row, d_x + (t * n + r) * stride, row)
+            out = call.d_x + ((first + r) * call.max_steps + t) * row
+            memcpy(out, d_x + (t * n + r) * stride, row)
+            if call.input.scaled:
+                call.kernels.multiply_columns(call.input.n_columns, call.input.inverse, out)
 
 
 cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:

@@ -65,15 +65,42 @@ cdef int place_head(Stack stack, plan) except -1:
     return 0
 
 
-cdef int place_front(Stack stack, plan) except -1:
+cdef enum:
+    # Numbers that are standardised in one loop where rows are narrow (whole vectors), and the widest narrow row.
+    BLOCK_ROWS = 16
+    NARROW_ROW = 64
+
+
+cdef int place_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
+    cdef InputStage *stage = &stack.input
+    cdef Py_ssize_t d, size, j
+    cdef double *numbers
+    cdef int exponent
     shape = stack.architecture
-    stack.front.n_columns, stack.front.patch_length = shape.input_size, shape.patch_length
-    stack.front.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]
-    stack.front.skip_rows = shape.linear_skip
-    stack.front.scale = <double *> calloc(shape.input_size, sizeof(double))
-    if stack.front.scale == NULL:
+    d = stage.n_columns = shape.input_size
+    stage.patch_length, stage.skip_rows = shape.patch_length, shape.linear_skip
+    stage.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]
+    stage.n_repeats = BLOCK_ROWS if d <= NARROW_ROW else 1
+    size = stage.n_repeats * d
+    numbers = <double *> calloc(2 * size + 3 * d, sizeof(double))
+    if numbers == NULL:
         raise MemoryError()
-    fill(stack.front.scale, shape.input_size, list(shape.window_scale) or 1.0)
+    stage.mean, stage.inverse, stage.scale = numbers, numbers + size, numbers + 2 * size
+    stage.unit = stage.scale + d
+    fill(stage.mean, d, 0.0 if input_mean is None else input_mean)
+    fill(stage.scale, d, 1.0 if input_scale is None else input_scale)
+    for j in range(d):
+        if not (isfinite(stage.mean[j]) and isfinite(stage.scale[j]) and stage.scale[j] > 0):
+            raise ValueError(f"column {j} has mean {stage.mean[j]} and scale {stage.scale[j]}")
+        # 1 / scale is finite also for the smallest scale; the unit and its inverse are no subnormals.
+        stage.inverse[j] = min(1 / stage.scale[j], DBL_MAX)
+        frexp(stage.scale[j], &exponent)
+        stage.unit[j] = ldexp(1, max(-1000, min(1000, exponent)))
+        stage.unit[d + j] = 1 / stage.unit[j]
+        if stage.norm == NO_NORM and (stage.mean[j] != 0 or stage.scale[j] != 1):
+            stage.scaled = True
+    for j in range(d, size):
+        stage.mean[j], stage.inverse[j] = stage.mean[j - d], stage.inverse[j - d]
     if shape.linear_skip:
-        stack.front.skip = plan.dense("weight_skip", shape.linear_skip * shape.input_size, shape.n_outputs)
+        stage.skip = plan.dense("weight_skip", shape.linear_skip * d, shape.n_outputs)
     return 0

@@ -6,10 +6,14 @@ cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept no
     return min(n + n_steps, n * n_steps // 2)
 
 
+cdef inline bint shares_rows(const StackCall *call) noexcept nogil:
+    """Whether windows could have rows in common at all: a normalised window has numbers of its own."""
+    return not (call.training and not call.neighbours or changes_windows(call.input))
+
+
 cdef inline bint shares(const StackCall *call) noexcept nogil:
-    """Whether the first product could be shared at all: a normalised window has numbers of its own."""
-    return not (call.training and not call.neighbours or has_front(call.front)
-                or call.layers[0].directions[0].gate_norm >= 0)
+    """Whether the first product could be shared."""
+    return shares_rows(call) and call.layers[0].directions[0].gate_norm < 0
 
 
 cdef Py_ssize_t common_rows(const StackCall *call, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps,
@@ -31,9 +35,9 @@ cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int
     cdef Py_ssize_t n_rows = common_rows(call, first, n, n_steps, &begin)
     if n_rows == 0:
         return
-    call.kernels.input_products(n_rows, layer.input_size, layer.input_size + layer.width,
-                                layer_call.n_panels, call.table + begin * call.row_stride * size, call.row_stride,
-                                layer_call.weights, layer_call.bias, buffers.products)
+    call.kernels.input_products(n_rows, layer.input_size, layer.input_size + layer.width, layer_call.n_panels,
+                                common_inputs(call, buffers, begin), input_stride(call), layer_call.weights,
+                                layer_call.bias, buffers.products)
     layer_call.x_is_product = True
     layer_call.x_step = 4 * layer.hidden_stride
     for r in range(n):
@@ -50,5 +54,5 @@ cdef void share_gradients(const StackCall *call, const ChunkBuffers *buffers, in
     for r in range(n):
         buffers.shared_first[r] = <int> (call.starts[first + r] - begin
                                          + (call.lengths[first + r] - 1 if direction == 1 else 0))
-    layer_call.shared_rows = call.table + begin * call.row_stride * call.kernels.item_size
+    layer_call.shared_rows = common_inputs(call, buffers, begin)
     layer_call.shared_first, layer_call.shared_gates = buffers.shared_first, buffers.products

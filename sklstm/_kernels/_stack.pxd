@@ -39,12 +39,17 @@ cdef struct Layer:
     Py_ssize_t panel_norm        # gain, then shift, output_stride apart
 
 
-cdef struct Front:
-    # what happens to a sequence before the first layer reads it
+cdef struct InputStage:
+    # what happens to the rows of a table before the first layer reads them
     Py_ssize_t n_columns
     Py_ssize_t patch_length
     int norm                     # a WindowNorm
+    bint scaled                  # without one: whether standardising changes any number
+    Py_ssize_t n_repeats         # how often a row stands in mean and inverse
+    double *mean                 # (n_repeats, n_columns)
+    double *inverse              # (n_repeats, n_columns) 1 / scale
     double *scale                # (n_columns,) deviation of each column as a whole
+    double *unit                 # (2, n_columns) powers of two near scale, and their inverses
     Py_ssize_t skip_rows         # the linear skip reads so many last rows
     Py_ssize_t skip              # its panels, like the head's
 
@@ -87,7 +92,7 @@ cdef struct Copy:
 cdef class Stack:
     cdef const KernelTable *kernels
     cdef Layer *layers
-    cdef Front front
+    cdef InputStage input
     cdef Attention attention
     cdef Head head
     cdef Copy *copies

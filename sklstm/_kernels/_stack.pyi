@@ -26,6 +26,9 @@ class Stack:
         n_outputs: int,
         dtype: str = ...,
         isa: str | None = None,
+        *,
+        input_mean: Sequence[float] | NDArray | None = None,
+        input_scale: Sequence[float] | NDArray | None = None,
         **options: object,
     ) -> None: ...
     def bind(self, panels: NDArray, back: NDArray | None = None, input_gradient: bool = False) -> None: ...
@@ -42,6 +45,7 @@ class Stack:
         recurrent_dropout: float = 0.0,
         neighbours: bool = False,
         d_x: bool = False,
+        table: NDArray | None = None,
     ) -> tuple[int, int, int]: ...
     def window_moments(
         self,

@@ -8,6 +8,8 @@ Weights, gradients and what an optimizer keeps beside them are vectors of *panel
 The flat vector of named parameters appears only where a network is made, stored or copied.
 """
 
+from libc.float cimport DBL_MAX
+from libc.math cimport frexp, isfinite, ldexp
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -44,7 +46,7 @@ include "_door.pxi"
 include "_interrupt.pxi"
 include "_chunk.pxi"
 include "_parameter_passes.pxi"
-include "_front.pxi"
+include "_input_stage.pxi"
 include "_shared_rows.pxi"
 include "_workspace.pxi"
 include "_attention_block.pxi"
@@ -87,6 +89,9 @@ cdef class Stack:
     dtype : "float32" or "float64"
     isa : str or None
         A name from `available_isas`; None for the one in use.
+    input_mean, input_scale : sequence of float or None
+        Of each column: the first layer reads (row - mean) / scale, whatever float a table holds; None for zeros and
+        ones. With `window_norm`, `input_scale` is the deviation of each column as a whole.
     **options
         Of `Architecture`.
 
@@ -103,7 +108,8 @@ cdef class Stack:
         Whether `StackStream` can run it.
     """
 
-    def __cinit__(self, input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, **options):
+    def __cinit__(self, input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, *, input_mean=None,
+                  input_scale=None, **options):
         cdef Py_ssize_t i
         cdef Copy *copy
         self.architecture = shape = Architecture(input_size, hidden_sizes, n_outputs, **options)
@@ -119,7 +125,7 @@ cdef class Stack:
             place_layer(self, i, plan)
         place_attention(self, plan)
         place_head(self, plan)
-        place_front(self, plan)
+        place_input_stage(self, plan, input_mean, input_scale)
         self.pieces, self.segments = plan.pieces, plan.segments
         self.panels_size, self.back_size, self.n_parameters = plan.size, plan.back_size, plan.n_parameters
         self.n_copies = len(plan.copies)
@@ -142,7 +148,7 @@ cdef class Stack:
     def __dealloc__(self):
         free(self.layers)
         free(self.copies)
-        free(self.front.scale)
+        free(self.input.mean)
 
     def bind(self, panels, back=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
@@ -197,7 +203,7 @@ cdef class Stack:
         Cut as they come, the first chunk would hold the longest: on two threads the other waits for it.
         """
         cdef StackCall call
-        describe(self, &call, n_samples, 1, True)
+        describe(self, &call, self.code, n_samples, 1, True)
         place = np.arange(n_samples)
         # The places in the order in which they are dealt: the first of every chunk, the second of every chunk, ...
         places = np.lexsort((place // call.chunk_size, place % call.chunk_size))
@@ -206,26 +212,31 @@ cdef class Stack:
         return order
 
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_rows, *, bint training=False, double dropout=0.0,
-                        double recurrent_dropout=0.0, bint d_x=False, bint neighbours=False):
-        """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call."""
+                        double recurrent_dropout=0.0, bint d_x=False, bint neighbours=False, table=None):
+        """Return (bytes of one worker's workspace, bytes of all gradient slots, number of tasks) of such a call.
+
+        `table` is the one that will be read; None for one of the stack's own dtype.
+        """
         cdef StackCall call
-        describe(self, &call, n_samples, max_rows, training, dropout, recurrent_dropout, d_x, neighbours)
+        describe(self, &call, self.code if table is None else code_of_table(table), n_samples, max_rows, training,
+                 dropout, recurrent_dropout, d_x, neighbours)
         return (measure(self, &call), call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
 
     def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
         """Fill (n_samples, n_columns) with what each window is freed of before it is read."""
-        cdef const char *table = table_of(sequences, self.code)
-        cdef Py_ssize_t n = len(starts), d = self.front.n_columns, i
+        cdef char code = code_of_table(sequences)
+        cdef const char *table = table_of(sequences, code)
+        cdef Py_ssize_t n = len(starts), d = self.input.n_columns, i, row = row_stride * (8 if code == FLOAT64 else 4)
         cdef Py_ssize_t *begin = <Py_ssize_t *> required(starts, INTP, n)
         cdef Py_ssize_t *length = <Py_ssize_t *> required(lengths, INTP, n)
         cdef double *shifts = <double *> required(shift, FLOAT64, n * d, True)
         cdef double *deviations = <double *> required(deviation, FLOAT64, n * d, True)
         with nogil:
             for i in range(n):
-                self.kernels.window_moments(self.front.norm, length[i], d,
-                                            table + begin[i] * row_stride * self.kernels.item_size, row_stride,
-                                            self.front.scale, shifts + i * d, deviations + i * d)
+                self.kernels.window_moments(self.input.norm, length[i], d, table + begin[i] * row, row_stride,
+                                            code == FLOAT64, self.input.scale, self.input.unit, shifts + i * d,
+                                            deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):
@@ -240,7 +251,7 @@ cdef class Stack:
         cdef Watch watch
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows
-        describe(self, &call, n, lengths.max(), False)
+        describe(self, &call, code_of_table(sequences), n, lengths.max(), False)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
         call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
@@ -274,11 +285,12 @@ cdef class Stack:
         cdef double *numbers
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
-        if d_x is not None and (has_front(&self.front) or self.front.skip_rows > 0):
+        if d_x is not None and (changes_windows(&self.input) or self.input.skip_rows > 0):
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
         if self.back is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
-        describe(self, &call, n, max_steps, True, dropout, recurrent_dropout, d_x is not None, neighbours)
+        describe(self, &call, code_of_table(sequences), n, max_steps, True, dropout, recurrent_dropout, d_x is not None,
+                 neighbours)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale

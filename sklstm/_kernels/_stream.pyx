@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._stack cimport Layer, Stack, finish_row, has_output, scratch_size, take
+from sklstm._kernels._stack cimport InputStage, Layer, Stack, finish_row, has_output, scratch_size, take
 from sklstm._kernels._table cimport KernelTable, LayerCall
 
 include "_door.pxi"
@@ -84,8 +84,9 @@ cdef class StackStream(OneThread):
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
     cdef bint want_hidden
-    cdef char *x                     # (n, D) the rows of this step
-    cdef char *rows                  # (n, ring, D) the rows seen last
+    cdef double *raw                 # (n, D) the rows of this step, as they came
+    cdef char *x                     # (n, D) as the first layer reads them
+    cdef double *rows                # (n, ring, D) the rows seen last, as they came
     cdef char *products              # (n, ring, 4 Hp of the first layer)
     cdef char *features              # (n, Hp of the top layer), by stream
     cdef char *z
@@ -125,8 +126,9 @@ cdef class StackStream(OneThread):
         cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers
         self.calls = <LayerCall *> take(&base, n_layers * self.n_shares * sizeof(LayerCall))
         self.outputs = <char **> take(&base, n_layers * sizeof(char *))
+        self.raw = <double *> take(&base, self.n * self.stack.input_size * sizeof(double))
         self.x = take(&base, self.n * self.stack.input_size * size)
-        self.rows = take(&base, self.n * self.ring * self.stack.input_size * size)
+        self.rows = <double *> take(&base, self.n * self.ring * self.stack.input_size * sizeof(double))
         self.products = take(&base, self.n * self.ring * 4 * self.stack.layers[0].hidden_stride * size)
         self.features = take(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
         self.z = take(&base, self.n * self.stack.head.stride * size)
@@ -232,7 +234,7 @@ cdef class StackStream(OneThread):
         self.owner = claimed
 
     cdef bint take_rows(self, object x):
-        """Bring x into the dtype of the network."""
+        """Bring x through the input stage; False for what is not plain, or not finite behind it."""
         cdef Py_buffer view
         cdef Py_ssize_t i, total = self.n * self.stack.input_size
         cdef bint single, right
@@ -245,16 +247,23 @@ cdef class StackStream(OneThread):
             (view.ndim == 2 and view.shape[0] == self.n and view.shape[1] == self.stack.input_size)
             or (view.ndim == 1 and self.n == 1 and view.shape[0] == total))
         if right:
+            for i in range(total):
+                self.raw[i] = (<float *> view.buf)[i] if single else (<double *> view.buf)[i]
+            self.standardise(self.n, self.raw)
             if self.stack.code == FLOAT32:
                 for i in range(total):
-                    (<float *> self.x)[i] = (<float *> view.buf)[i] if single else <float> (<double *> view.buf)[i]
                     right = right and isfinite((<float *> self.x)[i])
             else:
                 for i in range(total):
-                    (<double *> self.x)[i] = (<float *> view.buf)[i] if single else (<double *> view.buf)[i]
                     right = right and isfinite((<double *> self.x)[i])
         PyBuffer_Release(&view)
         return right
+
+    cdef void standardise(self, Py_ssize_t n_rows, const double *rows) noexcept nogil:
+        """Fill x from up to n rows as they came."""
+        cdef const InputStage *stage = &self.stack.input
+        self.stack.kernels.standardise_rows(n_rows, stage.n_columns, rows, stage.n_columns, True, stage.n_repeats,
+                                            stage.mean, stage.inverse, self.x)
 
     cdef char *output_of(self, Py_ssize_t i) noexcept nogil:
         """(T, n, Hp): what the reader of layer i reads."""
@@ -303,7 +312,8 @@ cdef class StackStream(OneThread):
         if self.position == self.ring:
             self.turn_ring()
         for r in range(self.n):
-            self.keep_row(r, self.position, self.x + r * self.stack.input_size * size)
+            self.keep_row(r, self.position, self.raw + r * self.stack.input_size,
+                          self.x + r * self.stack.input_size * size)
             self.counts[r] = min(self.counts[r] + 1, self.length)
         self.position += 1
         n_steps = self.counts[self.order[0]]
@@ -329,22 +339,23 @@ cdef class StackStream(OneThread):
             memcpy(self.features + stream * stride,
                    top + ((self.counts[stream] - 1) * self.n + r) * stride, stride)
 
-    cdef void keep_row(self, Py_ssize_t stream, Py_ssize_t position, const char *row) noexcept nogil:
-        """Store a row, and its product with W_ih: each row of the table is multiplied once."""
+    cdef void keep_row(self, Py_ssize_t stream, Py_ssize_t position, const double *raw,
+                       const char *row) noexcept nogil:
+        """Store a row, and the product of what becomes of it with W_ih: each row of the table is multiplied once."""
         cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size
         cdef Py_ssize_t place = stream * self.ring + position
         cdef const LayerCall *call = &self.calls[0]
-        memcpy(self.rows + place * d * size, row, d * size)
+        memcpy(self.rows + place * d, raw, d * sizeof(double))
         self.stack.kernels.input_products(1, d, d + call.hidden_size, call.n_panels, row, d, call.weights, call.bias,
                                           self.products + place * call.x_step * size)
 
     cdef void turn_ring(self) noexcept nogil:
         """The rows of the last window but one go back to the beginning: once in sequence_length steps."""
-        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size
-        cdef Py_ssize_t wide = self.calls[0].x_step * size, kept = self.length - 1, r, place
+        cdef Py_ssize_t d = self.stack.input_size, kept = self.length - 1, r, place
+        cdef Py_ssize_t wide = self.calls[0].x_step * self.stack.kernels.item_size
         for r in range(self.n):
             place = r * self.ring
-            memmove(self.rows + place * d, self.rows + (place + self.position - kept) * d, kept * d)
+            memmove(self.rows + place * d, self.rows + (place + self.position - kept) * d, kept * d * sizeof(double))
             memmove(self.products + place * wide, self.products + (place + self.position - kept) * wide, kept * wide)
         self.position = kept
 
@@ -399,25 +410,26 @@ cdef class StackStream(OneThread):
                         memcpy(outside, inside[part], hidden)
 
     def get_rows(self, rows, counts):
-        """Fill `rows` (n_streams, sequence_length - 1, n_features): the next window without its last row.
+        """Fill `rows` (n_streams, sequence_length - 1, n_features) of float64: the next window without its last row.
 
         The ``counts[k]`` rows of stream k, at most sequence_length - 1, stand at the end, in their order, zeros before.
         """
-        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
-        cdef char *out = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size, True)
+        cdef Py_ssize_t d = self.stack.input_size, kept = self.length - 1
+        cdef double *out = <double *> data_of(rows, FLOAT64, self.n * kept * d, True)
         cdef Py_ssize_t *numbers = <Py_ssize_t *> data_of(counts, INTP, self.n, True)
         cdef Py_ssize_t r
         self.refuse_other_threads()
-        memset(out, 0, self.n * kept * d)
+        memset(out, 0, self.n * kept * d * sizeof(double))
         for r in range(self.n):
             numbers[r] = min(self.counts[r], kept)
             memcpy(out + ((r + 1) * kept - numbers[r]) * d,
-                   self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d)
+                   self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d * sizeof(double))
 
     def set_rows(self, rows, counts):
         """Go on from the rows and counts that `get_rows` gave."""
-        cdef Py_ssize_t size = self.stack.kernels.item_size, d = self.stack.input_size * size, kept = self.length - 1
-        cdef const char *source = data_of(rows, self.stack.code, self.n * kept * self.stack.input_size)
+        cdef Py_ssize_t d = self.stack.input_size, kept = self.length - 1
+        cdef const double *source = <const double *> data_of(rows, FLOAT64, self.n * kept * d)
+        cdef const double *row
         cdef const Py_ssize_t *numbers = <const Py_ssize_t *> data_of(counts, INTP, self.n)
         cdef Py_ssize_t r, t
         self.refuse_other_threads()
@@ -428,7 +440,9 @@ cdef class StackStream(OneThread):
         for r in range(self.n):
             self.counts[r] = numbers[r]
             for t in range(numbers[r]):
-                self.keep_row(r, kept - numbers[r] + t, source + ((r + 1) * kept - numbers[r] + t) * d)
+                row = source + ((r + 1) * kept - numbers[r] + t) * d
+                self.standardise(1, row)
+                self.keep_row(r, kept - numbers[r] + t, row, self.x)
         self.sort()
 
     def clear(self, mask):

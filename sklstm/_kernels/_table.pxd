@@ -246,11 +246,16 @@ ctypedef struct KernelTable:
     void (*residual_sum)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
     void (*residual_backward)(Py_ssize_t n, void *x) noexcept nogil
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
-    # before the first layer (_window.pxi)
+    # before the first layer (_input_rows.pxi): rows of a table are float or double for both dtypes
     void (*window_moments)(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
-                           const double *scale, double *shift, double *deviation) noexcept nogil
+                           bint is_double, const double *scale, const double *unit, double *shift,
+                           double *deviation) noexcept nogil
     void (*normalise_rows)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
-                           const double *shift, const double *deviation, void *out) noexcept nogil
+                           bint is_double, const double *shift, const double *deviation, void *out) noexcept nogil
+    void (*standardise_rows)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
+                             bint is_double, Py_ssize_t n_repeats, const double *mean, const double *inverse,
+                             void *out) noexcept nogil
+    void (*multiply_columns)(Py_ssize_t n, const double *factors, void *row) noexcept nogil
     void (*add_rows)(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil
     # between the top layer and the head
     Py_ssize_t (*attention_workspace)(Py_ssize_t n_samples, Py_ssize_t n_steps, Py_ssize_t n_units, Py_ssize_t n_heads,

@@ -15,7 +15,7 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     """Features, head and linear skip; what is asked for is handed out."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
-    cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.front.skip_rows * call.front.n_columns
+    cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.input.skip_rows * call.input.n_columns
     if call.every_step:
         steps_forward(call, buffers, first, n, n_steps, top_of(call, buffers, n))
         return
@@ -28,7 +28,7 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     head_forward(call, buffers.features, n, buffers.z)
     if n_skip > 0:
         call.kernels.product(n, n_skip, call.head.stride // call.kernels.lanes, buffers.skip_rows, n_skip,
-                             call.panels + call.front.skip * size, buffers.z, call.head.stride, True)
+                             call.panels + call.input.skip * size, buffers.z, call.head.stride, True)
     if call.out_z != NULL:
         for r in range(n):
             memcpy(call.out_z + (first + r) * outputs, buffers.z + r * call.head.stride * size, outputs)
@@ -86,7 +86,7 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
     """From d_z to the gradient of the top layer's output at every step; NULL where d_last says it all."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t
-    cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.front.skip_rows * call.front.n_columns
+    cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.input.skip_rows * call.input.n_columns
     cdef const char *y
     if call.every_step:
         y = top_of(call, buffers, n)
@@ -97,7 +97,7 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
     head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
     if n_skip > 0:
         call.kernels.outer(n, n_skip, call.head.stride // (4 * call.kernels.lanes), buffers.skip_rows, n_skip,
-                           buffers.d_z, call.head.stride, slot + call.front.skip * size)
+                           buffers.d_z, call.head.stride, slot + call.input.skip * size)
     if buffers.d_top != NULL:
         features_backward(call, buffers, first, n, n_steps, slot)
     return buffers.d_top

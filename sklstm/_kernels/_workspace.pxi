@@ -76,12 +76,12 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     if shares(call):
         buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
         buffers.shared_first = <int *> take(&base, n * sizeof(int))
-    if has_front(call.front):
-        buffers.window = take(&base, n * steps * call.layers[0].input_size * size)
-    if call.front.skip_rows > 0:
-        buffers.skip_rows = take(&base, n * call.front.skip_rows * call.front.n_columns * size)
-    if has_front(call.front) or call.front.skip_rows > 0:
-        buffers.moments = <double *> take(&base, 2 * call.front.n_columns * sizeof(double))
+    if call.fills_inputs:
+        buffers.inputs = take(&base, n * steps * call.layers[0].input_size * size)
+    if call.input.skip_rows > 0:
+        buffers.skip_rows = take(&base, n * call.input.skip_rows * call.input.n_columns * size)
+    if call.input.norm != NO_NORM:
+        buffers.moments = <double *> take(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
     buffers.residual = take(&base, steps * n * residual * size)
     buffers.features = take(&base, n * top.output_stride * size)

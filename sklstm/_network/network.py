@@ -22,6 +22,10 @@ class Network:
         Changes how long it takes, never a bit of the result.
     isa : str or None, default=None
         Instruction-set variant of the kernels; None for the one in use.
+    input_mean, input_scale : ndarray of shape (n_features,) or None, default=None
+        The first layer reads (row - mean) / scale, computed in float64 from a table of float32 or float64 and rounded
+        once; None for zeros and ones. With `window_norm`, what a window is normalised by is its own, and `input_scale`
+        is the deviation of each column as a whole.
 
     Attributes
     ----------
@@ -32,11 +36,12 @@ class Network:
         Columns of the input whose `window_moments` `forward` gives beside the raw outputs.
     """
 
-    def __init__(self, layout, dtype, n_threads, isa=None):
+    def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
         shape = self.architecture = layout.architecture
         options = {f.name: getattr(shape, f.name) for f in fields(shape)}
-        self._stack = Stack(**options, dtype=self.dtype, isa=isa)
+        self.input_mean, self.input_scale = input_mean, input_scale
+        self._stack = Stack(**options, dtype=self.dtype, isa=isa, input_mean=input_mean, input_scale=input_scale)
         self.reference_columns = None
         self._back = self._masked = self._last_dealt = self._last_call = None
         self._last_threads = 0
@@ -95,6 +100,35 @@ class Network:
     def reads_row_by_row(self):
         """Whether single steps have kernels of their own (`stream_kernels`)."""
         return self._stack.reads_row_by_row
+
+    def first_beyond_range(self, table):
+        """Return the row and the column of the first number that the network cannot read as a finite one, or None.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_rows, n_features)
+            Finite numbers. With `window_norm`, a column is looked at as if one window held all of it.
+        """
+        mean, scale = self.input_mean, self.input_scale
+        if table.dtype == self.dtype and mean is None and scale is None and self.architecture.window_norm is None:
+            return None
+        mean = np.zeros(table.shape[1]) if mean is None else np.asarray(mean, np.float64)
+        scale = np.ones(table.shape[1]) if scale is None else np.asarray(scale, np.float64)
+        largest = float(np.finfo(self.dtype).max)
+        with np.errstate(over="ignore"):
+            # Without a look at columns: enough in all but the strangest cases.
+            reach = max(abs(float(table.max())), abs(float(table.min()))) + float(np.abs(mean).max())
+            if 2 * reach / float(scale.min()) <= largest:
+                return None
+            lowest, highest = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
+            if self.architecture.window_norm is None:
+                beyond = np.maximum(np.abs(lowest - mean), np.abs(highest - mean)) / scale > largest
+            else:
+                beyond = (highest - lowest) / scale > largest
+        if not beyond.any():
+            return None
+        column = int(beyond.argmax())
+        return int(np.abs(table[:, column] / 2 - mean[column] / 2).argmax()), column
 
     def forward(self, sequences, *, want_hidden=False, states=None):
         """Run over all sequences.
@@ -160,7 +194,7 @@ class Network:
 
     def run(self, table, starts, lengths, out, want_hidden=False, states=None, **more):
         """Fill `out` with what sequences, longest first, give; `states` are what `forward` says."""
-        n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max())
+        n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max(), table=table)
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, 0)
         final = None if states is None else np.empty_like(states)
@@ -268,11 +302,13 @@ class Network:
             "recurrent_dropout": noise.recurrent_dropout,
             "neighbours": neighbours,
         }
-        if self._last_call != (len(starts), max_rows, drops):
-            n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(len(starts), max_rows, training=True, **drops)
+        if self._last_call != (len(starts), max_rows, table.dtype, drops):
+            n_bytes, slot_bytes, n_tasks = self._stack.workspace_bytes(
+                len(starts), max_rows, training=True, table=table, **drops
+            )
             self._last_threads = min(self.n_threads, n_tasks)
             self._workspace.reserve(n_bytes * self._last_threads, slot_bytes)
-            self._last_call = len(starts), max_rows, drops
+            self._last_call = len(starts), max_rows, table.dtype, drops
         if self._back is None:
             self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
             self._stack.bind(self.weights, self._back)
@@ -315,8 +351,8 @@ def window_moments(sequences, window_norm, columns, scale):
     sequences : Sequences
     window_norm : "last" or "standard"
     columns : list of int
-    scale : tuple of float
-        Deviation of each column as a whole.
+    scale : sequence of float
+        Deviation of each column of the table as a whole.
 
     Returns
     -------
@@ -325,8 +361,8 @@ def window_moments(sequences, window_norm, columns, scale):
     """
     wanted, places = np.unique(columns, return_inverse=True)
     table = np.ascontiguousarray(sequences.table[:, wanted])
-    scale = tuple(scale[k] for k in wanted)
-    stack = Stack(len(wanted), (1,), 1, table.dtype, window_norm=window_norm, window_scale=scale)
+    scale = [scale[k] for k in wanted]
+    stack = Stack(len(wanted), (1,), 1, table.dtype, window_norm=window_norm, input_scale=scale)
     return _moments(stack, replace(sequences, table=table), places)
 
 

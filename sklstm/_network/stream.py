@@ -56,7 +56,7 @@ class RowStream:
     def __init__(self, network, n_streams, window, want_hidden):
         shape, dtype = network.architecture, network.dtype
         self._network, self._window, self._states = network, window, shape.states
-        self._x = np.zeros((n_streams, shape.input_size), dtype)
+        self._x = np.zeros((n_streams, shape.input_size))
         self._z = np.zeros((n_streams, shape.features_size if want_hidden else shape.n_outputs), dtype)
         self._kernels = network.stream_kernels(n_streams, window or 0, self._z, want_hidden)
         self.claim, self.release = self._kernels.claim, self._kernels.release
@@ -67,8 +67,7 @@ class RowStream:
         Parameters
         ----------
         x : ndarray of shape (n_streams, n_features), or (n_features,) for one stream
-            C-contiguous, float32 or float64 of this machine's byte order, aligned or not; rounded to the dtype of the
-            network.
+            C-contiguous, float32 or float64 of this machine's byte order, aligned or not.
 
         Returns
         -------
@@ -78,14 +77,14 @@ class RowStream:
         Raises
         ------
         ValueError
-            If x holds NaN, infinity or a value too large for the network's dtype. Nothing has changed then.
+            If x holds NaN, infinity or a value that, standardised, is too large for the network's dtype. Nothing has
+            changed then.
         """
         if not self._kernels.step(x):
             # What the kernels do not read (an unaligned array), they read from here.
-            with np.errstate(over="ignore"):
-                self._x[...] = x
+            self._x[...] = x
             if not self._kernels.step(self._x):
-                raise ValueError(f"x contains NaN, infinity or a value too large for {self._x.dtype}")
+                raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
         return self._z
 
     @property
@@ -106,15 +105,15 @@ class RowStream:
         """All that the next steps depend on, as a dict of new arrays.
 
         Without a window ``h_l{k}`` and ``c_l{k}`` (n_streams, hidden_size) of each layer. With one, ``rows``
-        (n_streams, window - 1, n_features), the last rows in time order at the end of the second axis, zeros before
-        them, and ``n_rows`` (n_streams,), how many there are.
+        (n_streams, window - 1, n_features) of float64, the last rows in time order at the end of the second axis, as
+        they came, zeros before them, and ``n_rows`` (n_streams,), how many there are.
         """
         n_streams, input_size = self._x.shape
         if self._window is None:
-            states = np.empty((n_streams, sum(size for _, size in self._states)), self._x.dtype)
+            states = np.empty((n_streams, sum(size for _, size in self._states)), self._network.dtype)
             self._kernels.get_state(states)
             return split_states(states, self._states)
-        rows, n_rows = np.empty((n_streams, self._window - 1, input_size), self._x.dtype), np.empty(n_streams, np.intp)
+        rows, n_rows = np.empty((n_streams, self._window - 1, input_size)), np.empty(n_streams, np.intp)
         self._kernels.get_rows(rows, n_rows)
         return {"rows": rows, "n_rows": n_rows}
 
@@ -122,9 +121,9 @@ class RowStream:
         """Go on from a `state`; names, shapes and values are the caller's care."""
         if self._window is None:
             states = np.concatenate([state[name] for name, _ in self._states], axis=1)
-            self._kernels.set_state(np.ascontiguousarray(states, self._x.dtype))
+            self._kernels.set_state(np.ascontiguousarray(states, self._network.dtype))
             return
-        rows = np.ascontiguousarray(state["rows"], self._x.dtype)
+        rows = np.ascontiguousarray(state["rows"], np.float64)
         self._kernels.set_rows(rows, np.ascontiguousarray(state["n_rows"], np.intp))
 
 
@@ -137,7 +136,7 @@ class CallStream:
         self._names = shape.states
         # The last row of a stream's window stands at the end; no more rows than the longest window has so far.
         self._length = window or 1
-        self._rows = np.zeros((n_streams, 0, shape.input_size), dtype)
+        self._rows = np.zeros((n_streams, 0, shape.input_size))
         self._n_rows = np.zeros(n_streams, np.intp)
         self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
         owner = OneThread()
@@ -146,12 +145,11 @@ class CallStream:
     def step(self, x):
         """Take one row of every stream, see `RowStream.step`."""
         kept = self._rows[:, max(0, self._rows.shape[1] + 1 - self._length) :]
-        rows = np.concatenate([kept, np.empty((len(kept), 1, kept.shape[2]), kept.dtype)], axis=1)
-        with np.errstate(over="ignore"):
-            rows[:, -1] = x
-        if not np.isfinite(rows[:, -1]).all():
-            raise ValueError(f"x contains NaN, infinity or a value too large for {rows.dtype}")
+        rows = np.concatenate([kept, np.empty((len(kept), 1, kept.shape[2]))], axis=1)
+        rows[:, -1] = x
         n_streams, length, _ = rows.shape
+        if not np.isfinite(rows[:, -1]).all() or self._network.first_beyond_range(rows.reshape(n_streams * length, -1)):
+            raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
         n_rows = np.minimum(self._n_rows + 1, self._length)
         starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
         sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))

@@ -11,6 +11,7 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
+from sklstm._validation.range import check_range
 from sklstm._validation.sequences import check_sequences, window_length
 from sklstm._validation.targets import (
     balanced_factors,
@@ -34,6 +35,7 @@ __all__ = [
     "check_label_weights",
     "check_lengths_agree",
     "check_quantiles",
+    "check_range",
     "check_rows_before",
     "check_sequences",
     "check_sequences_after",

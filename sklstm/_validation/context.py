@@ -5,13 +5,14 @@ import numpy as np
 from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_set_of_sequences
+from sklstm._validation.range import check_range
 from sklstm._validation.sequences import check_sequences, make_windows, window_length
 
 
-def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, dtype=None, carried=False):
+def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None):
     """Like `check_sequences` for an X that follows the rows of `context`; `carried`: which the estimator kept.
 
-    With groups, the rows of `context` with a label come before those of X with the same label.
+    With a `network`, what it cannot read is refused. With groups, the rows of `context` with a label come before those of X with the same label.
 
     Returns
     -------
@@ -23,7 +24,7 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     if context is None and context_groups is not None:
         raise ValueError("context_groups needs context, the rows that these labels are of.")
     if context is None:
-        return [(check_sequences(estimator, X, groups=groups, dtype=dtype), everything, everything)]
+        return [(_alone(estimator, X, groups, network), everything, everything)]
     context = check_container(context, "context")
     if is_set_of_sequences(X):
         raise ValueError("context goes with a 2-D table X; a set of sequences has nothing before it.")
@@ -36,18 +37,23 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
             "(context_groups) tells which rows come before which."
         )
     if np.shape(context)[:1] == (0,):
-        return [(check_sequences(estimator, X, groups=groups, dtype=dtype), everything, everything)]
+        return [(_alone(estimator, X, groups, network), everything, everything)]
     # Carried rows were checked when they were kept, and have lost their names.
-    before = (
-        np.asarray(context, dtype)
-        if carried
-        else check_sequences(estimator, context, dtype=dtype, name="context").table
-    )
-    sequences = check_sequences(estimator, X, groups=groups, dtype=dtype)
+    before = np.asarray(context) if carried else check_sequences(estimator, context, name="context").table
+    if network is not None:
+        check_range(network, before, "context")
+    sequences = _alone(estimator, X, groups, network)
     pairs = _blocks_and_what_comes_before(sequences.blocks, groups, len(before), context_groups)
     if getattr(estimator, "training", "windows") == "stream":
         return [_series_after(estimator, before, sequences, pairs)]
     return _windows_after(before, sequences, pairs, window_length(estimator) - 1)
+
+
+def _alone(estimator, X, groups, network):
+    sequences = check_sequences(estimator, X, groups=groups)
+    if network is not None:
+        check_range(network, sequences.table)
+    return sequences
 
 
 def _blocks_and_what_comes_before(blocks, groups, n_before, context_groups):
@@ -108,7 +114,7 @@ def in_place_of_rows(results):
     return joined
 
 
-def check_rows_before(estimator, context, n_streams, dtype):
+def check_rows_before(estimator, context, n_streams):
     """Return the rows before streams as an array, with a first axis if `n_streams` is a number, or None without any."""
     if context is None:
         return None
@@ -120,7 +126,7 @@ def check_rows_before(estimator, context, n_streams, dtype):
     if is_set_of_sequences(context) != (n_axes == 3):
         found = f"shape {shape}" if shape is not None else f"{'3' if n_axes == 2 else '2'} axes"
         raise ValueError(f"context has {found}, expected {expected} for n_streams={n_streams}.")
-    sequences = check_sequences(estimator, context, dtype=dtype, name="context")
+    sequences = check_sequences(estimator, context, name="context")
     if n_axes == 2:
         return sequences.table
     lengths = np.unique(sequences.lengths).tolist()

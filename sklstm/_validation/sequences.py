@@ -18,26 +18,28 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 
+# What the kernels read without a copy; everything else becomes the first.
+TABLE_DTYPES = [np.float64, np.float32]
 
-def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name="X"):
+
+def check_sequences(estimator, X, *, reset=False, groups=None, name="X"):
     """Turn X of any accepted kind into sequences.
 
     Parameters
     ----------
     estimator : estimator
-        Has `sequence_length` and `dtype`; its `n_features_in_` is set (`reset`) or compared.
+        Has `sequence_length`; its `n_features_in_` is set (`reset`) or compared.
     X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
     reset : bool
     groups : array-like of shape (n_samples,) or None
-    dtype : dtype or None
     name : str, default="X"
         What the user calls it.
 
     Returns
     -------
     Sequences
+        Over a table of float32 where X is that, else of float64: the network rounds what it has standardised.
     """
-    dtype = dtype or estimator.dtype
     refuse_masked(X, name)
     X = check_container(X, name)
     if is_set_of_sequences(X) and groups is not None:
@@ -46,15 +48,15 @@ def check_sequences(estimator, X, *, reset=False, groups=None, dtype=None, name=
         )
     with naming(name):
         if is_list_of_sequences(X):
-            return _check_list(estimator, X, reset, dtype, name)
+            return _check_list(estimator, X, reset, name)
         if is_set_of_sequences(X):
-            return _check_array(estimator, X, reset, dtype, name)
+            return _check_array(estimator, X, reset, name)
         if getattr(X, "ndim", 2) > 3:
             raise ValueError(
                 f"{name} has {X.ndim} dimensions, expected 2 (rows of a table) or 3 (a set of sequences of one length)."
             )
         _refuse_ragged_rows(X, name)
-        table = validate_data(estimator, X, reset=reset, dtype=dtype, order="C", accept_sparse=False)
+        table = validate_data(estimator, X, reset=reset, dtype=TABLE_DTYPES, order="C", accept_sparse=False)
     return make_windows(estimator, table, check_groups(groups, len(table), name))
 
 
@@ -90,9 +92,9 @@ def window_length(estimator):
     return int(min(length, np.iinfo(np.intp).max))
 
 
-def _check_array(estimator, X, reset, dtype, name):
+def _check_array(estimator, X, reset, name):
     try:
-        array = check_array(X, allow_nd=True, dtype=dtype, order="C", estimator=estimator, input_name=name)
+        array = check_array(X, allow_nd=True, dtype=TABLE_DTYPES, order="C", estimator=estimator, input_name=name)
     except ValueError as error:
         if "contains NaN" not in str(error):
             raise
@@ -113,7 +115,7 @@ def _check_array(estimator, X, reset, dtype, name):
     return Sequences.from_array(array)
 
 
-def _check_list(estimator, X, reset, dtype, name):
+def _check_list(estimator, X, reset, name):
     X = [_check_entry(entry, f"{name}[{i}]", name) for i, entry in enumerate(X)]
     advice = _advice_for_axes(estimator, X, reset, name)
     if reset:
@@ -123,7 +125,7 @@ def _check_list(estimator, X, reset, dtype, name):
     for i, entry in enumerate(X):
         title = f"{name}[{i}]"
         with naming(title):
-            arrays.append(check_array(entry, dtype=dtype, order="C", estimator=estimator, input_name=title))
+            arrays.append(check_array(entry, dtype=TABLE_DTYPES, order="C", estimator=estimator, input_name=title))
         _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title, advice)
     if reset:
         warn_of_swapped_axes(arrays, name)

@@ -9,17 +9,29 @@ from sklstm._network.parameters import ParameterLayout
 GUARD = 0xA5
 
 
+def draw_scaling(n_columns, seed):
+    """Mean and scale of each column, far from those that change nothing."""
+    rng = np.random.default_rng([6, seed])
+    return rng.normal(0, 3, n_columns), rng.uniform(0.4, 2.5, n_columns)
+
+
 class OptionsCase:
-    """`options` are those of `Architecture`, and of the call: dropout, recurrent_dropout."""
+    """`options` are those of `Architecture`, and of the call: dropout, recurrent_dropout.
+
+    `scaled`: the input has a mean and a scale; `table_dtype`: None for that of the network.
+    """
 
     def __init__(
         self, isa, hidden_sizes, *, seed=0, n=5, n_columns=3, n_outputs=2, longest=6, dtype="float64", threads=1,
-        dropout=0.0, recurrent_dropout=0.0, **options,
+        dropout=0.0, recurrent_dropout=0.0, scaled=False, table_dtype=None, **options,
     ):  # fmt: skip
         rng = np.random.default_rng([5, seed])
         self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
         self.shape = self.layout.architecture
-        self.network, self.dtype, self.threads = Network(self.layout, dtype, threads, isa), dtype, threads
+        self.dtype, self.threads = dtype, threads
+        self.scaling = draw_scaling(n_columns, seed) if scaled else (np.zeros(n_columns), np.ones(n_columns))
+        named = dict(zip(("input_mean", "input_scale"), self.scaling, strict=True)) if scaled else {}
+        self.network = Network(self.layout, dtype, threads, isa, **named)
         self.stack, self.stack_isa = self.network._stack, isa
         start = self.layout.initial(rng, "float64")
         self.flat = (start + 0.25 * rng.normal(size=self.layout.size)).astype(dtype)
@@ -27,7 +39,8 @@ class OptionsCase:
         self.lengths[0] = longest
         self.starts = (np.cumsum(self.lengths) - self.lengths).astype(np.intp)
         n_rows = self.lengths.sum()
-        self.table = rng.normal(size=(n_rows, n_columns)).astype(dtype)
+        mean, scale = self.scaling
+        self.table = (mean + scale * rng.normal(size=(n_rows, n_columns))).astype(table_dtype or dtype)
         # What pooling carries is not a state that gradients are asked for.
         self.has_state = self.shape.pooling == "last"
         self.state = rng.normal(size=(n, self.stack.state_size)).astype(dtype) if self.has_state else None
@@ -37,7 +50,7 @@ class OptionsCase:
         self.drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
         self.workspace, self.guards = None, []
         self.back = self.take_array(self.stack.back_size)
-        self.front = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
+        self.changes_rows = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
         self.stack.bind(self.network.weights, self.back, True)
         self.ids, self.seed, self.epoch = (10 + np.arange(n)).astype(np.uint32), 3, 1
         # Rows by which a call may claim to be longer than its longest sequence.
@@ -74,7 +87,7 @@ class OptionsCase:
         """Return raw outputs, features and final states; of some sequences, or of each step."""
         self.stack.to_panels(self.flat, self.network.weights)
         starts, lengths = self.starts[which].copy(), self.lengths[which].copy()
-        n_bytes, _, _ = self.stack.workspace_bytes(len(starts), lengths[0])
+        n_bytes, _, _ = self.stack.workspace_bytes(len(starts), lengths[0], table=self.table)
         rows = len(self.table) if self.shape.every_step else len(starts)
         z, hidden = self.take_array(rows, self.shape.n_outputs), self.take_array(rows, self.shape.features_size)
         final = self.take_array(len(starts), self.stack.state_size)
@@ -90,7 +103,7 @@ class OptionsCase:
         n, steps = len(self.lengths), int(self.lengths[0]) + self.spare
         if self.workspace is None:
             n_bytes, slot_bytes, _ = self.stack.workspace_bytes(
-                n, steps, training=True, d_x=not self.front, **self.drops
+                n, steps, training=True, d_x=not self.changes_rows, table=self.table, **self.drops
             )
             self.workspace, self.slots = self.take(n_bytes * self.threads), self.take(slot_bytes)
         self.stack.to_panels(self.flat, self.network.weights)
@@ -103,7 +116,7 @@ class OptionsCase:
     def gradients(self):
         """Of the parameters, the table and the initial state; None where they are not defined."""
         n, steps, columns = len(self.lengths), int(self.lengths[0]) + self.spare, self.table.shape[1]
-        d_x = None if self.front else self.take_array(n, steps, columns)
+        d_x = None if self.changes_rows else self.take_array(n, steps, columns)
         d_state = self.take_array(n, self.stack.state_size) if self.has_state else None
         self.loss(d_x=d_x, d_initial_state=d_state)
         self.assert_intact()

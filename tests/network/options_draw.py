@@ -32,6 +32,7 @@ ALONE = {
     "every_step": {"every_step": True},
     "dropout": {"dropout": 0.4},
     "recurrent_dropout": {"recurrent_dropout": 0.4},
+    "scaled": {"scaled": True},
 }
 ONE_OF = [
     {"layer_norm_output", "layer_norm_gates"},
@@ -72,6 +73,7 @@ def draw_options(number):
         "bidirectional": on(0.35),
         "dropout": 0.3 if on(0.35) else 0.0,
         "recurrent_dropout": 0.3 if on(0.3) else 0.0,
+        "scaled": bool(np.random.default_rng([12, number]).random() < 0.5),
     }
     if on(0.18):
         return options | {"every_step": True}
@@ -114,6 +116,7 @@ def options_on(options):
         "every_step": options.get("every_step"),
         "dropout": options["dropout"] and len(sizes) > 1,
         "recurrent_dropout": options["recurrent_dropout"],
+        "scaled": options["scaled"],
     }
     names = {name for name, held in holds.items() if held}
     for option in ("layer_norm", "pooling", "window_norm"):

@@ -11,8 +11,8 @@ from reference.network import (
     Noise,
     attention_parameters,
     cut_patches,
-    free_window,
     options_forward,
+    read_rows,
     run_layers,
 )
 
@@ -27,7 +27,7 @@ each_number = pytest.mark.parametrize("number", range(N_CONFIGURATIONS))
 
 
 def check_forward(case):
-    expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
+    expected = options_forward(case.shape, case.parameters, case.sequences, case.state, None, *case.scaling)
     for found, wanted in zip(case.forward(), expected, strict=True):
         assert_allclose(found, wanted, **TOLERANCES[case.dtype])
 
@@ -35,7 +35,7 @@ def check_forward(case):
 def check_training(case):
     """The loss of a training pass and its raw outputs, under the masks drawn by the reference."""
     noise = Noise(case.ids, seed=case.seed, epoch=case.epoch, **case.drops)
-    expected = options_forward(case.shape, case.parameters, case.sequences, case.state, noise)
+    expected = options_forward(case.shape, case.parameters, case.sequences, case.state, noise, *case.scaling)
     z = np.full_like(expected.z, np.nan, dtype=case.dtype)
     loss = case.loss(z=z)
     close = TOLERANCES[case.dtype]
@@ -110,7 +110,7 @@ def test_constant_columns_are_not_divided(kind, dtype):
     case = make_case(options, 3, dtype=dtype)
     case.table[:] = constant_columns(dtype)
     check_forward(case)
-    freed = free_window(case.table.astype(np.float64), kind)
+    freed = read_rows(case.table.astype(np.float64), kind)
     assert np.abs(freed[:, :3]).max() < 0.1
     assert np.abs(freed[:, 3]).max() > 0.5
 
@@ -121,7 +121,7 @@ def test_window_moments(kind):
     shift, deviation = (np.full((9, 3), np.nan) for _ in range(2))
     case.stack.window_moments(case.table, 3, case.starts, case.lengths, shift, deviation)
     for rows, one_shift, one_deviation in zip(case.sequences, shift, deviation, strict=True):
-        assert_allclose((rows - one_shift) / one_deviation, free_window(rows, kind), rtol=1e-12, atol=1e-12)
+        assert_allclose((rows - one_shift) / one_deviation, read_rows(rows, kind), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["last", "standard"])
@@ -135,7 +135,7 @@ def test_outputs_with_what_their_columns_are_freed_of(kind):
     assert_array_equal(found[:, :2], z)
     for rows, shift, deviation in zip(sequences, found[:, 2:4], found[:, 4:], strict=True):
         freed = (rows[:, [2, 0]] - shift) / deviation
-        assert_allclose(freed, free_window(rows, kind)[:, [2, 0]], rtol=1e-12, atol=1e-12)
+        assert_allclose(freed, read_rows(rows, kind)[:, [2, 0]], rtol=1e-12, atol=1e-12)
 
 
 @each_dtype

@@ -59,7 +59,7 @@ def test_steps_are_sequences(options, window, want_hidden, dtype):
     stream = open_stream(make_network(options, dtype, 2), N_STREAMS, window, want_hidden=want_hidden)
     for t, row in enumerate(rows):
         begin = max(0, t + 1 - window) if window else 0
-        sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1), dtype))
+        sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))
         expected = network.forward(sequences, want_hidden=want_hidden)
         assert_array_equal(stream.step(row), expected, strict=True)
 

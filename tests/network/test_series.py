@@ -80,7 +80,7 @@ def test_threads_change_no_bit_of_series(kind, dtype):
 def test_series_against_the_reference(kind):
     case, lengths = make_network(kind, "float64"), [12, 5, 30]
     table, blocks = draw_table(47, "float64"), np.cumsum([0, *lengths]).astype(np.intp)
-    expected = options_forward(case.shape, case.parameters, np.split(table, blocks[1:-1]))
+    expected = options_forward(case.shape, case.parameters, np.split(table, blocks[1:-1]), None, None, *case.scaling)
     sequences = Sequences.from_windows(table, 47, blocks)
     assert_allclose(case.network.forward(sequences), expected.z, rtol=1e-10, atol=1e-10)
     assert_allclose(case.network.forward(sequences, want_hidden=True), expected.features, rtol=1e-10, atol=1e-10)
@@ -108,7 +108,9 @@ def test_stretches_carry_their_states(number):
         states[running] = own
         done[running] += lengths
     rows = np.concatenate([np.arange(begin, begin + n) for begin, n in zip(begins, done, strict=True)])
-    expected = options_forward(shape, case.parameters, np.split(table[rows], np.cumsum(done)[:-1]))
+    expected = options_forward(
+        shape, case.parameters, np.split(table[rows], np.cumsum(done)[:-1]), None, None, *case.scaling
+    )
     assert_allclose(states, expected.final, rtol=1e-10, atol=1e-10)
     errors = 0.5 * ((expected.z - targets[rows]) ** 2).mean(axis=1)
     assert_allclose(total, errors @ weights[rows], rtol=1e-10)

@@ -40,7 +40,7 @@ def test_steps_are_sequences(n_streams, want_hidden, window, dtype):
     rows = draw_rows(n_streams)
     for t, row in enumerate(rows):
         begin = 0 if window is None else max(0, t + 1 - window)
-        sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1), dtype))
+        sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))
         expected = network.forward(sequences, want_hidden=want_hidden)
         assert_array_equal(stream.step(row), expected, strict=True)
 
@@ -107,7 +107,7 @@ def test_shapes_of_states():
         "c_l0": ((3, 9), "float32"),
         "h_l1": ((3, 6), "float32"),
         "c_l1": ((3, 6), "float32"),
-        "rows": ((3, 4, 4), "float32"),
+        "rows": ((3, 4, 4), "float64"),
         "n_rows": ((3,), "int64"),
     }
     assert make_stream(2, 1).state["rows"].shape == (2, 0, 4)

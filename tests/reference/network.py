@@ -47,14 +47,13 @@ class OptionsForward(NamedTuple):
     final: np.ndarray  # (N, n_states): h, c of each layer and direction, and what pooling carries
 
 
-def free_window(rows, kind, scale=()):
-    """(T, D) -> (T, D), by `window_norm`; `scale` is the deviation of each column as a whole."""
-    scale = np.array(scale or np.ones(rows.shape[1]))
+def read_rows(rows, kind=None, mean=0.0, scale=1.0):
+    """(T, D) -> (T, D), by `window_norm`, or standardised; `scale` is the deviation of each column as a whole."""
     if kind == "last":
         return (rows - rows[-1]) / scale
     if kind == "standard":
         return (rows - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + (scale / 10) ** 2)
-    return rows
+    return (rows - mean) / scale
 
 
 def cut_patches(rows, length):
@@ -164,7 +163,7 @@ def pool(shape, parameters, y):
     return y[-1], np.zeros(0)
 
 
-def options_forward(shape, parameters, sequences, state=None, noise=None):
+def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0.0, scale=1.0):
     """Forward over sequences of different lengths.
 
     Parameters
@@ -176,12 +175,14 @@ def options_forward(shape, parameters, sequences, state=None, noise=None):
         h and c of each layer and direction to begin with; None for zeros.
     noise : Noise or None
         Of training; None in prediction.
+    mean, scale : (D,) or number
+        Of each column of the input.
 
     Returns
     -------
     OptionsForward
     """
-    windows = [free_window(np.asarray(rows, np.float64), shape.window_norm, shape.window_scale) for rows in sequences]
+    windows = [read_rows(np.asarray(rows, np.float64), shape.window_norm, mean, scale) for rows in sequences]
     steps = [cut_patches(rows, shape.patch_length) for rows in windows]
     if state is None:
         # Wide enough for any: h is no wider than c.

@@ -53,7 +53,7 @@ include "_recurrent_layer.pxi"
 include "_products.pxi"
 include "_losses.pxi"
 include "_dropout.pxi"
-include "_window.pxi"
+include "_input_rows.pxi"
 include "_variant_layer.pxi"
 include "_update_steps.pxi"
 include "_reductions.pxi"
@@ -89,6 +89,8 @@ table.residual_backward = residual_backward
 table.sum_rows = sum_rows
 table.window_moments = window_moments
 table.normalise_rows = normalise_rows
+table.standardise_rows = standardise_rows
+table.multiply_columns = multiply_columns
 table.add_rows = add_rows
 table.attention_workspace = attention_workspace
 table.attention_forward = attention_forward

@@ -1,0 +1,112 @@
+# What happens to the rows of a table before the first layer reads them: standardisation by column, normalisation by
+# window, patches, rounding to the network's dtype; and the rows of the linear skip. Only the chunk at work is ever
+# copied, and nothing where a table of the network's dtype is read as it is.
+
+cdef inline bint changes_windows(const InputStage *stage) noexcept nogil:
+    """Whether a row of the table may be read as other numbers, or at another place, in another window."""
+    return stage.norm != NO_NORM or stage.patch_length > 1
+
+
+cdef inline Py_ssize_t steps_of(const StackCall *call, Py_ssize_t sample) noexcept nogil:
+    """Steps of a sequence: its rows, or its patches."""
+    return (call.lengths[sample] + call.input.patch_length - 1) // call.input.patch_length
+
+
+cdef inline Py_ssize_t input_stride(const StackCall *call) noexcept nogil:
+    """From one step of a sequence to its next, in what the first layer reads."""
+    return call.layers[0].input_size if call.fills_inputs else call.row_stride
+
+
+cdef inline const char *common_inputs(const StackCall *call, const ChunkBuffers *buffers,
+                                      Py_ssize_t begin) noexcept nogil:
+    """The rows that the windows of a chunk have in common, as the first layer reads them; `begin` is the first."""
+    if call.fills_inputs:
+        return buffers.inputs
+    return call.table + begin * call.row_stride * call.table_item
+
+
+cdef Py_ssize_t set_input_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                               Py_ssize_t n_steps) noexcept nogil:
+    """Where each sequence of a chunk begins, in x_rows; return the stride of its steps."""
+    cdef Py_ssize_t step = input_stride(call), size = call.kernels.item_size, begin = 0, n_rows = 0, r
+    cdef const char *origin = call.table
+    if call.fills_inputs:
+        origin = buffers.inputs
+        n_rows = common_rows(call, first, n, n_steps, &begin) if shares_rows(call) else 0
+    for r in range(n):
+        if call.fills_inputs and n_rows == 0:
+            buffers.x_rows[r] = origin + r * call.max_steps * step * size
+        else:
+            buffers.x_rows[r] = origin + (call.starts[first + r] - begin) * step * size
+    return step
+
+
+cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                      Py_ssize_t n_steps) noexcept nogil:
+    """Write what the first layer reads and the last rows (n, skip_rows, n_columns), unless both are in the table.
+
+    The first layer reads the rows that the windows have in common, each once, or (n, max_steps, input_size). A first
+    patch that is not full has zeros in the place of the rows that do not exist, and so has the skip: they contribute
+    nothing to a product.
+    """
+    cdef const InputStage *stage = call.input
+    cdef Py_ssize_t size = call.kernels.item_size, row = stage.n_columns * size, begin = 0, n_rows = 0, r
+    cdef Py_ssize_t length, missing
+    cdef const char *last
+    cdef char *out
+    if not call.fills_inputs and buffers.skip_rows == NULL:
+        return
+    if call.fills_inputs and shares_rows(call):
+        n_rows = common_rows(call, first, n, n_steps, &begin)
+    if n_rows > 0:
+        standardise(call, begin, n_rows, buffers.inputs)
+    for r in range(n):
+        length = call.lengths[first + r]
+        if n_rows > 0:
+            last = buffers.inputs + (call.starts[first + r] - begin + length) * row
+        elif call.fills_inputs:
+            missing = steps_of(call, first + r) * stage.patch_length - length
+            out = buffers.inputs + r * call.max_steps * stage.patch_length * row
+            memset(out, 0, missing * row)
+            if stage.norm != NO_NORM:
+                normalise(call, buffers, call.starts[first + r], length, out + missing * row)
+            else:
+                standardise(call, call.starts[first + r], length, out + missing * row)
+            last = out + (missing + length) * row
+        else:
+            last = call.table + (call.starts[first + r] + length) * call.row_stride * size
+        if buffers.skip_rows != NULL:
+            take_last_rows(call, last, input_row_stride(call) * size, length,
+                           buffers.skip_rows + r * stage.skip_rows * row)
+
+
+cdef inline Py_ssize_t input_row_stride(const StackCall *call) noexcept nogil:
+    """From one row of a sequence to its next, where those are read that fill_inputs wrote or left in the table."""
+    return call.input.n_columns if call.fills_inputs else call.row_stride
+
+
+cdef inline void standardise(const StackCall *call, Py_ssize_t begin, Py_ssize_t n_rows, char *out) noexcept nogil:
+    cdef const InputStage *stage = call.input
+    call.kernels.standardise_rows(n_rows, stage.n_columns, call.table + begin * call.row_stride * call.table_item,
+                                  call.row_stride, call.is_double, stage.n_repeats, stage.mean, stage.inverse, out)
+
+
+cdef inline void normalise(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t begin, Py_ssize_t n_rows,
+                           char *out) noexcept nogil:
+    cdef const InputStage *stage = call.input
+    cdef const char *rows = call.table + begin * call.row_stride * call.table_item
+    cdef double *deviation = buffers.moments + stage.n_columns
+    call.kernels.window_moments(stage.norm, n_rows, stage.n_columns, rows, call.row_stride, call.is_double,
+                                stage.scale, stage.unit, buffers.moments, deviation)
+    call.kernels.normalise_rows(n_rows, stage.n_columns, rows, call.row_stride, call.is_double, buffers.moments,
+                                deviation, out)
+
+
+cdef void take_last_rows(const StackCall *call, const char *end, Py_ssize_t stride, Py_ssize_t length,
+                         char *out) noexcept nogil:
+    """out (skip_rows, n_columns): the rows before `end`, `stride` bytes apart."""
+    cdef Py_ssize_t row = call.input.n_columns * call.kernels.item_size, t
+    cdef Py_ssize_t missing = max(0, call.input.skip_rows - length)
+    memset(out, 0, missing * row)
+    for t in range(missing, call.input.skip_rows):
+        memcpy(out + t * row, end - (call.input.skip_rows - t) * stride, row)
