@@ -65,7 +65,7 @@ def read_input(selector, X, y, groups, sample_weight):
 
 
 def _read_set(selector, stand_in, X, y, groups, sample_weight):
-    sequences = check_sequences(stand_in, X, reset=True, groups=groups, dtype=[np.float64, np.float32])
+    sequences = check_sequences(stand_in, X, reset=True, groups=groups)
     if len(sequences.table) < 2:
         raise ValueError("X holds 1 row in all; statistics over time need at least 2.")
     weights = _relative_weights(sample_weight, len(sequences))
