@@ -18,6 +18,7 @@ from sklstm._time_order import look_at_question
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
+from sklstm._validation.parameters import LARGEST_N_LAYERS
 from sklstm.streaming import StreamMixin
 
 
@@ -44,7 +45,7 @@ class BaseLSTM(
 
     _parameter_constraints: dict = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
         "bidirectional": ["boolean"],
         "projection_size": [Interval(Integral, 1, None, closed="left"), None],
         "peephole": ["boolean"],

@@ -10,6 +10,7 @@ from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import (
     describe_network,
+    naming_sizes,
     refuse_exclusions,
     refuse_other_network,
     refuse_reach_beyond,
@@ -227,7 +228,8 @@ class FittingMixin:
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
         if not keep_state:
             refuse_lost_outputs(samples.weights)
-        return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
+        with naming_sizes(self.get_params(deep=False)):
+            return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
 
     def _learn_inputs(self, part, *, continued):
         learnt = self._window_scale if continued else ()

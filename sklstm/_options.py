@@ -1,5 +1,9 @@
 """Which network the parameters of an estimator describe, and which of them exclude each other."""
 
+from contextlib import contextmanager
+from math import prod
+
+from sklstm._kernels._architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
 
@@ -111,7 +115,33 @@ def describe_network(parameters, input_size, n_outputs):
     }
     _check_heads(described, parameters)
     # Numbers of NumPy become Python's: they are compared and stored.
-    return {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
+    described = {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
+    n_parameters = sum(prod(shape) for _, shape in Architecture(**described).parameters)
+    if n_parameters > LARGEST_N_PARAMETERS:
+        raise ValueError(
+            f"{_sizes(parameters)} describe a network of {n_parameters:.2g} parameters for {input_size} columns of X "
+            f"and {n_outputs} outputs; there may be {LARGEST_N_PARAMETERS:.2g}. Lower them."
+        )
+    return described
+
+
+def _sizes(parameters):
+    """Return the parameters of the constructor that decide how large a network is, as a part of a sentence."""
+    names = ["hidden_size", "n_layers"] + [name for name in ("patch_length", "linear_skip") if parameters[name] > 1]
+    named = [f"{name}={parameters[name]!r}" for name in names]
+    return ", ".join(named[:-1]) + f" and {named[-1]}"
+
+
+@contextmanager
+def naming_sizes(parameters):
+    """Say in a MemoryError which parameters, of a dict of the constructor's, decide how much memory is taken."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(
+            f"not enough memory to train a network with {_sizes(parameters)} ({error}). Lower them, or sequence_length "
+            "and batch_size if these are large."
+        ) from error
 
 
 def refuse_other_network(before, now):

@@ -7,6 +7,9 @@ import numpy as np
 
 from sklstm._validation.messages import naming
 
+# Far more than was ever trained; each costs time of its own wherever a network is made.
+LARGEST_N_LAYERS = 10_000
+
 
 def check_hidden_sizes(hidden_size, n_layers):
     """Return the units of each layer, one number for all or a sequence of one for each."""
@@ -17,6 +20,8 @@ def check_hidden_sizes(hidden_size, n_layers):
     if sizes.ndim != 1 or len(sizes) == 0 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
         raise ValueError(f"hidden_size must be an integer of at least 1, or a sequence of such, found {hidden_size!r}.")
     sizes = tuple(sizes.tolist())
+    if len(sizes) > LARGEST_N_LAYERS:
+        raise ValueError(f"hidden_size describes {len(sizes)} layers, there may be {LARGEST_N_LAYERS}.")
     if n_layers not in (1, len(sizes)):
         raise ValueError(
             f"hidden_size={hidden_size!r} describes {len(sizes)} layers, but n_layers={n_layers}; leave n_layers at 1 "
