@@ -289,7 +289,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     def _decide(self, mixed):
         return self.classes_[mixed.argmax(axis=1)]
 
-    def predict_proba(self, X, *, groups=None, context=None, **params):
+    def predict_proba(self, X, *, groups=None, context=None, context_groups=None, **params):
         """Predict class probabilities as the weighted mean of those of the members.
 
         Parameters
@@ -301,6 +301,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
             Series of each row, for the members that take `groups`.
         context : array-like of shape (n_rows, n_features), default=None
             The rows right before `X`, for the members that take `context`.
+        context_groups : array-like of shape (n_rows,), default=None
+            With `groups`, the series of each row of `context`, for the members that take it.
         **params : dict
             Further metadata for members, where metadata routing is enabled.
 
@@ -315,7 +317,9 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
             If a member returns fewer or more rows than asked or another number of columns, or if
             the input does not fit what the ensemble was fitted on.
         """
-        return self._fitted_model()._mix("predict_proba", X, groups, context, params)
+        return self._fitted_model()._mix(
+            "predict_proba", X, groups, context, {"context_groups": context_groups, **params}
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

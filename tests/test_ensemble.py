@@ -251,7 +251,12 @@ def test_recurrent_members_get_groups_and_context():
     model.fit(X, Y, groups=groups)
     np.testing.assert_array_equal(model.predict(X, groups=groups), alone.predict(X, groups=groups))
     np.testing.assert_array_equal(model.predict(X[9:], context=X[:9]), alone.predict(X[9:], context=X[:9]))
-    assert (model.predict(X, groups=groups) != model.predict(X)).any()
+    assert (model.predict(X, groups=groups) != model.predict(X, groups=np.zeros(60))).any()
+    later = {"groups": ["b"] * 5 + ["a"] * 4, "context": X, "context_groups": groups}
+    np.testing.assert_array_equal(model.predict(X[:9], **later), alone.predict(X[:9], **later))
+    assert (model.predict(X[:9], **later) != model.predict(X[:9], groups=later["groups"])).any()
+    with pytest.warns(UserWarning, match="groups is missing"):
+        model.predict(X)
 
 
 def test_recurrent_members_have_full_windows_in_the_search():

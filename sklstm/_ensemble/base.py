@@ -178,7 +178,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 mixed += weight * self._align(name, member, answer, labels, n_columns)
         return mixed
 
-    def predict(self, X, *, groups=None, context=None, **params):
+    def predict(self, X, *, groups=None, context=None, context_groups=None, **params):
         """Predict the target of a regressor, the class of a classifier, for each row.
 
         Parameters
@@ -190,6 +190,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             Series of each row, for the members that take `groups`.
         context : array-like of shape (n_rows, n_features), default=None
             The rows right before `X`, for the members that take `context`.
+        context_groups : array-like of shape (n_rows,), default=None
+            With `groups`, the series of each row of `context`, for the members that take it.
         **params : dict
             Further metadata for members, where metadata routing is enabled.
 
@@ -206,9 +208,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             the input does not fit what the ensemble was fitted on.
         """
         model = self._fitted_model()
-        return model._decide(model._mix("predict", X, groups, context, params))
+        return model._decide(model._mix("predict", X, groups, context, {"context_groups": context_groups, **params}))
 
-    def score(self, X, y, *, groups=None, context=None, sample_weight=None, **params):
+    def score(self, X, y, *, groups=None, context=None, context_groups=None, sample_weight=None, **params):
         """Give the R2 of a regressor's predictions, the accuracy of a classifier's.
 
         Parameters
@@ -221,6 +223,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             Series of each row, for the members that take `groups`.
         context : array-like of shape (n_rows, n_features), default=None
             The rows right before `X`, for the members that take `context`.
+        context_groups : array-like of shape (n_rows,), default=None
+            With `groups`, the series of each row of `context`, for the members that take it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row in the score.
         **params : dict
@@ -232,7 +236,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             1 is perfect; R2 is 0 for predictions as good as the mean of `y`.
         """
         model = self._fitted_model()
-        y_pred = model._decide(model._mix("score", X, groups, context, params))
+        y_pred = model._decide(model._mix("score", X, groups, context, {"context_groups": context_groups, **params}))
         return self._metric(y, y_pred, sample_weight=sample_weight)
 
     def _fitted_model(self):
@@ -282,7 +286,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 name: {key: dict(routed[name].get(method, {})) for key, method in methods.items()}
                 for name, _ in members
             }
-        extra = sorted(set(offered) - {"groups", "sample_weight", "context"})
+        extra = sorted(set(offered) - {"groups", "sample_weight", "context", "context_groups"})
         if extra:
             raise ValueError(
                 f"{type(self).__name__}.{caller} got {extra}, which can be handed to members only "

@@ -64,7 +64,7 @@ def check_container(X, name):
 def refuse_no_container(X, name):
     """Raise a TypeError that says what to pass for a dict, a view of one, an iterator, parts or a query."""
     found = type(X).__name__
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not shape_of(X):  # a sparse matrix of keys is a dict too
         raise TypeError(
             f"{name} is a {found}. Of columns make a table, pandas.DataFrame({name}); of sequences a list, "
             f"list({name}.values())."
