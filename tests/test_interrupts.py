@@ -129,6 +129,23 @@ def test_partial_fit_leaves_nothing_behind(case, interrupt):
     assert same(vars(model), before)
 
 
+def test_an_interrupt_behind_the_last_epoch(case, monkeypatch):
+    """All has been learnt: `fit` keeps it, `partial_fit`, which keeps nothing by halves, does not."""
+
+    def interrupted_check(*arguments):
+        raise KeyboardInterrupt
+
+    expected = case.make(**{**SETTINGS, "max_iter": 2}, early_stopping=False).fit(case.X, case.y)
+    model = case.make(**{**SETTINGS, "max_iter": 2}, early_stopping=False)
+    monkeypatch.setattr(loop, "check_last_step", interrupted_check)
+    interrupted(model, case.X, case.y)
+    assert same(learnt(model), learnt(expected))
+    before = copy.deepcopy(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(case.X, case.y)
+    assert same(vars(model), before)
+
+
 def test_an_interrupt_goes_on_where_warnings_are_errors(case, interrupt):
     model = case.make(**SETTINGS)
     interrupt(4)

@@ -267,7 +267,7 @@ class _ValidationPart:
         with np.errstate(over="ignore", invalid="ignore"):
             z = passes.network.forward(self.samples.sequences)
             value = self._mean_loss(z)
-        check_validation(passes, max(value, self.null_value), z, self.samples, epoch)
+        check_validation(passes, value, z, self.samples, epoch)
         return value, explained_share(value, self.null_value, self.least)
 
 

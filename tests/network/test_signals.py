@@ -35,7 +35,7 @@ def handler():
 
 
 def long_call(n_threads, hidden=32, n=64, steps=1500):
-    """A network and sequences of some tenths of a second."""
+    """A network, and sequences that take it some time."""
     network, _ = make_network("float32", n_threads, layout=ParameterLayout(4, (hidden,), 2))
     return network, Sequences.from_array(np.random.default_rng(0).normal(size=(n, steps, 4)).astype(np.float32))
 
@@ -67,38 +67,59 @@ def test_a_busy_thread_of_python_is_not_waited_for():
     assert beside < 3 * alone + 0.2
 
 
-@needs_posix
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("training", [False, True])
-def test_what_a_handler_raises_ends_the_call(handler, training, n_threads):
-    network, sequences = long_call(n_threads, steps=6000)
-    n = len(sequences)
-    arguments = sequences, np.arange(n), np.zeros((n, 2), np.float32), np.ones(n, np.float32), "squared", 1.0
+def call_of_some_time(training, n_threads, least=0.4):
+    """A call of at least so many seconds when its memory has been touched before, and how long it takes then."""
+    n = 256
+    while True:
+        network, sequences = long_call(n_threads, hidden=64, n=n, steps=300)
+        arguments = sequences, np.arange(n), np.zeros((n, 2), np.float32), np.ones(n, np.float32), "squared", 1.0
 
-    def call():
-        return network.loss_and_gradient(*arguments) if training else network.forward(sequences)
+        def call(network=network, sequences=sequences, arguments=arguments):
+            return network.loss_and_gradient(*arguments) if training else network.forward(sequences)
 
-    whole = seconds_of(call)
-    expected = call()
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
+        call()
+        seconds = min(seconds_of(call) for _ in range(2))
+        if seconds > least:
+            return call, seconds
+        n *= max(2, int(1.3 * least / seconds))
+
+
+def seconds_to_answer(call, wait):
+    """How long after the alarm what its handler raises ends the call."""
     begin = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, wait)
     with pytest.raises(Answer):
         call()
-    assert time.perf_counter() - begin < 0.5 * whole + 0.1
+    return time.perf_counter() - begin - wait
+
+
+@needs_posix
+@pytest.mark.parametrize(("training", "n_threads"), [(False, 1), (True, 2)])
+def test_what_a_handler_raises_ends_the_call(handler, training, n_threads):
+    call, whole = call_of_some_time(training, n_threads)
+    expected = call()
+    # The best of three: another program may hold the core for a while.
+    delays = [seconds_to_answer(call, 0.1) for _ in range(3)]
+    assert min(delays) < 0.15 < 0.5 * whole
     # Nothing of the ended call is left behind.
     assert_array_equal(call(), expected)
 
 
 @needs_posix
 def test_a_handler_that_returns_changes_nothing(handler):
-    network, sequences = long_call(2, steps=6000)
-    expected, rung = network.forward(sequences), []
-    signal.signal(signal.SIGALRM, lambda number, frame: rung.append(network.weights.sum()))
+    """It is asked for again and again: at every look of the caller, each 50 ms, one of the alarms is answered."""
+    call, _ = call_of_some_time(False, 2)
+    expected, rung = call(), []
+    signal.signal(signal.SIGALRM, lambda number, frame: rung.append(time.perf_counter()))
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-    found = network.forward(sequences)
+    begin = time.perf_counter()
+    found = call()
+    end = time.perf_counter()
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert_array_equal(found, expected)
-    assert rung
+    inside = [moment for moment in rung if begin < moment < end - 0.01]
+    assert len(inside) > (end - begin) / 0.15
+    assert len(inside) < (end - begin) / 0.04 + 2
 
 
 def test_another_thread_asks_nobody():

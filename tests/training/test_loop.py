@@ -302,6 +302,29 @@ def test_the_best_is_the_best_even_below_tol():
     assert stopping.best == 2.5
 
 
+def test_without_validation_the_last_epoch_is_kept():
+    """The best training loss is that of another; the result is what a training that goes on starts from."""
+    samples, settings = draw_samples(40), replace(SETTINGS, learning_rate=0.5, max_iter=30, batch_size=10)
+    network, whole = start()
+    history = train(network, whole, samples, settings)
+    assert np.argmin(history.loss_curve) < 29
+    assert history.best_epoch == 30
+    network, flat = start()
+    first = train(network, flat, samples, replace(settings, max_iter=29))
+    train(network, flat, samples, replace(settings, max_iter=1), first_epoch=29, state=first.state)
+    assert_array_equal(flat, whole)
+
+
+@pytest.mark.parametrize("factor", [2.0**-1000, 2.0**1022])
+def test_weights_of_the_validation_part_are_ratios(factor):
+    """Their sum does not overflow."""
+    samples, validation = draw_samples(40), draw_samples(30, seed=9)
+    _, expected = run(samples, validation=validation)
+    _, found = run(samples, validation=replace(validation, weights=factor * validation.weights))
+    assert found.validation_losses == expected.validation_losses
+    assert found.validation_scores == expected.validation_scores
+
+
 def test_without_validation_the_training_loss_decides():
     """Nothing moves, so nothing improves; and the result is the last epoch's."""
     settings = replace(SETTINGS, learning_rate=0.0, max_iter=50, n_iter_no_change=4, tol=1e-4)
