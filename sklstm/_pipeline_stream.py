@@ -65,10 +65,7 @@ class PipelineStream:
             return self._stream.step(x, out=out)
         if not self._steps.steps:
             return self._stream.step(x, out=out)
-        rows = self._steps.transform(self._steps.row_table(x, self._n_streams))
-        if self._n_streams is None and not hasattr(rows, "columns"):
-            rows = rows[0]
-        return self._stream.step(rows, out=out)
+        return self._stream.step(self._steps.transform_rows(x, self._n_streams), out=out)
 
     def reset(self, streams=None):
         """Forget all rows, those of `context` and the carried ones included.

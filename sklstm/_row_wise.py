@@ -9,6 +9,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._row_arithmetic import RowArithmetic
 from sklstm._row_checks import refuse_what_is_no_row
 
 # Transformers of scikit-learn whose `transform` reads, for each row it answers for, that row and what `fit` learnt.
@@ -46,6 +47,35 @@ class RowWiseSteps:
         first = self.steps[0] if self.steps else None
         self.names = getattr(first, "feature_names_in_", None)
         self.n_features = getattr(first, "n_features_in_", None)
+        self._names_in_order = None if self.names is None else list(self.names)
+        self._last_index = None
+        if first is not None:
+            self._arithmetic = RowArithmetic(self.steps, self.n_features, lambda x: self.transform(self._named(x)))
+
+    def transform_rows(self, x, n_streams):
+        """Return what the last step makes of the rows that arrived, see `row_table`."""
+        values = self._plain(x)
+        expected = (self.n_features,) if n_streams is None else (n_streams, self.n_features)
+        if values is not None and values.shape == expected:
+            rows = self._arithmetic(values)
+            if rows is not None:
+                return rows
+        rows = self.transform(self.row_table(x, n_streams))
+        return rows[0] if n_streams is None and not hasattr(rows, "columns") else rows
+
+    def _plain(self, x):
+        """Return the values of an array, or of a Series with the names of fit; None for what is to be looked at."""
+        if type(x) is np.ndarray:
+            return x
+        index = getattr(x, "index", None)
+        if index is None or not hasattr(x, "to_numpy") or getattr(x, "ndim", 0) != 1:
+            return None
+        # The rows of a table share one index.
+        if index is not self._last_index:
+            if list(index) != self._names_in_order:
+                return None
+            self._last_index = index
+        return x.to_numpy()
 
     def transform(self, table):
         """Return what the last step makes of a table, whose rows have nothing to do with each other."""

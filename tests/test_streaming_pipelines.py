@@ -193,6 +193,60 @@ def test_rows_that_are_refused(n_streams, x, exception, message, steps):
     assert pickle.dumps(made.state) == before
 
 
+# Rows of floats go past the checks of the steps
+
+PLAIN = [
+    (StandardScaler(),), (StandardScaler(with_mean=False),), (StandardScaler(with_std=False),), (MaxAbsScaler(),),
+    (RobustScaler(), MinMaxScaler()), (RobustScaler(with_centering=False),), (RobustScaler(with_scaling=False),),
+    (SimpleImputer(), SelectKBest(f_regression, k=2), StandardScaler()), (LSTMFeatureSelector(), MinMaxScaler()),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:k=.* is greater than n_features")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("steps", PLAIN, ids=str)
+def test_arithmetic_of_known_steps(monkeypatch, steps, dtype):
+    rows = LONG.astype(dtype)
+    frame = pd.DataFrame(rows, columns=list("abc"))
+    model = make_pipeline(*steps, lstm()).fit(frame, LONG[:, 0])
+    expected = model.predict(frame)
+    made, several = stream(model), stream(model, n_streams=2)
+    for step in steps:
+        monkeypatch.setattr(type(step), "transform", None)
+    assert_array_equal(run(made, rows), expected)
+    assert_array_equal([made.reset().step(row) for _, row in frame[:1].iterrows()], expected[:1])
+    assert_array_equal(run(several, np.stack([rows, rows])), np.column_stack([expected, expected]))
+    assert_array_equal(run(pickle.loads(pickle.dumps(made.reset())), rows), expected)
+
+
+def test_what_the_steps_must_see():
+    """Gaps, infinity, other dtypes, clipping: nothing is passed over."""
+    gaps = LONG.copy()
+    gaps[::3, 1] = np.nan
+    model = pipeline(SimpleImputer(), StandardScaler())
+    assert_array_equal(run(stream(model), gaps), model.predict(gaps))
+    assert_array_equal(run(stream(model), LONG.astype(int)), model.predict(LONG.astype(int)))
+    marked = np.where(np.isnan(gaps), -1.0, gaps)
+    model = make_pipeline(SimpleImputer(missing_values=-1.0), lstm()).fit(marked, LONG[:, 0])
+    assert_array_equal(run(stream(model), marked), model.predict(marked))
+    model = pipeline(MinMaxScaler(clip=True))
+    assert_array_equal(run(stream(model), 2 * LONG), model.predict(2 * LONG))
+    with pytest.raises(ValueError, match="contains infinity"):
+        stream(pipeline(SelectKBest(f_regression, k=2))).step([np.inf, 1.0, 1.0])
+    series = pd.Series(LONG[0], index=list("bac"))
+    model = make_pipeline(StandardScaler(), lstm()).fit(pd.DataFrame(LONG, columns=list("abc")), LONG[:, 0])
+    with pytest.raises(ValueError, match="feature names should match"):
+        stream(model).step(series)
+
+
+def test_a_transformer_that_does_not_count_its_columns():
+    model = make_pipeline(FunctionTransformer(), Lag()).fit(X)
+    del model[1].n_features_in_
+    model = Pipeline([("lag", model[1]), ("lstm", lstm().fit(X, Y))])
+    made = stream(model, row_wise=["lag"])
+    assert_array_equal(run(made, LONG), model.predict(LONG))
+
+
 # What cannot be run row by row
 
 
