@@ -82,10 +82,13 @@ cdef int place_input_stage(Stack stack, plan, input_mean, input_scale) except -1
     stage.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]
     stage.n_repeats = BLOCK_ROWS if d <= NARROW_ROW else 1
     size = stage.n_repeats * d
-    numbers = <double *> calloc(2 * size + 3 * d, sizeof(double))
-    if numbers == NULL:
+    # Whole cache lines: a row of these is read for every row of a table.
+    stage.block = calloc(2 * round_up(size, 8) + 3 * d + 8, sizeof(double))
+    if stage.block == NULL:
         raise MemoryError()
-    stage.mean, stage.inverse, stage.scale = numbers, numbers + size, numbers + 2 * size
+    numbers = <double *> stage.block + (64 - <size_t> stage.block % 64) % 64 // sizeof(double)
+    stage.mean, stage.inverse = numbers, numbers + round_up(size, 8)
+    stage.scale = stage.inverse + round_up(size, 8)
     stage.unit = stage.scale + d
     fill(stage.mean, d, 0.0 if input_mean is None else input_mean)
     fill(stage.scale, d, 1.0 if input_scale is None else input_scale)

@@ -46,6 +46,7 @@ cdef struct InputStage:
     int norm                     # a WindowNorm
     bint scaled                  # without one: whether standardising changes any number
     Py_ssize_t n_repeats         # how often a row stands in mean and inverse
+    void *block                  # the memory of the arrays below
     double *mean                 # (n_repeats, n_columns)
     double *inverse              # (n_repeats, n_columns) 1 / scale
     double *scale                # (n_columns,) deviation of each column as a whole

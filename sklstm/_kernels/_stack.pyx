@@ -148,7 +148,7 @@ cdef class Stack:
     def __dealloc__(self):
         free(self.layers)
         free(self.copies)
-        free(self.input.mean)
+        free(self.input.block)
 
     def bind(self, panels, back=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.

@@ -12,7 +12,8 @@ from sklstm._validation.sequences import check_sequences, make_windows, window_l
 def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None):
     """Like `check_sequences` for an X that follows the rows of `context`; `carried`: which the estimator kept.
 
-    With a `network`, what it cannot read is refused. With groups, the rows of `context` with a label come before those of X with the same label.
+    With groups, the rows of `context` with a label come before those of X with the same label. With a `network`, what
+    it cannot read is refused.
 
     Returns
     -------

@@ -52,20 +52,6 @@ cdef void normalise_rows(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *ro
                 (number_at(rows, is_double, t * row_stride + j) - shift[j]) / deviation[j])
 
 
-cdef inline void standardise_floats(Py_ssize_t n, const float *restrict x, const double *restrict mean,
-                                    const double *restrict inverse, real *restrict out) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[i] = <real> ((<double> x[i] - mean[i]) * inverse[i])
-
-
-cdef inline void standardise_doubles(Py_ssize_t n, const double *restrict x, const double *restrict mean,
-                                     const double *restrict inverse, real *restrict out) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[i] = <real> ((x[i] - mean[i]) * inverse[i])
-
-
 cdef void standardise_rows(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                            bint is_double, Py_ssize_t n_repeats, const double *mean, const double *inverse,
                            void *out) noexcept nogil:

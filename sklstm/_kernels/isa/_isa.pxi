@@ -47,6 +47,9 @@ cdef extern from "isa/kernels.h" nogil:
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
     void sum_rows(Py_ssize_t n, void *a, const void *b) noexcept
+    void standardise_floats(Py_ssize_t n, const float *x, const double *mean, const double *inverse, real *out) noexcept
+    void standardise_doubles(Py_ssize_t n, const double *x, const double *mean, const double *inverse,
+                             real *out) noexcept
 
 include "_memory.pxi"
 include "_recurrent_layer.pxi"

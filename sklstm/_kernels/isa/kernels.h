@@ -22,5 +22,6 @@ typedef double real;
 #include "variant_cell.h"
 #include "layer_output.h"
 #include "attention.h"
+#include "input_rows.h"
 
 #endif
