@@ -15,16 +15,31 @@ cdef char code_of_table(array) except 0:
     return ord(code)
 
 
-cdef char *table_of(array, char code) except NULL:
-    """The address of a table, which may be a slice with longer rows: the caller has checked these."""
+cdef char *table_of(array, char code, Py_ssize_t n_columns, Py_ssize_t row_stride, Py_ssize_t *n_rows) except NULL:
+    """The address and the rows of a table, which may be a slice of a wider one."""
     cdef Py_buffer view
     cdef bint right
     PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_STRIDES)
-    right = has_code(&view, code)
+    right = (has_code(&view, code) and view.ndim == 2 and view.shape[1] >= n_columns
+             and (view.shape[1] < 2 or view.strides[1] == view.itemsize)
+             and (view.shape[0] < 2 or view.strides[0] == row_stride * view.itemsize))
+    n_rows[0] = view.shape[0] if view.ndim == 2 else 0
     PyBuffer_Release(&view)
     if not right:
-        raise ValueError(f"expected a table of type {chr(code)}, got {array.dtype}")
+        raise ValueError(f"expected a table of type {chr(code)} with {n_columns} columns or more and rows {row_stride} "
+                         f"numbers apart, got {array.dtype}, {array.shape}, {array.strides}")
     return <char *> view.buf
+
+
+cdef int check_windows(Py_ssize_t n, const Py_ssize_t *starts, const Py_ssize_t *lengths, Py_ssize_t longest,
+                       Py_ssize_t n_rows) except -1:
+    """Raise unless every window lies inside the table and the workspace."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if starts[i] < 0 or not 1 <= lengths[i] <= longest or starts[i] > n_rows - lengths[i]:
+            raise ValueError(f"sequence {i} starts at row {starts[i]} of {n_rows} and has {lengths[i]} rows of at most "
+                             f"{longest}")
+    return 0
 
 
 cdef enum:
@@ -65,16 +80,14 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
 cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
                 int n_threads, initial_state, final_state) except -1:
     """Point the call at its arrays."""
-    cdef Py_ssize_t n = call.n_samples, i
+    cdef Py_ssize_t n = call.n_samples, n_rows
     call.panels = required(stack.panels, stack.code, stack.panels_size)
     call.back = data_of(stack.back, stack.code, stack.back_size)
-    call.table = table_of(sequences, FLOAT64 if call.is_double else FLOAT32)
+    call.table = table_of(sequences, FLOAT64 if call.is_double else FLOAT32, stack.input_size, row_stride, &n_rows)
     call.row_stride = row_stride
     call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
     call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
-    for i in range(n):
-        if call.starts[i] < 0 or not 1 <= call.lengths[i] <= call.max_steps * stack.input.patch_length:
-            raise ValueError(f"sequence {i} starts at row {call.starts[i]} and has {call.lengths[i]} rows")
+    check_windows(n, call.starts, call.lengths, call.max_steps * stack.input.patch_length, n_rows)
     call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
     call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)
     call.workspace_bytes = measure(stack, call)

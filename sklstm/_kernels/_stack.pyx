@@ -226,12 +226,14 @@ cdef class Stack:
     def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
         """Fill (n_samples, n_columns) with what each window is freed of before it is read."""
         cdef char code = code_of_table(sequences)
-        cdef const char *table = table_of(sequences, code)
         cdef Py_ssize_t n = len(starts), d = self.input.n_columns, i, row = row_stride * (8 if code == FLOAT64 else 4)
+        cdef Py_ssize_t n_rows
+        cdef const char *table = table_of(sequences, code, d, row_stride, &n_rows)
         cdef Py_ssize_t *begin = <Py_ssize_t *> required(starts, INTP, n)
         cdef Py_ssize_t *length = <Py_ssize_t *> required(lengths, INTP, n)
         cdef double *shifts = <double *> required(shift, FLOAT64, n * d, True)
         cdef double *deviations = <double *> required(deviation, FLOAT64, n * d, True)
+        check_windows(n, begin, length, n_rows, n_rows)
         with nogil:
             for i in range(n):
                 self.kernels.window_moments(self.input.norm, length[i], d, table + begin[i] * row, row_stride,
