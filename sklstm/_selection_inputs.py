@@ -92,6 +92,10 @@ def _read_table(selector, stand_in, X, y, groups, sample_weight):
     rows = weights_of_rows(weights, blocks, reach)
     read = rows > 0.0
     same = bool((weights[read] == 1.0).all())  # all that is there counts alike: the rest is cut off
+    begin, end = int(read.argmax()), n_rows - int(read[::-1].argmax())
+    if same and read[begin:end].all():
+        blocks = np.unique(np.clip(blocks, begin, end)) - begin
+        return SelectionInput(table[begin:end], blocks, None if target is None else target[begin:end])
     blocks = np.union1d(blocks, np.flatnonzero(read[1:] != read[:-1]) + 1)
     return SelectionInput(table, blocks, target, rows, weights, not same)
 
@@ -114,8 +118,13 @@ def weights_of_rows(weights, blocks, reach):
     """
     rows = np.arange(len(weights))
     ends = np.repeat(blocks[1:], np.diff(blocks))
+    counted = weights > 0.0
+    if (weights[counted] == 1.0).all():
+        following = np.where(counted, rows, len(rows) + reach)
+        following = np.minimum.accumulate(following[::-1])[::-1]
+        return ((following - rows <= reach) & (following < ends)).astype(np.float64)
     # Sums over the next `length` rows, by doubling: without differences of running sums, in which small weights vanish.
-    sums, counts = weights, (weights > 0.0).astype(np.float64)
+    sums, counts = weights, counted.astype(np.float64)
     total, number = np.zeros(len(weights)), np.zeros(len(weights))
     done, length, wanted = 0, 1, reach + 1
     while True:
