@@ -8,7 +8,17 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from sklstm._validation import check_groups, check_sequences, check_weights, is_set_of_sequences, naming, refuse_masked
+from sklstm._time_order import check_order, check_same_rows
+from sklstm._validation import (
+    check_container,
+    check_groups,
+    check_sequences,
+    check_weights,
+    is_set_of_sequences,
+    naming,
+    refuse_masked,
+    refuse_target_per_row,
+)
 
 # Integers with more different values than this are counts, not the names of classes.
 MAX_INTEGER_CLASSES = 20
@@ -57,10 +67,17 @@ def read_input(selector, X, y, groups, sample_weight):
     given : SelectionInput
     """
     stand_in = type(selector)()  # which is given the names: a fit that fails changes nothing
-    if is_set_of_sequences(X):
-        given = _read_set(selector, stand_in, X, y, groups, sample_weight)
-    else:
-        given = _read_table(selector, stand_in, X, y, groups, sample_weight)
+    X = check_container(X, "X")
+    refuse_target_per_row(X, y)
+    read = _read_set if is_set_of_sequences(X) else _read_table
+    given = read(selector, stand_in, X, y, groups, sample_weight)
+    for other, name in ((y, "y"), (sample_weight, "sample_weight"), (groups, "groups")):
+        check_same_rows(X, other, name)
+    # Holes hardly change the statistics, and the network that comes behind tells of them.
+    # Labels that were looked up have an index that repeats and says nothing of time.
+    tells = getattr(getattr(y, "index", None), "is_unique", False)
+    blocks = None if groups is None else check_groups(groups, len(groups))
+    check_order(X, blocks, instead=(y, "y") if tells else None)
     return {name: value for name, value in vars(stand_in).items() if name.endswith("_")}, given
 
 

@@ -5,7 +5,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._snapshot import snapshot_of
-from sklstm._validation import is_list_of_sequences, naming, refuse_masked
+from sklstm._validation import axes_advice, check_container, is_list_of_sequences, naming, refuse_masked
 
 
 class SequenceTransformMixin:
@@ -53,12 +53,13 @@ class SequenceTransformMixin:
     def _map_tables(self, X, function, n_columns):
         """Apply a function of tables to X, to each sequence in a list, or to all rows of a 3-D array at once."""
         refuse_masked(X, "X")
+        X = check_container(X, "X")
         if is_list_of_sequences(X):
             answers = []
             for i, sequence in enumerate(X):
                 refuse_masked(sequence, f"X[{i}]")
                 with naming(f"X[{i}]"):
-                    answers.append(function(sequence))
+                    answers.append(function(check_container(sequence, f"X[{i}]")))
             return answers
         if getattr(X, "ndim", 2) != 3:
             with naming("X"):
@@ -66,9 +67,12 @@ class SequenceTransformMixin:
         with naming("X"):
             X = check_array(X, dtype=None, allow_nd=True, input_name="X", estimator=self)
         if X.shape[2] != n_columns:
+            advice = ""
+            if X.shape[1] == n_columns:
+                advice = f" The axes are (n_sequences, n_steps, n_features): {axes_advice('X', is_array=True)}"
             raise ValueError(
                 f"X of shape {X.shape} has {X.shape[2]} features, but {type(self).__name__} is expecting {n_columns} "
-                "features as input (the last axis)."
+                f"features as input (the last axis).{advice}"
             )
         kept = self.support_
         if function.__name__ == "transform":

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
@@ -306,3 +307,17 @@ def test_lags_beyond_the_rows_cost_nothing(table, max_lag):
 def test_a_share_of_the_columns_is_exact(share, n_columns, n_kept):
     X = walks(np.random.default_rng(5), 400, n_columns)
     assert LSTMFeatureSelector(share, **NO_FILTERS).fit(X).support_.sum() == n_kept
+
+
+def test_frames_in_a_list_keep_their_names(sequences):
+    X, y = sequences
+    frames = [pd.DataFrame(sequence, columns=list("abcd")) for sequence in X]
+    selector = LSTMFeatureSelector(1).set_output(transform="pandas").fit(frames, y)
+    assert selector.feature_names_in_.tolist() == list("abcd")
+    assert selector.get_feature_names_out().tolist() == ["c"]
+    answer = selector.transform(frames[:2])
+    pd.testing.assert_frame_equal(answer[1], frames[1][["c"]])
+    with pytest.raises(ValueError, match=r"X\[1\][\s\S]*feature names should match"):
+        selector.transform([frames[0], frames[1][list("dcba")]])
+    with pytest.raises(ValueError, match=r"X\[1\][\s\S]*feature names should match"):
+        LSTMFeatureSelector().fit([frames[0], frames[1][list("dcba")], *frames[2:]], y)

@@ -13,13 +13,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_folds
-from sklstm._ensemble.inputs import read_groups, read_rows, read_sample_weight
-from sklstm._ensemble.members import ask_member, check_members, fit_member, params_by_signature
+from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
+from sklstm._ensemble.members import ask_member, check_members, fit_member, looks_back, params_by_signature
 from sklstm._ensemble.weights import read_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
+from sklstm._time_order import check_order, look_at_score
+from sklstm._validation import check_kind, refuse_target_per_row
 
 
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
@@ -119,17 +121,22 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         members, weights = self._check_members()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        given = (y, sample_weight, groups)
         X, n_samples, n_features, is_table = self._read_rows(X)
+        refuse_target_per_row(X, y)
         sample_weight = read_sample_weight(sample_weight, n_samples)
         present = None if sample_weight is None or sample_weight.min() > 0.0 else sample_weight > 0.0
         fitted, y, n_columns = self._read_target(y, n_samples, present)
         groups, blocks = read_groups(groups, n_samples)
-        fitted["n_features_in_"] = n_features
-        if is_table:
-            # The names are read on a stand-in: a fit that fails must leave nothing behind.
-            stand_in = BaseEstimator()
-            validate_data(stand_in, X, skip_check_array=True)
-            fitted.update(vars(stand_in))
+        fitted |= {"n_features_in_": n_features, "_fitted_on": "table" if is_table else "sequences"}
+        # The names are read on a stand-in: a fit that fails must leave nothing behind.
+        stand_in = BaseEstimator()
+        check_names(stand_in, X, is_table, reset=True)
+        fitted |= vars(stand_in)
+        look_at_score(X, *given)  # members do not get the index of y
+        if is_table and (weights is None or any(looks_back(member) for _, member in members)):
+            starts = None if blocks is None else np.array([*(rows[0] for rows in blocks), n_samples])
+            check_order(X, starts, instead=(given[0], "y"))
         routed = self._route("fit", members, groups=groups, sample_weight=sample_weight, **params)
 
         if weights is None:
@@ -156,13 +163,13 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def _mix(self, caller, X, groups, context, params):
         """Give the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
         X, n_rows, n_features, is_table = self._read_rows(X)
-        if is_table:
-            validate_data(self, X, reset=False, skip_check_array=True)
-        elif n_features != self.n_features_in_:
+        check_kind(self._fitted_on, X)
+        if not is_table and n_features != self.n_features_in_:
             raise ValueError(
                 f"The sequences of X have {n_features} features, but {type(self).__name__} is "
                 f"expecting {self.n_features_in_} features as input."
             )
+        check_names(self, X, is_table)
         groups, _ = read_groups(groups, n_rows)
         if context is not None:
             self._check_context(context)
@@ -236,6 +243,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             1 is perfect; R2 is 0 for predictions as good as the mean of `y`.
         """
         model = self._fitted_model()
+        look_at_score(X, y, sample_weight, groups)
         y_pred = model._decide(model._mix("score", X, groups, context, {"context_groups": context_groups, **params}))
         return self._metric(y, y_pred, sample_weight=sample_weight)
 

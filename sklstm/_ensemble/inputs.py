@@ -4,9 +4,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from sklstm._ensemble.presence import fill_absent
+from sklstm._validation import check_container, check_names_of_list, is_list_of_sequences
 
 
 def _refuse_masked(values, title):
@@ -63,7 +64,9 @@ def read_rows(X, title="X"):
         If it is none of these, or empty.
     """
     _refuse_masked(X, title)
-    if isinstance(X, list | tuple) and len(X) > 0 and np.ndim(X[0]) == 2:
+    X = check_container(X, title)
+    if is_list_of_sequences(X):
+        X = list(X) if isinstance(X, np.ndarray) else X
         return X, len(X), _sequence_width(X, title), False
     if not (isinstance(X, np.ndarray) or sp.issparse(X) or hasattr(X, "columns")):
         X = np.asarray(X)
@@ -82,6 +85,31 @@ def read_rows(X, title="X"):
             f"Found array with 0 {what} (shape={tuple(shape)}) while a minimum of 1 is required for {title}."
         )
     return X, shape[0], shape[-1], len(shape) == 2
+
+
+def check_names(estimator, X, is_table, *, reset=False):
+    """Take over or compare the names of the columns, of a table also their number.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has, or is given, ``feature_names_in_``.
+    X : table or sequences
+        As `read_rows` returns them.
+    is_table : bool
+        Whether X is a table.
+    reset : bool, default=False
+        Whether they are taken over.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    if is_table:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    elif is_list_of_sequences(X):
+        check_names_of_list(estimator, X, reset, "X")
 
 
 def _check_length(values, n_samples, title):

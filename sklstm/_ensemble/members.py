@@ -100,8 +100,29 @@ def carries_context(estimator):
     carries : bool
         Whether a parameter `carry_context` is on.
     """
+    return any(value is True for value in _values_inside(estimator, "carry_context"))
+
+
+def looks_back(estimator):
+    """Tell whether an estimator, or one inside it, reads rows before the one it answers for.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A member.
+
+    Returns
+    -------
+    looks_back : bool
+        Whether there is a parameter `sequence_length` of more than 1.
+    """
+    return any(value != 1 for value in _values_inside(estimator, "sequence_length"))
+
+
+def _values_inside(estimator, parameter):
+    """Return the values of a parameter of an estimator and of those inside it."""
     parameters = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-    return any(name.split("__")[-1] == "carry_context" and value is True for name, value in parameters.items())
+    return [value for name, value in parameters.items() if name.split("__")[-1] == parameter]
 
 
 def params_by_signature(members, method, offered):

@@ -3,6 +3,7 @@
 from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
 from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import (
+    axes_advice,
     check_container,
     check_kind,
     is_list_of_sequences,
@@ -12,7 +13,7 @@ from sklstm._validation.kinds import (
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
 from sklstm._validation.range import check_range
-from sklstm._validation.sequences import check_sequences, window_length
+from sklstm._validation.sequences import check_names_of_list, check_sequences, window_length
 from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
@@ -25,6 +26,7 @@ from sklstm._validation.targets import (
 )
 
 __all__ = [
+    "axes_advice",
     "balanced_factors",
     "check_class_weight",
     "check_container",
@@ -34,6 +36,7 @@ __all__ = [
     "check_kind",
     "check_label_weights",
     "check_lengths_agree",
+    "check_names_of_list",
     "check_quantiles",
     "check_range",
     "check_rows_before",

@@ -120,7 +120,7 @@ def _check_list(estimator, X, reset, name):
     advice = _advice_for_axes(estimator, X, reset, name)
     if reset:
         _forget_names(estimator)
-    _check_names_of_list(estimator, X, reset, name)
+    check_names_of_list(estimator, X, reset, name)
     arrays = []
     for i, entry in enumerate(X):
         title = f"{name}[{i}]"
@@ -148,7 +148,7 @@ def _check_entry(entry, title, name):
     return entry
 
 
-def _check_names_of_list(estimator, X, reset, name):
+def check_names_of_list(estimator, X, reset, name):
     """Take over (`reset`) or compare the names of the columns in every entry that has names."""
     named = [i for i, entry in enumerate(X) if hasattr(entry, "columns") or hasattr(entry, "column_names")]
     for place in named[:1] if reset else ():
