@@ -54,6 +54,7 @@ class BaseLSTM(
         "attention_heads": [Interval(Integral, 0, None, closed="left")],
         "pooling": [StrOptions({"last", "mean", "attention"})],
         "patch_length": [Interval(Integral, 1, None, closed="left")],
+        "input_scaling": [StrOptions({"standard", "robust"}), None],
         "window_norm": [StrOptions({"last", "standard"}), None],
         "linear_skip": [Interval(Integral, 0, None, closed="left")],
         "training": [StrOptions({"windows", "stream"})],
@@ -106,8 +107,12 @@ class BaseLSTM(
         """Return the samples of another part that count, after a look at the shape of its targets."""
 
     @abstractmethod
+    def _learn_weights(self, part):
+        """Learn the factors of classes from the training part, if there are any; return the weights of its loss."""
+
+    @abstractmethod
     def _learn_targets(self, part, *, continued, running):
-        """Learn what the coding of targets needs (scale, factors of classes) from the training part.
+        """Learn what the coding of targets needs from the training part.
 
         `running`: in `partial_fit`, whose calls together are the training part.
         """
@@ -135,7 +140,9 @@ class BaseLSTM(
     # The fitted parameters.
 
     def _freeze(self):
-        for array in self.__dict__.get("parameters_", {}).values():
+        known = self.__dict__
+        scales = [known.get(name) for name in ("input_mean_", "input_scale_")]
+        for array in [*known.get("parameters_", {}).values(), *scales]:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
 
@@ -148,8 +155,10 @@ class BaseLSTM(
     # they are at work.
 
     def _empty_network(self, layout, dtype):
-        scale = self._window_scale or None
-        return Network(layout, dtype, resolve_num_threads(self.n_jobs), input_scale=scale)
+        n_threads, mean, scale = resolve_num_threads(self.n_jobs), self.input_mean_, self.input_scale_
+        if not mean.any() and (scale == 1.0).all():
+            return Network(layout, dtype, n_threads)
+        return Network(layout, dtype, n_threads, input_mean=mean, input_scale=scale)
 
     @property
     def _reference_columns(self):
@@ -188,6 +197,9 @@ class BaseLSTM(
             raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
         if layout.n_outputs != n_outputs:
             raise ValueError(f"the network has {layout.n_outputs} outputs, but the targets need {n_outputs}")
+        for name in ("input_mean_", "input_scale_"):
+            if np.shape(getattr(self, name)) != (n_features,) or getattr(self, name).dtype != np.float64:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected {n_features} numbers of float64")
         columns = self._reference_columns
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")

@@ -17,7 +17,7 @@ from sklstm._options import (
     warn_of_no_effect,
 )
 from sklstm._parts import Part, hold_out, refuse_lost_outputs
-from sklstm._scaling import column_scales, row_weights
+from sklstm._scaling import Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import look_at_training, look_at_validation
 from sklstm._training.loop import Samples, Settings, train
@@ -223,7 +223,9 @@ class FittingMixin:
 
         Returns what interrupted it, or None.
         """
-        self._learn_inputs(part, continued=continued)
+        weights = self._learn_weights(part)
+        weights = weights if weights.ndim == 1 else weights.mean(axis=1)
+        self._learn_inputs(part, weights, continued=continued, running=keep_state)
         self._learn_targets(part, continued=continued, running=keep_state)
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
         if not keep_state:
@@ -231,13 +233,23 @@ class FittingMixin:
         with naming_sizes(self.get_params(deep=False)):
             return self._train(samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state)
 
-    def _learn_inputs(self, part, *, continued):
-        learnt = self._window_scale if continued else ()
-        self._window_scale = learnt if self.window_norm is not None else ()
-        if self.window_norm is None or learnt:
+    def _learn_inputs(self, part, weights, *, continued, running):
+        """Learn what the columns of X are standardised by; `running`: in `partial_fit`."""
+        needs_scale = self.window_norm is not None
+        before = Moments(**self._input_moments) if continued else None
+        if continued and not (running and (self.input_scaling or needs_scale) and (before.deviation == 0).any()):
             return
-        _, scale = column_scales(part.sequences.table, row_weights(part.sequences, part.sample_weights))
-        self._window_scale = tuple(np.where(scale > 0, scale, 1.0).tolist())
+        table, weights = part.sequences.table, row_weights(part.sequences, weights)
+        moments = moments_of(table, weights, part.exponent, resolve_num_threads(self.n_jobs))
+        if continued:
+            moments = before.joined(moments)
+            self.input_scale_ = followed_scales(self.input_mean_, self.input_scale_, before, moments)
+        else:
+            self.input_mean_, self.input_scale_ = input_scales(
+                table, weights, moments, self.input_scaling, needs_scale=needs_scale
+            )
+        self._input_moments = asdict(moments)
+        self._freeze()
 
     def _encode(self, part):
         targets, weights = self._encode_targets(part)

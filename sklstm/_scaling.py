@@ -9,6 +9,8 @@ from sklstm._kernels._column_statistics import column_moments
 # A deviation of so many times the mean is rounding.
 CONSTANT = 10 * np.finfo(np.float64).eps
 HUGE = 1e307
+# The distance of the quartiles of a standard normal distribution.
+QUARTILES_OF_NORMAL = 1.349
 
 
 def row_weights(sequences, weights):
@@ -95,8 +97,8 @@ class Moments:
         equal = (distance == 0) & (self.deviation == other.deviation)
         # Roots of sums of squares, which do not overflow.
         within = np.hypot(np.sqrt(1.0 - share) * self.deviation, np.sqrt(share) * other.deviation)
-        deviation = np.where(equal, self.deviation, np.hypot(within, between))
-        return Moments(total, exponent, self.mean + share * distance, deviation)
+        mean, deviation = self.mean + share * distance, np.where(equal, self.deviation, np.hypot(within, between))
+        return Moments(total, exponent, mean, np.where(deviation > CONSTANT * np.abs(mean), deviation, 0.0))
 
 
 def moments_of(table, weights, exponent=0, n_threads=1):
@@ -105,3 +107,71 @@ def moments_of(table, weights, exponent=0, n_threads=1):
     sums = np.broadcast_to(weights.sum(axis=0), table.shape[1:]).astype(np.float64)
     mean, deviation = column_scales(table, weights if weights.shape[1] > 1 else weights[:, 0], n_threads)
     return Moments(sums, exponent, mean, deviation)
+
+
+def robust_scales(table, weights):
+    """Return the weighted median of each column, and the distance of its quartiles over that of a standard normal.
+
+    Parameters and what is returned are those of `column_scales`, with one weight for each row. A column of whose values
+    so many are equal that the quartiles are has its standard deviation instead.
+    """
+    present = weights > 0
+    weights, medians, scales = weights[present], np.empty(table.shape[1]), np.empty(table.shape[1])
+    _, deviations = column_scales(table, weights if present.all() else np.where(present, 1.0, 0.0))
+    for k in range(table.shape[1]):
+        column = table[present, k].astype(np.float64)
+        exponent = max(0, int(np.frexp(np.abs(column).max())[1]) - 1000)  # the halves of sums must not overflow
+        low, middle, high = _quantiles(np.ldexp(column, -exponent), weights, [0.25, 0.5, 0.75])
+        medians[k], spread = np.ldexp(middle, exponent), (high - low) / QUARTILES_OF_NORMAL
+        constant = spread <= CONSTANT * max(abs(low), abs(high))
+        scales[k] = deviations[k] if constant else min(np.ldexp(spread, exponent), np.finfo(np.float64).max)
+    return medians, scales
+
+
+def _quantiles(values, weights, levels):
+    """Return weighted quantiles: between two values where a level falls on the step, as a median of an even number."""
+    if (weights == weights[0]).all():
+        return np.quantile(values, levels, method="averaged_inverted_cdf")
+    order = np.argsort(values, kind="stable")
+    values, sums = values[order], np.cumsum(weights[order])
+    wanted = np.asarray(levels) * sums[-1]
+    first = np.searchsorted(sums, wanted * (1.0 - CONSTANT))
+    second = np.minimum(np.searchsorted(sums, wanted * (1.0 + CONSTANT), side="right"), len(values) - 1)
+    return 0.5 * (values[first] + values[second])
+
+
+def input_scales(table, weights, moments, input_scaling, *, needs_scale):
+    """Return what the columns of X are standardised by: the network reads (x - mean) / scale.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,)
+    moments : Moments
+        Of the table with these weights.
+    input_scaling : "standard", "robust" or None
+    needs_scale : bool
+        Whether a scale is wanted where `input_scaling` is None, too.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        The scale of a column is 1 as long as only one value was seen of it.
+    """
+    mean, scale = moments.mean, moments.deviation
+    if input_scaling == "robust":
+        mean, scale = robust_scales(table, weights)
+    elif input_scaling is None:
+        mean, scale = np.zeros_like(mean), scale if needs_scale else np.zeros_like(scale)
+    return mean.copy(), np.where(scale > 0, scale, 1.0)
+
+
+def followed_scales(mean, scale, before, moments):
+    """Return scales after more rows: columns of which one value had been seen get one, about that value.
+
+    `before` and `moments` are the `Moments` of the rows so far, without and with the new ones.
+    """
+    # About the value that was 0 so far: what was learnt with it stays.
+    about = np.where(mean == before.mean, moments.mean - mean, 0.0)
+    distance = np.where(moments.deviation > 0, np.hypot(moments.deviation, about), 1.0)
+    return np.where(before.deviation == 0, distance, scale)

@@ -57,6 +57,11 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     patch_length : int, default=1
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [22]_. Patches end at
         the last row; where the first is not full, zeros stand for the rows that its window does not have.
+    input_scaling : {"standard", "robust"} or None, default="standard"
+        How each column of X is standardised inside, as y is: the network reads ``(x - input_mean_) / input_scale_``, in
+        float64 and without a copy of X. "standard": mean and deviation over the rows of the training part, each row
+        counted once. "robust": median, and distance of the quartiles over 1.349 (that of a normal distribution), which
+        outliers do not move; where the quartiles are equal, the deviation. None: columns are read as they are.
     window_norm : {"last", "standard"} or None, default=None
         What each sequence is freed of before it is read. "last": its last row, as in NLinear [29]_ and SegRNN
         [22]_, and the deviation s of each column in the training data. "standard": its own mean and deviation, as in
@@ -185,6 +190,11 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         - pooling "attention": ``weight_pool`` (features,).
         - patch_length: ``weight_ih_l0`` has so many times the columns, first row first.
         - linear_skip: ``weight_skip`` (n_outputs, linear_skip * n_features), first row first.
+    input_mean_, input_scale_ : ndarray of shape (n_features,)
+        What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
+        scale of a constant column. With `window_norm` only the scale is used: windows bring their own mean. A layer
+        for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 - (weight_ih_l0 / input_scale_) @
+        input_mean_``.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -318,6 +328,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         attention_heads=0,
         pooling="last",
         patch_length=1,
+        input_scaling="standard",
         window_norm=None,
         linear_skip=0,
         training="windows",

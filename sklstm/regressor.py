@@ -64,6 +64,11 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     patch_length : int, default=1
         Rows that the first layer reads at a time: the recurrence has so many times fewer steps [25]_. Patches end at
         the last row; where the first is not full, zeros stand for the rows that its window does not have.
+    input_scaling : {"standard", "robust"} or None, default="standard"
+        How each column of X is standardised inside, as y is: the network reads ``(x - input_mean_) / input_scale_``, in
+        float64 and without a copy of X. "standard": mean and deviation over the rows of the training part, each row
+        counted once. "robust": median, and distance of the quartiles over 1.349 (that of a normal distribution), which
+        outliers do not move; where the quartiles are equal, the deviation. None: columns are read as they are.
     window_norm : {"last", "standard"} or None, default=None
         What each sequence is freed of before it is read. "last": its last row, as in NLinear [32]_ and SegRNN
         [25]_, and the deviation s of each column in the training data. "standard": its own mean and deviation, as in
@@ -206,6 +211,11 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
         `window_norm` they are those of the targets after it, and `predict` puts back what the window was freed of. Both
         are those of the training part. A target that is constant there has scale 0, and the constant is the answer.
+    input_mean_, input_scale_ : ndarray of shape (n_features,)
+        What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
+        scale of a constant column. With `window_norm` only the scale is used: windows bring their own mean. A layer
+        for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 - (weight_ih_l0 / input_scale_) @
+        input_mean_``.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float
@@ -344,6 +354,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         attention_heads=0,
         pooling="last",
         patch_length=1,
+        input_scaling="standard",
         window_norm=None,
         target_column=None,
         linear_skip=0,
@@ -384,10 +395,13 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
 
-        The first call decides the network's shapes and the scale of the target; later calls keep both. So do solver,
-        ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` what they know of the steps so far, and
-        weights count against the mean weight of all samples so far. n calls with the same data are a `fit` of n epochs
-        without early stopping, bit for bit.
+        The first call decides the network's shapes and what the columns of X are standardised by, but for columns that
+        it saw one value of: their scale follows. What targets are measured by follows all rows so far: where it was
+        unknown (a constant), or their deviation has grown to over three times `target_scale_`, both become those of all
+        rows, the head is rescaled so that the answers stay [33]_, and the solver starts anew. Otherwise solver,
+        ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` keep what they know of the steps so far,
+        and weights count against the mean weight of all samples so far. n calls with the same data are a `fit` of n
+        epochs without early stopping, bit for bit.
 
         Parameters
         ----------

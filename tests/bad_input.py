@@ -74,11 +74,6 @@ TABLE = [
         (*FIT, *USE, "X_val", "context"),
         ("NaN", changed(X, (3, 1), NAN), "Input X contains NaN"),
         ("infinity", changed(X, (3, 1), INF), "Input X contains infinity"),
-        (
-            "too large for float32",
-            changed(X, (3, 1), 1e300),
-            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
-        ),
         ("missing objects", pd.DataFrame({"a": [None] * N, "b": ONES, "c": ONES}), "Input X contains NaN"),
         ("complex", X + 1j, "Complex data not supported: X must hold real numbers"),
         ("sparse array", sp.csr_array(X), "Sparse data was passed.*dense data is required", WRONG_TYPE),
@@ -91,6 +86,17 @@ TABLE = [
         ("one dimension", X[:, 0], "X: Expected 2D array, got 1D array.*Reshape your data"),
         ("no dimension", 3.0, "X: Expected 2D array, got scalar array"),
     ),
+    # What is far off in training is a part of the scale.
+    *rows(
+        "X",
+        (*FIT, *USE, "X_val", "context"),
+        (
+            "too large for float32",
+            changed(X, (3, 1), 1e300),
+            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
+        ),
+        parameters={"input_scaling": None},
+    ),
     *rows(
         "X",
         (*FIT, *USE, "X_val"),
@@ -101,6 +107,17 @@ TABLE = [
     ),
     *rows("X", (*FIT, *USE), ("None", None, "X: Expected 2D array, got scalar array")),
     # X as a set of sequences
+    # What is far off in training is a part of the scale.
+    *rows(
+        "X",
+        (*FIT, *USE, "X_val", "context"),
+        (
+            "too large for float32",
+            changed(X, (3, 1), 1e300),
+            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
+        ),
+        parameters={"input_scaling": None},
+    ),
     *rows(
         "X",
         (*FIT, *USE, "X_val"),
@@ -325,11 +342,11 @@ TABLE = [
     *rows(
         "learning_rate_init",
         FIT,
-        ("huge", 1e30, r"diverged in epoch 1: the loss is .*Lower learning_rate_init \(now 1e\+30\)"),
+        ("huge", 1e30, r"diverged in epoch 1, step \d: the loss is .*Lower learning_rate_init \(now 1e\+30\)"),
         (
             "later",
             1e30,
-            "diverged in epoch 2: the loss",
+            "diverged in epoch 2, step 1: the loss",
             {"parameters": {"batch_size": N}, "kinds": ("regressor",), "calls": ("fit",)},
         ),
         (
@@ -341,7 +358,7 @@ TABLE = [
         (
             "validation",
             1e38,
-            r"diverged in epoch 1: the validation loss is (inf|nan). Lower learning_rate_init",
+            r"diverged in epoch 1, after its last step: the validation loss is (inf|nan).* Lower learning_rate_init",
             {"parameters": {"batch_size": N, "early_stopping": True, "max_iter": 1}, "calls": ("fit",)},
         ),
     ),
@@ -423,6 +440,7 @@ CONSTRAINTS = {
     "attention_heads": (-1, 2.0, None, "two"),
     "pooling": ("max", None, 1, True),
     "patch_length": (0, -2, 1.5, None, "2"),
+    "input_scaling": ("minmax", True, 0),
     "window_norm": ("mean", "first", True, 0),
     "linear_skip": (-1, 2.5, None, "yes"),
     "training": ("window", "streams", None, True),

@@ -30,6 +30,13 @@ def with_parameters(model, parameters):
     return model
 
 
+def as_read(model, X):
+    """Return a table, or each of a list of sequences, in the unit in which the network of a fitted model reads it."""
+    if isinstance(X, np.ndarray):
+        return (X - model.input_mean_) / model.input_scale_
+    return [as_read(model, np.asarray(sequence)) for sequence in X]
+
+
 class Case:
     """One estimator and data of every kind that it takes; `make()` gives a small one, not fitted."""
 
@@ -68,7 +75,9 @@ class Case:
 
     def by_hand(self, model, sequences):
         """`output`, from the equations and what the fitted model shows."""
-        z = network_forward(model.parameters_, sequences).z
+        # Normalised windows have been divided by the scales already.
+        read = sequences if model.window_norm else as_read(model, sequences)
+        z = network_forward(model.parameters_, read).z
         if not self.is_classifier:
             values = model.target_mean_ + model.target_scale_ * z
             return values if np.ndim(model.target_mean_) else values[:, 0]

@@ -16,7 +16,8 @@ from sklstm import DeepLSTMRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
 
-EXACT = {"dtype": "float64", "early_stopping": False}
+# Columns are read as they come: test_input_scaling.py is about the rest.
+EXACT = {"dtype": "float64", "early_stopping": False, "input_scaling": None}
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 ATTENTION = ["norm_weight_attention", "norm_bias_attention"]
 ATTENTION += ["weight_attention_in", "bias_attention_in", "weight_attention_out", "bias_attention_out"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import test_architecture
 import test_deep
+import test_input_scaling
 import test_noise
 import test_regression_losses
 import test_stream_training
@@ -165,7 +166,7 @@ def test_max_iter(case):
 
 def test_shuffle(case):
     """Without it, batches are taken as they come: an epoch over all is one over the first half, then the second."""
-    settings = {"shuffle": False, "batch_size": 6, "sequence_length": 4, "max_iter": 1}
+    settings = {"shuffle": False, "batch_size": 6, "sequence_length": 4, "max_iter": 1, "input_scaling": None}
     halves = np.array_split(case.array, 2)
     y = np.tile(case.target(np.array([1.0, -1.0])), 6)
     whole = case.make(**settings).partial_fit(case.array, np.tile(y, 2))
@@ -375,6 +376,7 @@ TESTS = {
     "attention_heads": test_architecture.test_attention_heads,
     "pooling": test_architecture.test_pooling,
     "patch_length": test_architecture.test_patch_length_reads_several_rows_as_one,
+    "input_scaling": test_input_scaling.test_the_network_reads_standardised_columns,
     "window_norm": test_window_norm.test_prediction_is_that_of_the_equations,
     "target_column": test_window_norm.test_several_targets,
     "linear_skip": test_architecture.test_linear_skip_reads_the_last_rows,

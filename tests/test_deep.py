@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lstm_case import as_read
 from numpy.testing import assert_allclose
 from reference.layer_output import deep_forward
 from reference.lstm import table_windows
@@ -34,7 +35,7 @@ def make(kind=DeepLSTMRegressor, **options):
 @pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
 def test_prediction_is_that_of_the_equations(kind, options):
     model = make(kind, dtype="float64", **options).fit(X, Y if kind is DeepLSTMRegressor else Y > 0)
-    exact = deep_forward(model.parameters_, table_windows(X, 6), residual=options.get("residual", 0))
+    exact = deep_forward(model.parameters_, table_windows(as_read(model, X), 6), residual=options.get("residual", 0))
     z = exact.z[:, 0]
     found = model.predict(X) if kind is DeepLSTMRegressor else model.predict_proba(X)[:, 1]
     expected = model.target_mean_ + model.target_scale_ * z if kind is DeepLSTMRegressor else 1 / (1 + np.exp(-z))

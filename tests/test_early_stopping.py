@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lstm_case import as_read
 from reference.lstm import network_forward, table_windows
 from scipy.special import logsumexp
 
@@ -39,7 +40,7 @@ def score(model, z, y, weights, train_y, train_weights):
 
 
 def raw(model, X):
-    return network_forward(model.parameters_, table_windows(X, model.sequence_length)).z
+    return network_forward(model.parameters_, table_windows(as_read(model, X), model.sequence_length)).z
 
 
 # The training loss

@@ -85,7 +85,7 @@ def test_what_is_kept_are_the_finished_epochs(case, interrupt, options, batch):
 
 def test_the_best_epoch_is_not_the_last(case, interrupt):
     model = case.make(
-        **{**SETTINGS, "early_stopping": True, "learning_rate_init": 0.3, "max_iter": 40, "n_iter_no_change": 60}
+        **{**SETTINGS, "early_stopping": True, "learning_rate_init": 1.0, "max_iter": 40, "n_iter_no_change": 60}
     )
     whole = copy.copy(model).fit(case.X, case.y)
     best = whole.best_iteration_

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from lstm_case import as_read
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 from scipy.special import expit, log_expit
@@ -54,7 +55,7 @@ def test_conventions_of_scikit_learn(n_labels):
 
 def test_prediction_is_that_of_the_equations():
     model = make(dtype="float64").fit(X, Y)
-    z = network_forward(model.parameters_, table_windows(X, 3)).z
+    z = network_forward(model.parameters_, table_windows(as_read(model, X), 3)).z
     assert_allclose(model.predict_proba(X), expit(z), rtol=1e-10)
     assert_allclose(model.predict_log_proba(X), log_expit(z), rtol=1e-9)
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lstm_case import as_read
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 from sklearn.metrics import d2_tweedie_score, r2_score
@@ -52,7 +53,7 @@ def test_prediction_is_that_of_the_equations(y):
     assert_array_equal(model.target_mean_, np.zeros(y.shape[1:]))
     mean = y[: 600 - 60 - 2].mean(axis=0)  # of the training part
     assert_allclose(model.target_scale_, mean, rtol=1e-14)
-    z = network_forward(model.parameters_, table_windows(X, 3)).z.reshape(y.shape)
+    z = network_forward(model.parameters_, table_windows(as_read(model, X), 3)).z.reshape(y.shape)
     assert_allclose(model.predict(X), mean * np.exp(z), rtol=1e-10)
 
 

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lstm_case import as_read
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 from sklearn.base import clone
@@ -55,7 +56,7 @@ def test_one_network_learns_what_spreads():
 def test_rearranged_outputs_of_the_network(kind):
     """At the start the raw outputs cross; the answers are their sorted values in the unit of y."""
     model = make(dtype="float64", max_iter=1, learning_rate_init=1e-12).fit(X, TARGETS[kind])
-    raw = network_forward(model.parameters_, table_windows(X, 4)).z.reshape(80, -1, 3)
+    raw = network_forward(model.parameters_, table_windows(as_read(model, X), 4)).z.reshape(80, -1, 3)
     assert (np.diff(raw) < 0).any()
     mean, scale = np.reshape(model.target_mean_, (-1, 1)), np.reshape(model.target_scale_, (-1, 1))
     expected = np.sort(mean + scale * raw).reshape(*TARGETS[kind].shape, 3)

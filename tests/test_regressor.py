@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from lstm_case import as_read
 from reference.lstm import predict_table
 from sklearn.metrics import r2_score
 
@@ -37,7 +38,7 @@ def test_predictions_have_the_shape_of_y(regressor, shape):
 def test_several_outputs_follow_from_the_parameters(regressor, n_outputs):
     y = np.random.default_rng(1).normal(size=(80, n_outputs)) * np.arange(1, n_outputs + 1) + 7.0
     model = fit(regressor, y, dtype="float64", hidden_size=7)
-    z = predict_table(model.parameters_, X, model.sequence_length)
+    z = predict_table(model.parameters_, as_read(model, X), model.sequence_length)
     expected = model.target_mean_ + model.target_scale_ * z
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-10, atol=1e-12)
 

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from lstm_case import as_read
 from reference.lstm import network_forward, table_windows
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
@@ -45,14 +46,18 @@ def test_float32_is_the_same_to_its_precision(case):
 @pytest.mark.isa
 def test_transform_is_the_last_hidden_state_of_the_top_layer(case):
     model = case.fit(n_layers=2, hidden_size=7, dtype="float64")
-    expected = network_forward(model.parameters_, table_windows(case.X, LENGTH, case.groups)).h_final[-1]
+    expected = network_forward(model.parameters_, table_windows(as_read(model, case.X), LENGTH, case.groups)).h_final[
+        -1
+    ]
     np.testing.assert_allclose(model.transform(case.X, groups=case.groups), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_training_on_a_table_is_training_on_its_windows(case):
     """Bit for bit: the list of windows is another description of the same samples."""
-    table = case.make(early_stopping=False).fit(case.X, case.y, groups=case.groups)
-    windows = case.make(early_stopping=False).fit(table_windows(case.X, LENGTH, case.groups), case.y)
+    # Of a table each row counts once for the scales of columns.
+    settings = {"early_stopping": False, "input_scaling": None}
+    table = case.make(**settings).fit(case.X, case.y, groups=case.groups)
+    windows = case.make(**settings).fit(table_windows(case.X, LENGTH, case.groups), case.y)
     assert table.loss_curve_ == windows.loss_curve_
     for name, array in table.parameters_.items():
         np.testing.assert_array_equal(array, windows.parameters_[name])

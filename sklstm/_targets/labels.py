@@ -89,14 +89,17 @@ class LabelTargets:
             raise ValueError(f"class_weight leaves no sample of {part.name} with a positive weight.")
         return part if counts.all() else part.keep(counts)
 
-    def _learn_targets(self, part, *, continued, running):
-        if self.class_weight != "balanced":
-            return
-        if not self._is_multilabel:
+    def _learn_weights(self, part):
+        if self.class_weight == "balanced" and not self._is_multilabel:
             self._class_factors = balanced_factors(self._codes(part.y), part.weights, len(self.classes_))
-            return
-        weights = np.broadcast_to(part.weights.reshape(len(part), -1), part.y.shape)
-        self._class_factors = np.array([balanced_factors(y, w, 2) for y, w in zip(part.y.T, weights.T, strict=True)])
+        elif self.class_weight == "balanced":
+            weights = np.broadcast_to(part.weights.reshape(len(part), -1), part.y.shape)
+            pairs = zip(part.y.T, weights.T, strict=True)
+            self._class_factors = np.array([balanced_factors(codes, own, 2) for codes, own in pairs])
+        return self._loss_weights(part)
+
+    def _learn_targets(self, part, *, continued, running):
+        pass
 
     def _loss_weights(self, part):
         """Return the weights of samples, or of their labels, times the factors of their classes."""

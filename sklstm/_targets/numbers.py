@@ -1,12 +1,13 @@
 """Numbers, one or several for each sample."""
 
 from contextlib import nullcontext
+from dataclasses import asdict
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
 from sklstm._network.network import window_moments
-from sklstm._scaling import CONSTANT, moments_of, quotient
+from sklstm._scaling import Moments, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -91,6 +92,9 @@ class NumberTargets:
             )
         return part
 
+    def _learn_weights(self, part):
+        return part.weights
+
     def _learn_targets(self, part, *, continued, running):
         if continued and not running:
             return
@@ -98,17 +102,19 @@ class NumberTargets:
         if columns is not None:
             if not continued:
                 names = getattr(self, "feature_names_in_", None)
-                warn_of_other_unit(y, part.weights, columns, self._window_scale, names)
+                deviations = np.where(self._input_moments["deviation"] > 0, self._input_moments["deviation"], 1.0)
+                warn_of_other_unit(y, part.weights, columns, deviations, names)
             y = self._without_reference(y, part.sequences)
         moments = moments_of(y.reshape(len(y), -1), part.weights, part.exponent)
         if not continued:
             self._measure_by(moments, *self._scales(moments))
             return
-        moments = self._coding["moments"].joined(moments)
+        seen_before = Moments(**self._coding["moments"])
+        moments = seen_before.joined(moments)
         before = tuple(np.atleast_1d(one) for one in (self.target_mean_, self.target_scale_))
         wanted = self._scales(moments)
         adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
-        seen = self._coding["moments"].weight > 0
+        seen = seen_before.weight > 0
         mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
         self._measure_by(moments, mean, scale)
         changed = adopted & ((scale != before[1]) | (mean != before[0]))
@@ -118,7 +124,6 @@ class NumberTargets:
     def _scales(self, moments):
         """Return what targets of such moments are measured by."""
         mean, scale = moments.mean, moments.deviation
-        scale = np.where(scale > CONSTANT * np.abs(mean), scale, 0.0)
         if self.loss == "poisson":
             # The exponential knows only factors; the scale of a constant stays 0.
             return np.where(scale > 0, 0.0, mean), np.where(scale > 0, mean, 0.0)
@@ -127,7 +132,7 @@ class NumberTargets:
     def _measure_by(self, moments, mean, scale):
         shape = self._coding["shape"]
         self.target_mean_, self.target_scale_ = mean.reshape(shape)[()], scale.reshape(shape)[()]
-        self._coding["moments"] = moments
+        self._coding["moments"] = asdict(moments)
         self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max()) > HUGE_TARGET)
 
     def _keep_answers(self, mean, scale, new_mean, new_scale, which):
@@ -224,7 +229,7 @@ class NumberTargets:
 
     def _without_reference(self, y, sequences):
         """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"], self._window_scale)
+        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"], self.input_scale_)
         return quotient(y, shift.reshape(y.shape), deviation.reshape(y.shape))
 
     @property

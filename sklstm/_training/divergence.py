@@ -92,8 +92,11 @@ def _far_off(passes, samples):
 def _largest_input(network, sequences):
     """Return the column and the size of the largest value of the table, in what the first layer reads."""
     largest = np.zeros(sequences.table.shape[1])
+    mean, scale = network.input_mean, network.input_scale
     for begin in range(0, len(sequences.table), 4096):
         rows = sequences.table[begin : begin + 4096].astype(np.float64)
+        if scale is not None:
+            rows = (rows - (0.0 if mean is None else mean)) / scale
         np.maximum(largest, np.abs(rows).max(axis=0), out=largest)
     column = int(largest.argmax())
     return column, float(largest[column])
