@@ -389,7 +389,7 @@ class Stream:
     def __setstate__(self, saved):
         """Restore a pickle or a copy."""
         self._bind(*saved["bound"])
-        self._numbers.set_state(saved["state"])
+        self.state = saved["state"]
 
     # Input that is not on the fast path, and what is wrong with it.
 

@@ -1,5 +1,6 @@
 """Fitted estimators whose attributes were damaged, as by a truncated or edited pickle: an error, never a kernel."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,24 @@ def test_training_does_not_go_on_from_damaged_arrays():
         model.set_params(warm_start=True).fit(X, X[:, 0])
     model.set_params(warm_start=False)
     assert model.__dict__ == before
+
+
+@pytest.mark.parametrize("parameters", [{}, {"bidirectional": True}])
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"n_rows": np.array([50])}, "n_rows"),
+        ({"n_rows": np.array([-1])}, "n_rows"),
+        ({"rows": np.zeros((1, 2, 4))}, "rows"),
+        ({"rows": np.full((1, 5, 4), np.nan)}, "NaN"),
+        ({"more": np.zeros(3)}, "entries"),
+    ],
+)
+def test_a_damaged_state_of_a_stream_is_refused(parameters, entries, message):
+    model, X = fitted(**parameters)
+    stream = model.stream(window=True, context=X[:4])
+    saved = stream.__getstate__()
+    pickle.loads(pickle.dumps(stream)).step(X[4])
+    saved["state"] = {**saved["state"], **entries}
+    with pytest.raises(ValueError, match=message):
+        stream.__setstate__(saved)

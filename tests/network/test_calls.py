@@ -39,13 +39,13 @@ def test_windows_outside_the_table_or_the_call_are_refused(options, training, na
         case.loss()
         case.spare = 6 - lengths[0]
         windows(case, starts, lengths)
-        with pytest.raises(ValueError, match="sequence . starts at row"):
+        with pytest.raises(ValueError, match=r"sequence . starts at row"):
             case.loss()
         return
     if name == "longer than the call says":
         return  # such a call takes its longest sequence as it is
     windows(case, starts, lengths)
-    with pytest.raises(ValueError, match="sequence . starts at row"):
+    with pytest.raises(ValueError, match=r"sequence . starts at row"):
         case.forward()
 
 
@@ -61,7 +61,7 @@ def test_a_table_of_fewer_columns_is_refused(scaled):
     """Its rows would be read beyond their ends: a plausible answer from other people's memory."""
     case = make_case(scaled=scaled)
     case.table = np.ascontiguousarray(case.table[:, :2])
-    with pytest.raises(ValueError, match="expected a table of type . with 3 columns or more"):
+    with pytest.raises(ValueError, match=r"expected a table of type . with 3 columns or more"):
         case.forward()
     case.table = case.table.ravel()
     with pytest.raises(ValueError, match="expected a table of type"):
