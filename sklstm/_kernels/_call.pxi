@@ -99,7 +99,15 @@ cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
     """Bytes of one worker's workspace."""
     cdef ChunkBuffers buffers
     cdef Py_ssize_t n_bytes
-    cdef LayerBuffers *layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
+    cdef double widest = stack.input_size
+    cdef Py_ssize_t i
+    cdef LayerBuffers *layers
+    for i in range(stack.n_layers):
+        widest = max(widest, <double> stack.layers[i].hidden_stride, <double> stack.layers[i].input_size)
+    # Far more than is laid out for a step of a sequence in a layer: what follows adds up in 64 bits.
+    if 1024 * widest * stack.n_layers * call.chunk_size * (call.max_steps + 1) > <double> (1 << 62):
+        raise MemoryError(f"windows of {call.max_steps} steps do not fit into memory")
+    layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
     if layers == NULL:
         raise MemoryError()
     n_bytes = round_up(stack.n_layers * sizeof(LayerBuffers), 64)

@@ -73,11 +73,11 @@ cdef struct StackCall:
     const unsigned int *sample_ids
     char *d_initial_state        # (n_samples, state_size); NULL: not wanted
     char *d_x                    # (n_samples, max_steps, input_size); NULL: not wanted
-    Watch *watch
+    SignalWatch *watch
 
 
 cdef struct ChunkBuffers:
-    Watch *watch
+    SignalWatch *watch
     int worker
     LayerBuffers *layers
     char *inputs                 # what the first layer reads, where that is no table (_input_stage.pxi); NULL

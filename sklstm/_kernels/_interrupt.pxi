@@ -16,7 +16,7 @@ cdef extern from "stop_flag.h" nogil:
     ctypedef int stop_flag "sklstm_stop_flag"
 
 
-cdef struct Watch:
+cdef struct SignalWatch:
     double next_look             # seconds
     bint asks                    # the caller is the main thread, the only one that runs handlers
     stop_flag stopped            # written by the caller, read by the other threads of a call
@@ -32,12 +32,12 @@ cdef double seconds_now() noexcept nogil:
     return <double> now.tv_sec + 1e-9 * <double> now.tv_nsec
 
 
-cdef void open_watch(Watch *watch, list errors):
+cdef void open_watch(SignalWatch *watch, list errors):
     watch.asks, watch.stopped = threading.get_ident() == threading.main_thread().ident, False
     watch.errors, watch.next_look = <void *> errors, seconds_now() + LOOK_SECONDS
 
 
-cdef void ask_python(Watch *watch) noexcept with gil:
+cdef void ask_python(SignalWatch *watch) noexcept with gil:
     """Let Python run its signal handlers; what one raises ends the call.
 
     A function of its own: Cython takes the GIL on every way out of a function that holds Python objects.
@@ -49,7 +49,7 @@ cdef void ask_python(Watch *watch) noexcept with gil:
         watch.stopped = True
 
 
-cdef bint must_stop(Watch *watch, int worker) noexcept nogil:
+cdef bint must_stop(SignalWatch *watch, int worker) noexcept nogil:
     """Whether the call is to end early; the caller (worker 0) looks for signals now and then."""
     cdef double now
     if watch.stopped or worker != 0 or not watch.asks:

@@ -22,7 +22,7 @@ cdef enum:
 cdef struct Reflections:
     # Q <- (I - V T V^T) Q for a block of reflections, V (n_rows, BLOCK); Q in panels of `width` columns
     const KernelTable *kernels
-    Watch *watch
+    SignalWatch *watch
     Py_ssize_t n_block           # reflections in this block
     Py_ssize_t n_rows            # rows and columns that they touch: the last ones
     Py_ssize_t width
@@ -34,7 +34,7 @@ cdef struct Reflections:
 
 
 cdef struct Unpacking:
-    Watch *watch
+    SignalWatch *watch
     const double *panels
     Py_ssize_t n_rows, n_columns, width
     void *out                    # (n_rows, n_columns)
@@ -154,7 +154,7 @@ def fill_orthogonal(generator, out, int n_threads, isa=None):
     cdef char code = code_of(out.dtype)
     cdef Reflections block
     cdef Unpacking unpacking
-    cdef Watch watch
+    cdef SignalWatch watch
     cdef list errors = []
     cdef double signs[BLOCK]
     cdef double *panels

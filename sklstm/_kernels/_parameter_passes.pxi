@@ -7,7 +7,7 @@ cdef enum:
     CLEAR_BYTES = 1 << 22
 
 
-cdef void clear(char *out, Py_ssize_t n_bytes, Watch *watch, int worker) noexcept nogil:
+cdef void clear(char *out, Py_ssize_t n_bytes, SignalWatch *watch, int worker) noexcept nogil:
     """Fill with zeros, unless the call is to end early."""
     cdef Py_ssize_t begin = 0
     while begin < n_bytes and not must_stop(watch, worker):
@@ -20,7 +20,7 @@ cdef struct ReduceCall:
     Py_ssize_t panels_size
     Py_ssize_t n_slots
     char *slots                  # (n_slots, panels_size)
-    Watch *watch
+    SignalWatch *watch
 
 
 cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
@@ -37,7 +37,7 @@ cdef struct BackCall:
     bint input_gradient
     const char *panels
     char *back
-    Watch *watch
+    SignalWatch *watch
 
 
 cdef void back_task(void *context, int task, int worker) noexcept nogil:

@@ -165,7 +165,7 @@ cdef class Stack:
         cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
-        cdef Watch watch
+        cdef SignalWatch watch
         cdef list errors = []
         open_watch(&watch, errors)
         clear(out, self.panels_size * size, &watch, 0)
@@ -184,7 +184,7 @@ cdef class Stack:
         cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
         cdef const char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
-        cdef Watch watch
+        cdef SignalWatch watch
         cdef list errors = []
         open_watch(&watch, errors)
         for kind, begin, place, p, q, r, wide in self.pieces:
@@ -250,7 +250,7 @@ cdef class Stack:
         With `every_step`, `z` and `hidden` have a row for each row of the table.
         """
         cdef StackCall call
-        cdef Watch watch
+        cdef SignalWatch watch
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows
         describe(self, &call, code_of_table(sequences), n, lengths.max(), False)
@@ -279,7 +279,7 @@ cdef class Stack:
         looks out for windows that follow each other and share their rows.
         """
         cdef StackCall call
-        cdef Watch watch
+        cdef SignalWatch watch
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows, c
         cdef Py_ssize_t n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs

@@ -23,7 +23,7 @@ cdef struct Update:
     UpdateStep step              # of the whole vector
     const Py_ssize_t *ends       # (n_segments,) where each segment of the vector ends
     const double *decays         # (n_segments,)
-    Watch *watch
+    SignalWatch *watch
 
 
 cdef void norm_task(void *context, int task, int worker) noexcept nogil:
@@ -86,7 +86,7 @@ def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1]
     half way.
     """
     cdef Update update
-    cdef Watch watch
+    cdef SignalWatch watch
     cdef list errors = []
     cdef char code = code_of(parameters.dtype)
     update.kernels, update.rule, update.n = open_table(code, isa), UPDATE_RULES[rule], parameters.size

@@ -87,3 +87,10 @@ def test_moments_of_windows_outside_the_table_are_refused():
     for start, length in [(-1, 2), (4, 2), (0, 0), (0, 6)]:
         with pytest.raises(ValueError, match="sequence 0 starts at row"):
             stack.window_moments(table, 2, np.array([start], np.intp), np.array([length], np.intp), *out)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_workspace_beyond_64_bits_is_not_measured(training):
+    stack = Stack(3, (64, 64), 1, "float32")
+    with pytest.raises(MemoryError, match="windows of 4611686018427387904 steps do not fit into memory"):
+        stack.workspace_bytes(100, 2**62, training=training)
