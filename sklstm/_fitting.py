@@ -294,9 +294,10 @@ class FittingMixin:
             bptt_steps=min(int(self.bptt_steps), n),
         )
         network = self._empty_network(layout, self.dtype)
-        check_range(network, samples.sequences.table)
+        columns = getattr(self, "feature_names_in_", None)
+        check_range(network, samples.sequences.table, columns=columns)
         if held_out is not None and held_out.sequences.table is not samples.sequences.table:
-            check_range(network, held_out.sequences.table, "X_val")
+            check_range(network, held_out.sequences.table, "X_val", columns)
         first_epoch = self.n_iter_ if continued else 0
         history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None)
         try:

@@ -193,7 +193,8 @@ class Stream:
         else:
             rows = check_rows_before(model, context, n_streams)
             if rows is not None:
-                check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context")
+                columns = getattr(model, "feature_names_in_", None)
+                check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)
             self._follow(rows)
 
     def _bind(self, model, n_streams, window, response_method):
@@ -376,6 +377,7 @@ class Stream:
             n_rows, reach = checked["n_rows"], expected["rows"].shape[1]
             if n_rows.min() < 0 or n_rows.max() > reach:
                 raise ValueError(f"state['n_rows'] is {n_rows.tolist()}, expected numbers from 0 to {reach}.")
+            check_range(self._network, checked["rows"].reshape(-1, checked["rows"].shape[-1]), "state['rows']")
         with self._claimed():
             self._numbers.set_state(checked)
 

@@ -92,8 +92,8 @@ TABLE = [
         (*FIT, *USE, "X_val", "context"),
         (
             "too large for float32",
-            changed(X, (3, 1), 1e300),
-            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
+            changed(X, (3, 1), 1e39),
+            r"X holds 1e\+39 in column (1|'b') \(row 3\), too large for dtype='float32'.* Set dtype='float64'",
         ),
         parameters={"input_scaling": None},
     ),
@@ -107,17 +107,6 @@ TABLE = [
     ),
     *rows("X", (*FIT, *USE), ("None", None, "X: Expected 2D array, got scalar array")),
     # X as a set of sequences
-    # What is far off in training is a part of the scale.
-    *rows(
-        "X",
-        (*FIT, *USE, "X_val", "context"),
-        (
-            "too large for float32",
-            changed(X, (3, 1), 1e300),
-            r"X holds 1e\+300 in column 1 \(row 3\).* too large for dtype='float32'. Set dtype='float64'",
-        ),
-        parameters={"input_scaling": None},
-    ),
     *rows(
         "X",
         (*FIT, *USE, "X_val"),

@@ -101,6 +101,7 @@ cdef class Stack:
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, back_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
     cdef readonly bint every_step, variant, reads_row_by_row
+    cdef readonly double largest_input
     cdef list pieces
     cdef double zoneout
     cdef object panels, back

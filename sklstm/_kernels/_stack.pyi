@@ -15,6 +15,7 @@ class Stack:
     every_step: bool
     variant: bool
     reads_row_by_row: bool
+    largest_input: float
     n_outputs: int
     hidden_size: int
     input_size: int

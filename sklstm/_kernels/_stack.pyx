@@ -106,6 +106,8 @@ cdef class Stack:
         Where stretches of a vector of panels end, and whether the weights in them decay.
     reads_row_by_row : bool
         Whether `StackStream` can run it.
+    largest_input : float
+        Up to here no product of an input, and no square of such a product, overflows, for any sensible weights.
     """
 
     def __cinit__(self, input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, *, input_mean=None,
@@ -115,6 +117,7 @@ cdef class Stack:
         self.architecture = shape = Architecture(input_size, hidden_sizes, n_outputs, **options)
         self.dtype = np.dtype(dtype)
         self.code = code_of(dtype)
+        self.largest_input = 1e15 if self.code == FLOAT32 else 1e150
         self.kernels = open_table(self.code, isa)
         self.n_layers = shape.n_layers
         self.layers = <Layer *> calloc(self.n_layers, sizeof(Layer))

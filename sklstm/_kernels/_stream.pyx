@@ -5,7 +5,7 @@ sequences, hence so are the bits.
 """
 
 from cpython.pythread cimport PyThread_get_thread_ident
-from libc.math cimport isfinite
+from libc.math cimport fabs
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
@@ -234,7 +234,7 @@ cdef class StackStream(OneThread):
         self.owner = claimed
 
     cdef bint take_rows(self, object x):
-        """Bring x through the input stage; False for what is not plain, or not finite behind it."""
+        """Bring x through the input stage; False for what is not plain, not finite or too large."""
         cdef Py_buffer view
         cdef Py_ssize_t i, total = self.n * self.stack.input_size
         cdef bint single, right
@@ -252,10 +252,10 @@ cdef class StackStream(OneThread):
             self.standardise(self.n, self.raw)
             if self.stack.code == FLOAT32:
                 for i in range(total):
-                    right = right and isfinite((<float *> self.x)[i])
+                    right = right and fabs((<float *> self.x)[i]) <= self.stack.largest_input
             else:
                 for i in range(total):
-                    right = right and isfinite((<double *> self.x)[i])
+                    right = right and fabs((<double *> self.x)[i]) <= self.stack.largest_input
         PyBuffer_Release(&view)
         return right
 

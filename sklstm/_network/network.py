@@ -97,12 +97,20 @@ class Network:
         return self._stack.state_size
 
     @property
+    def largest_input(self):
+        """Largest number, standardised, that the network reads."""
+        return self._stack.largest_input
+
+    @property
     def reads_row_by_row(self):
         """Whether single steps have kernels of their own (`stream_kernels`)."""
         return self._stack.reads_row_by_row
 
     def first_beyond_range(self, table):
-        """Return the row and the column of the first number that the network cannot read as a finite one, or None.
+        """Return the row and the column of a number too large for the network, or None without any.
+
+        That is one which, standardised, is beyond `largest_input`: products with it, or squares of them, would
+        overflow.
 
         Parameters
         ----------
@@ -110,11 +118,11 @@ class Network:
             Finite numbers. With `window_norm`, a column is looked at as if one window held all of it.
         """
         mean, scale = self.input_mean, self.input_scale
-        if table.dtype == self.dtype and mean is None and scale is None and self.architecture.window_norm is None:
+        if table.size == 0:
             return None
         mean = np.zeros(table.shape[1]) if mean is None else np.asarray(mean, np.float64)
         scale = np.ones(table.shape[1]) if scale is None else np.asarray(scale, np.float64)
-        largest = float(np.finfo(self.dtype).max)
+        largest = self.largest_input
         with np.errstate(over="ignore"):
             # Without a look at columns: enough in all but the strangest cases.
             reach = max(abs(float(table.max())), abs(float(table.min()))) + float(np.abs(mean).max())

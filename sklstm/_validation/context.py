@@ -42,7 +42,7 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     # Carried rows were checked when they were kept, and have lost their names.
     before = np.asarray(context) if carried else check_sequences(estimator, context, name="context").table
     if network is not None:
-        check_range(network, before, "context")
+        check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
     sequences = _alone(estimator, X, groups, network)
     pairs = _blocks_and_what_comes_before(sequences.blocks, groups, len(before), context_groups)
     if getattr(estimator, "training", "windows") == "stream":
@@ -53,7 +53,7 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
 def _alone(estimator, X, groups, network):
     sequences = check_sequences(estimator, X, groups=groups)
     if network is not None:
-        check_range(network, sequences.table)
+        check_range(network, sequences.table, columns=getattr(estimator, "feature_names_in_", None))
     return sequences
 
 

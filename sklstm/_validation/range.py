@@ -1,8 +1,8 @@
-"""Numbers that are finite, but beyond what the dtype of a network holds."""
+"""Numbers that are finite, but too large for a network of a dtype."""
 
 
-def check_range(network, table, name="X"):
-    """Raise if a column of a table holds a number that the network would read as infinity.
+def check_range(network, table, name="X", columns=None):
+    """Raise if a column of a table holds a number with which the products of the network would overflow.
 
     Parameters
     ----------
@@ -11,6 +11,8 @@ def check_range(network, table, name="X"):
         Finite numbers.
     name : str, default="X"
         What the user calls it.
+    columns : sequence of str or None
+        What its columns are called.
 
     Raises
     ------
@@ -20,10 +22,14 @@ def check_range(network, table, name="X"):
     place = network.first_beyond_range(table)
     if place is None:
         return
-    (row, column), dtype = place, network.dtype.name
-    value = table[row, column]
-    scaled = "" if network.input_scale is None else f", standardised with scale {network.input_scale[column]:g},"
-    ways = "Set dtype='float64', or rescale" if dtype == "float32" else "Rescale"
+    row, column = place
+    value, dtype, largest = table[place], network.dtype.name, network.largest_input
+    title = column if columns is None else repr(columns[column])
+    unit = "" if network.input_scale is None else f" times the scale of that column, {network.input_scale[column]:g}"
+    ways = "Rescale or clip that column"
+    if dtype == "float32" and abs(value) < 1e100:
+        ways = "Set dtype='float64', or rescale or clip that column"
     raise ValueError(
-        f"{name} holds {value:g} in column {column} (row {row}){scaled} too large for {dtype=}. {ways} it."
+        f"{name} holds {value:g} in column {title} (row {row}), too large for {dtype=}, which reads numbers up to "
+        f"{largest:g}{unit}. {ways}; is it a code for a missing value?"
     )
