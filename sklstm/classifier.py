@@ -369,7 +369,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
 
         Later calls go on with what solver, ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` know
         of the steps so far, and weights, of samples and of classes, count against the mean weight of all samples so
-        far. n calls with the same data are a `fit` of n epochs without early stopping, bit for bit.
+        far. n calls with the same data are n epochs of a `fit` without early stopping, bit for bit.
 
         Parameters
         ----------

@@ -400,8 +400,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         unknown (a constant), or their deviation has grown to over three times `target_scale_`, both become those of all
         rows, the head is rescaled so that the answers stay [33]_, and the solver starts anew. Otherwise solver,
         ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` keep what they know of the steps so far,
-        and weights count against the mean weight of all samples so far. n calls with the same data are a `fit` of n
-        epochs without early stopping, bit for bit.
+        and weights count against the mean weight of all samples so far. n calls with the same data are n epochs
+        of a `fit` without early stopping, bit for bit.
 
         Parameters
         ----------

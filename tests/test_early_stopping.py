@@ -62,7 +62,9 @@ def test_numbers_agree_without_early_stopping(case):
     assert model.loss_ == model.loss_curve_[-1]
     assert model.loss_ > model.best_loss_ == min(model.loss_curve_)
     assert model.validation_scores_ is None
+    assert model.validation_loss_curve_ is None
     assert model.best_validation_score_ is None
+    assert model.best_iteration_ == 4
 
 
 def test_numbers_agree_with_early_stopping(case):
@@ -71,6 +73,26 @@ def test_numbers_agree_with_early_stopping(case):
     assert model.loss_ == model.loss_curve_[-1]
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.best_loss_ is None
+
+
+def test_the_validation_loss_and_the_epoch_that_was_kept(case):
+    """In the unit of the training loss; the curve is the last fit's, epochs are counted through."""
+    rng = np.random.default_rng(0)
+    X_val = rng.normal(size=(40, 3))
+    y_val, weights = case.target(X_val[:, 0]), rng.uniform(0.5, 2.0, 40)
+    model = case.make(**{**OVERFIT, "max_iter": 20, "warm_start": True}, n_iter_no_change=50)
+    for n_before in (0, 20):
+        model.fit(case.X, case.y, X_val=X_val, y_val=y_val, sample_weight_val=weights)
+        curve, scores = model.validation_loss_curve_, model.validation_scores_
+        assert len(curve) == len(scores) == 20
+        best = int(np.argmax(scores))
+        assert best == int(np.argmin(curve)) < 19
+        assert model.best_iteration_ == n_before + best + 1
+        expected = np.average(losses(model, raw(model, X_val), y_val), weights=weights)
+        assert curve[best] == pytest.approx(expected, rel=1e-12)
+        assert model.n_iter_ == n_before + 20
+    model.set_params(early_stopping=False).fit(case.X, case.y)
+    assert (model.validation_loss_curve_, model.best_iteration_) == (None, 60)
 
 
 def test_training_stops_when_the_loss_stops_to_fall(case):

@@ -42,6 +42,19 @@ def test_as_many_calls_are_one_fit(case, solver, learning_rate):
         assert not same(constant.fit(case.X, case.y, sample_weight=weights).parameters_, whole.parameters_)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"training": "stream", "shuffle": False, "bptt_steps": 7}, {"shuffle": "blocks", "accumulation_steps": 2}],
+)
+def test_other_passes_go_on_too(case, options):
+    settings = {**options, "max_grad_norm": "adaptive", "early_stopping": False, "batch_size": 8, "max_iter": 4}
+    whole, parts = case.make(**settings).fit(case.X, case.y), case.make(**settings)
+    for _ in range(4):
+        parts.partial_fit(case.X, case.y)
+    assert same(parts.parameters_, whole.parameters_)
+    assert parts.loss_curve_ == whole.loss_curve_
+
+
 def test_the_state_is_plain(case):
     model = case.make(max_grad_norm="adaptive", learning_rate="reduce_on_plateau").partial_fit(case.X, case.y)
     state = model._training_state
