@@ -1,6 +1,7 @@
 """What the estimators share: constructor, parameter constraints, features of the last hidden state. No maths."""
 
 from abc import ABCMeta, abstractmethod
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -32,6 +33,11 @@ def _has_attention(model):
         f"attention_weights needs attention_heads or pooling='attention', found attention_heads={heads!r} and "
         f"pooling={pooling!r}."
     )
+
+
+@cache
+def _parameter_names(kind):
+    return BaseEstimator._get_param_names.__func__(kind)
 
 
 class BaseLSTM(
@@ -85,6 +91,11 @@ class BaseLSTM(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    @classmethod
+    def _get_param_names(cls):
+        """As scikit-learn's, which reads the signature at each call: a third of the time of a tiny fit."""
+        return _parameter_names(cls)
 
     def _keep(self, arguments):
         """Set an attribute for each argument of the constructor, given its ``locals()``."""
@@ -198,8 +209,9 @@ class BaseLSTM(
         if layout.n_outputs != n_outputs:
             raise ValueError(f"the network has {layout.n_outputs} outputs, but the targets need {n_outputs}")
         for name in ("input_mean_", "input_scale_"):
-            if np.shape(getattr(self, name)) != (n_features,) or getattr(self, name).dtype != np.float64:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, expected {n_features} numbers of float64")
+            numbers = getattr(self, name)
+            if np.shape(numbers) != (n_features,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+                raise ValueError(f"{name} is {numbers!r}, expected {n_features} finite numbers of float64")
         columns = self._reference_columns
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")

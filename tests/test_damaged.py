@@ -81,6 +81,10 @@ DAMAGES = {
     "integers": (arrays(bias_l0=lambda m: np.zeros(20, np.int64)), "bias_l0 is an array of int64"),
     "list": (arrays(bias_l0=lambda m: [0.0] * 20), "bias_l0 is <class 'list'>"),
     "half precision": (arrays(weight_out=lambda m: np.zeros((1, 5), np.float16)), "are of float16"),
+    "mean of fewer columns": (attributes(input_mean_=np.zeros(3)), "input_mean_ is .* expected 4 finite numbers"),
+    "no scale": (attributes(input_scale_=None), "input_scale_ is None"),
+    "single scale": (attributes(input_scale_=np.ones(4, np.float32)), "input_scale_ is .* numbers of float64"),
+    "scale not finite": (attributes(input_scale_=np.array([1.0, np.nan, 1.0, 1.0])), "input_scale_ is .* finite"),
     "more targets": (attributes(target_mean_=np.zeros(3), target_scale_=np.ones(3)), "1 outputs, .* targets need 3"),
 }
 
