@@ -189,6 +189,11 @@ class Stream:
         refuse_single_steps(model._architecture, window)
         self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method)
         if context is None and window:
+            if hasattr(model, "context_groups_"):
+                raise ValueError(
+                    "context is missing: carry_context=True kept the last rows of each group of fit, context_ with the "
+                    "labels context_groups_. Give those of the stream's group, or an array without rows."
+                )
             self._follow(getattr(model, "context_", None))
         else:
             rows = check_rows_before(model, context, n_streams)
@@ -535,7 +540,7 @@ def _bound_copy(model):
     """Return a copy that no later call of the model changes, without what only training needs."""
     bound = copy(model)
     bound.parameters_ = dict(model.parameters_)
-    for name in ("_training_state", "context_"):
+    for name in ("_training_state", "context_", "context_groups_"):
         bound.__dict__.pop(name, None)
     return bound
 

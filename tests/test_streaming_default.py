@@ -104,6 +104,54 @@ def test_the_default_can_be_overridden():
     assert (np.array(carried[LENGTH:]) != model.predict(LONG)[LENGTH:]).all()
 
 
+# Nothing came before
+
+
+@pytest.mark.parametrize("carry_context", [False, True])
+@pytest.mark.parametrize("nothing", [[], (), np.empty(0), np.empty((0, 3)), pd.DataFrame(columns=list("abc"))], ids=str)
+def test_a_context_without_rows(nothing, carry_context):
+    """The same words mean the same to `predict` and to `stream`."""
+    model = fitted("one", carry_context=carry_context)
+    expected = fitted("one").predict(LONG)
+    assert_array_equal(model.predict(LONG, context=nothing), expected)
+    assert_array_equal(run(model.stream(context=nothing), LONG), expected)
+    several = np.stack([fitted("one").predict(rows) for rows in ROWS[:2]], axis=1)
+    for context in ([nothing, nothing], np.empty((2, 0, 3)), []):
+        assert_array_equal(run(model.stream(n_streams=2, context=context), ROWS[:2]), several)
+
+
+@pytest.mark.parametrize(
+    ("n_streams", "context", "message"),
+    [
+        (None, np.empty((0, 5)), "context has 5 features, but DeepLSTMRegressor is expecting 3 features"),
+        (None, np.float64(3), "context|Expected 2D array"),
+        (2, np.empty((2, 0, 5)), "context has 5 features"),
+        (2, np.empty((3, 0, 3)), "context"),
+        (2, [[], [], []], "context"),
+        (2, [np.empty((0, 3)), np.ones((1, 3))], "context"),
+    ],
+    ids=str,
+)
+def test_a_context_that_is_nothing_else(n_streams, context, message):
+    model = fitted("one")
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.stream(n_streams=n_streams, context=context)
+    if n_streams is None:
+        with pytest.raises((ValueError, TypeError), match=message):
+            model.predict(LONG, context=context)
+
+
+def test_carried_rows_of_several_groups_belong_to_no_stream():
+    groups = np.repeat(["b", "a"], 30)
+    model = DeepLSTMRegressor(4, sequence_length=LENGTH, carry_context=True, max_iter=1, random_state=0)
+    model.fit(TABLE, TARGETS["one"], groups=groups)
+    with pytest.raises(ValueError, match="context is missing: carry_context=True kept the last rows of each group"):
+        model.stream()
+    for label in "ab":
+        stream = model.stream(context=model.context_[model.context_groups_ == label])
+        assert_array_equal(run(stream, LONG), model.predict(LONG, groups=[label] * len(LONG)))
+
+
 # Windows longer than any table
 
 LONG_WINDOWS = [{}, {"pooling": "mean"}, {"bidirectional": True}, {"window_norm": "last"}]

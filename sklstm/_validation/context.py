@@ -37,7 +37,7 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
             f"context with {given} needs {missing} too: a label for each row of X (groups) and of context "
             "(context_groups) tells which rows come before which."
         )
-    if np.shape(context)[:1] == (0,):
+    if holds_no_rows(estimator, context):
         return [(_alone(estimator, X, groups, network), everything, everything)]
     # Carried rows were checked when they were kept, and have lost their names.
     before = np.asarray(context) if carried else check_sequences(estimator, context, name="context").table
@@ -115,6 +115,23 @@ def in_place_of_rows(results):
     return joined
 
 
+def holds_no_rows(estimator, context, n_streams=None):
+    """Tell whether a context says that nothing came before: an array without rows, or [], for each of `n_streams`."""
+    if not hasattr(context, "__len__") or getattr(context, "ndim", None) == 0:
+        return False
+    if n_streams is not None and len(context):
+        return len(context) == n_streams and all(holds_no_rows(estimator, rows) for rows in context)
+    if len(context):
+        return False
+    shape, n_axes = np.shape(context), 2 if n_streams is None else 3
+    if len(shape) == n_axes and shape[-1] != estimator.n_features_in_:
+        raise ValueError(
+            f"context has {shape[-1]} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input."
+        )
+    return len(shape) in (1, n_axes)
+
+
 def check_rows_before(estimator, context, n_streams):
     """Return the rows before streams as an array, with a first axis if `n_streams` is a number, or None without any."""
     if context is None:
@@ -122,7 +139,7 @@ def check_rows_before(estimator, context, n_streams):
     n_axes = 2 if n_streams is None else 3
     expected = "(n_rows, n_features)" if n_streams is None else f"({n_streams}, n_rows, n_features)"
     shape = getattr(context, "shape", None)
-    if shape is not None and len(shape) == n_axes and shape[-2] == 0:
+    if holds_no_rows(estimator, context, n_streams):
         return None
     if is_set_of_sequences(context) != (n_axes == 3):
         found = f"shape {shape}" if shape is not None else f"{'3' if n_axes == 2 else '2'} axes"
