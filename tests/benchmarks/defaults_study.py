@@ -29,6 +29,7 @@ def batch_rule(share, low, high):
 
 # What the variants are compared with; "batch_size" may be a rule and "early_stopping" a number of samples.
 CENTRE = {
+    "input_scaling": "standard",
     "n_layers": 1,
     "dropout": 0.0,
     "batch_size": batch_rule(32, 8, 128),
@@ -40,6 +41,9 @@ CENTRE = {
 }
 VARIANTS = {
     "centre": {},
+    "input_scaling=robust": {"input_scaling": "robust"},
+    "input_scaling=None": {"input_scaling": None},
+    "input_scaling=None after StandardScaler": {"input_scaling": "before"},
     "n_layers=2": {"n_layers": 2},
     "n_layers=2, dropout=0.2": {"n_layers": 2, "dropout": 0.2},
     "n_layers=3, dropout=0.2": {"n_layers": 3, "dropout": 0.2},
@@ -88,7 +92,9 @@ def pick(X, rows):
 
 def one_fit(task, fit, rows, seed, **parameters):
     """Fit a network on `fit` and score it on `rows`."""
-    X = standardised(task, fit)
+    X = task.X
+    if parameters.get("input_scaling") == "before":
+        X, parameters = standardised(task, fit), {**parameters, "input_scaling": None}
     kind = DeepLSTMClassifier if task.classify else DeepLSTMRegressor
     model = kind(sequence_length=task.sequence_length, random_state=seed, n_jobs=1, **parameters)
     groups = None if task.groups is None else task.groups[fit]
