@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import TimeSeriesSplit
 
-from ensemble.members import Column, Log, MeanOfThree, Wants
+from ensemble.members import Column, Frequencies, Log, MeanOfThree, Wants
 from sklstm import DeepLSTMRegressor, WeightedEnsembleClassifier, WeightedEnsembleRegressor
 from sklstm._ensemble.folds import forward_folds
 from sklstm._ensemble.presence import fill_absent, with_absent
@@ -55,6 +55,20 @@ def test_a_label_of_weight_zero_is_no_class():
     assert [member.classes_.tolist() for member in model.estimators_] == [[0, 1, 2]] * 2
     with pytest.raises(ValueError, match=r"got only one class: \['down'\]"):
         classifier().fit(X, np.where(there, "down", "up"), sample_weight=there)
+
+
+def test_a_row_of_weight_zero_brings_no_label_of_another_series():
+    # The second series begins with rows of weight zero, right after the only rows of the class "rare".
+    groups = np.repeat([0, 1], 60)
+    labels = np.tile(["down", "up"], 60).astype("<U4")
+    labels[50:60] = "rare"
+    there = np.ones(120)
+    there[60:70] = 0.0
+    members = [("counts", Frequencies()), ("logistic", LogisticRegression())]
+    model = WeightedEnsembleClassifier(members, weights="auto", cv=2)
+    model.fit(X[:120], labels, groups=groups, sample_weight=there)
+    assert model.classes_.tolist() == ["down", "rare", "up"]
+    assert (model.oof_predictions_[:, 0, 1] == 0.0).all()
 
 
 @pytest.mark.parametrize("placeholder", [np.nan, np.inf, -1e300])

@@ -49,6 +49,10 @@ def test_validation_data_are_handed_on_whole(n_val):
         assert given["X_val"] is X_val
         assert given["y_val"] is y_val
         assert given["eval_set"] == [(X_val, y_val)]
+    log.clear()
+    sets = [(X_val, y_val)] * 40  # as many as X has rows
+    ensemble(log, eval_set=True).fit(X, Y, eval_set=sets)
+    assert all(given["eval_set"] is sets for given in log)
 
 
 def test_validation_data_under_an_alias_are_handed_on_whole():
@@ -82,6 +86,8 @@ def test_what_nothing_tells_of_is_refused():
     for extra in (np.arange(40), list(range(40)), pd.Series(np.arange(40))):
         with pytest.raises(ValueError, match=r"must know whether 'extra'.*'takes'.*DataFrame"):
             ensemble(log, extra=True).fit(X, Y, extra=extra)
+    with pytest.raises(ValueError, match="must know whether 'extra'"):  # a plain numbering says nothing
+        ensemble(log, extra=True).fit(pd.DataFrame(X), Y, extra=pd.Series(np.arange(40)))
     assert log == []
     for extra in (3, "word" * 10, np.arange(39), None):
         ensemble(log, extra=True).fit(X, Y, extra=extra)
