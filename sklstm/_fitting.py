@@ -32,6 +32,7 @@ from sklstm._validation import (
     is_set_of_sequences,
     labels_of,
     refuse_target_per_row,
+    warn_of_other_scale,
 )
 from sklstm._warn import warn_user
 
@@ -226,6 +227,8 @@ class FittingMixin:
         weights = self._learn_weights(part)
         weights = weights if weights.ndim == 1 else weights.mean(axis=1)
         self._learn_inputs(part, weights, continued=continued, running=keep_state)
+        if held_out is not None and held_out.name == "y_val":
+            warn_of_other_scale(self, held_out.sequences.table, "X_val")
         self._learn_targets(part, continued=continued, running=keep_state)
         samples, validation = self._encode(part), None if held_out is None else self._encode(held_out)
         if not keep_state:

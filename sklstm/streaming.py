@@ -14,7 +14,7 @@ from sklstm._options import refuse_single_steps
 from sklstm._pipeline_stream import PipelineStream
 from sklstm._row_checks import refuse_what_is_no_row
 from sklstm._snapshot import snapshot_of
-from sklstm._validation import check_range, check_rows_before, naming, refuse_masked, window_length
+from sklstm._validation import check_range, check_rows_before, naming, refuse_masked, warn_of_other_scale, window_length
 
 __all__ = ["PipelineStream", "Stream", "stream"]
 
@@ -199,6 +199,7 @@ class Stream:
             rows = check_rows_before(model, context, n_streams)
             if rows is not None:
                 columns = getattr(model, "feature_names_in_", None)
+                warn_of_other_scale(model, rows.reshape(-1, rows.shape[-1]), "context")
                 check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)
             self._follow(rows)
 

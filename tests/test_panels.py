@@ -133,3 +133,57 @@ def test_order_in_time_of_each_group():
         model.predict(later.set_axis([days[-1] + pd.Timedelta(days=5)] * 2), groups=[7, 1])
     with pytest.warns(TimeOrderWarning, match="X does not come after context: its first row of group 1 is"):
         model.predict(table[20:], groups=groups[20:], context=table, context_groups=groups)
+
+
+def test_a_stream_says_which_group_it_goes_on_with(regressor):
+    model = regressor.make(carry_context=True).fit(regressor.X, regressor.y, groups=regressor.groups)
+    with pytest.raises(ValueError, match="kept the last rows of each group of fit"):
+        model.stream()
+    stream = model.stream(context=model.context_[model.context_groups_ == "c"])
+    expected = model.predict(MORE["c"], groups=["c"] * 7)
+    assert [stream.step(row) for row in MORE["c"]] == expected.tolist()
+    model.stream(window=False)
+
+
+# Rows past the scaler
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 50.0])
+def test_raw_context_in_a_pipeline_is_told(case, unit):
+    raw = 1000.0 + unit * case.X
+    pipeline = make_pipeline(StandardScaler(), case.make()).fit(raw[:60], case.y[:60])
+    for context in (raw[:60], raw[56:60]):
+        with pytest.warns(
+            UserWarning, match=r"context lives on another scale than X: column \d is .*carry_context=True"
+        ):
+            pipeline.predict(raw[60:], context=context)
+    pipeline.predict(raw[60:], context=pipeline[:-1].transform(raw[:60]))
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_scaled_context_for_raw_rows_is_told(case, scaled):
+    raw = 1000.0 + 20.0 * case.X
+    model = case.make().fit(raw[:60], case.y[:60])
+    model.predict(raw[60:], context=raw[:60])
+    scaler = StandardScaler().fit(raw[:60])
+    table = scaler.transform(raw)
+    fitted = case.make().fit(table[:60], case.y[:60])
+    with pytest.warns(UserWarning, match="context lives on another scale than X"):
+        fitted.predict(table[60:], context=raw[:60])
+
+
+def test_a_trend_a_spike_and_a_flag_are_no_other_scale(case):
+    table = np.column_stack([np.arange(90.0), np.zeros(90), case.X[:, 0]])
+    table[57, 1:] = 1e3
+    model = case.make().fit(table[:40], case.y[:40])
+    model.predict(table[60:], context=table[:60])
+    model.predict(table[60:], context=table[56:60])
+    model.predict(table[60:], context=table[57:58] * [1, 0, 1])
+
+
+def test_a_raw_validation_part_in_a_pipeline_is_told(case):
+    raw = 1000.0 + 5.0 * case.X
+    name = f"{case.kind.__name__.lower()}__"
+    pipeline = make_pipeline(StandardScaler(), case.make())
+    with pytest.warns(UserWarning, match="X_val lives on another scale than the training data"):
+        pipeline.fit(raw[:60], case.y[:60], **{f"{name}X_val": raw[60:], f"{name}y_val": case.y[60:]})

@@ -13,6 +13,7 @@ from sklstm._validation.kinds import (
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
 from sklstm._validation.range import check_range
+from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import check_names_of_list, check_sequences, window_length
 from sklstm._validation.targets import (
     balanced_factors,
@@ -53,5 +54,6 @@ __all__ = [
     "refuse_datetimes",
     "refuse_masked",
     "refuse_target_per_row",
+    "warn_of_other_scale",
     "window_length",
 ]

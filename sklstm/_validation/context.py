@@ -6,6 +6,7 @@ from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_set_of_sequences
 from sklstm._validation.range import check_range
+from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import check_sequences, make_windows, window_length
 
 
@@ -44,10 +45,14 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     if network is not None:
         check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
     sequences = _alone(estimator, X, groups, network)
+    is_stream = getattr(estimator, "training", "windows") == "stream"
+    reach = len(before) if is_stream else window_length(estimator) - 1
+    if not carried and reach > 0:
+        warn_of_other_scale(estimator, before if groups is not None else before[-reach:], "context", sequences.table)
     pairs = _blocks_and_what_comes_before(sequences.blocks, groups, len(before), context_groups)
-    if getattr(estimator, "training", "windows") == "stream":
+    if is_stream:
         return [_series_after(estimator, before, sequences, pairs)]
-    return _windows_after(before, sequences, pairs, window_length(estimator) - 1)
+    return _windows_after(before, sequences, pairs, reach)
 
 
 def _alone(estimator, X, groups, network):
