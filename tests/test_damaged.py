@@ -150,3 +150,12 @@ def test_a_damaged_state_of_a_stream_is_refused(parameters, entries, message):
     saved["state"] = {**saved["state"], **entries}
     with pytest.raises(ValueError, match=message):
         stream.__setstate__(saved)
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_training_does_not_go_on_with_damaged_moments(size):
+    _, X = fitted()
+    model = DeepLSTMRegressor(hidden_size=5, sequence_length=6, random_state=0).partial_fit(X, X[:, 0])
+    model._training_state["loop"]["moments"]["mean"] = np.ones(size, np.float32)
+    with pytest.raises(ValueError, match=rf"expected a vector of 206 numbers, found the shape .{size},."):
+        model.partial_fit(X, X[:, 0])

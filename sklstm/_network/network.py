@@ -57,6 +57,8 @@ class Network:
 
     def to_panels(self, flat):
         """Return a vector like `weights` made of one like the parameters."""
+        if np.shape(flat) != (self.layout.size,):
+            raise ValueError(f"expected a vector of {self.layout.size} numbers, found the shape {np.shape(flat)}")
         panels = np.empty_like(self.weights)
         self._stack.to_panels(np.ascontiguousarray(flat, self.dtype), panels)
         return panels
