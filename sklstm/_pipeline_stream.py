@@ -2,6 +2,10 @@
 
 from copy import copy
 
+import numpy as np
+
+from sklstm._row_checks import RowOrder
+
 
 class PipelineStream:
     """Streams of rows and what a fitted pipeline says after each row.
@@ -16,6 +20,8 @@ class PipelineStream:
         Of the last step; it takes the rows as that step sees them.
     n_streams : int or None
         Number of independent streams; None for one whose rows and answers have no axis of streams.
+    context : array-like or None, default=None
+        The rows before, as the user gave them.
 
     See Also
     --------
@@ -35,8 +41,9 @@ class PipelineStream:
     True
     """
 
-    def __init__(self, steps, stream, n_streams):
+    def __init__(self, steps, stream, n_streams, context=None):
         self._steps, self._stream, self._n_streams = steps, stream, n_streams
+        self._order = RowOrder(context if n_streams is None else None)
 
     def step(self, x, out=None):
         """Take the next row of every stream, as the first step of the pipeline takes it, and answer.
@@ -65,7 +72,11 @@ class PipelineStream:
             return self._stream.step(x, out=out)
         if not self._steps.steps:
             return self._stream.step(x, out=out)
-        return self._stream.step(self._steps.transform_rows(x, self._n_streams), out=out)
+        rows = self._steps.transform_rows(x, self._n_streams)
+        label = None if self._n_streams is not None or type(x) is np.ndarray else self._order.look(x)
+        answer = self._stream.step(rows, out=out)
+        self._order.follow(label)
+        return answer
 
     def reset(self, streams=None):
         """Forget all rows, those of `context` and the carried ones included.
@@ -86,6 +97,7 @@ class PipelineStream:
             If `streams` is neither; nothing is reset then.
         """
         self._stream.reset(streams)
+        self._order.forget()
         return self
 
     @property
@@ -102,7 +114,8 @@ class PipelineStream:
     @state.setter
     def state(self, state):  # numpydoc ignore=GL08
         self._stream.state = state
+        self._order.forget()
 
     def __getstate__(self):
         """Return what a pickle or a copy is made of."""
-        return {**self.__dict__, "_stream": copy(self._stream)}
+        return {**self.__dict__, "_stream": copy(self._stream), "_order": RowOrder()}

@@ -1,8 +1,13 @@
-"""Checks of single rows that streams take."""
+"""Checks of what streams take: rows, their names and their order, arrays for answers, states."""
 
 from collections.abc import Mapping
+from numbers import Real
 
-from sklstm._validation import refuse_masked
+import numpy as np
+
+from sklstm._validation import naming, refuse_masked
+from sklstm._warn import warn_user
+from sklstm.exceptions import TimeOrderWarning
 
 
 def refuse_what_is_no_row(x):
@@ -15,3 +20,147 @@ def refuse_what_is_no_row(x):
         )
     if hasattr(x, "collect_schema") and hasattr(x, "collect"):
         raise TypeError("x is a LazyFrame; expected the rows themselves: x.collect().")
+
+
+class RowChecks:
+    """Checks of the rows of some streams.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    network : Network
+        Of the model.
+    n_streams : int or None
+        None for one stream without an axis.
+    """
+
+    def __init__(self, model, network, n_streams):
+        self._model, self._network, self._n_streams = model, network, n_streams
+        self.shape = (model.n_features_in_,) if n_streams is None else (n_streams, model.n_features_in_)
+
+    def row(self, x):
+        """Return any accepted kind of x as an array of the right shape and dtype."""
+        refuse_what_is_no_row(x)
+        self._check_names(x)
+        with naming("x"):
+            row = np.asarray(x)
+            if row.dtype.kind == "c":
+                raise ValueError("Complex data not supported: x must hold real numbers.")
+            if row.dtype.kind not in "biufO":
+                raise ValueError(f"x must hold numbers, found dtype {row.dtype}.")
+            if row.shape != self.shape and not (self._n_streams is None and row.shape == (1, *self.shape)):
+                n_features = self.shape[-1]
+                each = "" if self._n_streams is None else f" for each of {self._n_streams} streams"
+                raise ValueError(
+                    f"x has shape {row.shape}, expected {self.shape}: one row of the {n_features} features that "
+                    f"this {type(self._model).__name__} was fitted on{each}."
+                )
+            # A value too large becomes infinity, which is refused.
+            with np.errstate(over="ignore"):
+                return np.ascontiguousarray(row.reshape(self.shape), np.float64)
+
+    def _check_names(self, x):
+        """Raise if x names its features otherwise than `fit` did; names on one side alone are passed over."""
+        names = getattr(x, "column_names", None)  # of pyarrow, whose columns are the values
+        if names is None:
+            names = getattr(x, "columns", x.index if hasattr(x, "iloc") else None)
+        expected = getattr(self._model, "feature_names_in_", None)
+        if names is None or expected is None or len(names) != len(expected):
+            return
+        for i, (found, name) in enumerate(zip(names, expected, strict=True)):
+            if isinstance(found, str) and found != name:
+                raise ValueError(
+                    f"feature {i} of x is named {found!r}, expected {name!r}: names and their order are those of fit."
+                )
+
+    def not_finite(self, x):
+        """Return the error that says where x holds what cannot be used."""
+        rows, dtype = np.reshape(x, (-1, self.shape[-1])).astype(np.float64), self._network.dtype.name
+        wrong = np.argwhere(~np.isfinite(rows)).tolist()
+        stream, feature = wrong[0] if wrong else self._network.first_beyond_range(rows) or (0, None)
+        if feature is None:
+            return ValueError(f"x is too far from the rows before it for dtype={dtype!r}.")
+        place = f"feature {feature}" if self._n_streams is None else f"feature {feature} of stream {stream}"
+        value = "NaN" if np.isnan(rows[stream, feature]) else "infinity"
+        if not wrong:
+            value = f"{rows[stream, feature]:g}, a value too large for dtype={dtype!r},"
+        return ValueError(f"x contains {value} at {place}.")
+
+
+class RowOrder:
+    """Whether the rows of one stream come in the order that their labels say.
+
+    The label of a pandas Series is its name, that of a table of one row its index.
+    """
+
+    def __init__(self, context=None):
+        self._last = _label(context.iloc[-1:]) if hasattr(context, "iloc") and len(context) else None
+
+    def look(self, x):
+        """Warn if x does not come after the row before it; return its label for `follow`."""
+        label, last = _label(x), self._last
+        if label is not None and last is not None and type(label) is type(last) and _goes_back(label, last):
+            warn_user(
+                f"x does not come after the row before it: it is {label}, that one {last}. A stream takes rows in the "
+                "order of time; reset() it for rows of another series.",
+                TimeOrderWarning,
+            )
+        return label
+
+    def follow(self, label):
+        """Take over the label of a row that was taken."""
+        if label is not None:
+            self._last = label
+
+    def forget(self):
+        """Begin anew."""
+        self._last = None
+
+
+def _label(x):
+    """Return the number, date, period or time difference that names a row; None for any other name."""
+    if not hasattr(x, "iloc"):
+        return None
+    label = x.name if x.ndim == 1 else x.index[0] if len(x) == 1 else None
+    is_time = isinstance(label, Real) or hasattr(label, "year") or hasattr(label, "total_seconds")
+    return label if is_time else None
+
+
+def _goes_back(label, last):
+    if isinstance(label, Real):
+        # Rows that are just numbered from 0 on may be any.
+        return 0 < label < last
+    try:
+        return bool(label <= last)
+    except TypeError:  # one with a time zone, one without
+        return False
+
+
+def check_out(out, shape, dtype):
+    """Raise unless `out` can take an answer."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, found {type(out)}.")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out has shape {out.shape} and dtype {out.dtype}, expected {shape} and {dtype}.")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only, expected an array that can be written to.")
+
+
+def check_state(name, value, expected):
+    """Return one entry of a state as an array like the expected one."""
+    title = f"state[{name!r}]"
+    refuse_masked(value, title)
+    with naming(title):
+        array = np.asarray(value)
+    if array.shape != expected.shape:
+        raise ValueError(f"{title} has shape {array.shape}, expected {expected.shape}.")
+    if name == "n_rows":
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"{title} has dtype {array.dtype}, expected integers.")
+        return array
+    if array.dtype.newbyteorder("=") != expected.dtype:
+        raise ValueError(f"{title} has dtype {array.dtype}, expected {expected.dtype}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{title} contains NaN or infinity.")
+    return array

@@ -60,8 +60,8 @@ class RowWiseSteps:
             rows = self._arithmetic(values)
             if rows is not None:
                 return rows
-        rows = self.transform(self.row_table(x, n_streams))
-        return rows[0] if n_streams is None and not hasattr(rows, "columns") else rows
+        rows = np.asarray(self.transform(self.row_table(x, n_streams)))
+        return rows[0] if n_streams is None else rows
 
     def _plain(self, x):
         """Return the values of an array, or of a Series with the names of fit; None for what is to be looked at."""

@@ -315,7 +315,7 @@ def test_the_user_may_know_better():
 def test_a_model_alone_and_a_search():
     model = fitted("one")
     assert type(stream(model)) is Stream
-    assert_array_equal(run(stream(model, context=LONG[:5]), LONG[5:]), model.predict(LONG)[5:])
+    assert_array_equal(run(stream(model, context=TABLE[:5]), TABLE[5:]), model.predict(TABLE)[5:])
     with pytest.raises(ValueError, match="row_wise names steps of a pipeline; found a DeepLSTMRegressor"):
         stream(model, row_wise=["scale"])
     search = GridSearchCV(

@@ -1,0 +1,345 @@
+"""Streams of rows and what a fitted model says after each of them."""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklstm._network.stream import open_stream
+from sklstm._options import refuse_single_steps
+from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
+from sklstm._snapshot import snapshot_of
+from sklstm._validation import check_range, check_rows_before, warn_of_other_scale, window_length
+
+RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+class Stream:
+    """Streams of rows and what a fitted model says after each row.
+
+    Made by the method `stream` of `DeepLSTMRegressor` and `DeepLSTMClassifier`, which describes the arguments in full.
+
+    Parameters
+    ----------
+    model : DeepLSTMRegressor or DeepLSTMClassifier
+        Fitted.
+    n_streams : int or None, default=None
+        Number of independent streams; None for one whose rows and answers have no axis of streams.
+    window : bool, default=None
+        Whether only the last `sequence_length` rows count; None for what the model was trained on.
+    context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
+        The rows that came before.
+    response_method : str, default="predict"
+        The method of the model that `step` answers for: "predict", "predict_proba", "predict_log_proba",
+        "predict_quantiles" or "transform".
+
+    See Also
+    --------
+    sklstm.DeepLSTMRegressor : Its method `stream` makes streams of numbers.
+    sklstm.DeepLSTMClassifier : Its method `stream` makes streams of labels or probabilities.
+
+    Notes
+    -----
+    A stream takes the parameters over when it is made: fitting the model again, or `set_params`, changes no stream
+    that exists. Several streams, in threads of their own, share one model; one stream belongs to one thread at a time.
+    Streams can be pickled and copied, with the model they were made from (without what only training needs).
+
+    Without a window a step costs the same after any number of rows: the hidden and cell states of each layer are
+    carried on [1]_. With one it costs as much as a prediction for one row of a table, as the states start at zero at
+    the window's first row.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepLSTMRegressor
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> model = DeepLSTMRegressor(hidden_size=8, sequence_length=8, max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> stream = model.stream()
+    >>> answers = [stream.step(row) for row in X]
+    >>> bool((answers == model.predict(X)).all())
+    True
+    >>> later = model.stream(context=X[:100])
+    >>> later.step(X[100]) == float(model.predict(X[100:101], context=X[:100])[0])
+    True
+    """
+
+    def __init__(self, model, *, n_streams=None, window=None, context=None, response_method="predict"):
+        check_is_fitted(model)
+        model = snapshot_of(model)
+        is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool) and n_streams >= 1
+        if n_streams is not None and not is_count:
+            raise ValueError(f"n_streams must be None or an integer of at least 1, found {n_streams!r}.")
+        if window is not None and not isinstance(window, (bool, np.bool_)):
+            raise ValueError(f"window must be None, True or False, found {window!r}.")
+        offered = [name for name in RESPONSE_METHODS if hasattr(model, name)]
+        if response_method not in offered:
+            name = type(model).__name__
+            raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
+        window = _was_trained_on_windows(model) if window is None else bool(window)
+        refuse_single_steps(model._architecture, window)
+        self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method)
+        self._order = RowOrder(context if n_streams is None else None)
+        if context is None and window:
+            if hasattr(model, "context_groups_"):
+                raise ValueError(
+                    "context is missing: carry_context=True kept the last rows of each group of fit, context_ with the "
+                    "labels context_groups_. Give those of the stream's group, or an array without rows."
+                )
+            self._follow(getattr(model, "context_", None))
+        else:
+            rows = check_rows_before(model, context, n_streams)
+            if rows is not None:
+                columns = getattr(model, "feature_names_in_", None)
+                warn_of_other_scale(model, rows.reshape(-1, rows.shape[-1]), "context")
+                check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)
+            self._follow(rows)
+
+    def _bind(self, model, n_streams, window, response_method):
+        """Prepare all that a step needs."""
+        self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
+        network, is_transform = model._network(), response_method == "transform"
+        self._network, self._dtype = network, network.dtype
+        length = window_length(model) if window else None
+        try:
+            self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
+        except MemoryError:
+            raise MemoryError(_too_large(n_streams or 1, length)) from None
+        self._advance = self._numbers.step
+        self._checks = RowChecks(model, network, n_streams)
+        self._shape = self._checks.shape
+        self._answer = _hidden_answer if is_transform else partial(model._answer, method=response_method)
+        width = network.architecture.features_size if is_transform else network.layout.n_outputs
+        if network.reference_columns is not None and not is_transform:
+            width += 2 * len(network.reference_columns)
+        answer = self._answer(np.zeros((n_streams or 1, width), self._dtype))
+        self._is_one, self._out_dtype = n_streams is None, answer.dtype
+        self._out_shape = answer.shape[1:] if self._is_one else answer.shape
+        # The way of a single number, past all arrays.
+        self._scalar_answer = model._scalar_answer(response_method) if self._is_one and not is_transform else None
+        self._step_value = self._numbers.step_value
+
+    def _follow(self, rows):
+        """Start after rows of shape (n_rows, n_features), the same for all streams, or one such table for each."""
+        if rows is None:
+            return
+        state = self._numbers.state
+        rows = np.broadcast_to(rows, (self._n_streams or 1, *rows.shape[-2:]))
+        if self._window:
+            reach, n_rows = state["rows"].shape[1], rows.shape[1]
+            n_kept = min(reach, n_rows)
+            state["rows"][:, reach - n_kept :] = rows[:, n_rows - n_kept :]
+            state["n_rows"][:] = n_kept
+            self._numbers.set_state(state)
+        else:
+            for t in range(rows.shape[1]):
+                self._advance(np.ascontiguousarray(rows[:, t]))
+
+    def step(self, x, out=None):
+        """Take the next row of every stream and answer.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,) or (n_streams, n_features)
+            One row; with `n_streams`, one for each stream. A C-contiguous float32 or float64 array is the fastest.
+            Names of features, where x (a pandas Series or DataFrame) and the model have them, must agree.
+        out : ndarray, default=None
+            Where to write the answer, an array of the answer's shape (() for a scalar) and dtype: float64, for labels
+            that of `classes_`, for `transform` the model's. No other memory is allocated for good; only labels and
+            probabilities need small temporary arrays. None for a new answer.
+
+        Returns
+        -------
+        float, label or ndarray
+            For one stream a float (regressor with one output), a label (classifier) or an array of shape (n_outputs,),
+            (n_classes,), (n_quantiles,) or (n_features_out,); for several streams, what the method of the model returns
+            for as many sequences, for example shape (n_streams,). `out` if that was given.
+
+        Raises
+        ------
+        ValueError
+            If x is not as described or not finite, or `out` does not fit. The streams are then as before.
+        RuntimeError
+            If another thread is using this stream. Neither step harms the other.
+
+        Warns
+        -----
+        TimeOrderWarning
+            If the label of x, the name of a Series or the index of a table of one row, is a time that does not come
+            after that of the row before, or a number below it.
+        """
+        if out is None and self._scalar_answer is not None and type(x) is np.ndarray and x.ndim == 1:
+            # Needs no claim: it hands out a number and not an array that the next step overwrites.
+            z = self._step_value(x)
+            if z is not None:
+                return self._scalar_answer(z)
+        label = None
+        if (
+            type(x) is not np.ndarray
+            or x.shape != self._shape
+            or not (x.dtype is FLOAT32 or x.dtype is FLOAT64)
+            or not x.flags.c_contiguous
+        ):
+            row = self._checks.row(x)
+            label = self._order.look(x) if self._is_one else None
+            x = row
+        if out is not None:
+            check_out(out, self._out_shape, self._out_dtype)
+        try:
+            self._numbers.claim()
+            answer = self._claimed_step(x, out)
+            self._order.follow(label)
+            return answer
+        finally:
+            self._numbers.release()
+
+    @contextmanager
+    def _claimed(self):
+        """Keep other threads out."""
+        try:
+            self._numbers.claim()
+            yield
+        finally:
+            self._numbers.release()
+
+    def _claimed_step(self, x, out):
+        try:
+            z = self._advance(x)
+        except ValueError:
+            raise self._checks.not_finite(x) from None
+        if self._scalar_answer is not None:
+            answer = self._scalar_answer(z.item())
+            if out is None:
+                return answer
+            out[()] = answer
+            return out
+        if out is None:
+            return self._answer(z)[0] if self._is_one else self._answer(z)
+        self._answer(z, out=out[np.newaxis] if self._is_one else out)
+        return out
+
+    def reset(self, streams=None):
+        """Forget all rows, those of `context` and the carried ones included.
+
+        Parameters
+        ----------
+        streams : array-like of int or bool, default=None
+            Numbers of the streams, or a mask of shape (n_streams,); None for all. The others go on.
+
+        Returns
+        -------
+        self : Stream
+            The stream.
+
+        Raises
+        ------
+        ValueError
+            If `streams` is neither; nothing is reset then.
+        """
+        n_streams = self._n_streams or 1
+        mask = np.full(n_streams, streams is None)
+        if streams is not None:
+            chosen = np.asarray(streams)
+            if chosen.size == 0 and chosen.dtype != bool:
+                return self
+            if chosen.dtype == bool and chosen.shape != (n_streams,):
+                raise ValueError(f"streams is a mask of shape {chosen.shape}, expected ({n_streams},).")
+            if chosen.dtype.kind not in "biu":
+                raise ValueError(f"streams must hold integers or bools, found dtype {chosen.dtype}.")
+            if chosen.dtype != bool and (chosen.min() < -n_streams or chosen.max() >= n_streams):
+                raise ValueError(f"streams holds {chosen.tolist()}, but there are {n_streams} streams.")
+            mask[chosen] = True
+        with self._claimed():
+            self._numbers.reset(mask)
+            self._order.forget()
+        return self
+
+    @property
+    def state(self):
+        """All that the next answers depend on: a dict of arrays, copies that can be saved and put back.
+
+        ``np.savez(file, **stream.state)`` saves it, ``stream.state = np.load(file)`` puts it back. What is put back is
+        checked (names, shapes, dtypes, values); a ValueError or TypeError leaves the state as it was.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Without a window ``h_l0`` and ``c_l0`` (n_streams, hidden_size), the states of the first layer, then those
+            of the others (a projection makes h narrower), and ``pool``, the running sums of `pooling`. With one
+            ``rows`` (n_streams, sequence_length - 1, n_features), the last rows in time order at the end of the second
+            axis, zeros before them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as
+            n_streams = 1.
+        """
+        with self._claimed():
+            return self._numbers.state
+
+    @state.setter
+    def state(self, state):  # numpydoc ignore=GL08
+        expected = self.state
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a dict of arrays as the attribute `state` gives it, found {type(state)}.")
+        if set(state) != set(expected):
+            raise ValueError(
+                f"state has the entries {sorted(map(str, state))}, expected {sorted(expected)} for "
+                f"window={self._window} and this model."
+            )
+        checked = {name: check_state(name, state[name], array) for name, array in expected.items()}
+        if self._window:
+            n_rows, reach = checked["n_rows"], expected["rows"].shape[1]
+            if n_rows.min() < 0 or n_rows.max() > reach:
+                raise ValueError(f"state['n_rows'] is {n_rows.tolist()}, expected numbers from 0 to {reach}.")
+            check_range(self._network, checked["rows"].reshape(-1, checked["rows"].shape[-1]), "state['rows']")
+        with self._claimed():
+            self._numbers.set_state(checked)
+            self._order.forget()
+
+    # A pickle holds the model, what was asked for and the state; the rest is made again.
+
+    def __getstate__(self):
+        """Return what a pickle or a copy is made of."""
+        bound = (self._model, self._n_streams, self._window, self._response_method)
+        return {"bound": bound, "state": self.state}
+
+    def __setstate__(self, saved):
+        """Restore a pickle or a copy."""
+        self._bind(*saved["bound"])
+        self._order = RowOrder()
+        self.state = saved["state"]
+
+
+def _too_large(n_streams, length):
+    if length is None:
+        return f"n_streams={n_streams}: the states of so many streams do not fit into memory."
+    return (
+        f"sequence_length={length} with n_streams={n_streams}: streams that keep the rows of so long windows do not "
+        "fit into memory. Where no stream gets so many rows, window=False says the same, as it reads all rows so far "
+        "and keeps none of them; else take fewer streams or set a shorter sequence_length."
+    )
+
+
+def _was_trained_on_windows(model):
+    return model._fitted_on == "table" and not model._architecture["every_step"]
+
+
+def _bound_copy(model):
+    """Return a copy that no later call of the model changes, without what only training needs."""
+    bound = copy(model)
+    bound.parameters_ = dict(model.parameters_)
+    for name in ("_training_state", "context_", "context_groups_"):
+        bound.__dict__.pop(name, None)
+    return bound
+
+
+def _hidden_answer(z, out=None):
+    if out is None:
+        return z.copy()
+    out[...] = z
+    return out
