@@ -74,7 +74,10 @@ class FittingMixin:
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             A table whose rows are consecutive time steps (the sample of row i is the window of the last
-            `sequence_length` rows that end at i), or a set of sequences, each one sample.
+            `sequence_length` rows that end at i), or a set of sequences, each one sample. What draws rows of a table at
+            random tears windows apart: `train_test_split` without ``shuffle=False``, `HalvingGridSearchCV` with its
+            resource of rows, bagging and boosting by copies of rows, SMOTE. Where a pandas index shows rows out of
+            order, or holes, a `TimeOrderWarning` tells.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             One target per row of a table, or per sequence.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None

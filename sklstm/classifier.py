@@ -20,7 +20,8 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
     that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
     and no window looks ahead. A sample has one of several classes or, where y is a matrix of 0 and 1 with a column for
-    each label, any number of labels (multilabel).
+    each label, any number of labels (multilabel). Rows out of time order, where a pandas index shows it, are told by a
+    `sklstm.TimeOrderWarning`.
 
     Parameters
     ----------

@@ -27,7 +27,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
     that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
-    and no window looks ahead.
+    and no window looks ahead. Rows out of time order, where a pandas index shows it, are told by a
+    `sklstm.TimeOrderWarning`.
 
     Parameters
     ----------
