@@ -321,3 +321,24 @@ def test_frames_in_a_list_keep_their_names(sequences):
         selector.transform([frames[0], frames[1][list("dcba")]])
     with pytest.raises(ValueError, match=r"X\[1\][\s\S]*feature names should match"):
         LSTMFeatureSelector().fit([frames[0], frames[1][list("dcba")], *frames[2:]], y)
+
+
+def test_the_largest_lag_is_that_from_the_first_row_to_the_last():
+    selector = LSTMFeatureSelector(**NO_FILTERS).fit([[1.0], [0.0], [0.0], [0.0]], [0.0, 0.0, 0.0, 1.0])
+    np.testing.assert_allclose(selector.scores_, 3 / 4)  # at lag 3; 1/2 at lag 2
+
+
+def test_a_column_that_all_sequences_share_has_no_score(sequences):
+    X, y = sequences
+    X = X.copy()
+    X[:, :, 0] = 0.3 + 0.1 * np.sin(np.arange(12))  # as the hour of the day: varies in time, not over samples
+    assert LSTMFeatureSelector(**NO_FILTERS).fit(X, y).scores_[0] == 0.0
+
+
+def test_rows_at_the_ends_of_groups_that_no_sample_reads_may_hold_anything(table):
+    X, y = table
+    groups = np.repeat([0, 1], 1000)
+    there = np.arange(2000) % 1000 < 600
+    expected = LSTMFeatureSelector().fit(X[there], y[there], groups=groups[there])
+    found = LSTMFeatureSelector().fit(np.where(there[:, None], X, 1e200), y, groups=groups, sample_weight=there)
+    np.testing.assert_allclose(found.scores_, expected.scores_, rtol=1e-10)
