@@ -43,6 +43,13 @@ def test_a_constant_is_answered(loss, value):
     assert (model.predict(X) == value).all()
 
 
+def test_raw_outputs_of_constants_stay_where_they_are():
+    """exp(z) - z for the constant of the Poisson loss, least at 0; z**2 / 2 for the others."""
+    for loss, least in (("poisson", 1.0), ("squared_error", 0.0)):
+        model = make(loss=loss, max_iter=60, learning_rate_init=0.02, early_stopping=False).fit(X, np.full(240, 3.0))
+        assert model.loss_ == pytest.approx(least, abs=0.01)
+
+
 def test_negative_constants_and_several_quantiles():
     model = make(loss="quantile", quantile=[0.1, 0.5, 0.9]).fit(X, np.full((240, 2), -0.3))
     assert (model.predict_quantiles(X) == -0.3).all()

@@ -1,5 +1,7 @@
 """`partial_fit`: what a first block did not say is learnt from the next ones, and nothing that was learnt is lost."""
 
+import copy
+
 import numpy as np
 import pytest
 from lstm_case import parameters_equal
@@ -99,6 +101,18 @@ def test_it_learns_in_the_new_scale():
         for _ in range(n_epochs):
             model.partial_fit(X, factor * Y)
     assert r2_score(1e3 * Y, model.predict(X)) > 0.95
+
+
+def test_the_solver_starts_anew_with_a_new_scale():
+    """Its averages, and the norms and losses so far, are those of the old one."""
+    settings = {**SMALL, "max_grad_norm": "adaptive", "learning_rate": "reduce_on_plateau"}
+    model = DeepLSTMRegressor(**settings).partial_fit(X, Y)
+    other = copy.deepcopy(model)
+    for name in ("moments", "clipping", "schedule"):
+        del other._training_state["loop"][name]
+    for one in (model, other):
+        one.partial_fit(X, 40 * Y)
+    assert parameters_equal(model, other)
 
 
 def test_fit_is_gone_on_from():

@@ -36,6 +36,13 @@ def test_what_is_missing_may_be_anything(loss, early_stopping):
     )
 
 
+def test_columns_of_x_count_by_the_mean_weight():
+    sequences = RNG.normal(size=(300, 4, 2))
+    model = make(early_stopping=False).fit(sequences, Y, sample_weight=WEIGHTS)
+    expected = np.average(sequences.mean(axis=1), axis=0, weights=WEIGHTS.mean(axis=1))
+    np.testing.assert_allclose(model.input_mean_, expected, rtol=1e-10)
+
+
 def test_the_loss_is_that_of_the_formula():
     frozen = {"learning_rate_init": 1e-300, "dtype": "float64", "max_iter": 1, "early_stopping": False}
     model = make(**frozen).fit(X, np.where(KNOWN, Y, np.inf), sample_weight=WEIGHTS)

@@ -8,6 +8,7 @@ from lstm_case import parameters_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._network.network import Network
+from sklstm._training.passes import SeriesPasses
 
 RNG = np.random.default_rng(5)
 SMALL = {"hidden_size": 4, "sequence_length": 8, "max_iter": 3, "n_jobs": 1, "random_state": 0}
@@ -204,3 +205,30 @@ def test_series_are_read_whole(case):
     else:
         expected = ((model.predict(X) - y)[DAILY > 0] ** 2).mean() / model.target_scale_**2 / 2
     assert model.loss_ == pytest.approx(expected, rel=1e-12)
+
+
+def test_steps_without_a_sample_are_none(case, monkeypatch):
+    """Their rows carry the states on; the solver makes no step."""
+    taken, original = [], SeriesPasses.steps
+
+    def counting(self, epoch):
+        taken.append((self.n_steps, list(original(self, epoch))))
+        return iter(taken[-1][1])
+
+    monkeypatch.setattr(SeriesPasses, "steps", counting)
+    weights = np.where((np.arange(960) < 100) | (np.arange(960) >= 900), 1.0, 0.0)
+    options = {"training": "stream", "shuffle": False, "bptt_steps": 16, "batch_size": 1, "max_iter": 1}
+    make(case, **options, early_stopping=False).fit(X, case.target(SIGNAL), sample_weight=weights)
+    [(n_steps, steps)] = taken
+    assert [n for _, n in steps] == [16] * 6 + [4] + [12] + [16] * 3
+    assert n_steps == len(steps)
+
+
+def test_streams_are_cut_by_rows(case):
+    """960 rows in steps of 8 run in three streams, however few of them are samples."""
+    options = {"training": "stream", "shuffle": False, "bptt_steps": 8, "early_stopping": False}
+    found, expected, other = (
+        make(case, **options, batch_size=size).fit(X, case.target(SIGNAL), sample_weight=DAILY).loss_curve_
+        for size in ("auto", 3, 1)
+    )
+    assert found == expected != other

@@ -191,7 +191,6 @@ class NumberTargets:
         targets = np.where(is_constant, 1.0 if self.loss == "poisson" else 0.0, targets).reshape(len(y), -1)
         weights = part.weights
         if weights.ndim == 2:
-            targets = np.where(weights > 0, targets, 0.0)
             weights = np.repeat(weights, self._n_outputs_per_target, axis=1)
         self._refuse_distant(targets, part)
         return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
