@@ -179,6 +179,7 @@ def test_a_trend_a_spike_and_a_flag_are_no_other_scale(case):
     model.predict(table[60:], context=table[:60])
     model.predict(table[60:], context=table[56:60])
     model.predict(table[60:], context=table[57:58] * [1, 0, 1])
+    model.predict(table[60:] + 1e4, context=table[:60] + 1e4)  # both have moved
 
 
 def test_a_raw_validation_part_in_a_pipeline_is_told(case):

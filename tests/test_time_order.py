@@ -94,7 +94,10 @@ WRONG = {
     "shuffled pairs of numbers": (FINE["year and month"][RNG.permutation(60)], "shuffled"),
     "twice each": (HOURS.repeat(2), "row 1 .* row 0 .*120 such.*more than once: if these are rows of several series"),
     "once twice": (HOURS.insert(70, HOURS[69]), "row 70 .* row 69 .*one of 1 such"),
-    "one table after the other": (pd.Index([*range(50), *range(40)]), r"row 50 \(0\) .* row 49 \(49\).*reset_index"),
+    "one table after the other": (
+        pd.Index([*range(50), *range(40)]),
+        r"row 50 \(0\) .* row 49 \(49\).*another series begins there.*reset_index",
+    ),
     "no time": (pd.DatetimeIndex([*HOURS[:5], pd.NaT, *HOURS[6:9]]), "row 5 .NaT. does not come after"),
     "a panel": (PANEL, "row 20 .B 2024.*The index also holds 'ticker'.*by groups"),
     "a panel with numbers": (

@@ -68,12 +68,14 @@ MISSING = "Rows are missing between context and X: the last one is .*21:00:00, t
 JUNCTIONS = {
     "right after": (X[80:], X[:80], None),
     "overlap": (X[80:], X[:90], FOLLOWS.format("context", ".*08:00:00", ".*17:00:00")),
+    "one row twice": (X[80:], X[:81], FOLLOWS.format("context", ".*08:00:00", ".*08:00:00")),
     "later rows": (X[:60], X[60:], FOLLOWS.format("context", ".*-01 00:00:00", ".*-05 23:00:00")),
     "a hole": (X[80:], X[:70], MISSING),
     "newest first": (X[80:], X[:80][::-1], "context is not in time order: row 1 .*reverse it with context.iloc"),
     "no index": (X[80:], X[:90].reset_index(drop=True), None),
     "X without": (X[80:].reset_index(drop=True), X[:90], None),
     "numbers": (NUMBERED[80:], NUMBERED[:80], None),
+    "numbers, X anew": (NUMBERED[80:].reset_index(drop=True), NUMBERED[:80], None),
     "numbers, overlap": (NUMBERED[80:], NUMBERED[:90], FOLLOWS.format("context", 80, 89)),
     "numbers, a hole": (NUMBERED[80:], NUMBERED[:70], "Rows are missing between context"),
 }

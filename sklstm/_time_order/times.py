@@ -170,14 +170,12 @@ def _find_holes(values, blocks):
     rows, steps = rows[kept], steps[kept]
     if len(steps) == 0:
         return none
-    if values.dtype.kind == "M" and np.median(steps.astype("m8[D]").astype(np.int64)) >= 27:
-        values = values.astype("M8[M]")  # months, quarters and years have several lengths
-    counts = (values[rows] - values[rows - 1]).astype(np.int64 if values.dtype.kind in "mM" else np.float64)
+    counts = steps.astype(np.int64) if steps.dtype.kind == "m" else steps.astype(np.float64)
     usual = _usual_step(counts)
     if usual is None:
         return none
     suspects = np.flatnonzero(counts > MOST_USUAL * usual)
-    if len(suspects) and values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] != "M":
+    if len(suspects) and values.dtype.kind == "M":
         suspects = _missing_in_the_week(values, rows, suspects, int(usual))
     is_hole = np.zeros(len(rows), bool)
     is_hole[suspects] = True
