@@ -258,3 +258,17 @@ except AttributeError as error:
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert found.stdout.splitlines() == ["[] True", "[]", "module 'sklstm' has no attribute 'DeepGRURegressor'"]
+
+
+def test_no_module_changes_the_state_of_the_process():
+    """Saved and put back by several threads at once, such a state stays changed."""
+    changes = (
+        r"(threadpool_limits|catch_warnings|simplefilter|set_config|seterr|random\.seed|setlocale)\(|os\.environ\["
+    )
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")) + sorted(PACKAGE.rglob("*.p[yx][xi]")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            is_said = line.lstrip().startswith(("#", ">>>", '"', 'f"')) or "`" in line
+            if re.search(changes, line) and "sklearn.set_config(" not in line and not is_said:
+                found.append(f"{path.name}:{number}: {line.strip()}")
+    assert found == []
