@@ -1,6 +1,7 @@
 """Rows that come before X, or before the first row of a stream."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups, labels_of
@@ -124,6 +125,8 @@ def holds_no_rows(estimator, context, n_streams=None):
     """Tell whether a context says that nothing came before: an array without rows, or [], for each of `n_streams`."""
     if not hasattr(context, "__len__") or getattr(context, "ndim", None) == 0:
         return False
+    if issparse(context):
+        return False  # has no length; refused where it is checked
     if n_streams is not None and len(context):
         return len(context) == n_streams and all(holds_no_rows(estimator, rows) for rows in context)
     if len(context):
