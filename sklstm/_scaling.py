@@ -116,8 +116,8 @@ def robust_scales(table, weights):
     so many are equal that the quartiles are has its standard deviation instead.
     """
     present = weights > 0
+    _, deviations = column_scales(table, weights)
     weights, medians, scales = weights[present], np.empty(table.shape[1]), np.empty(table.shape[1])
-    _, deviations = column_scales(table, weights if present.all() else np.where(present, 1.0, 0.0))
     for k in range(table.shape[1]):
         column = table[present, k].astype(np.float64)
         exponent = max(0, int(np.frexp(np.abs(column).max())[1]) - 1000)  # the halves of sums must not overflow

@@ -276,3 +276,16 @@ def test_robust_in_any_unit(unit):
     table = RNG.normal(size=(50, 1))
     found, expected = robust_scales(table * unit, np.ones(50)), robust_scales(table, np.ones(50))
     assert_allclose(found, np.multiply(expected, unit), rtol=1e-2 if unit < 1e-310 else 1e-12)
+
+
+def test_rows_of_weight_zero_are_not_there_for_robust_scales():
+    """Of a column whose quartiles are equal, too, whose deviation is weighted."""
+    rng = np.random.default_rng(0)
+    table, weights = rng.normal(size=(40, 2)), rng.uniform(0.5, 3.0, 40)
+    table[:, 1] = (rng.random(40) < 0.1) * 7.0
+    far = np.vstack([table, [[1e6, 1e6], [-3e6, 2e6]]])
+    for found, alone in zip(robust_scales(far, np.r_[weights, 0.0, 0.0]), robust_scales(table, weights), strict=True):
+        assert_allclose(found, alone, rtol=1e-12)
+    mean = np.average(table[:, 1], weights=weights)
+    deviation = np.sqrt(np.average((table[:, 1] - mean) ** 2, weights=weights))
+    assert_allclose(robust_scales(table, weights)[1][1], deviation, rtol=1e-12)
