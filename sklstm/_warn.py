@@ -8,7 +8,7 @@ _INSIDE = str(Path(__file__).parent)
 
 
 def warn_user(message, category=UserWarning):
-    """Warn, and name the line outside this package and scikit-learn that called."""
+    """Warn, and name the line that called from outside this package, scikit-learn and joblib, which runs its folds."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_inside(frame):
         frame, level = frame.f_back, level + 1
@@ -17,4 +17,4 @@ def warn_user(message, category=UserWarning):
 
 def _is_inside(frame):
     module = frame.f_globals.get("__name__", "")
-    return module.split(".")[0] == "sklearn" or frame.f_code.co_filename.startswith(_INSIDE)
+    return module.split(".")[0] in ("sklearn", "joblib") or frame.f_code.co_filename.startswith(_INSIDE)

@@ -168,6 +168,10 @@ def test_the_line_of_the_user_is_named():
     with pytest.warns(TimeOrderWarning) as caught:
         make_pipeline(StandardScaler().set_output(transform="pandas"), model()).fit(X[::-1], Y[::-1])
     assert [one.filename for one in caught] == [__file__]
+    # Of joblib too, by which scikit-learn runs folds.
+    with pytest.warns(TimeOrderWarning) as caught:
+        cross_validate(model(), X[::-1], Y[::-1], cv=TimeSeriesSplit(2))
+    assert {one.filename for one in caught} == {__file__}
 
 
 def test_holes_are_told_once():
