@@ -182,6 +182,15 @@ def test_a_trend_a_spike_and_a_flag_are_no_other_scale(case):
     model.predict(table[60:] + 1e4, context=table[:60] + 1e4)  # both have moved
 
 
+def test_a_rare_flag_is_no_other_scale(case):
+    """Up in one of 150 rows of training, then for as long as the context is."""
+    table = np.column_stack([np.zeros(200), RNG.normal(size=200)])
+    table[[50, *range(150, 180)], 0] = 1.0
+    model = case.make().fit(table[:150], np.resize(case.y, 150))
+    for first in (150, 176):
+        model.predict(table[180:], context=table[first:180])
+
+
 def test_a_raw_validation_part_in_a_pipeline_is_told(case):
     raw = 1000.0 + 5.0 * case.X
     name = f"{case.kind.__name__.lower()}__"

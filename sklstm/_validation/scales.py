@@ -27,7 +27,8 @@ def warn_of_other_scale(estimator, rows, name, X=None):
     """
     if X is None and not _is_scale_known(estimator):
         return
-    far = _distance(estimator, rows[-ROWS_LOOKED_AT:])
+    rows = rows[-ROWS_LOOKED_AT:]
+    far = np.where(_may_be_shares(estimator, rows), 0.0, _distance(estimator, rows))
     limit = ALONE if X is None else BESIDE_X * np.maximum(_distance(estimator, X[:ROWS_LOOKED_AT]), 1.0)
     is_far = far > limit
     if is_far.mean() < 0.5 if len(rows) < FEW_ROWS else not is_far.any():
@@ -45,6 +46,12 @@ def warn_of_other_scale(estimator, rows, name, X=None):
 def _is_scale_known(estimator):
     mean, scale = getattr(estimator, "input_mean_", 0.0), getattr(estimator, "input_scale_", 1.0)
     return bool(np.any(mean != 0.0) or np.any(scale != 1.0))
+
+
+def _may_be_shares(estimator, rows):
+    """Tell for each column if it lies from 0 to 1, as in training: a rare flag is far from its mean when it is up."""
+    mean = getattr(estimator, "input_mean_", np.zeros(rows.shape[1]))
+    return (mean >= 0.0) & (mean <= 1.0) & (rows >= 0.0).all(axis=0) & (rows <= 1.0).all(axis=0)
 
 
 def _distance(estimator, rows):
