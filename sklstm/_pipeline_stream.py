@@ -43,7 +43,7 @@ class PipelineStream:
 
     def __init__(self, steps, stream, n_streams, context=None):
         self._steps, self._stream, self._n_streams = steps, stream, n_streams
-        self._order = RowOrder(context if n_streams is None else None)
+        self._order = copy(stream._order) if context is None else RowOrder(context if n_streams is None else None)
 
     def step(self, x, out=None):
         """Take the next row of every stream, as the first step of the pipeline takes it, and answer.
@@ -68,8 +68,6 @@ class PipelineStream:
         RuntimeError
             If another thread is using this stream. Neither step harms the other.
         """
-        if not self._steps.steps:
-            return self._stream.step(x, out=out)
         if not self._steps.steps:
             return self._stream.step(x, out=out)
         rows = self._steps.transform_rows(x, self._n_streams)

@@ -92,15 +92,22 @@ class RowOrder:
     """Whether the rows of one stream come in the order that their labels say.
 
     The label of a pandas Series is its name, that of a table of one row its index.
+
+    Parameters
+    ----------
+    context : array-like or None, default=None
+        The rows before.
+    last : label or None, default=None
+        Of the row before, where there is no `context`.
     """
 
-    def __init__(self, context=None):
-        self._last = _label(context.iloc[-1:]) if hasattr(context, "iloc") and len(context) else None
+    def __init__(self, context=None, last=None):
+        self._last = _label(context.iloc[-1:]) if hasattr(context, "iloc") and len(context) else last
 
     def look(self, x):
         """Warn if x does not come after the row before it; return its label for `follow`."""
         label, last = _label(x), self._last
-        if label is not None and last is not None and type(label) is type(last) and _goes_back(label, last):
+        if label is not None and last is not None and _goes_back(label, last):
             warn_user(
                 f"x does not come after the row before it: it is {label}, that one {last}. A stream takes rows in the "
                 "order of time; reset() it for rows of another series.",
@@ -128,9 +135,11 @@ def _label(x):
 
 
 def _goes_back(label, last):
-    if isinstance(label, Real):
+    if isinstance(label, Real) and isinstance(last, Real):
         # Rows that are just numbered from 0 on may be any.
         return 0 < label < last
+    if type(label) is not type(last):
+        return False
     try:
         return bool(label <= last)
     except TypeError:  # one with a time zone, one without

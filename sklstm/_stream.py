@@ -13,6 +13,7 @@ from sklstm._network.stream import open_stream
 from sklstm._options import refuse_single_steps
 from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
 from sklstm._snapshot import snapshot_of
+from sklstm._time_order import check_order, label_of_last_row
 from sklstm._validation import check_range, check_rows_before, warn_of_other_scale, window_length
 
 RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
@@ -94,10 +95,14 @@ class Stream:
                     "context is missing: carry_context=True kept the last rows of each group of fit, context_ with the "
                     "labels context_groups_. Give those of the stream's group, or an array without rows."
                 )
-            self._follow(getattr(model, "context_", None))
+            kept = getattr(model, "context_", None)
+            if kept is not None and n_streams is None:
+                self._order = RowOrder(last=label_of_last_row(model._row_order))
+            self._follow(kept)
         else:
             rows = check_rows_before(model, context, n_streams)
             if rows is not None:
+                check_order(context, name="context")
                 columns = getattr(model, "feature_names_in_", None)
                 warn_of_other_scale(model, rows.reshape(-1, rows.shape[-1]), "context")
                 check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)

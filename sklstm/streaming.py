@@ -69,6 +69,7 @@ def stream(model, *, n_streams=None, window=None, context=None, response_method=
     from sklearn.pipeline import Pipeline
 
     from sklstm._row_wise import RowWiseSteps
+    from sklstm._time_order import check_order
 
     if not isinstance(model, (StreamMixin, Pipeline)) and hasattr(model, "best_estimator_"):
         model = model.best_estimator_
@@ -88,7 +89,10 @@ def stream(model, *, n_streams=None, window=None, context=None, response_method=
         raise TypeError(f"the last step of the pipeline: {_why_no_stream(last)}")
     check_is_fitted(last)
     before = RowWiseSteps(steps, row_wise)
-    made = last.stream(context=before.rows_before(context, n_streams), **settings)
+    rows = before.rows_before(context, n_streams)
+    if rows is not context and not hasattr(rows, "iloc"):  # the steps have lost the index
+        check_order(context, name="context")
+    made = last.stream(context=rows, **settings)
     return PipelineStream(before, made, n_streams, context)
 
 

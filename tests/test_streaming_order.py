@@ -70,6 +70,41 @@ def test_the_rows_before_end_before_the_first(with_steps):
     assert pickle.dumps(made.state) == before
 
 
+@pytest.mark.parametrize("with_steps", [False, True])
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.date_range("2024", periods=11, freq="h"),
+        pd.date_range("2024", periods=11, freq="h", tz="Asia/Tokyo"),
+        pd.timedelta_range("1s", periods=11, freq="s"),
+        pd.RangeIndex(3, 14),
+        pd.Index(range(3, 14)) / 2,
+    ],
+    ids=["times", "times in a zone", "differences", "integers", "numbers"],
+)
+def test_the_rows_that_were_kept_end_before_the_first(with_steps, index):
+    frame = dated().set_axis(index)
+    model = make_pipeline(StandardScaler(), fitted("one").set_params(carry_context=True)).set_output(transform="pandas")
+    model.fit(frame[:8], frame["a"][:8])
+    make = (lambda: stream(model)) if with_steps else model[-1].stream
+    assert told(make(), [frame.iloc[8], frame.iloc[9]])[1] == []
+    assert len(told(make(), [frame.iloc[5], frame.iloc[6]])[1]) == 1
+    assert told(make().reset(), [frame.iloc[5]])[1] == []
+    assert told(model[-1].stream(context=frame[:0]), [frame.iloc[5]])[1] == []
+    assert told(make(), [frame.iloc[5].rename(0), frame.iloc[6].rename("a")])[1] == []
+
+
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_a_context_that_is_out_of_order(output):
+    frame = dated()
+    model = make_pipeline(StandardScaler(), fitted("one")).set_output(transform=output).fit(frame, frame["a"])
+    makers = {"default": [stream], "pandas": [stream, lambda model, **kind: model[-1].stream(**kind)]}
+    for make in makers[output]:
+        with pytest.warns(TimeOrderWarning, match="context is not in time order") as caught:
+            make(model, context=frame[:5][::-1])
+        assert [one.filename for one in caught] == [__file__]
+
+
 @pytest.mark.parametrize(
     ("labels", "n_told"),
     [

@@ -7,7 +7,7 @@ where there is none (arrays, polars, what a scaler returns) nothing is said. Wha
 
 import numpy as np
 
-from sklstm._time_order.junctions import Span, look_at_block, look_at_junction, span_of
+from sklstm._time_order.junctions import Span, label_of_last, look_at_block, look_at_junction, span_of
 from sklstm._time_order.order import check_order, check_same_rows, is_one_series
 from sklstm._time_order.times import find_holes, row_times
 from sklstm._validation import check_groups, is_set_of_sequences
@@ -16,6 +16,7 @@ from sklstm._warn import warn_user
 __all__ = [
     "check_order",
     "check_same_rows",
+    "label_of_last_row",
     "look_at_question",
     "look_at_score",
     "look_at_training",
@@ -130,10 +131,23 @@ def look_at_question(memory, X, groups, context, context_groups, *, carried):
         _look_at_context(memory, times, blocks, groups, context, context_groups)
 
 
+def _warn_of_missing_groups(times, n_rows):
+    if n_rows > 1 and not is_one_series(times):
+        warn_user(
+            "groups is missing: the model was fitted with groups, and without them the windows of X cross from one "
+            "series into the next. Give groups, one label for each row of X (the same for all rows of one series)."
+        )
+
+
 def look_at_score(X, y, sample_weight, groups):
     """Look at whether what a score compares with are the rows of X, which `predict` has seen."""
     for other, name in zip((y, sample_weight, groups), BY_POSITION, strict=True):
         check_same_rows(X, other, name)
+
+
+def label_of_last_row(memory):
+    """Return what the last row that `look_at_training` saw is called, None where that is not known."""
+    return label_of_last(_span(memory))
 
 
 def _look_at_context(memory, times, blocks, groups, context, context_groups):

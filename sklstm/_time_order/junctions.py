@@ -1,5 +1,6 @@
 """Rows that are joined in time: do those of X come after those before them?"""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,20 @@ def span_of(times, blocks, groups):
         [times.label(row) for row in ends],
         find_holes(times, blocks).largest,
     )
+
+
+def label_of_last(span):
+    """Return what a row at the end of a table without groups is called, None where it is not known."""
+    if span is None or span.groups != [None]:
+        return None
+    value, pandas = span.last[0], sys.modules.get("pandas")
+    if span.kind == "number":
+        return value.item()
+    if pandas is None or value.dtype.kind not in "mM":
+        return None
+    if span.kind == "timedelta":
+        return pandas.Timedelta(value)
+    return pandas.Timestamp(value, tz="UTC" if span.kind == "datetime with a time zone" else None)
 
 
 def look_at_junction(span, times, blocks, groups, *, before, after, advice, holes=True):
