@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, LSTMFeatureSelector, WeightedEnsembleRegressor
 
 RNG = np.random.default_rng(0)
 ARRAY = RNG.normal(size=(12, 10, 2))
@@ -64,6 +64,23 @@ def test_groups_that_are_missing():
     dated = pd.DataFrame(TABLE[:10], index=pd.date_range("2024", periods=10))
     model().fit(pd.DataFrame(TABLE), TABLE_Y, groups=groups).predict(dated)
     model().fit(TABLE, TABLE_Y).predict(TABLE)
+    # So are those of one entry of a level of names, and no others.
+    index = pd.MultiIndex.from_product([range(12), pd.date_range("2024", periods=10)])
+    panel = pd.DataFrame(TABLE, index=index)
+    fitted = model().fit(panel, TABLE_Y, groups=groups)
+    fitted.predict(panel.loc[[3]])
+    with pytest.warns(UserWarning, match="groups is missing"):
+        fitted.predict(panel[:20].set_axis([np.repeat([3, 5], 10), pd.date_range("2024", periods=20)]))
+
+
+def test_groups_that_are_missing_in_a_later_block():
+    groups = np.repeat(np.arange(12), 10)
+    fitted = model().partial_fit(TABLE, TABLE_Y, groups=groups).partial_fit(TABLE, TABLE_Y, groups=groups)
+    with pytest.warns(UserWarning, match="groups is missing"):
+        fitted.partial_fit(TABLE, TABLE_Y)
+    with pytest.warns(UserWarning, match="groups is missing"):  # still a model of groups
+        fitted.predict(TABLE)
+    model(sequence_length=1).partial_fit(TABLE, TABLE_Y, groups=groups).partial_fit(TABLE, TABLE_Y)
 
 
 # Targets of steps
@@ -75,8 +92,10 @@ def test_groups_that_are_missing():
 def test_a_target_for_every_step(X, form, container):
     y = container([form(sequence[:, 0] if isinstance(sequence, np.ndarray) else sequence["a"]) for sequence in X])
     for call in (model().fit, model().partial_fit):
-        with pytest.raises(ValueError, match=r"y is a list of 12 arrays.* one target per sequence.*groups=.*np.stack"):
+        with pytest.raises(ValueError, match=r"y is a list of 12 arrays.* one target per sequence.*groups=") as caught:
             call(X, y)
+        # Only targets of one length can be stacked.
+        assert ("np.stack" in str(caught.value)) == (len({len(entry) for entry in y}) == 1)
     with pytest.raises(ValueError, match="y_val is a list of 12 arrays"):
         model().fit(X, Y, X_val=X, y_val=y)
 
@@ -179,7 +198,14 @@ NO_CONTAINERS = {
 def test_what_holds_no_numbers(kind):
     X, message = NO_CONTAINERS[kind]
     fitted = model().fit(TABLE, TABLE_Y)
-    for call in (lambda X: model().fit(X, Y), lambda X: model().partial_fit(X, Y), fitted.predict, fitted.transform):
+    ask = model().fit(ARRAY, Y).predict
+    for call in (
+        lambda X: model().fit(X, Y),
+        lambda X: model().partial_fit(X, Y),
+        fitted.predict,
+        fitted.transform,
+        ask,
+    ):
         with pytest.raises(TypeError, match=message):
             call(X)
     with pytest.raises(TypeError, match=r"^X_val(\[0\])? (is|has)"):
@@ -192,6 +218,17 @@ def test_what_holds_no_numbers(kind):
 def test_targets_that_hold_no_numbers(y):
     with pytest.raises(TypeError, match="y is a "):
         model().fit(ARRAY, y)
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "groups"])
+def test_labels_and_weights_that_hold_no_numbers(name):
+    values = dict(enumerate(np.repeat(np.arange(1, 13), 10)))
+    ensemble = WeightedEnsembleRegressor([("one", model()), ("two", model())])
+    for fit in (model().fit, model().partial_fit, ensemble.fit, LSTMFeatureSelector().fit):
+        with pytest.raises(TypeError, match=rf"^{name} is a dict_values, .* Pass list\({name}\)"):
+            fit(TABLE, TABLE_Y, **{name: values.values()})
+        with pytest.raises(TypeError, match=f"^{name} is a dict"):
+            fit(TABLE, TABLE_Y, **{name: values})
 
 
 # Axes
@@ -223,10 +260,23 @@ def test_swapped_axes_are_told_where_values_show_them(X):
         model(dtype="float64").fit(X, np.arange(20.0))
 
 
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_few_steps_of_many_columns_are_asked_about(n_channels):
+    X = RNG.normal(size=(20, n_channels, 50))
+    steps = "1 step of 50" if n_channels == 1 else "3 steps of 50"
+    for fit in (model().fit, model().partial_fit):
+        with pytest.warns(
+            UserWarning, match=f"{steps} features: is the last axis time.*If so, pass X.transpose"
+        ) as told:
+            fit(X, np.arange(20.0))
+        assert [(one.filename, one.category) for one in told] == [(__file__, UserWarning)]
+
+
 def test_axes_that_are_fine():
     model().fit(SMOOTH.transpose(0, 2, 1), np.arange(20.0))
     model().fit(RNG.normal(size=(20, 4, 50)) * np.arange(50), np.arange(20.0))  # few steps of many columns
-    model().fit(RNG.normal(size=(20, 1, 50)), np.arange(20.0))
+    model().fit(np.cumsum(RNG.normal(size=(20, 3, 50)), axis=1) + 9 * RNG.normal(size=50), np.arange(20.0))
+    model().fit(RNG.normal(size=(20, 1, 20)), np.arange(20.0))
     spectra = np.cumsum(np.cumsum(RNG.normal(size=(20, 30, 40)), axis=2), axis=1)  # smooth both ways
     model().fit(spectra, np.arange(20.0))
     model().fit(np.ones((20, 2, 20)), np.arange(20.0))

@@ -52,6 +52,20 @@ def test_targets_of_other_rows():
         DeepLSTMClassifier(max_iter=1).fit(X[:60], (Y > 0)[60:])
 
 
+def test_targets_by_name():
+    """Of text only whether it is the same."""
+    names = pd.Index([f"row {i}" for i in range(120)])
+    table, y = X.set_axis(names), Y.set_axis(names)
+    with pytest.raises(ValueError, match="X and y share no row: the index of X runs from row 0 to row 59, that of y"):
+        model().fit(table[:60], y[60:])
+    with warns("y has the rows of X in another order: row 0 of X is row 0, of y row 119. "):
+        model().fit(table, y[::-1])
+    model().fit(table[::-1], y[::-1])
+    model().fit(table[:-24], y[24:])
+    model().fit(table, Y)
+    model().fit(X.set_axis(["same"] * 120), Y.set_axis(["same"] * 120))
+
+
 def test_targets_that_are_fine():
     model().fit(X[:-24], Y[24:])  # what will be
     model().fit(X[:60], Y[60:].to_numpy())

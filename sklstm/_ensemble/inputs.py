@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from sklstm._ensemble.presence import fill_absent
-from sklstm._validation import check_container, check_names_of_list, is_list_of_sequences
+from sklstm._validation import check_container, check_names_of_list, is_list_of_sequences, refuse_no_container
 
 
 def _refuse_masked(values, title):
@@ -212,6 +212,7 @@ def read_sample_weight(sample_weight, n_samples):
     """
     if sample_weight is None:
         return None
+    refuse_no_container(sample_weight, "sample_weight")
     _refuse_masked(sample_weight, "sample_weight")
     sample_weight = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
     if sample_weight.ndim != 1:
@@ -249,6 +250,7 @@ def read_groups(groups, n_samples):
     """
     if groups is None:
         return None, None
+    refuse_no_container(groups, "groups")
     _refuse_masked(groups, "groups")
     groups = np.asarray(groups)
     if groups.ndim != 1:

@@ -53,11 +53,14 @@ def look_at_training(X, y, sample_weight, groups, sequences, *, looks_back, memo
     blocks = sequences.blocks
     check_order(X, blocks, instead=(y, "y"), holes=True)
     times = _times_of_one(X, y)
+    had_groups = memory is not None and memory["groups"]
+    if had_groups and groups is None:
+        _warn_of_missing_groups(times, len(sequences))
     if memory is None:
         span = span_of(times, blocks, groups)
     else:
         span = look_at_block(_span(memory), times, blocks, groups, _first_that_count(blocks, sample_weight))
-    return {"span": None if span is None else vars(span), "groups": groups is not None}
+    return {"span": None if span is None else vars(span), "groups": had_groups or groups is not None}
 
 
 def _first_that_count(blocks, sample_weight):
@@ -106,11 +109,8 @@ def look_at_question(memory, X, groups, context, context_groups, *, carried):
         check_order(X)
         return
     times = row_times(X)
-    if memory["groups"] and groups is None and context is None and len(X) > 1 and not is_one_series(times):
-        warn_user(
-            "groups is missing: the model was fitted with groups, and without them the windows of X cross from one "
-            "series into the next. Give groups, one label for each row of X (the same for all rows of one series)."
-        )
+    if memory["groups"] and groups is None and context is None:
+        _warn_of_missing_groups(times, len(X))
     if times is None:
         return
     blocks = check_groups(groups, len(times.values))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklstm._time_order.times import find_holes, row_times, steps_inside
+from sklstm._time_order.times import find_holes, row_labels, row_times, steps_inside
 from sklstm._validation import is_list_of_sequences
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
@@ -143,7 +143,7 @@ def check_same_rows(X, other, name, table="X"):
     mine, theirs = X.index, other.index
     if len(mine) != len(theirs) or mine.equals(theirs):
         return
-    times, others = row_times(X), row_times(other)
+    times, others = row_labels(X), row_labels(other)
     if times is None or others is None or times.kind != others.kind or times.is_default or others.is_default:
         return
     shared = mine.isin(theirs)
@@ -164,7 +164,9 @@ def check_same_rows(X, other, name, table="X"):
 
 def is_one_series(times):
     """Tell whether an index says that the rows of a table are one series: times that increase."""
-    if times is None or times.is_default or times.kind in ("number", "order") or times.series is not None:
+    if times is None or times.is_default or times.kind in ("number", "order"):
+        return False
+    if times.series is not None and (times.series != times.series[:1]).any():
         return False
     steps = np.diff(times.values)
     return bool((steps > np.zeros(1, steps.dtype)[0]).all())

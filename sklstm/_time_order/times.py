@@ -24,8 +24,8 @@ class RowTimes:
     Attributes
     ----------
     kind : str
-        Only times of one kind are compared: "datetime", "timedelta", "number", "period[...]", or "order" for several
-        numbers, which say which row comes first and no more.
+        Only times of one kind are compared: "datetime", "timedelta", "number", "period[...]", "order" for several
+        numbers, which say which row comes first and no more, or "name" for text, which says not even that.
     values : ndarray of shape (n_rows,)
         Of a time zone those in UTC.
     labels : pandas.Index
@@ -67,6 +67,14 @@ def row_times(table):
     if not hasattr(index, "levels"):
         return _of_index(index)
     return _of_levels(index)
+
+
+def row_labels(table):
+    """Return what the index of a pandas object says about its rows: their times, or else their names."""
+    times = row_times(table)
+    if times is None and hasattr(table, "iloc") and table.index.inferred_type == "string":
+        return RowTimes("name", table.index.to_numpy(object), table.index)
+    return times
 
 
 def _of_index(index):

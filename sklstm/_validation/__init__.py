@@ -8,6 +8,7 @@ from sklstm._validation.kinds import (
     check_kind,
     is_list_of_sequences,
     is_set_of_sequences,
+    refuse_no_container,
     refuse_target_per_row,
 )
 from sklstm._validation.messages import naming, refuse_masked
@@ -53,6 +54,7 @@ __all__ = [
     "naming",
     "refuse_datetimes",
     "refuse_masked",
+    "refuse_no_container",
     "refuse_target_per_row",
     "warn_of_other_scale",
     "window_length",

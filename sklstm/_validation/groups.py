@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklstm._sequences import blocks_of_groups
+from sklstm._validation.kinds import refuse_no_container
 from sklstm._validation.messages import naming, refuse_masked
 
 
@@ -17,6 +18,7 @@ def check_groups(groups, n_rows, table="X", name=None):
     if groups is None:
         return None
     name = name or f"groups{table[1:]}"
+    refuse_no_container(groups, name)
     refuse_masked(groups, name)
     labels = labels_of(groups)
     if labels.ndim != 1:

@@ -9,6 +9,7 @@ from sklstm._warn import warn_user
 
 # Mean squared difference of neighbours along an axis over twice the variance: 1 where they have nothing in common.
 SMOOTH, ROUGH = 0.25, 0.75
+FEW_STEPS, MANY_FEATURES = 3, 30
 SEQUENCES_LOOKED_AT = 64
 ONE_ROW_EACH = (
     "A set of sequences has one target per sequence. For a target at each step, stack them as a table: "
@@ -108,6 +109,7 @@ def check_kind(fitted_on, X, name="X"):
     X : array-like
     name : str
     """
+    X = check_container(X, name)
     if fitted_on == "sequences" and not is_set_of_sequences(X) and len(np.shape(X)) == 2:
         raise ValueError(
             f"{name} is a table, each row a sample, but the model was fitted on sequences. If {name} is "
@@ -125,9 +127,14 @@ def refuse_target_per_row(X, y, name="y"):
     lengths = [len(sequence) for sequence in X]
     if max(lengths) == 1 or any(_n_entries(entry) != n for entry, n in zip(y, lengths, strict=True)):
         return
+    or_several = (
+        f" If these are {lengths[0]} targets of the whole sequence, pass an array: np.stack({name})."
+        if len(set(lengths)) == 1
+        else ""
+    )
     raise ValueError(
-        f"{name} is a list of {len(y)} arrays, each with an entry for every step of its sequence. {ONE_ROW_EACH} If "
-        f"these are {lengths[0]} targets of the whole sequence, pass an array: np.stack({name})."
+        f"{name} is a list of {len(y)} arrays, each with an entry for every step of its sequence. "
+        f"{ONE_ROW_EACH}{or_several}"
     )
 
 
@@ -141,7 +148,8 @@ def _n_entries(entry):
 def warn_of_swapped_axes(X, name="X"):
     """Warn where values run smoothly along the last axis of sequences, and not along the steps.
 
-    Time series are smooth in time; columns next to each other have little in common.
+    Time series are smooth in time; columns next to each other have little in common. Where values run smoothly along
+    neither, a few steps of very many features are asked about too.
     """
     sample = X[:SEQUENCES_LOOKED_AT]
     shape = np.shape(sample[0])
@@ -151,11 +159,15 @@ def warn_of_swapped_axes(X, name="X"):
     if n_features <= n_steps or n_features < 8:
         return
     along_features, along_steps = _roughness(sample, 2), _roughness(sample, 1)
-    if along_features < SMOOTH and along_steps > ROUGH:
+    is_smooth = along_features < SMOOTH
+    if along_steps > ROUGH and (is_smooth or (n_steps <= FEW_STEPS and n_features >= MANY_FEATURES)):
+        why = (
+            ", but neighbours along its last axis are alike and neighbours along its steps are not" if is_smooth else ""
+        )
         warn_user(
-            f"{name}[0] has shape {shape}, {n_steps} steps of {n_features} features, but neighbours along its last "
-            "axis are alike and neighbours along its steps are not: is the last axis time? Sequences are (n_sequences, "
-            f"n_steps, n_features); {axes_advice(name, isinstance(X, np.ndarray))}"
+            f"{name}[0] has shape {shape}, {n_steps} step{'s' * (n_steps > 1)} of {n_features} features{why}: is the "
+            "last axis time? Sequences are (n_sequences, n_steps, n_features). If so, "
+            f"{axes_advice(name, isinstance(X, np.ndarray))}"
         )
 
 

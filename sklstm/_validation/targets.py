@@ -18,6 +18,7 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
     """Return float64 weights of shape (n_samples,) or (n_samples, any number), not negative and not all zero."""
     if sample_weight is None:
         return np.ones(n_samples)
+    refuse_no_container(sample_weight, name)
     refuse_masked(sample_weight, name)
     with naming(name):
         if isinstance(sample_weight, Real):
