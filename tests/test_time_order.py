@@ -141,6 +141,20 @@ def test_groups_are_looked_at_one_by_one():
     assert told(HOURS.delete(range(50, 60)), np.repeat([0, 1], [50, 60])) == ""
 
 
+def test_an_index_that_names_the_groups_is_no_time():
+    """As after ``set_index("unit")``, in fit and where tables are joined."""
+    units = np.repeat([7, 3], 60)
+    table, y = X.set_axis(units), Y.set_axis(units)
+    fitted = model(carry_context=True).fit(table, y, groups=units, X_val=table, y_val=y, groups_val=units)
+    fitted.predict(table, groups=units)
+    fitted.predict(table[:60], groups=units[:60])
+    fitted.predict(table[::5], groups=units[::5], context=table, context_groups=units)
+    model().partial_fit(table, y, groups=units).partial_fit(table, y, groups=units)
+    model().fit(table.set_axis(np.arange(3, 123)), y, groups=units, X_val=table, y_val=y, groups_val=units)
+    assert "row 1 (7) does not come after row 0 (7), one of 119" in told(pd.Index(units))
+    assert "row 1 (7) does not come after" in told(pd.Index([*units[:60], *range(60)]), units)
+
+
 def test_newest_first_is_told_where_it_ruined_the_model():
     """A target that depends on the row before: without the order there is nothing to learn."""
     with pytest.warns(TimeOrderWarning, match="X is not in time order.*newest comes first"):

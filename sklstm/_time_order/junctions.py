@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklstm._time_order.times import MOST_USUAL, find_holes
+from sklstm._time_order.times import MOST_USUAL, find_holes, names_the_blocks
 from sklstm._validation import labels_of
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
@@ -39,7 +39,7 @@ class Span:
 
 def span_of(times, blocks, groups):
     """Return the span of a table, None where nothing is known of it."""
-    if times is None or times.kind == "order":
+    if times is None or times.kind == "order" or names_the_blocks(times, blocks):
         return None
     labels = [None] if groups is None else labels_of(groups)[blocks[:-1]].tolist()
     ends = blocks[1:] - 1
@@ -85,6 +85,8 @@ def look_at_junction(span, times, blocks, groups, *, before, after, advice, hole
         Whether rows between the two are missed.
     """
     if span is None or times is None or times.kind != span.kind or times.is_default:
+        return
+    if names_the_blocks(times, blocks):
         return
     known = {label: i for i, label in enumerate(span.groups)}
     labels = [None] if groups is None else labels_of(groups)[blocks[:-1]].tolist()

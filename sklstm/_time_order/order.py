@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklstm._time_order.times import find_holes, row_labels, row_times, steps_inside
+from sklstm._time_order.times import find_holes, names_the_blocks, row_labels, row_times, steps_inside
 from sklstm._validation import is_list_of_sequences
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
@@ -37,7 +37,7 @@ def check_order(X, blocks=None, name="X", *, instead=None, holes=False):
     if times is None or len(times.values) < 2:
         return
     blocks = np.array([0, len(times.values)]) if blocks is None else blocks
-    if blocks[-1] == len(times.values):
+    if blocks[-1] == len(times.values) and not names_the_blocks(times, blocks):
         message = _disorder(times, blocks, name) or (holes and _holes([(times, blocks, name)], name))
         if message:
             warn_user(message, TimeOrderWarning)

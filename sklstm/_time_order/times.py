@@ -141,6 +141,12 @@ def steps_inside(values, blocks):
     return rows, values[rows] - values[rows - 1]
 
 
+def names_the_blocks(times, blocks):
+    """Tell whether an index stays the same inside every block: it says which series a row is of, not when it was."""
+    _, steps = steps_inside(times.values, blocks)
+    return len(steps) > 0 and not (steps != np.zeros(1, steps.dtype)[0]).any()
+
+
 class Holes(NamedTuple):
     """Rows before which others are missing, the usual step, the largest that is no hole; steps may be None."""
 
