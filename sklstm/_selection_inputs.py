@@ -18,6 +18,7 @@ from sklstm._validation import (
     naming,
     refuse_masked,
     refuse_target_per_row,
+    refuse_times,
 )
 
 # Integers with more different values than this are counts, not the names of classes.
@@ -68,6 +69,7 @@ def read_input(selector, X, y, groups, sample_weight):
     """
     stand_in = type(selector)()  # which is given the names: a fit that fails changes nothing
     X = check_container(X, "X")
+    refuse_times(X, "X")
     refuse_target_per_row(X, y)
     read = _read_set if is_set_of_sequences(X) else _read_table
     given = read(selector, stand_in, X, y, groups, sample_weight)

@@ -231,6 +231,39 @@ def test_labels_and_weights_that_hold_no_numbers(name):
             fit(TABLE, TABLE_Y, **{name: values})
 
 
+TIMES = pd.date_range("2024", periods=120, freq="h")
+DATED = pd.DataFrame({"a": TABLE_Y, "t": TIMES})
+HOLDING_TIMES = {
+    "a column": DATED,
+    "all columns": DATED[["t"]],
+    "a zone": DATED.assign(t=TIMES.tz_localize("UTC")),
+    "differences": DATED.assign(t=TIMES - TIMES[0]),
+    "periods": DATED.assign(t=TIMES.to_period("h")),
+    "polars": pl.from_pandas(DATED),
+    "pyarrow": pa.Table.from_pandas(DATED),
+    "an array": DATED[["t"]].to_numpy(),
+    "an array of differences": (TIMES - TIMES[0]).to_numpy()[:, np.newaxis],
+    "3-D": TIMES.to_numpy().reshape(12, 10, 1),
+    "a list": [DATED[:50], DATED[50:]],
+}
+
+
+@pytest.mark.parametrize("kind", HOLDING_TIMES)
+def test_columns_of_times(kind):
+    """NumPy would make numbers near 1e18 of them."""
+    X = HOLDING_TIMES[kind]
+    y = np.arange(float(len(X)))
+    for call in (model().fit, model().partial_fit, LSTMFeatureSelector().fit):
+        with pytest.raises(
+            TypeError, match=r"^X(\[0\])? holds dates or times \(.*expected numbers. Make them the index"
+        ):
+            call(X, y)
+    with pytest.raises(TypeError, match=r"^X_val(\[0\])? holds dates or times"):
+        model().fit(TABLE, TABLE_Y, X_val=X, y_val=y)
+    with pytest.raises(TypeError, match=r"^X(\[0\])? holds dates or times"):
+        model().fit(TABLE, TABLE_Y).predict(X)
+
+
 # Axes
 
 SMOOTH = np.cumsum(RNG.normal(size=(20, 6, 60)), axis=2)  # as aeon's loaders give it: channels first

@@ -10,6 +10,7 @@ from sklstm._validation.kinds import (
     is_set_of_sequences,
     refuse_no_container,
     refuse_target_per_row,
+    refuse_times,
 )
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
@@ -56,6 +57,7 @@ __all__ = [
     "refuse_masked",
     "refuse_no_container",
     "refuse_target_per_row",
+    "refuse_times",
     "warn_of_other_scale",
     "window_length",
 ]

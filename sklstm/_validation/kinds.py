@@ -81,6 +81,31 @@ def refuse_no_container(X, name):
         raise TypeError(f"{name} is a {found}, a query that has not been run. Pass {name}.collect().")
 
 
+def refuse_times(X, name):
+    """Raise for columns of dates or times, which NumPy would turn into numbers of some unit without a word."""
+    for place, dtype in _dtypes(X):
+        is_temporal = getattr(dtype, "is_temporal", None)
+        if (
+            getattr(dtype, "kind", "O") in "mM"
+            or str(dtype).startswith(("period[", "timestamp[", "date32", "date64", "time32", "time64", "duration["))
+            or (is_temporal is not None and is_temporal())
+        ):
+            raise TypeError(
+                f"{name} holds dates or times ({place}{dtype}), expected numbers. Make them the index of a DataFrame, "
+                "which tells the order in time, or numbers, as the hour of the day or (times - start) / "
+                "numpy.timedelta64(1, 'h')."
+            )
+
+
+def _dtypes(X):
+    """Return where the columns of X are and their dtypes, as far as X tells."""
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        return [(f"column {name!r}: ", dtype) for name, dtype in zip(X.columns, X.dtypes, strict=True)]
+    if hasattr(X, "schema"):  # of pyarrow
+        return [(f"column {field.name!r}: ", field.type) for field in X.schema]
+    return [("", X.dtype)] if hasattr(X, "dtype") else []
+
+
 def _is_nested(X):
     """Tell whether the first row of a table of objects holds series, arrays or lists."""
     shape = shape_of(X)

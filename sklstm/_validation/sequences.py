@@ -13,6 +13,7 @@ from sklstm._validation.kinds import (
     check_container,
     is_list_of_sequences,
     is_set_of_sequences,
+    refuse_times,
     shape_of,
     warn_of_swapped_axes,
 )
@@ -42,6 +43,7 @@ def check_sequences(estimator, X, *, reset=False, groups=None, name="X"):
     """
     refuse_masked(X, name)
     X = check_container(X, name)
+    refuse_times(X, name)
     if is_set_of_sequences(X) and groups is not None:
         raise ValueError(
             f"groups{name[1:]} goes with a 2-D table {name}; here each sequence of {name} already stands for itself."
@@ -136,6 +138,7 @@ def _check_entry(entry, title, name):
     """Return one sequence of a list, if it is a table with rows."""
     refuse_masked(entry, title)
     entry = check_container(entry, title)
+    refuse_times(entry, title)
     with naming(title):
         shape = np.shape(entry)
     if shape[:1] == (0,):
