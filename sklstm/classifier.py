@@ -8,6 +8,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._base import BaseLSTM
+from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
 from sklstm._time_order import look_at_score
@@ -491,7 +492,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            Weights of the samples. As in `fit`, what has weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
@@ -508,7 +509,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
 
         predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
         look_at_score(X, y, sample_weight, groups)
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
+        return weighted_score(accuracy_score, y, predicted, sample_weight)
 
     def __sklearn_tags__(self):
         """Say that a sample may have several labels."""

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
+from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 from sklstm._time_order import look_at_score
@@ -479,8 +480,8 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             As in `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True values.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Weights of the samples, or of each of their outputs. As in `fit`, what has weight 0 is not there.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
@@ -497,7 +498,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
 
         predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
         look_at_score(X, y, sample_weight, groups)
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        return weighted_score(r2_score, y, predicted, sample_weight, of_outputs=True)
 
     def __sklearn_tags__(self):
         """Say that several outputs are welcome."""

@@ -19,6 +19,7 @@ from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_fo
 from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
 from sklstm._ensemble.members import ask_member, check_members, fit_member, looks_back, params_by_signature
 from sklstm._ensemble.weights import read_weights
+from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score
 from sklstm._validation import check_kind, refuse_target_per_row
@@ -233,7 +234,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         context_groups : array-like of shape (n_rows,), default=None
             With `groups`, the series of each row of `context`, for the members that take it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the score.
+            Weight of each row in the score; what has weight 0 is not there.
         **params : dict
             Further metadata for members, where metadata routing is enabled.
 
@@ -245,7 +246,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         model = self._fitted_model()
         look_at_score(X, y, sample_weight, groups)
         y_pred = model._decide(model._mix("score", X, groups, context, {"context_groups": context_groups, **params}))
-        return self._metric(y, y_pred, sample_weight=sample_weight)
+        return weighted_score(self._metric, y, y_pred, sample_weight)
 
     def _fitted_model(self):
         """Give a copy of the ensemble as it is now: another thread may fit it while this one asks."""

@@ -1,0 +1,53 @@
+"""Scores of the samples that are there: what has weight zero is not looked at."""
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_array
+
+from sklstm._training.sample_weights import in_unit_range
+from sklstm._validation import check_lengths_agree, check_weights, counted_entries, naming
+
+
+def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
+    """Return a score of some predictions.
+
+    Parameters
+    ----------
+    metric : callable
+        Of scikit-learn: ``metric(y, predicted, sample_weight=...)``.
+    y : array-like
+        True values or labels, those of samples of weight zero may be missing.
+    predicted : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array-like or None
+    of_outputs : bool, default=False
+        Whether the score of several outputs is the mean of theirs, so that each output may have weights of its own.
+
+    Returns
+    -------
+    float
+    """
+    if sample_weight is None:
+        with naming("y"):
+            return metric(y, predicted)
+    check_lengths_agree(len(predicted), y)
+    weights, _ = in_unit_range(check_weights(sample_weight, len(predicted)))
+    if weights.ndim == 1 or not of_outputs:
+        # A matrix that goes with nothing is refused.
+        present = counted_entries(weights, predicted[:, 0] if predicted.ndim == 2 else predicted) > 0
+        return _score_of_present(metric, y, predicted, weights, present)
+    with naming("y"):
+        y = check_array(y, dtype=np.float64, ensure_all_finite=False, ensure_2d=False)
+    present = counted_entries(weights, predicted) > 0
+    counted_entries(weights, y)
+    scores = []
+    for k in range(weights.shape[1]):
+        if not present[:, k].any():
+            raise ValueError(f"sample_weight is zero for every sample of output {k}, which has no score then.")
+        scores.append(_score_of_present(metric, y[:, k], predicted[:, k], weights[:, k], present[:, k]))
+    return float(np.mean(scores))
+
+
+def _score_of_present(metric, y, predicted, weights, present):
+    if not present.all():
+        y, predicted, weights = _safe_indexing(y, np.flatnonzero(present)), predicted[present], weights[present]
+    with naming("y"):
+        return metric(y, predicted, sample_weight=weights)
