@@ -202,20 +202,43 @@ class BaseLSTM(
         """Return layout and flat vector of the fitted parameters, after a check of what may be out of a file."""
         layout, n_features, (_, n_outputs) = ParameterLayout(**self._architecture), self.n_features_in_, self._loss()
         flat = layout.flatten(self.parameters_, self.parameters_["weight_out"].dtype)
+        lost = vars(layout.architecture).keys() - self._architecture.keys()
+        if lost:
+            raise ValueError(f"the architecture lacks {sorted(lost)}")
         if flat.dtype not in (np.float32, np.float64):
             raise ValueError(f"parameters_ are of {flat.dtype}, expected float32 or float64")
+        if not np.isfinite(flat).all():
+            raise ValueError("parameters_ hold NaN or infinity")
         if layout.architecture.input_size != n_features:
             raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
         if layout.n_outputs != n_outputs:
             raise ValueError(f"the network has {layout.n_outputs} outputs, but the targets need {n_outputs}")
+        self._check_numbers(n_features, layout.architecture.window_norm)
+        return layout, flat
+
+    def _check_numbers(self, n_features, window_norm):
+        """Raise unless what goes around the network, its inputs, answers and carried rows, could have been learnt."""
         for name in ("input_mean_", "input_scale_"):
             numbers = getattr(self, name)
             if np.shape(numbers) != (n_features,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
                 raise ValueError(f"{name} is {numbers!r}, expected {n_features} finite numbers of float64")
-        columns = self._reference_columns
+        if not (self.input_scale_ > 0).all():
+            raise ValueError(f"input_scale_ is {self.input_scale_!r}, expected numbers above 0")
+        if not np.isfinite(getattr(self, "context_", 0.0)).all():
+            raise ValueError("context_ holds NaN or infinity")
+        mean, scale, columns = (
+            getattr(self, "target_mean_", None),
+            getattr(self, "target_scale_", 0.0),
+            self._reference_columns,
+        )
+        if mean is None:
+            return
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and np.min(scale) >= 0):
+            raise ValueError(f"target_mean_={mean!r} and target_scale_={scale!r} are no mean and no deviation")
+        if (columns is None) != (window_norm is None) or (columns is not None and len(columns) != np.size(mean)):
+            raise ValueError(f"{window_norm=} does not go with targets that are the future of columns {columns}")
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
-        return layout, flat
 
     def _parts(self, X, groups, context, context_groups, network):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""

@@ -96,8 +96,10 @@ class Stream:
                     "labels context_groups_. Give those of the stream's group, or an array without rows."
                 )
             kept = getattr(model, "context_", None)
-            if kept is not None and n_streams is None:
-                self._order = RowOrder(last=label_of_last_row(model._row_order))
+            if kept is not None:
+                model._network()  # looks at carried rows, too; the copy bound here has none
+                if n_streams is None:
+                    self._order = RowOrder(last=label_of_last_row(model._row_order))
             self._follow(kept)
         else:
             rows = check_rows_before(model, context, n_streams)

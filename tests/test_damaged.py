@@ -74,6 +74,7 @@ DAMAGES = {
     "zoneout": (architecture(zoneout=float("nan")), "zoneout=nan"),
     "unknown entry": (architecture(cell="gru"), "cell"),
     "lost entry": (without("input_size"), "input_size"),
+    "lost pooling": (without("pooling"), "the architecture lacks .'pooling'."),
     "lost array": (drop_array("bias_l0"), "the arrays are called"),
     "lost head": (drop_array("weight_out"), "weight_out|the arrays are called"),
     "truncated array": (arrays(weight_hh_l0=lambda m: m.parameters_["weight_hh_l0"][:7]), "weight_hh_l0 is an array"),
@@ -85,6 +86,12 @@ DAMAGES = {
     "no scale": (attributes(input_scale_=None), "input_scale_ is None"),
     "single scale": (attributes(input_scale_=np.ones(4, np.float32)), "input_scale_ is .* numbers of float64"),
     "scale not finite": (attributes(input_scale_=np.array([1.0, np.nan, 1.0, 1.0])), "input_scale_ is .* finite"),
+    "scale of zero": (attributes(input_scale_=np.array([1.0, 0.0, 1.0, 1.0])), "input_scale_ is .* above 0"),
+    "NaN in an array": (arrays(bias_l0=lambda m: np.full(20, np.nan, np.float32)), "parameters_ hold NaN or infinity"),
+    "mean not finite": (attributes(target_mean_=np.float64("nan")), "target_mean_=.*nan.* no mean"),
+    "negative deviation": (attributes(target_scale_=np.float64(-1.0)), "target_scale_=.*-1.* no deviation"),
+    "carried NaN": (attributes(context_=np.full((5, 4), np.nan)), "context_ holds NaN or infinity"),
+    "norm of no column": (architecture(window_norm="last"), "window_norm='last' does not go with .* columns None"),
     "more targets": (attributes(target_mean_=np.zeros(3), target_scale_=np.ones(3)), "1 outputs, .* targets need 3"),
 }
 
@@ -117,6 +124,10 @@ def test_damaged_columns_of_the_targets_are_refused():
     model._coding["columns"] = [9]
     with pytest.raises(ValueError, match=r"damaged.*columns \[9\], but there are 4"):
         model.predict(X)
+    for columns in (None, [], [0, 1]):  # answers would be relative, or put back by others
+        model._coding["columns"] = columns
+        with pytest.raises(ValueError, match=r"damaged.*window_norm='last' does not go with targets"):
+            model.predict(X)
 
 
 def test_training_does_not_go_on_from_damaged_arrays():
