@@ -1,6 +1,7 @@
 """`partial_fit`: what a first block did not say is learnt from the next ones, and nothing that was learnt is lost."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -93,6 +94,7 @@ def test_growth_that_counts(factor, is_new):
     assert model.target_scale_ == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:y holds .* far from the blocks before")
 def test_it_learns_in_the_new_scale():
     """Nothing of the solver's averages, in the old scale, slows it down."""
     settings = {"hidden_size": 16, "sequence_length": 4, "learning_rate_init": 0.01, "random_state": 0, "n_jobs": 1}
@@ -151,3 +153,26 @@ def test_classes_have_no_scale(classifier):
     first = classifier.make().partial_fit(classifier.X, classifier.y).partial_fit(classifier.X, classifier.y)
     second = classifier.make().partial_fit(classifier.X, classifier.y).partial_fit(classifier.X, classifier.y)
     assert parameters_equal(first, second)
+
+
+def test_a_block_far_from_all_before_is_told():
+    # Beside it, in the precision of the network, all that was learnt would be one number.
+    X = np.random.default_rng(2).normal(size=(60, 2))
+    far = np.column_stack([X[:, 0], X[:, 1]])
+    far[17, 1] = -1e9
+    model = DeepLSTMRegressor(hidden_size=3, sequence_length=4, n_jobs=1, random_state=0).partial_fit(X, X)
+    message = r"y holds -1e\+09 in row 17, far from the blocks before: target_scale_ grows from .* to 9\.\d+e\+07"
+    with pytest.warns(UserWarning, match=message):
+        copy.deepcopy(model).partial_fit(X, far)
+    before = model.predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=message):
+            model.partial_fit(X, far)
+    np.testing.assert_array_equal(model.predict(X), before)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weights = np.ones((60, 2))
+        weights[17, 1] = 0.0
+        model.partial_fit(X, far, sample_weight=weights)  # it is not there
+        model.partial_fit(X, 100.0 * X)

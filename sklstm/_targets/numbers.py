@@ -18,6 +18,7 @@ from sklstm._validation import (
     refuse_datetimes,
     refuse_masked,
 )
+from sklstm._warn import warn_user
 
 LOSS_NAMES = {
     "squared_error": "squared",
@@ -32,6 +33,8 @@ FAR = 1024.0
 HUGE_TARGET = 1e300
 # `partial_fit` measures targets anew where their running scale has grown so much.
 LARGEST_GROWTH = 3.0
+# Beyond so much growth, what was learnt before is next to nothing.
+TOLD_GROWTH = 1000.0
 
 
 class NumberTargets:
@@ -116,6 +119,7 @@ class NumberTargets:
         adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
         seen = seen_before.weight > 0
         mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
+        warn_of_growth(y.reshape(len(y), -1), part, before, scale)
         self._measure_by(moments, mean, scale)
         changed = adopted & ((scale != before[1]) | (mean != before[0]))
         if changed.any():
@@ -286,3 +290,19 @@ class NumberTargets:
         if self._coding["loss"] == "poisson":
             return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
         return lambda z: mean + scale * z
+
+
+def warn_of_growth(y, part, before, scale):
+    """Warn where a block of `partial_fit` is so far off that the targets before it hardly differ beside it."""
+    with np.errstate(divide="ignore", over="ignore"):
+        growth = np.where(before[1] > 0, scale / before[1], 0.0)
+    k = growth.argmax()
+    if growth[k] <= TOLD_GROWTH:
+        return
+    weights = part.weights if part.weights.ndim == 1 else part.weights[:, k]
+    row = np.where(weights > 0, np.abs(0.5 * y[:, k] - 0.5 * before[0][k]), 0.0).argmax()
+    warn_user(
+        f"y holds {part.y.reshape(len(part), -1)[row, k]:g} in row {part.rows[row]}, far from the blocks before: "
+        f"target_scale_ grows from {before[1][k]:g} to {scale[k]:g}, and what was learnt is next to nothing beside it. "
+        "If it is an error, or in another unit, go on from a copy made before this block, without it."
+    )
