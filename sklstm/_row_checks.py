@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from sklstm._validation import naming, refuse_masked
+from sklstm._validation import beyond_range, naming, refuse_masked
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
 
@@ -82,10 +82,10 @@ class RowChecks:
         if feature is None:
             return ValueError(f"x is too far from the rows before it for dtype={dtype!r}.")
         place = f"feature {feature}" if self._n_streams is None else f"feature {feature} of stream {stream}"
-        value = "NaN" if np.isnan(rows[stream, feature]) else "infinity"
         if not wrong:
-            value = f"{rows[stream, feature]:g}, a value too large for dtype={dtype!r},"
-        return ValueError(f"x contains {value} at {place}.")
+            why = beyond_range(self._network, rows, (stream, feature))
+            return ValueError(f"x contains {rows[stream, feature]:g} at {place}, {why}")
+        return ValueError(f"x contains {'NaN' if np.isnan(rows[stream, feature]) else 'infinity'} at {place}.")
 
 
 class RowOrder:

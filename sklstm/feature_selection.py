@@ -278,10 +278,15 @@ class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
         )
         if not np.isfinite(statistics.autocovariance[0]).all():
             assert_all_finite(given.table, input_name="X", estimator_name=type(self).__name__)
-            raise ValueError("X holds numbers whose squares overflow; scale it first.")
+            column = np.flatnonzero(~np.isfinite(statistics.autocovariance[0]))[0]
+            raise ValueError(f"X holds numbers whose squares overflow, the first in column {column}; scale it first.")
         constant = statistics.minimum == statistics.maximum
-        constant |= statistics.autocovariance[0] <= 0.0  # squares that underflow
+        vanishing = ~constant & (statistics.autocovariance[0] <= 0.0)
+        constant |= vanishing
         if constant.all():
+            if vanishing.any():
+                column = np.flatnonzero(vanishing)[0]
+                raise ValueError(f"X holds numbers whose squares vanish, the first in column {column}; scale it first.")
             raise ValueError("Every column of X is constant: there is nothing to select from.")
         work = snapshot_of(self)  # a fit that fails changes nothing
         vars(work).pop("feature_names_in_", None)

@@ -285,3 +285,9 @@ def test_a_fit_that_fails_leaves_the_last_one_untouched(table):
     with pytest.raises(ValueError, match="Input X contains NaN"):
         selector.fit(replaced(X[:, :3], (0, 0), np.nan), y)
     assert pickle.dumps(selector) == before
+
+
+def test_small_numbers_are_not_called_constant():
+    X = np.random.default_rng(3).normal(size=(60, 3)) * [0.0, 1e-200, 1e-200]
+    with pytest.raises(ValueError, match="X holds numbers whose squares vanish, the first in column 1; scale it first"):
+        LSTMFeatureSelector().fit(X)

@@ -117,7 +117,7 @@ def test_what_predict_cannot_read(value):
     stream = model.stream()
     before = stream.state
     for row in (bad.iloc[7], bad.to_numpy()[7]):
-        with pytest.raises(ValueError, match="too large for dtype='float32', at feature 1"):
+        with pytest.raises(ValueError, match=r"at feature 1, too large for dtype='float32'"):
             stream.step(row)
     state = dict(before, rows=before["rows"] + value, n_rows=before["n_rows"] + 3)
     with pytest.raises(ValueError, match=r"state\['rows'\] holds .* too large for dtype='float32'"):

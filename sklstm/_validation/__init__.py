@@ -14,7 +14,7 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
-from sklstm._validation.range import check_range
+from sklstm._validation.range import beyond_range, check_range
 from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import check_names_of_list, check_sequences, window_length
 from sklstm._validation.targets import (
@@ -31,6 +31,7 @@ from sklstm._validation.targets import (
 __all__ = [
     "axes_advice",
     "balanced_factors",
+    "beyond_range",
     "check_class_weight",
     "check_container",
     "check_groups",

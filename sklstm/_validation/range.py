@@ -23,13 +23,20 @@ def check_range(network, table, name="X", columns=None):
     if place is None:
         return
     row, column = place
-    value, dtype, largest = table[place], network.dtype.name, network.largest_input
     title = column if columns is None else repr(columns[column])
+    raise ValueError(
+        f"{name} holds {table[place]:g} in column {title} (row {row}), {beyond_range(network, table, place)}"
+    )
+
+
+def beyond_range(network, table, place):
+    """Say what a number at a place of a table is too large for, and what to do."""
+    value, dtype, largest, column = table[place], network.dtype.name, network.largest_input, place[1]
     unit = "" if network.input_scale is None else f" times the scale of that column, {network.input_scale[column]:g}"
     ways = "Rescale or clip that column"
     if dtype == "float32" and abs(value) < 1e100:
         ways = "Set dtype='float64', or rescale or clip that column"
-    raise ValueError(
-        f"{name} holds {value:g} in column {title} (row {row}), too large for {dtype=}, which reads numbers up to "
-        f"{largest:g}{unit}. {ways}; is it a code for a missing value?"
+    return (
+        f"too large for {dtype=}, which reads numbers up to {largest:g}{unit}. {ways}; is it a code for a missing "
+        "value?"
     )
