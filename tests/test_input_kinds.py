@@ -98,6 +98,16 @@ def test_a_target_for_every_step(X, form, container):
         assert ("np.stack" in str(caught.value)) == (len({len(entry) for entry in y}) == 1)
     with pytest.raises(ValueError, match="y_val is a list of 12 arrays"):
         model().fit(X, Y, X_val=X, y_val=y)
+    fitted = model().fit(X, Y)
+    with pytest.raises(ValueError, match="y is a list of 12 arrays"):
+        fitted.score(X, y)
+
+
+@pytest.mark.parametrize("X", [ARRAY, [*ARRAY]], ids=["3-D", "list"])
+def test_a_target_for_every_step_in_an_array(X):
+    for kind in (DeepLSTMRegressor, DeepLSTMClassifier):
+        with pytest.raises(ValueError, match=r"y has shape \(12, 10, 1\), an entry for every step.* groups="):
+            kind(**SMALL).fit(X, (ARRAY[:, :, :1] > 0).astype(float))
 
 
 def test_several_targets_of_a_sequence():
@@ -281,6 +291,13 @@ def test_swapped_axes_are_told_where_they_disagree():
         model().fit(ARRAY, Y, X_val=ARRAY.transpose(0, 2, 1), y_val=Y)
     with pytest.raises(ValueError, match=r"X\[1\] has 51 features.*pass \[x.T for x in X\]"):
         model().fit([sequence[:, : 50 + i] for i, sequence in enumerate(SMOOTH[:10])], Y[:10])
+    ensemble = WeightedEnsembleRegressor([("one", model()), ("two", model())]).fit(ARRAY, Y)
+    with pytest.raises(ValueError, match=r"10 features.*: pass X.transpose\(0, 2, 1\)"):
+        ensemble.predict(ARRAY.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"sequence 1 has 51.*pass \[x.T for x in X\]"):
+        ensemble.fit([sequence[:, : 50 + i] for i, sequence in enumerate(SMOOTH[:10])], Y[:10])
+    with pytest.raises(ValueError, match=r"expecting 2 features as input\.$"):
+        ensemble.predict(ARRAY[:, :, [0, 1, 1]])
     with pytest.raises(ValueError, match=r"has 3 features, .*\(the last axis\)\.$"):
         fitted.predict(ARRAY[:, :, [0, 1, 1]])
 

@@ -22,7 +22,7 @@ from sklstm._ensemble.weights import read_weights
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score
-from sklstm._validation import check_kind, refuse_target_per_row
+from sklstm._validation import advice_for_axes, check_kind, refuse_target_per_row
 
 
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
@@ -168,7 +168,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         if not is_table and n_features != self.n_features_in_:
             raise ValueError(
                 f"The sequences of X have {n_features} features, but {type(self).__name__} is "
-                f"expecting {self.n_features_in_} features as input."
+                f"expecting {self.n_features_in_} features as input.{advice_for_axes(X, self.n_features_in_)}"
             )
         check_names(self, X, is_table)
         groups, _ = read_groups(groups, n_rows)

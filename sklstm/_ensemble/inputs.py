@@ -7,7 +7,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from sklstm._ensemble.presence import fill_absent
-from sklstm._validation import check_container, check_names_of_list, is_list_of_sequences, refuse_no_container
+from sklstm._validation import (
+    advice_for_axes,
+    check_container,
+    check_names_of_list,
+    is_list_of_sequences,
+    refuse_no_container,
+)
 
 
 def _refuse_masked(values, title):
@@ -31,7 +37,7 @@ def _sequence_width(X, title):
         if shape[1] != width:
             raise ValueError(
                 f"{title} is a list of sequences with different numbers of features: sequence "
-                f"0 has {width}, sequence {number} has {shape[1]}."
+                f"0 has {width}, sequence {number} has {shape[1]}.{advice_for_axes(X, len(X[0]), title)}"
             )
     return width
 

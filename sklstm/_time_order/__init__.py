@@ -10,7 +10,7 @@ import numpy as np
 from sklstm._time_order.junctions import Span, label_of_last, look_at_block, look_at_junction, span_of
 from sklstm._time_order.order import check_order, check_same_rows, is_one_series
 from sklstm._time_order.times import find_holes, row_times
-from sklstm._validation import check_groups, is_set_of_sequences
+from sklstm._validation import check_groups, is_set_of_sequences, refuse_target_per_row
 from sklstm._warn import warn_user
 
 __all__ = [
@@ -141,6 +141,7 @@ def _warn_of_missing_groups(times, n_rows):
 
 def look_at_score(X, y, sample_weight, groups):
     """Look at whether what a score compares with are the rows of X, which `predict` has seen."""
+    refuse_target_per_row(X, y)
     for other, name in zip((y, sample_weight, groups), BY_POSITION, strict=True):
         check_same_rows(X, other, name)
 

@@ -3,6 +3,7 @@
 from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
 from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import (
+    advice_for_axes,
     axes_advice,
     check_container,
     check_kind,
@@ -29,6 +30,7 @@ from sklstm._validation.targets import (
 )
 
 __all__ = [
+    "advice_for_axes",
     "axes_advice",
     "balanced_factors",
     "beyond_range",

@@ -143,7 +143,9 @@ def check_kind(fitted_on, X, name="X"):
 
 
 def refuse_target_per_row(X, y, name="y"):
-    """Raise if y is a list of arrays with an entry for each row of each sequence in X."""
+    """Raise if y is a list of arrays, or a 3-D array, with an entry for each row of each sequence in X."""
+    if getattr(y, "ndim", 0) == 3 and is_set_of_sequences(X) and {len(x) for x in X} == {y.shape[1]}:
+        raise ValueError(f"{name} has shape {y.shape}, an entry for every step of each sequence. {ONE_ROW_EACH}")
     if getattr(getattr(y, "dtype", None), "kind", "O") != "O":
         return
     y = y.tolist() if hasattr(y, "iloc") and len(y.shape) == 1 else y
@@ -204,6 +206,15 @@ def _roughness(array, axis):
     scale = np.abs(array).max() or 1.0  # squares neither overflow nor vanish
     variance = np.var(array / scale)
     return np.mean(np.diff(array / scale, axis=axis) ** 2) / (2 * variance) if variance > 0 else np.inf
+
+
+def advice_for_axes(X, n_features, name="X"):
+    """Return what to say of sequences with other numbers of features if their first axes are what is expected."""
+    is_array = isinstance(X, np.ndarray) and X.ndim == 3
+    shapes = [X.shape[1:]] if is_array else [shape_of(entry) for entry in X]
+    if any(shape[:1] != (n_features,) for shape in shapes):
+        return ""
+    return f" Sequences are (n_sequences, n_steps, n_features): {axes_advice(name, is_array)}"
 
 
 def axes_advice(name, is_array):
