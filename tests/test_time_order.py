@@ -65,6 +65,10 @@ FINE = {
     "numbers": pd.Index(np.arange(50) * 0.1),
     "nullable numbers": pd.Index(range(50), dtype="Int64"),
     "names": pd.Index([*"bcadef"]),
+    "dates as text": HOURS.astype(str),
+    "dates as text with a zone": pd.date_range("2024-10-20", periods=300, freq="h", tz="Europe/Berlin").astype(str),
+    "text like dates": pd.Index(["2024-01-02", "2024-13-01", "2024-01-01"]),
+    "numbers of articles": pd.Index(["2024-01-023", "2024-01-022"]),
     "categories": pd.CategoricalIndex([*"bcadef"]),
     "trades": pd.DatetimeIndex(HOURS[0] + pd.to_timedelta(np.cumsum(RNG.exponential(1e9, 300)))),
     "a clock that is not exact": pd.DatetimeIndex(
@@ -73,6 +77,8 @@ FINE = {
     "year and month": pd.MultiIndex.from_product([range(2000, 2005), range(1, 13)]),
     "one row": HOURS[:1],
     "no rows": HOURS[:0],
+    "no rows of text": pd.Index([], dtype="str"),
+    "no text at first": pd.Index([None, "2024-01-02", "2024-01-01"], dtype="str"),
 }
 
 
@@ -90,6 +96,9 @@ WRONG = {
     "shuffled numbers": (pd.Index(SHUFFLED), "shuffled, as by train_test_split"),
     "shuffled periods": (HOURS.to_period("h")[SHUFFLED], "shuffled"),
     "shuffled in a zone": (HOURS.tz_localize("Asia/Tokyo")[SHUFFLED], "shuffled"),
+    "shuffled text": (HOURS.astype(str)[SHUFFLED], "shuffled"),
+    "shuffled text of days": (pd.Index(pd.date_range("2024", periods=120).strftime("%Y-%m-%d"))[SHUFFLED], "shuffled"),
+    "a hole in text": (HOURS.astype(str).delete([5, 6]), "X has 1 hole in time: after row 4 .*04:00.* comes .*07:00"),
     "shuffled dates": (pd.Index(pd.date_range("2024", periods=120).date)[SHUFFLED], "shuffled"),
     "shuffled pairs of numbers": (FINE["year and month"][RNG.permutation(60)], "shuffled"),
     "twice each": (HOURS.repeat(2), "row 1 .* row 0 .*120 such.*more than once: if these are rows of several series"),

@@ -64,6 +64,10 @@ def test_targets_by_name():
     model().fit(table[:-24], y[24:])
     model().fit(table, Y)
     model().fit(X.set_axis(["same"] * 120), Y.set_axis(["same"] * 120))
+    text = HOURS.astype(str)
+    fitted = model().fit(X.set_axis(text)[:80], Y[:80])  # not comparable
+    with warns("X does not come after context"):
+        fitted.predict(X.set_axis(text)[80:], context=X.set_axis(text)[:90])
 
 
 def test_targets_that_are_fine():

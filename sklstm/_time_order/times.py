@@ -1,11 +1,13 @@
 """When the rows of a table were, as far as its index says."""
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 WEEK = np.timedelta64(7, "D")
 # Steps from half to one and a half times the median are the usual step, of a clock that is not exact too.
 LEAST_USUAL, MOST_USUAL = 0.5, 1.5
@@ -24,8 +26,9 @@ class RowTimes:
     Attributes
     ----------
     kind : str
-        Only times of one kind are compared: "datetime", "timedelta", "number", "period[...]", "order" for several
-        numbers, which say which row comes first and no more, or "name" for text, which says not even that.
+        Only times of one kind are compared: "datetime", "timedelta", "number", "period[...]", "text" for dates as
+        text, "order" for several numbers, which say which row comes first and no more, or "name" for other text,
+        which says not even that.
     values : ndarray of shape (n_rows,)
         Of a time zone those in UTC.
     labels : pandas.Index
@@ -91,7 +94,7 @@ def _of_index(index):
         return RowTimes(str(index.dtype), index.asi8.view("M8[D]") if is_daily else index.asi8, index)
     if kind in "mM" or index.inferred_type in ("date", "datetime"):
         return _of_instants(index, kind)
-    return None
+    return _of_text(index) if index.inferred_type == "string" else None
 
 
 def _of_instants(index, kind):
@@ -107,6 +110,17 @@ def _of_instants(index, kind):
     if instants.tz is not None:  # not compared with times without a zone
         local, kind = instants.tz_localize(None).asi8.view(f"M8[{unit}]"), "datetime with a time zone"
     return RowTimes(kind, values, index, False, local)
+
+
+def _of_text(index):
+    """Return the times of dates that were read as text, as of a CSV file; None for any other text."""
+    if len(index) == 0 or not isinstance(index[0], str) or not DATE.match(index[0]):
+        return None
+    try:
+        instants = sys.modules["pandas"].to_datetime(index, format="ISO8601", utc=True)
+    except ValueError:
+        return None
+    return RowTimes("text", instants.asi8.view(f"M8[{getattr(instants, 'unit', 'ns')}]"), index)
 
 
 def _of_levels(index):
