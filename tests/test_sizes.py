@@ -70,3 +70,12 @@ def test_a_size_that_only_bounds_may_be_as_large_as_one_likes(parameters):
     np.testing.assert_array_equal(
         fitted().predict(X, context=before), fitted(**small).predict(X, context=before), err_msg=str(parameters)
     )
+
+
+def test_layers_of_one_unit():
+    """The smallest there are, as one number and in a list."""
+    for hidden_size, n_layers in [(1, 1), ([1], 1), ([1, 2, 1], 1), ([1, 1], 2)]:
+        model = DeepLSTMRegressor(hidden_size, n_layers, sequence_length=3, max_iter=1, random_state=0)
+        assert model.fit(X, X[:, 0]).predict(X).shape == (40,)
+        sizes = hidden_size if isinstance(hidden_size, list) else [hidden_size]
+        assert [model.parameters_[f"bias_l{k}"].size for k in range(len(sizes))] == [4 * size for size in sizes]

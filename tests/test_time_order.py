@@ -42,6 +42,7 @@ def at_work(start, stop, n_days, freq, zone=None):
 
 FINE = {
     "hours": HOURS,
+    "a step half as long again": pd.Index([*range(0, 60, 2), *range(61, 120, 2)]),
     "a time zone, both changes of the clock": pd.date_range("2024", periods=9000, freq="h", tz="Europe/Berlin"),
     "days in a time zone": pd.date_range("2024", periods=400, tz="Europe/Berlin"),
     "business days": pd.bdate_range("2024", periods=300),
@@ -131,6 +132,11 @@ WRONG = {
     "inside trading hours": (
         at_work(9, 17, 60, "10min").delete(range(500, 505)),
         "X has 1 hole in time: after row 499",
+    ),
+    # No day of the week is off, so that a day away is no holiday.
+    "a day of opening hours on all seven": (
+        pd.DatetimeIndex([t for t in pd.date_range("2024", periods=960, freq="h") if 8 <= t.hour < 18 and t.day != 17]),
+        "X has 1 hole in time: after row 159",
     ),
     "a month": (pd.date_range("2020", periods=50, freq="MS").delete([7]), "X has 1 hole in time: after row 6"),
 }
