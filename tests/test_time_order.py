@@ -163,6 +163,7 @@ def test_an_index_that_names_the_groups_is_no_time():
     fitted = model(carry_context=True).fit(table, y, groups=units, X_val=table, y_val=y, groups_val=units)
     fitted.predict(table, groups=units)
     fitted.predict(table[:60], groups=units[:60])
+    fitted.predict(X.set_axis(np.arange(1, 121)), groups=units)
     fitted.predict(table[::5], groups=units[::5], context=table, context_groups=units)
     model().partial_fit(table, y, groups=units).partial_fit(table, y, groups=units)
     model().fit(table.set_axis(np.arange(3, 123)), y, groups=units, X_val=table, y_val=y, groups_val=units)
