@@ -243,13 +243,16 @@ class FittingMixin:
         """Learn what the columns of X are standardised by; `running`: in `partial_fit`."""
         needs_scale = self.window_norm is not None
         before = Moments(**self._input_moments) if continued else None
-        if continued and not (running and (self.input_scaling or needs_scale) and (before.deviation == 0).any()):
+        if continued and not (running and (self.input_scaling or needs_scale)):
             return
         table, weights = part.sequences.table, row_weights(part.sequences, weights)
         moments = moments_of(table, weights, part.exponent, resolve_num_threads(self.n_jobs))
         if continued:
             moments = before.joined(moments)
-            self.input_scale_ = followed_scales(self.input_mean_, self.input_scale_, before, moments)
+            # What a whole fit has learnt by its scales stays.
+            few, scales = self._training_state.get("loop") is not None, (self.input_mean_, self.input_scale_)
+            mean, self.input_scale_ = followed_scales(*scales, before, moments, may_grow=few)
+            self.input_mean_ = self.input_mean_ if self.input_scaling is None else mean
         else:
             self.input_mean_, self.input_scale_ = input_scales(
                 table, weights, moments, self.input_scaling, needs_scale=needs_scale

@@ -11,6 +11,8 @@ CONSTANT = 10 * np.finfo(np.float64).eps
 HUGE = 1e307
 # The distance of the quartiles of a standard normal distribution.
 QUARTILES_OF_NORMAL = 1.349
+# `partial_fit` measures columns and targets anew where their running scale has grown so much.
+LARGEST_GROWTH = 3.0
 
 
 def row_weights(sequences, weights):
@@ -166,12 +168,20 @@ def input_scales(table, weights, moments, input_scaling, *, needs_scale):
     return mean.copy(), np.where(scale > 0, scale, 1.0)
 
 
-def followed_scales(mean, scale, before, moments):
-    """Return scales after more rows: columns of which one value had been seen get one, about that value.
+def followed_scales(mean, scale, before, moments, *, may_grow):
+    """Return means and scales after more rows, which stay where enough was known.
 
-    `before` and `moments` are the `Moments` of the rows so far, without and with the new ones.
+    Columns of which one value had been seen get a scale about that value. With `may_grow`, those of which a few rows
+    had shown next to no spread get new ones from a block that counts several times as much as all before it: what the
+    network could learn of them was that little. `before` and `moments` are the `Moments` of the rows so far, without
+    and with the new ones.
     """
     # About the value that was 0 so far: what was learnt with it stays.
     about = np.where(mean == before.mean, moments.mean - mean, 0.0)
     distance = np.where(moments.deviation > 0, np.hypot(moments.deviation, about), 1.0)
-    return np.where(before.deviation == 0, distance, scale)
+    weight = np.ldexp(before.weight, max(before.exponent - moments.exponent, -2000))
+    counts_more = moments.weight >= (1.0 + LARGEST_GROWTH) * weight
+    known = np.maximum(before.deviation, scale)
+    grown = may_grow & counts_more & (before.deviation > 0) & (moments.deviation / LARGEST_GROWTH > known)
+    scale = np.where(before.deviation == 0, distance, np.where(grown, moments.deviation, scale))
+    return np.where(grown, moments.mean, mean), scale

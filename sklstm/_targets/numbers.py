@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
 from sklstm._network.network import window_moments
-from sklstm._scaling import Moments, moments_of, quotient
+from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -31,8 +31,6 @@ LOSS_NAMES = {
 FAR = 1024.0
 # Answers for targets of such a size may overflow.
 HUGE_TARGET = 1e300
-# `partial_fit` measures targets anew where their running scale has grown so much.
-LARGEST_GROWTH = 3.0
 # Beyond so much growth, what was learnt before is next to nothing.
 TOLD_GROWTH = 1000.0
 
