@@ -1,4 +1,4 @@
-"""Rows that are joined in time: do those of X come after those before them?"""
+"""Rows that are joined in time: whether those of X come after those before them."""
 
 import sys
 from dataclasses import dataclass
