@@ -34,6 +34,7 @@ from sklstm.datasets import load_etth1
 HORIZON = 24  # hours
 WINDOW = 24  # hours of history that every model sees
 WEEK = 168
+SEEDS = range(3)  # one network alone is a matter of luck: .01 °C either way
 # The first week has no weekly mean; the last hours before a border have targets behind it.
 TRAIN = slice(WEEK, 8640 - HORIZON)
 VALIDATION = slice(8640, 11520 - HORIZON)
@@ -106,7 +107,7 @@ def lstm(**changes):
 
 
 def choose_sizes(X, y):
-    """Choose penalty, number of trees and number of epochs on the validation part; return them and the LSTM."""
+    """Choose penalty, number of trees and number of epochs on the validation part; return them and the LSTMs."""
     errors = {}
     for alpha in (1.0, 10.0, 100.0, 1000.0):
         model = ridge(alpha).fit(X[TRAIN], y[TRAIN])
@@ -121,15 +122,19 @@ def choose_sizes(X, y):
     }
     n_trees = min(by_trees, key=by_trees.get)
     console.print(f"  XGBoost: {n_trees} trees")
-    network = lstm(max_iter=40, n_iter_no_change=40, early_stopping=True)
-    network.fit(X[TRAIN], y[TRAIN], X_val=X[VALIDATION], y_val=y[VALIDATION])
-    n_epochs = int(np.argmax(network.validation_scores_)) + 1
+    networks = [
+        lstm(max_iter=40, n_iter_no_change=40, early_stopping=True, random_state=seed).fit(
+            X[TRAIN], y[TRAIN], X_val=X[VALIDATION], y_val=y[VALIDATION]
+        )
+        for seed in SEEDS
+    ]
+    n_epochs = int(np.argmax(np.mean([network.validation_scores_ for network in networks], axis=0))) + 1
     console.print(f"  LSTM: {n_epochs} epochs")
-    return alpha, n_trees, n_epochs, network
+    return alpha, n_trees, n_epochs, networks
 
 
-def draw(path, times, y, level, forecasts, network, n_epochs):
-    """Two weeks of forecasts against truth, and the learning curve."""
+def draw(path, times, y, level, forecasts, networks, n_epochs):
+    """Two weeks of forecasts against truth, and the learning curves."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 8), height_ratios=(3, 2), layout="constrained")
     days = slice(1200, 1200 + 14 * 24)
     top.plot(times[days], (level + y)[days], color="black", linewidth=2, label="truth")
@@ -139,11 +144,13 @@ def draw(path, times, y, level, forecasts, network, n_epochs):
     top.set(ylabel="oil temperature (°C)", title="Forecasts made 24 hours before, two weeks of the test part")
     top.legend(ncols=3, fontsize="small")
     top.tick_params(axis="x", labelrotation=20)
-    epochs = np.arange(1, len(network.loss_curve_) + 1)
-    bottom.plot(epochs, 1 - 2 * np.array(network.loss_curve_), label="training")
-    bottom.plot(epochs, network.validation_scores_, label="validation")
+    epochs = np.arange(1, len(networks[0].loss_curve_) + 1)
+    bottom.plot(epochs, 1 - 2 * np.mean([network.loss_curve_ for network in networks], axis=0), label="training")
+    bottom.plot(epochs, np.mean([network.validation_scores_ for network in networks], axis=0), label="validation")
     bottom.axvline(n_epochs, color="grey", linestyle=":", label="chosen")
-    bottom.set(xlabel="epoch", ylabel="explained share of variance", title="Learning curve of the LSTM")
+    bottom.set(
+        xlabel="epoch", ylabel="explained share of variance", title=f"Learning curve, mean of {len(networks)} LSTMs"
+    )
     bottom.legend(fontsize="small")
     figure.savefig(path, dpi=110)
 
@@ -159,19 +166,20 @@ def main():
 
     console.print("Choosing on the validation part")
     _, X = prepare(columns, y, TRAIN)
-    alpha, n_trees, n_epochs, network = choose_sizes(X, y)
+    alpha, n_trees, n_epochs, networks = choose_sizes(X, y)
 
     console.print("Refitting on training and validation part")
     steps, X = prepare(columns, y, REFIT)
     selector = steps[0].named_transformers_["lstmfeatureselector"]
     names = [f"{name} - mean of {span}" for span in ("day", "week") for name in etth1.feature_names]
     console.print(f"  selected: {', '.join(np.array(names)[selector.get_support()])}")
+    seeds = [(f"lstm {seed}", lstm(max_iter=n_epochs, random_state=seed)) for seed in SEEDS]
     models = {
         "ridge": ridge(alpha),
         "XGBoost": xgboost(n_trees),
-        "LSTM": lstm(max_iter=n_epochs),
+        f"LSTM, mean of {len(seeds)} seeds": WeightedEnsembleRegressor(seeds),
         "ensemble of XGBoost and LSTM": WeightedEnsembleRegressor(
-            [("xgboost", xgboost(n_trees)), ("lstm", lstm(max_iter=n_epochs))], weights=(0.5, 0.5)
+            [("xgboost", xgboost(n_trees)), ("lstm", WeightedEnsembleRegressor(seeds))], weights=(0.5, 0.5)
         ),
     }
     table = Table(title=f"Oil temperature {HORIZON} hours ahead, {TEST.stop - TEST.start:,} hours of test")
@@ -188,7 +196,7 @@ def main():
         error = mean_absolute_error(truth, forecast), root_mean_squared_error(truth, forecast)
         table.add_row(name, f"{error[0]:.3f}", f"{error[1]:.3f}", f"{seconds[name]:.1f}")
     console.print(table)
-    draw("demo.png", etth1.time[TEST] + np.timedelta64(HORIZON, "h"), truth, level[TEST], forecasts, network, n_epochs)
+    draw("demo.png", etth1.time[TEST] + np.timedelta64(HORIZON, "h"), truth, level[TEST], forecasts, networks, n_epochs)
     console.print(f"demo.png written; {time.perf_counter() - begin:.0f} seconds in all")
 
 
