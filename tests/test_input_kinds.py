@@ -333,3 +333,9 @@ def test_axes_that_are_fine():
     model().fit(spectra, np.arange(20.0))
     model().fit(np.ones((20, 2, 20)), np.arange(20.0))
     DeepLSTMClassifier(**SMALL).fit(SMOOTH.transpose(0, 2, 1), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("empty", [[], (), np.empty(0, object), np.empty((0, 3)), np.empty((0, 3, 2))])
+def test_nothing_at_all_is_refused_as_such(empty):
+    with pytest.raises(ValueError, match=r"Expected 2D array, got 1D array|X: Found array with 0 sample"):
+        DeepLSTMRegressor().fit(empty, [])
