@@ -57,27 +57,33 @@ cdef enum:
 cdef unsigned int AVX512VL = 1u << 31
 
 
+def isas_of(unsigned int leaf1_ecx, unsigned int leaf7_ebx, unsigned int extended_ecx, unsigned long long saved):
+    """Return the variants for what CPUID says in these registers and XGETBV in XCR0, slowest first."""
+    cdef unsigned int v3_ecx = SSE3 | SSSE3 | FMA | SSE41 | SSE42 | MOVBE | POPCNT | OSXSAVE | AVX | F16C
+    cdef unsigned int v3_ebx = BMI1 | AVX2 | BMI2
+    cdef unsigned int v4_ebx = AVX512F | AVX512DQ | AVX512CD | AVX512BW
+    isas = ["baseline"]
+    if (leaf1_ecx & v3_ecx) != v3_ecx or (leaf7_ebx & v3_ebx) != v3_ebx or not extended_ecx & LZCNT:
+        return isas
+    if (saved & YMM_STATE) != YMM_STATE:
+        return isas
+    isas.append("x86_v3")
+    v4_ebx |= AVX512VL
+    if (leaf7_ebx & v4_ebx) == v4_ebx and (saved & ZMM_STATE) == ZMM_STATE:
+        isas.append("x86_v4")
+    return isas
+
+
 def supported_isas():
     """Return the variants this CPU and operating system can run, slowest first."""
     cdef unsigned int leaf1[4]
     cdef unsigned int leaf7[4]
     cdef unsigned int extended[4]
-    cdef unsigned int v3_ecx = SSE3 | SSSE3 | FMA | SSE41 | SSE42 | MOVBE | POPCNT | OSXSAVE | AVX | F16C
-    cdef unsigned int v3_ebx = BMI1 | AVX2 | BMI2
-    cdef unsigned int v4_ebx = AVX512F | AVX512DQ | AVX512CD | AVX512BW
-    cdef unsigned long long saved
+    cdef unsigned long long saved = 0
     sklstm_cpuid(1, 0, leaf1)
     sklstm_cpuid(7, 0, leaf7)
     sklstm_cpuid(0x80000001u, 0, extended)
-    isas = ["baseline"]
-    if (leaf1[2] & v3_ecx) != v3_ecx or (leaf7[1] & v3_ebx) != v3_ebx or not extended[2] & LZCNT:
-        return isas
     # Only readable once OSXSAVE has been seen.
-    saved = sklstm_xcr0()
-    if (saved & YMM_STATE) != YMM_STATE:
-        return isas
-    isas.append("x86_v3")
-    v4_ebx |= AVX512VL
-    if (leaf7[1] & v4_ebx) == v4_ebx and (saved & ZMM_STATE) == ZMM_STATE:
-        isas.append("x86_v4")
-    return isas
+    if leaf1[2] & OSXSAVE:
+        saved = sklstm_xcr0()
+    return isas_of(leaf1[2], leaf7[1], extended[2], saved)
