@@ -89,7 +89,7 @@ def test_row_by_row_the_pipeline_says_the_same(steps):
     assert pickle.dumps(model) == before
 
 
-@pytest.mark.parametrize("steps", [(StandardScaler(), PCA(2)), (KNNImputer(),)], ids=str)
+@pytest.mark.parametrize("steps", [(StandardScaler(), PCA(2)), (KNNImputer(),)], ids=named)
 def test_sums_over_columns_agree_to_rounding(steps):
     model = pipeline(*steps)
     assert_allclose(run(stream(model), LONG), model.predict(LONG), rtol=1e-5)
@@ -111,7 +111,7 @@ def test_carried_rows_are_as_the_network_saw_them():
     assert_array_equal(run(made, LONG), model.predict(LONG))
 
 
-@pytest.mark.parametrize("parameters", [{"training": "stream", "shuffle": False}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("parameters", [{"training": "stream", "shuffle": False}, {"bidirectional": True}], ids=named)
 def test_the_network_decides_about_windows(parameters):
     model = pipeline(StandardScaler(), **parameters)
     assert_array_equal(run(stream(model), LONG), model.predict(LONG))
@@ -190,7 +190,7 @@ def test_frames_between_the_steps(kind, output):
         (None, np.ma.masked_array(np.ones(3)), ValueError, "x is a masked array"),
     ],
 )
-@pytest.mark.parametrize("steps", [(StandardScaler(),), ("passthrough",)], ids=str)
+@pytest.mark.parametrize("steps", [(StandardScaler(),), ("passthrough",)], ids=named)
 def test_rows_that_are_refused(n_streams, x, exception, message, steps):
     made = stream(pipeline(*steps), n_streams=n_streams)
     before = pickle.dumps(made.state)
@@ -210,7 +210,7 @@ PLAIN = [
 
 @pytest.mark.filterwarnings("ignore:k=.* is greater than n_features")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("steps", PLAIN, ids=str)
+@pytest.mark.parametrize("steps", PLAIN, ids=named)
 def test_arithmetic_of_known_steps(monkeypatch, steps, dtype):
     rows = LONG.astype(dtype)
     frame = pd.DataFrame(rows, columns=list("abc"))
@@ -343,7 +343,7 @@ def test_a_model_alone_and_a_search():
         (BaggingRegressor(lstm()), "found BaggingRegressor"),
         (3, "found int"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_has_no_stream(model, message):
     with pytest.raises(TypeError, match=message):
