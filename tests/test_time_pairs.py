@@ -218,6 +218,18 @@ def test_blocks_of_series():
         going_on.partial_fit(X[30:90], Y[30:90], groups=["b"] * 60)
 
 
+@pytest.mark.parametrize("absent", [0, 1])
+def test_blocks_of_series_one_of_which_is_not_there(absent):
+    """A group whose weights are all zero has no row that counts: nothing to say, and nothing to look for."""
+    groups, times = np.repeat(["p", "q"], 20), HOURS[:20].append(HOURS[:20])
+    first = X[:40].set_axis(times)
+    going_on = model().partial_fit(first, Y[:40].to_numpy(), groups=groups)
+    weights = np.where(groups == "pq"[absent], 0.0, 1.0)
+    later = first.set_axis(times + pd.Timedelta("20h"))
+    going_on.partial_fit(later, Y[:40].to_numpy(), groups=groups, sample_weight=weights)
+    assert going_on.n_iter_ == 2
+
+
 def test_fit_then_partial_fit():
     model().fit(X[:60], Y[:60]).partial_fit(X[60:], Y[60:])
     with warns("X begins at"):

@@ -1,0 +1,36 @@
+"""Gradients of cells with options over several vectors of units, on every instruction set: some entries of each."""
+
+import numpy as np
+import pytest
+from network.options_case import OptionsCase
+from numpy.testing import assert_allclose
+from reference.differences import numerical_gradient
+
+from sklstm._kernels import available_isas
+
+# Of a vector of float64 of the widest instruction set: less than one, one, several and a remainder.
+SIZES = (5, 8, 37)
+OPTIONS = {
+    "plain": {},
+    "peepholes": {"peephole": True},
+    "norms of gates": {"layer_norm": "gates"},
+    "projection": {"projection_size": 3},
+    "zoneout": {"zoneout": 0.3},
+    "recurrent dropout": {"recurrent_dropout": 0.3},
+    "all": {"peephole": True, "layer_norm": "gates", "projection_size": 4, "zoneout": 0.2, "recurrent_dropout": 0.2},
+}
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("hidden", SIZES)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_gradients(name, hidden, isa):
+    case = OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, **OPTIONS[name])
+    gradient, rng = case.gradients()[0], np.random.default_rng(hidden)
+    for parameter in case.layout.parameters:
+        size = parameter.end - parameter.begin
+        # The last unit too, which lies in the last vector.
+        places = np.unique(np.r_[rng.choice(size, min(5, size), replace=False), size - 1])
+        chosen = parameter.begin + places
+        expected = numerical_gradient(case.loss, case.flat, 2e-4, [(int(k),) for k in chosen])[chosen]
+        assert_allclose(gradient[chosen], expected, rtol=1e-6, atol=1e-8, err_msg=parameter.name)
