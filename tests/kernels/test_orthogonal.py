@@ -61,10 +61,11 @@ def test_the_same_bits_for_any_number_of_threads():
 
 def test_instruction_sets_with_a_joined_product_agree():
     """Every number is summed in one order, whatever the width of a vector."""
+    expected = draw((70, 65), isa=available_isas()[-1])
     for isa in available_isas():
-        found, expected = draw((70, 65), isa=isa), draw((70, 65))
+        found = draw((70, 65), isa=isa)
         assert_allclose(found, expected, atol=1e-14)
-        if isa != "baseline" and len(available_isas()) > 1:
+        if isa != "baseline":
             assert_array_equal(found, expected)
 
 
