@@ -288,3 +288,19 @@ def test_recurrent_member_beside_boosted_trees():
     expected = 0.7 * boosted.fit(X, Y, sample_weight=share).predict(X).astype(float)
     expected += 0.3 * recurrent(DeepLSTMRegressor).fit(X, Y, sample_weight=share).predict(X)
     np.testing.assert_array_equal(model.predict(X), expected)
+
+
+def test_several_classes_are_welcome_only_where_all_members_take_them():
+    class TwoClasses(LogisticRegression):
+        def __sklearn_tags__(self):
+            tags = super().__sklearn_tags__()
+            tags.classifier_tags.multi_class = False
+            return tags
+
+    def takes_several(*members):
+        named = [(str(k), member) for k, member in enumerate(members)]
+        return get_tags(WeightedEnsembleClassifier(named)).classifier_tags.multi_class
+
+    assert takes_several(LogisticRegression(), LogisticRegression())
+    assert not takes_several(LogisticRegression(), TwoClasses())
+    assert not takes_several(TwoClasses(), TwoClasses())
