@@ -12,6 +12,14 @@ from jobs import fitted_model
 from timing import Side, fastest
 
 
+def unscaled(model):
+    """Return the parameters of a fitted model for columns as they come: the first layer takes the standardisation in."""
+    arrays = {name: array.astype(np.float64) for name, array in model.parameters_.items()}
+    arrays["weight_ih_l0"] = arrays["weight_ih_l0"] / model.input_scale_
+    arrays["bias_l0"] = arrays["bias_l0"] - arrays["weight_ih_l0"] @ model.input_mean_
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
 def _torch_network(shape, arrays):
     """Return torch.nn.LSTM and a linear head with the given weights. Of its two biases the second is zero."""
     import torch
@@ -101,7 +109,7 @@ def torch_predict(job, n_threads):
     import torch
 
     model = fitted_model(job.shape, job.steps, 1)
-    lstm, head = _torch_network(job.shape, model.parameters_)
+    lstm, head = _torch_network(job.shape, unscaled(model))
     # Rows of zeros in front, so that every row has a window.
     x = np.concatenate([np.zeros((job.steps - 1, job.shape.columns), np.float32), job.data()[0]])
     windows = torch.from_numpy(x).unfold(0, job.steps, 1)
@@ -122,7 +130,7 @@ def torch_stream(job, n_threads):
     import torch
 
     shape, model = job.shape, fitted_model(job.shape, 2, 1)
-    lstm, head = _torch_network(shape, model.parameters_)
+    lstm, head = _torch_network(shape, unscaled(model))
     cell = torch.nn.LSTMCell(shape.columns, shape.units)
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in lstm.state_dict().items()})
     rows = torch.from_numpy(job.rows())
@@ -202,12 +210,12 @@ def _onnx_model(shape, model):
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    weights, nodes, states = {}, [], []
+    weights, nodes, states, parameters = {}, [], [], unscaled(model)
     below = "x"
     for layer in range(shape.layers):
         # ONNX has the gates in the order i, o, f, g.
         order = np.arange(4 * shape.units).reshape(4, shape.units)[[0, 3, 1, 2]].ravel()
-        arrays = [model.parameters_[f"{name}_l{layer}"][order] for name in ("weight_ih", "weight_hh", "bias")]
+        arrays = [parameters[f"{name}_l{layer}"][order] for name in ("weight_ih", "weight_hh", "bias")]
         arrays[2] = np.concatenate([arrays[2], np.zeros_like(arrays[2])])
         names = [f"{name}{layer}" for name in ("w", "r", "b")]
         weights |= dict(zip(names, (array[None] for array in arrays), strict=True))
