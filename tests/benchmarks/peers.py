@@ -13,7 +13,7 @@ from timing import Side, fastest
 
 
 def unscaled(model):
-    """Return the parameters of a fitted model for columns as they come: the first layer takes the standardisation in."""
+    """Return the parameters of a model for columns as they come: the first layer takes the standardisation in."""
     arrays = {name: array.astype(np.float64) for name, array in model.parameters_.items()}
     arrays["weight_ih_l0"] = arrays["weight_ih_l0"] / model.input_scale_
     arrays["bias_l0"] = arrays["bias_l0"] - arrays["weight_ih_l0"] @ model.input_mean_
