@@ -14,6 +14,7 @@ from sklstm._fitting import FittingMixin
 from sklstm._kernels._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
+from sklstm._options import refuse_renamed_values
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import look_at_question
 from sklstm._training.optimizers import OPTIMIZERS
@@ -63,7 +64,7 @@ class BaseLSTM(
         "input_scaling": [StrOptions({"standard", "robust"}), None],
         "window_norm": [StrOptions({"last", "standard"}), None],
         "linear_skip": [Interval(Integral, 0, None, closed="left")],
-        "training": [StrOptions({"windows", "stream"})],
+        "training": [StrOptions({"windows", "stateful"})],
         "bptt_steps": [Interval(Integral, 1, None, closed="left")],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -102,6 +103,11 @@ class BaseLSTM(
         for name, value in arguments.items():
             if name != "self":
                 setattr(self, name, value)
+
+    def _validate_params(self):
+        """Check the parameters of the constructor, as `fit` does before all else."""
+        refuse_renamed_values(self.get_params(deep=False))
+        super()._validate_params()
 
     # What a subclass brings.
 
@@ -242,7 +248,7 @@ class BaseLSTM(
 
     def _parts(self, X, groups, context, context_groups, network):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
-        if (self.training == "stream") != self._architecture["every_step"]:
+        if (self.training == "stateful") != self._architecture["every_step"]:
             raise ValueError(
                 f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
                 "training back."

@@ -145,8 +145,8 @@ class FittingMixin:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         is_set = is_set_of_sequences(X)
-        if self.training == "stream" and is_set:
-            raise ValueError("training='stream' goes with a 2-D table X, an output for each row; found sequences.")
+        if self.training == "stateful" and is_set:
+            raise ValueError("training='stateful' goes with a 2-D table X, an output for each row; found sequences.")
         parameters = self.get_params(deep=False)
         refuse_exclusions(parameters)
         warn_of_no_effect(parameters)
@@ -200,7 +200,7 @@ class FittingMixin:
 
     def _looks_back(self):
         """Tell whether the sample of a row depends on the rows before it."""
-        return self.training == "stream" or self.sequence_length > 1
+        return self.training == "stateful" or self.sequence_length > 1
 
     def _carry_rows(self, X, sequences, groups):
         """Keep the last rows, of each group."""
@@ -341,15 +341,15 @@ class FittingMixin:
         }
 
     def _n_read(self, samples):
-        """Return the number of samples, or of the rows of all series with ``training="stream"``."""
+        """Return the number of samples, or of the rows of all series with ``training="stateful"``."""
         sequences = samples.sequences
-        return int(sequences.series()[1].sum()) if self.training == "stream" else len(sequences)
+        return int(sequences.series()[1].sum()) if self.training == "stateful" else len(sequences)
 
     def _batch_size(self, n_samples):
         if self.batch_size != "auto":
             return min(int(self.batch_size), n_samples)
-        if self.training == "stream":
-            return automatic_n_streams(n_samples, self.bptt_steps)
+        if self.training == "stateful":
+            return automatic_stateful_batch_size(n_samples, self.bptt_steps)
         return automatic_batch_size(n_samples)
 
     def _continue_from(self, layout):
@@ -376,6 +376,6 @@ def automatic_batch_size(n_samples):
     return int(np.clip(n_samples // 32, 8, 128))
 
 
-def automatic_n_streams(n_samples, bptt_steps):
-    """Return the same for ``training="stream"``: few enough stretches that an epoch has some 32 steps."""
+def automatic_stateful_batch_size(n_samples, bptt_steps):
+    """Return the same for ``training="stateful"``: few enough stretches that an epoch has some 32 steps."""
     return int(np.clip(n_samples // (32 * bptt_steps), 1, 32))

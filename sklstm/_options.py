@@ -8,22 +8,22 @@ from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
-_STREAMED = ("training", lambda value: value == "stream")
+_STATEFUL = ("training", lambda value: value == "stateful")
 _EXCLUSIONS = [
-    (_STREAMED, ("shuffle", bool), "the rows of a series are read in their order; set shuffle=False"),
+    (_STATEFUL, ("shuffle", bool), "the rows of a series are read in their order; set shuffle=False"),
     (
-        _STREAMED,
+        _STATEFUL,
         ("bidirectional", bool),
         "the backward direction would begin at the end of a series that goes on",
     ),
-    (_STREAMED, ("attention_heads", bool), "each row would have to look back at the whole series"),
-    (_STREAMED, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
-    (_STREAMED, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
-    (_STREAMED, ("window_norm", lambda value: value is not None), "there is no window to normalise"),
-    (_STREAMED, ("linear_skip", bool), "there is no window whose rows the output could read"),
-    (_STREAMED, ("accumulation_steps", lambda value: value > 1), "each step goes on from the states of the last"),
+    (_STATEFUL, ("attention_heads", bool), "each row would have to look back at the whole series"),
+    (_STATEFUL, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
+    (_STATEFUL, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
+    (_STATEFUL, ("window_norm", lambda value: value is not None), "there is no window to normalise"),
+    (_STATEFUL, ("linear_skip", bool), "there is no window whose rows the output could read"),
+    (_STATEFUL, ("accumulation_steps", lambda value: value > 1), "each step goes on from the states of the last"),
     (
-        _STREAMED,
+        _STATEFUL,
         ("carry_context", bool),
         "no number of carried rows stands for a whole series; hand the rows before X over as context",
     ),
@@ -46,8 +46,19 @@ ARCHITECTURE_OPTIONS = (
 _IN_THE_CONSTRUCTOR = {
     "hidden_sizes": ("hidden_size and n_layers", lambda sizes: f"layers of {list(sizes)} units"),
     "projection_size": ("projection_size", lambda size: f"projection_size={size or None}"),
-    "every_step": ("training", lambda streamed: f"training={'stream' if streamed else 'windows'!r}"),
+    "every_step": ("training", lambda stateful: f"training={'stateful' if stateful else 'windows'!r}"),
 }
+
+
+# Values of earlier versions: what stands for them now.
+_RENAMED_VALUES = {("training", "stream"): "training='stateful'"}
+
+
+def refuse_renamed_values(parameters):
+    """Raise for a value of a dict of parameters that has another name by now."""
+    for (name, value), now in _RENAMED_VALUES.items():
+        if isinstance(parameters[name], str) and parameters[name] == value:
+            raise ValueError(f"{name}={value!r} has another name: set {now}.")
 
 
 def refuse_exclusions(parameters):
@@ -73,7 +84,7 @@ def warn_of_no_effect(parameters):
 def refuse_reach_beyond(parameters):
     """Raise if the windows of a table are too short for what is to be read of them, or left of them."""
     length = parameters["sequence_length"]
-    if parameters["training"] == "stream":
+    if parameters["training"] == "stateful":
         return
     for name in ("patch_length", "linear_skip"):
         if parameters[name] > length:
@@ -110,7 +121,7 @@ def describe_network(parameters, input_size, n_outputs):
         "hidden_sizes": hidden_sizes,
         "n_outputs": n_outputs,
         "projection_size": int(projection),
-        "every_step": parameters["training"] == "stream",
+        "every_step": parameters["training"] == "stateful",
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
     }
     _check_heads(described, parameters)
@@ -174,7 +185,7 @@ def refuse_single_steps(architecture, window):
     if window:
         if architecture["every_step"]:
             raise ValueError(
-                "window=True cannot be combined with training='stream': such a model carries its states and knows no "
+                "window=True cannot be combined with training='stateful': such a model carries its states and knows no "
                 "windows. Leave window at its default."
             )
         return

@@ -72,17 +72,17 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     linear_skip : int, default=0
         The output also reads so many last rows directly, ``z + W_skip [x_(T-q+1), ..., x_T]`` after `window_norm`: an
         autoregression beside the network [24]_. Zeros stand for rows that do not exist. 0 for none.
-    training : {"windows", "stream"}, default="windows"
-        "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
+    training : {"windows", "stateful"}, default="windows"
+        "windows": the sample of each row is its window, read from zero states. "stateful": series are read from their
         first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
         less work. Gradients go back at most `bptt_steps` rows [25]_. Needs a table and ``shuffle=False``; `batch_size`
         is how many stretches run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more
         series than that so many after each other; each starts from zero states in every epoch.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
-        used as it is; ``training="stream"`` has no windows.
+        used as it is; ``training="stateful"`` has no windows.
     bptt_steps : int, default=32
-        Rows of each stretch in a step of ``training="stream"``.
+        Rows of each stretch in a step of ``training="stateful"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
@@ -133,7 +133,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     validation_fraction : float, default=0.1
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
-        ``training="stream"``, whose states go on.
+        ``training="stateful"``, whose states go on.
     n_iter_no_change : int, default=10
         Epochs in a row without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to
         its end.
@@ -156,7 +156,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         a pipeline: scaled and selected), and take the X of `predict` as what follows them, row after row; with groups,
         each group of X follows the rows of its label, and a new one begins with X. Makes `TimeSeriesSplit`
         folds exact through a pipeline, if its `gap` is 0. Predicting rows of the training table, or rows behind a gap,
-        gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
+        gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stateful"``.
     dtype : "float32" or "float64", default="float32"
         Precision of the network. float64 is for reference results; it is several times slower.
     n_jobs : int or None, default=None
@@ -377,7 +377,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
-            `sequence_length`. So do the states with ``training="stream"``: they are zero before each block.
+            `sequence_length`. So do the states with ``training="stateful"``: they are zero before each block.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels.
         classes : array-like of shape (n_classes,), default=None

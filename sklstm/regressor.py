@@ -96,17 +96,17 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         them. They never cross: the outputs of a target are sorted (rearrangement [16]_).
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
-    training : {"windows", "stream"}, default="windows"
-        "windows": the sample of each row is its window, read from zero states. "stream": series are read from their
+    training : {"windows", "stateful"}, default="windows"
+        "windows": the sample of each row is its window, read from zero states. "stateful": series are read from their
         first row to their last, each row once an epoch, and the states are carried, in `predict` too: no window, far
         less work. Gradients go back at most `bptt_steps` rows [28]_. Needs a table and ``shuffle=False``; `batch_size`
         is how many stretches run side by side ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more
         series than that so many after each other; each starts from zero states in every epoch.
     sequence_length : int, default=32
         Rows in the window of a table's sample, the sample's own row included. A set of sequences (3-D or list) is
-        used as it is; ``training="stream"`` has no windows.
+        used as it is; ``training="stateful"`` has no windows.
     bptt_steps : int, default=32
-        Rows of each stretch in a step of ``training="stream"``.
+        Rows of each stretch in a step of ``training="stateful"``.
     dropout : float, default=0.0
         Share of the hidden states that are set to zero between two layers during training, the others scaled up
         (inverted dropout [4]_). Never applied to the recurrent path; without effect for a single layer.
@@ -157,7 +157,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     validation_fraction : float, default=0.1
         Share of the samples (of each group) that are set aside. Between training and validation part
         ``sequence_length - 1`` rows are left out, so that no validation window holds a training row; none with
-        ``training="stream"``, whose states go on.
+        ``training="stateful"``, whose states go on.
     n_iter_no_change : int, default=10
         Epochs in a row without improvement before training stops; a "cosine" or "one_cycle" of the step size is run to
         its end.
@@ -172,7 +172,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         a pipeline: scaled and selected), and take the X of `predict` as what follows them, row after row; with groups,
         each group of X follows the rows of its label, and a new one begins with X. Makes `TimeSeriesSplit`
         folds exact through a pipeline, if its `gap` is 0. Predicting rows of the training table, or rows behind a gap,
-        gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stream"``.
+        gets wrong windows. Off by default: the pickle then holds no training row. Not with ``training="stateful"``.
     dtype : "float32" or "float64", default="float32"
         Precision of the network. float64 is for reference results; it is several times slower.
     n_jobs : int or None, default=None
@@ -409,7 +409,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
-            `sequence_length`. So do the states with ``training="stream"``: they are zero before each block.
+            `sequence_length`. So do the states with ``training="stateful"``: they are zero before each block.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None

@@ -133,7 +133,7 @@ class StreamMixin:
         window : bool, default=None
             True: only the last `sequence_length` rows count, as for each row of a table. False: all rows since the
             start, as for a sequence; the states are carried on, which costs less than a window. None follows the
-            model: True for one that was trained on windows of a table, False for ``training="stream"`` and for one
+            model: True for one that was trained on windows of a table, False for ``training="stateful"`` and for one
             that was fitted on sequences.
         context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
             The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With a window,
@@ -153,7 +153,7 @@ class StreamMixin:
         ValueError
             If an argument is not as described, or the model is not fitted (`NotFittedError`). Without a window also if
             no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`, `window_norm`
-            or `linear_skip`. A model with ``training="stream"`` has no windows.
+            or `linear_skip`. A model with ``training="stateful"`` has no windows.
         MemoryError
             If the rows that the windows of `n_streams` streams read do not fit into memory; it names both sizes.
 

@@ -12,7 +12,7 @@ import test_deep
 import test_input_scaling
 import test_noise
 import test_regression_losses
-import test_stream_training
+import test_stateful_training
 import test_window_norm
 from lstm_case import flat, parameters_equal
 from sklearn.base import clone
@@ -383,9 +383,9 @@ TESTS = {
     "loss": test_regression_losses.test_each_loss_has_its_own_centre,
     "quantile": test_regression_losses.test_quantiles_cover_their_share,
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
-    "training": test_stream_training.test_rows_of_a_table_are_steps_of_a_stream,
+    "training": test_stateful_training.test_rows_of_a_table_are_steps_of_one_series,
     "sequence_length": test_sequence_length,
-    "bptt_steps": test_stream_training.test_each_row_is_read_once_an_epoch,
+    "bptt_steps": test_stateful_training.test_each_row_is_read_once_an_epoch,
     "dropout": test_dropout,
     "recurrent_dropout": test_noise.test_predictions_drop_nothing,
     "weight_dropout": test_noise.test_weight_dropout_touches_recurrent_weights_alone,

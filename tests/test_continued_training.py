@@ -180,7 +180,10 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
         ({"window_norm": "last"}, "window_norm='last', not window_norm=None"),
         ({"linear_skip": 2}, "linear_skip=2, not linear_skip=0"),
         ({"zoneout": 0.1}, "zoneout=0.1, not zoneout=0.0"),
-        ({"training": "stream", "shuffle": False}, "training='stream', not training='windows'.*or set training back"),
+        (
+            {"training": "stateful", "shuffle": False},
+            "training='stateful', not training='windows'.*or set training back",
+        ),
     ],
 )
 def test_training_cannot_go_on_in_another_shape(case, method, change, message):

@@ -123,7 +123,7 @@ def test_constant_columns():
         {},
         {"patch_length": 2, "linear_skip": 3},
         {"bidirectional": True, "pooling": "attention", "attention_heads": 2},
-        {"training": "stream", "shuffle": False, "bptt_steps": 16},
+        {"training": "stateful", "shuffle": False, "bptt_steps": 16},
         {"layer_norm": "gates", "shuffle": "blocks"},
     ],
     ids=lambda options: next(iter(options), "plain"),
@@ -164,7 +164,7 @@ def test_the_level_of_a_meter_costs_no_accuracy(level):
 @pytest.mark.isa
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "options", [{}, {"linear_skip": 2, "patch_length": 2}, {"training": "stream", "shuffle": False}]
+    "options", [{}, {"linear_skip": 2, "patch_length": 2}, {"training": "stateful", "shuffle": False}]
 )
 def test_streams_and_context(dtype, options):
     table = 1e5 * X + 1e7

@@ -115,7 +115,7 @@ GRID = {
     "window_norm": [None, "last", "standard"],
     "target_column": [0, [1]],
     "linear_skip": [0, 2],
-    "training": ["windows", "stream"],
+    "training": ["windows", "stateful"],
     "bptt_steps": [4, 8],
     "recurrent_dropout": [0.0, 0.5],
     "weight_dropout": [0.0, 0.5],
@@ -125,7 +125,7 @@ NEEDED = {
     "residual": {"hidden_size": [4, 6]},
     "target_column": {"window_norm": "last"},
     "training": {"shuffle": False},
-    "bptt_steps": {"training": "stream", "shuffle": False},
+    "bptt_steps": {"training": "stateful", "shuffle": False},
 }
 
 
@@ -146,23 +146,24 @@ def test_grid_search(case, name):
 
 # Refusals
 
-STREAMED = {"training": "stream", "shuffle": False}
+STATEFUL = {"training": "stateful", "shuffle": False}
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"training": "stream"}, "training='stream' cannot be combined with shuffle=True: .*set shuffle=False"),
-        ({**STREAMED, "shuffle": "blocks"}, "training='stream' cannot be combined with shuffle='blocks'"),
-        ({**STREAMED, "bidirectional": True}, "'stream' cannot be combined with bidirectional=True: the backward"),
-        ({**STREAMED, "attention_heads": 2}, "'stream' cannot be combined with attention_heads=2: each row would"),
-        ({**STREAMED, "pooling": "mean"}, "'stream' cannot be combined with pooling='mean': each row has an output"),
-        ({**STREAMED, "patch_length": 2}, "'stream' cannot be combined with patch_length=2: each row has an output"),
-        ({**STREAMED, "window_norm": "last"}, "'stream' cannot be combined with window_norm='last': there is no"),
-        ({**STREAMED, "linear_skip": 2}, "'stream' cannot be combined with linear_skip=2: there is no window"),
-        ({**STREAMED, "accumulation_steps": 2}, "'stream' cannot be combined with accumulation_steps=2: each step"),
-        ({**STREAMED, "carry_context": True}, "'stream' cannot be combined with carry_context=True: .* as context"),
+        ({"training": "stream"}, "training='stream' has another name: set training='stateful'"),
+        ({"training": "stateful"}, "training='stateful' cannot be combined with shuffle=True: .*set shuffle=False"),
+        ({**STATEFUL, "shuffle": "blocks"}, "training='stateful' cannot be combined with shuffle='blocks'"),
+        ({**STATEFUL, "bidirectional": True}, "'stateful' cannot be combined with bidirectional=True: the backward"),
+        ({**STATEFUL, "attention_heads": 2}, "'stateful' cannot be combined with attention_heads=2: each row would"),
+        ({**STATEFUL, "pooling": "mean"}, "'stateful' cannot be combined with pooling='mean': each row has an output"),
+        ({**STATEFUL, "patch_length": 2}, "'stateful' cannot be combined with patch_length=2: each row has an output"),
+        ({**STATEFUL, "window_norm": "last"}, "'stateful' cannot be combined with window_norm='last': there is no"),
+        ({**STATEFUL, "linear_skip": 2}, "'stateful' cannot be combined with linear_skip=2: there is no window"),
+        ({**STATEFUL, "accumulation_steps": 2}, "'stateful' cannot be combined with accumulation_steps=2: each step"),
+        ({**STATEFUL, "carry_context": True}, "'stateful' cannot be combined with carry_context=True: .* as context"),
         ({"projection_size": 4}, "projection_size=4 must be smaller than hidden_size, but a layer has 4 units"),
         ({"projection_size": 5, "hidden_size": [9, 5, 7]}, "projection_size=5 must be smaller .* has 5 units"),
         ({"attention_heads": 3}, "attention_heads=3 must divide the 4 outputs of the top layer, .*hidden_size=4 gives"),
@@ -197,7 +198,7 @@ def test_streams_without_a_window(case, options, name):
         case.fit(**options).stream(window=False)
 
 
-@pytest.mark.parametrize(("first", "then"), [("windows", "stream"), ("stream", "windows")])
+@pytest.mark.parametrize(("first", "then"), [("windows", "stateful"), ("stateful", "windows")])
 def test_training_is_not_changed_after_fit(case, first, then):
     model = case.fit(training=first, shuffle=False)
     expected = case.output(model, case.X)

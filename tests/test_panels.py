@@ -34,7 +34,7 @@ def joined(case):
     return answers
 
 
-@pytest.mark.parametrize("options", [{}, {"sequence_length": 1}, {"training": "stream", "shuffle": False}], ids=repr)
+@pytest.mark.parametrize("options", [{}, {"sequence_length": 1}, {"training": "stateful", "shuffle": False}], ids=repr)
 def test_context_with_groups_equals_the_joined_table(case, options):
     model = case.make(**options).fit(case.X, case.y, groups=case.groups)
     keywords = {"groups": GROUPS_LATER, "context": case.X, "context_groups": case.groups}

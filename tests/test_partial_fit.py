@@ -44,7 +44,7 @@ def test_as_many_calls_are_one_fit(case, solver, learning_rate):
 
 @pytest.mark.parametrize(
     "options",
-    [{"training": "stream", "shuffle": False, "bptt_steps": 7}, {"shuffle": "blocks", "accumulation_steps": 2}],
+    [{"training": "stateful", "shuffle": False, "bptt_steps": 7}, {"shuffle": "blocks", "accumulation_steps": 2}],
 )
 def test_other_passes_go_on_too(case, options):
     settings = {**options, "max_grad_norm": "adaptive", "early_stopping": False, "batch_size": 8, "max_iter": 4}

@@ -56,7 +56,7 @@ def test_memory_that_is_not_there_is_told_by_name(monkeypatch):
         {"residual": 10**30, "n_layers": 2},
         {"n_jobs": 10**30},
         {"n_iter_no_change": 10**30},
-        {"training": "stream", "shuffle": False, "bptt_steps": 10**30},
+        {"training": "stateful", "shuffle": False, "bptt_steps": 10**30},
     ],
 )
 @pytest.mark.filterwarnings("ignore:residual")

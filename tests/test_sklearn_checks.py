@@ -21,7 +21,7 @@ ROWS_ARE_TIME_STEPS = {
 
 
 def expected_failures(estimator):
-    reason = "a repeated row is one more time step" if estimator.training == "stream" else SHUFFLED
+    reason = "a repeated row is one more time step" if estimator.training == "stateful" else SHUFFLED
     expected = {"check_sample_weight_equivalence_on_dense_data": reason}
     return expected if estimator.sequence_length == 1 else expected | ROWS_ARE_TIME_STEPS
 
@@ -31,13 +31,13 @@ QUICK = {"hidden_size": 8, "sequence_length": 2, "learning_rate_init": 0.03, "n_
 OPTIONS = {
     DeepLSTMRegressor: [
         {"bidirectional": True, "pooling": "attention", "layer_norm": "gates"},
-        {"training": "stream", "shuffle": False, "bptt_steps": 4},
+        {"training": "stateful", "shuffle": False, "bptt_steps": 4},
         {"projection_size": 4, "peephole": True, "zoneout": 0.1},
         # What the last row is freed of can only be told from several others.
         {"window_norm": "last", "target_column": 0, "sequence_length": 6, "early_stopping": False},
     ],
     DeepLSTMClassifier: [
-        {"training": "stream", "shuffle": False, "bptt_steps": 4, "recurrent_dropout": 0.1},
+        {"training": "stateful", "shuffle": False, "bptt_steps": 4, "recurrent_dropout": 0.1},
         {"attention_heads": 2},
         {"patch_length": 2, "linear_skip": 2, "weight_dropout": 0.1},
     ],

@@ -28,8 +28,8 @@ CONFIGURATIONS = [
     {"window_norm": "last"},
     {"window_norm": "standard", "linear_skip": 2, "patch_length": 2, "dtype": "float64"},
     {"carry_context": True},
-    {"training": "stream", "shuffle": False},
-    {"training": "stream", "shuffle": False, "n_layers": 2, "layer_norm": "output", "dtype": "float64"},
+    {"training": "stateful", "shuffle": False},
+    {"training": "stateful", "shuffle": False, "n_layers": 2, "layer_norm": "output", "dtype": "float64"},
 ]
 NAMES = [", ".join(f"{name}={value}" for name, value in options.items()) or "plain" for options in CONFIGURATIONS]
 

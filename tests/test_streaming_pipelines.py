@@ -111,7 +111,7 @@ def test_carried_rows_are_as_the_network_saw_them():
     assert_array_equal(run(made, LONG), model.predict(LONG))
 
 
-@pytest.mark.parametrize("parameters", [{"training": "stream", "shuffle": False}, {"bidirectional": True}], ids=named)
+@pytest.mark.parametrize("parameters", [{"training": "stateful", "shuffle": False}, {"bidirectional": True}], ids=named)
 def test_the_network_decides_about_windows(parameters):
     model = pipeline(StandardScaler(), **parameters)
     assert_array_equal(run(stream(model), LONG), model.predict(LONG))

@@ -15,7 +15,7 @@ from stream_case import ROWS, fitted, run
 KINDS_OF_STREAM = {
     "rows of a window": ({}, True),
     "carried states": ({"n_layers": 2}, False),
-    "trained on a stream": ({"training": "stream", "shuffle": False}, None),
+    "stateful training": ({"training": "stateful", "shuffle": False}, None),
     "calls, bidirectional": ({"bidirectional": True}, None),
     "calls, pooling": ({"pooling": "mean"}, None),
     "calls, pooling, carried": ({"pooling": "mean"}, False),

@@ -171,7 +171,7 @@ def test_windows_after_a_context(n_before, n_rows, length):
         np.testing.assert_array_equal(found, joined[start : start + n])
 
 
-@pytest.mark.parametrize("training", ["windows", "stream"])
+@pytest.mark.parametrize("training", ["windows", "stateful"])
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_windows_after_a_context_of_groups(length, training):
     model = estimator(sequence_length=length, dtype="float64", training=training)

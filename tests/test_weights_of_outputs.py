@@ -90,7 +90,7 @@ def test_validation_part_frames_and_partial_fit():
 
 
 def test_series():
-    options = {"training": "stream", "shuffle": False, "bptt_steps": 16}
+    options = {"training": "stateful", "shuffle": False, "bptt_steps": 16}
     models = [make(**options).fit(X, y, sample_weight=WEIGHTS) for y in (Y, np.where(KNOWN, Y, np.nan))]
     assert parameters_equal(*models)
 

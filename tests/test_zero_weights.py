@@ -192,7 +192,7 @@ def test_series_are_read_whole(case):
     """With carried states the rows between are read; their targets count for nothing, and neither does an epoch."""
     y, placeholder = targets(case)
     y = y.astype(str) if case.is_classifier else y
-    options = {"training": "stream", "shuffle": False, "bptt_steps": 16, "early_stopping": True}
+    options = {"training": "stateful", "shuffle": False, "bptt_steps": 16, "early_stopping": True}
     models = [make(case, **options).fit(X, given, sample_weight=DAILY) for given in (y, placeholder)]
     assert parameters_equal(*models)
     assert models[0].validation_scores_ == models[1].validation_scores_
@@ -217,7 +217,7 @@ def test_steps_without_a_sample_are_none(case, monkeypatch):
 
     monkeypatch.setattr(SeriesPasses, "steps", counting)
     weights = np.where((np.arange(960) < 100) | (np.arange(960) >= 900), 1.0, 0.0)
-    options = {"training": "stream", "shuffle": False, "bptt_steps": 16, "batch_size": 1, "max_iter": 1}
+    options = {"training": "stateful", "shuffle": False, "bptt_steps": 16, "batch_size": 1, "max_iter": 1}
     make(case, **options, early_stopping=False).fit(X, case.target(SIGNAL), sample_weight=weights)
     [(n_steps, steps)] = taken
     assert [n for _, n in steps] == [16] * 6 + [4] + [12] + [16] * 3
@@ -226,7 +226,7 @@ def test_steps_without_a_sample_are_none(case, monkeypatch):
 
 def test_streams_are_cut_by_rows(case):
     """960 rows in steps of 8 run in three streams, however few of them are samples."""
-    options = {"training": "stream", "shuffle": False, "bptt_steps": 8, "early_stopping": False}
+    options = {"training": "stateful", "shuffle": False, "bptt_steps": 8, "early_stopping": False}
     found, expected, other = (
         make(case, **options, batch_size=size).fit(X, case.target(SIGNAL), sample_weight=DAILY).loss_curve_
         for size in ("auto", 3, 1)

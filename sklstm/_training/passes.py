@@ -182,13 +182,13 @@ class SeriesPasses:
         )
 
 
-def cut_series(sequences, n_streams):
+def cut_series(sequences, n_stretches):
     """Return starts and lengths, longest first, of stretches that cover all rows of the series.
 
-    At most `n_streams`, as equal as that allows; where there are more series than that, each is a stretch.
+    At most `n_stretches`, as equal as that allows; where there are more series than that, each is a stretch.
     """
     begins, totals = sequences.series()
-    longest = shortest_cut(totals, max(n_streams, len(totals)))
+    longest = shortest_cut(totals, max(n_stretches, len(totals)))
     n_pieces = -(-totals // longest)
     series = np.repeat(np.arange(len(totals)), n_pieces)
     piece = np.arange(len(series)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
@@ -198,16 +198,16 @@ def cut_series(sequences, n_streams):
     return starts[order], lengths[order]
 
 
-def shortest_cut(totals, n_streams):
-    """Return the smallest length such that stretches of at most so many rows are no more than `n_streams`."""
-    least, enough = -(-int(totals.sum()) // n_streams), int(totals.max())
+def shortest_cut(totals, n_stretches):
+    """Return the smallest length such that stretches of at most so many rows are no more than `n_stretches`."""
+    least, enough = -(-int(totals.sum()) // n_stretches), int(totals.max())
     while least < enough:
         length = (least + enough) // 2
-        if (-(-totals // length)).sum() <= n_streams:
+        if (-(-totals // length)).sum() <= n_stretches:
             enough = length
         else:
             least = length + 1
     return enough
 
 
-PASSES = {"windows": WindowPasses, "stream": SeriesPasses}
+PASSES = {"windows": WindowPasses, "stateful": SeriesPasses}

@@ -46,12 +46,12 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     if network is not None:
         check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
     sequences = _alone(estimator, X, groups, network)
-    is_stream = getattr(estimator, "training", "windows") == "stream"
-    reach = len(before) if is_stream else window_length(estimator) - 1
+    is_stateful = getattr(estimator, "training", "windows") == "stateful"
+    reach = len(before) if is_stateful else window_length(estimator) - 1
     if not carried and reach > 0:
         warn_of_other_scale(estimator, before if groups is not None else before[-reach:], "context", sequences.table)
     pairs = _blocks_and_what_comes_before(sequences.blocks, groups, len(before), context_groups)
-    if is_stream:
+    if is_stateful:
         return [_series_after(estimator, before, sequences, pairs)]
     return _windows_after(before, sequences, pairs, reach)
 

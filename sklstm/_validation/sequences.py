@@ -77,7 +77,7 @@ def _refuse_ragged_rows(X, name):
 
 def make_windows(estimator, table, blocks=None):
     """Return the sample of each row: its window, or all rows of its series so far."""
-    if getattr(estimator, "training", "windows") == "stream":
+    if getattr(estimator, "training", "windows") == "stateful":
         return Sequences.from_series(table, blocks)
     return Sequences.from_windows(table, window_length(estimator), blocks)
 

@@ -89,7 +89,7 @@ def test_huber_centre():
 
 
 def series_samples(n):
-    """The rows of a table, read as one series: what ``training="stream"`` learns."""
+    """The rows of a table, read as one series: what ``training="stateful"`` learns."""
     rng = np.random.default_rng(0)
     table, targets = rng.normal(size=(n, 3)), rng.normal(size=(n, 2))
     return Samples(Sequences.from_series(table), targets, np.ones(n))
@@ -98,7 +98,7 @@ def series_samples(n):
 def run_series(samples):
     layout = ParameterLayout(3, (6,), 2, every_step=True)
     network, flat = Network(layout, "float64", 1), layout.initial(np.random.default_rng(1), "float64")
-    settings = replace(SETTINGS, training="stream", batch_size=3, bptt_steps=5)
+    settings = replace(SETTINGS, training="stateful", batch_size=3, bptt_steps=5)
     return flat, train(network, flat, samples, settings)
 
 

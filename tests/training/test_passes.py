@@ -53,7 +53,7 @@ def test_masks_of_series(monkeypatch):
     samples = series_samples(40)
     layout = ParameterLayout(3, (6,), 2, every_step=True)
     network, flat = Network(layout, "float64", 1), layout.initial(np.random.default_rng(1), "float64")
-    settings = replace(DROPPING, training="stream", shuffle=False, batch_size=2, bptt_steps=5)
+    settings = replace(DROPPING, training="stateful", shuffle=False, batch_size=2, bptt_steps=5)
     noises = noises_of(
         network, monkeypatch, "steps_loss_and_gradient", 5, lambda: train(network, flat, samples, settings)
     )

@@ -1,4 +1,4 @@
-"""``training="stream"``: whole series, each row once an epoch, the states carried on, in predictions too."""
+"""``training="stateful"``: whole series, each row once an epoch, the states carried on, in predictions too."""
 
 import pickle
 
@@ -8,11 +8,11 @@ from lstm_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
-from sklstm._fitting import automatic_n_streams
+from sklstm._fitting import automatic_stateful_batch_size
 from sklstm._sequences import Sequences
 from sklstm._training.passes import cut_series
 
-STREAM = {"training": "stream", "shuffle": False, "bptt_steps": 8, "batch_size": 3}
+STATEFUL = {"training": "stateful", "shuffle": False, "bptt_steps": 8, "batch_size": 3}
 LONG = np.random.default_rng(1).normal(size=(600, 3))  # more than two blocks of a prediction
 
 OPTIONS = [
@@ -51,9 +51,9 @@ def calls(monkeypatch):
 
 @pytest.mark.isa
 @each_option
-def test_rows_of_a_table_are_steps_of_a_stream(case, options):
+def test_rows_of_a_table_are_steps_of_one_series(case, options):
     """And the sequences that end at them."""
-    model = case.fit(**STREAM, **options)
+    model = case.fit(**STATEFUL, **options)
     for method in ["predict", "transform"] + ["predict_proba", "predict_log_proba"] * case.is_classifier:
         expected = getattr(model, method)(LONG)
         stream = model.stream(response_method=method)
@@ -64,18 +64,18 @@ def test_rows_of_a_table_are_steps_of_a_stream(case, options):
 
 
 def test_a_row_remembers_all_before(case):
-    model = case.fit(**STREAM, sequence_length=2)
+    model = case.fit(**STATEFUL, sequence_length=2)
     changed = LONG.copy()
     changed[0] += 3.0
     different = case.output(model, LONG) != case.output(model, changed)
     assert different[:6].all()
-    assert parameters_equal(model, case.fit(**STREAM, sequence_length=40))
+    assert parameters_equal(model, case.fit(**STATEFUL, sequence_length=40))
 
 
 @each_option
 @pytest.mark.parametrize("n_before", [1, 13, 256, 257])
 def test_context_is_the_joined_table(case, options, n_before):
-    model = case.fit(**STREAM, **options)
+    model = case.fit(**STATEFUL, **options)
     expected = case.output(model, LONG)[n_before:]
     assert_array_equal(case.output(model, LONG[n_before:], context=LONG[:n_before]), expected)
     stream = model.stream(context=LONG[:n_before])
@@ -84,7 +84,7 @@ def test_context_is_the_joined_table(case, options, n_before):
 
 def test_groups_begin_anew(case):
     groups = np.repeat(["b", "a", "c"], [300, 1, 299])
-    model = case.make(**STREAM).fit(case.X, case.y, groups=case.groups)
+    model = case.make(**STATEFUL).fit(case.X, case.y, groups=case.groups)
     found = case.output(model, LONG, groups=groups)
     for label in "bac":
         rows = groups == label
@@ -99,16 +99,16 @@ def test_one_step_over_all_rows_is_a_batch_of_all_windows(case):
     """Where gradients go back to the first row, the rows of a series are windows that begin there."""
     settings = {"dtype": "float64", "shuffle": False, "early_stopping": False, "n_layers": 2}
     windows = case.fit(**settings, sequence_length=90, batch_size=90)
-    stream = case.fit(**settings, training="stream", bptt_steps=90, batch_size=1)
-    assert_allclose(flat(stream), flat(windows), rtol=1e-8, atol=1e-12)
-    assert_allclose(stream.loss_curve_, windows.loss_curve_, rtol=1e-12)
-    assert_allclose(case.output(stream, case.X), case.output(windows, case.X), rtol=1e-10)
+    stateful = case.fit(**settings, training="stateful", bptt_steps=90, batch_size=1)
+    assert_allclose(flat(stateful), flat(windows), rtol=1e-8, atol=1e-12)
+    assert_allclose(stateful.loss_curve_, windows.loss_curve_, rtol=1e-12)
+    assert_allclose(case.output(stateful, case.X), case.output(windows, case.X), rtol=1e-10)
     weights = np.random.default_rng(0).uniform(0, 2, 90)
     models = [
         case.make(**settings, **more).fit(case.X, case.y, sample_weight=weights, groups=case.groups)
         for more in (
             {"sequence_length": 90, "batch_size": 90},
-            {"training": "stream", "bptt_steps": 90, "batch_size": 3},
+            {"training": "stateful", "bptt_steps": 90, "batch_size": 3},
         )
     ]
     assert_allclose(flat(models[0]), flat(models[1]), rtol=1e-8, atol=1e-12)
@@ -120,7 +120,7 @@ def test_one_step_over_all_rows_is_a_batch_of_all_windows(case):
 )
 def test_each_row_is_read_once_an_epoch(case, calls, batch_size, bptt_steps, groups):
     """Each stretch from zero states on, step by step from where the last one ended."""
-    settings = {**STREAM, "batch_size": batch_size, "bptt_steps": bptt_steps, "early_stopping": False}
+    settings = {**STATEFUL, "batch_size": batch_size, "bptt_steps": bptt_steps, "early_stopping": False}
     case.make(**settings).fit(case.X, case.y, groups=case.groups if groups else None)
     epochs, rest = divmod(len(calls), 3)
     assert rest == 0
@@ -150,19 +150,19 @@ def test_more_series_than_streams_run_after_each_other(regressor, calls):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200 * 12, 2))
     groups, y = np.repeat(np.arange(200), 12), X[:, 0] + 0.5 * X[:, 1]
-    settings = {**STREAM, "batch_size": 8, "bptt_steps": 12, "learning_rate_init": 0.01, "max_iter": 8}
+    settings = {**STATEFUL, "batch_size": 8, "bptt_steps": 12, "learning_rate_init": 0.01, "max_iter": 8}
     model = regressor.make(**settings, hidden_size=8, early_stopping=False).fit(X, y, groups=groups)
     assert [len(starts) for starts, *_ in calls] == [8] * 25 * 8
     assert model.score(X, y, groups=groups) > 0.9
 
 
 @pytest.mark.parametrize(
-    ("totals", "n_streams", "lengths"),
+    ("totals", "n_stretches", "lengths"),
     [([100], 4, [25] * 4), ([10, 90], 4, [30] * 3 + [10]), ([7, 3, 3], 3, [7, 3, 3]), ([7, 3, 3], 1, [7, 3, 3])],
 )
-def test_stretches_are_as_equal_as_the_series_allow(totals, n_streams, lengths):
+def test_stretches_are_as_equal_as_the_series_allow(totals, n_stretches, lengths):
     blocks = np.cumsum([0, *totals])
-    starts, found = cut_series(Sequences.from_series(np.zeros((sum(totals), 1)), blocks), n_streams)
+    starts, found = cut_series(Sequences.from_series(np.zeros((sum(totals), 1)), blocks), n_stretches)
     assert found.tolist() == lengths
     assert np.sort(np.concatenate([np.arange(a, a + b) for a, b in zip(starts, found, strict=True)])).tolist() == list(
         range(sum(totals))
@@ -173,12 +173,12 @@ def test_stretches_are_as_equal_as_the_series_allow(totals, n_streams, lengths):
     ("n_rows", "bptt_steps", "expected"), [(90, 8, 1), (511, 8, 1), (512, 8, 2), (10**6, 32, 32), (5000, 32, 4)]
 )
 def test_automatic_number_of_stretches(n_rows, bptt_steps, expected):
-    assert automatic_n_streams(n_rows, bptt_steps) == expected
+    assert automatic_stateful_batch_size(n_rows, bptt_steps) == expected
 
 
 def test_automatic_number_is_used(case, calls):
     X = LONG[:530]
-    case.make(**{**STREAM, "batch_size": "auto", "early_stopping": False, "max_iter": 1}).fit(X, case.target(X[:, 0]))
+    case.make(**{**STATEFUL, "batch_size": "auto", "early_stopping": False, "max_iter": 1}).fit(X, case.target(X[:, 0]))
     assert len(calls[0][0]) == 2
     assert len(calls) == 34
 
@@ -194,7 +194,7 @@ def test_states_carry_what_windows_and_gradients_do_not_reach(n_layers):
     settings = {"hidden_size": 8, "n_layers": n_layers, "random_state": 0, "n_jobs": 1, "max_iter": 60}
     settings |= {"learning_rate_init": 0.01, "shuffle": False, "early_stopping": False, "sequence_length": 4}
     scores = []
-    for more in ({"training": "stream", "bptt_steps": 4, "batch_size": 8}, {"batch_size": 64}):
+    for more in ({"training": "stateful", "bptt_steps": 4, "batch_size": 8}, {"batch_size": 64}):
         model = DeepLSTMClassifier(**settings, **more).fit(X[:1200], signs[:1200])
         scores.append(np.mean(model.predict(X)[late] == signs[late]))
     assert scores[0] > 0.95
@@ -205,7 +205,7 @@ def test_states_carry_what_windows_and_gradients_do_not_reach(n_layers):
 def test_threads_and_pickles(case, options):
     X, y = LONG[:300], case.target(LONG[:300, 0])
     one, two, other = (
-        case.make(**{**STREAM, "batch_size": 16}, **options, n_jobs=n, random_state=seed).fit(X, y)
+        case.make(**{**STATEFUL, "batch_size": 16}, **options, n_jobs=n, random_state=seed).fit(X, y)
         for n, seed in ((1, 0), (2, 0), (2, 1))
     )
     assert parameters_equal(one, two)
@@ -219,7 +219,7 @@ def test_threads_and_pickles(case, options):
 
 @pytest.mark.parametrize("rate", ["dropout", "recurrent_dropout", "weight_dropout", "zoneout"])
 def test_noise_disturbs_training(case, rate):
-    plain, noisy, again = (case.fit(**STREAM, n_layers=2, **{rate: value}) for value in (0.0, 0.4, 0.4))
+    plain, noisy, again = (case.fit(**STATEFUL, n_layers=2, **{rate: value}) for value in (0.0, 0.4, 0.4))
     assert parameters_equal(noisy, again)
     assert not parameters_equal(plain, noisy)
 
@@ -227,7 +227,7 @@ def test_noise_disturbs_training(case, rate):
 def test_rows_without_weight_are_read_all_the_same(case):
     """Their targets do not matter, what they do to the states does."""
     weights = (np.arange(90) % 3 > 0) * 1.0
-    settings = {**STREAM, "dtype": "float64", "early_stopping": False}
+    settings = {**STATEFUL, "dtype": "float64", "early_stopping": False}
     y, X = case.y.copy(), case.X.copy()
     y[::3] = case.y[1]
     X[::3] += 1.0
@@ -244,7 +244,7 @@ def test_rows_without_weight_are_read_all_the_same(case):
 
 def test_validation_rows_follow_the_training_rows(regressor):
     """Read in the states that the rows before left, none between the two left out."""
-    model = regressor.fit(**STREAM, dtype="float64", early_stopping=True, max_iter=1)
+    model = regressor.fit(**STATEFUL, dtype="float64", early_stopping=True, max_iter=1)
     X, y = regressor.X, regressor.y
     error = np.mean((y[81:] - model.predict(X)[81:]) ** 2)
     null = np.mean((y[81:] - y[:81].mean()) ** 2)
@@ -252,13 +252,13 @@ def test_validation_rows_follow_the_training_rows(regressor):
 
 
 def test_training_does_not_see_the_validation_rows(case, calls):
-    case.fit(**STREAM, early_stopping=True, validation_fraction=0.2)
+    case.fit(**STATEFUL, early_stopping=True, validation_fraction=0.2)
     assert max((starts + lengths).max() for starts, lengths, *_ in calls) == 72
 
 
 def test_a_validation_table_begins_anew(regressor):
     X, y = regressor.X, regressor.y
-    model = regressor.make(**STREAM, dtype="float64", max_iter=1).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    model = regressor.make(**STATEFUL, dtype="float64", max_iter=1).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
     error, null = np.mean((y[60:] - model.predict(X[60:])) ** 2), np.mean((y[60:] - y[:60].mean()) ** 2)
     assert model.validation_scores_ == pytest.approx([1 - error / null], rel=1e-9)
 
@@ -267,7 +267,7 @@ def test_a_validation_table_begins_anew(regressor):
 
 
 def test_partial_fit_is_an_epoch_from_zero_states(case, calls):
-    settings = {**STREAM, "batch_size": 1, "early_stopping": False}
+    settings = {**STATEFUL, "batch_size": 1, "early_stopping": False}
     once = case.fit(**settings, max_iter=1)
     model = case.make(**settings).partial_fit(case.X, case.y)
     assert parameters_equal(once, model)
@@ -279,7 +279,7 @@ def test_partial_fit_is_an_epoch_from_zero_states(case, calls):
 
 
 def test_warm_start_goes_on(case):
-    model = case.fit(**STREAM, warm_start=True)
+    model = case.fit(**STATEFUL, warm_start=True)
     first = flat(model)
     assert model.fit(case.X, case.y).n_iter_ == 6
     assert (flat(model) != first).any()
@@ -293,7 +293,9 @@ def test_warm_start_goes_on(case):
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
 def test_losses(loss):
     y = np.exp(LONG[:, 0])
-    model = DeepLSTMRegressor(4, **STREAM, loss=loss, quantile=[0.1, 0.5, 0.9], max_iter=3, random_state=0).fit(LONG, y)
+    model = DeepLSTMRegressor(4, **STATEFUL, loss=loss, quantile=[0.1, 0.5, 0.9], max_iter=3, random_state=0).fit(
+        LONG, y
+    )
     assert model.predict(LONG).shape == (600,)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     if loss == "quantile":
@@ -303,11 +305,11 @@ def test_losses(loss):
 
 
 def test_targets_of_several_columns():
-    model = DeepLSTMRegressor(4, **STREAM, max_iter=2, random_state=0).fit(LONG, LONG[:, :2])
+    model = DeepLSTMRegressor(4, **STATEFUL, max_iter=2, random_state=0).fit(LONG, LONG[:, :2])
     assert model.predict(LONG).shape == (600, 2)
-    labels = DeepLSTMClassifier(4, **STREAM, max_iter=2, random_state=0).fit(LONG, (LONG > 0) * 1)
+    labels = DeepLSTMClassifier(4, **STATEFUL, max_iter=2, random_state=0).fit(LONG, (LONG > 0) * 1)
     assert labels.predict(LONG).shape == (600, 3)
-    classes = DeepLSTMClassifier(4, **STREAM, max_iter=2, random_state=0).fit(
+    classes = DeepLSTMClassifier(4, **STATEFUL, max_iter=2, random_state=0).fit(
         LONG, np.digitize(LONG[:, 0], [-0.5, 0.5])
     )
     assert_allclose(classes.predict_proba(LONG).sum(axis=1), 1.0)
@@ -316,17 +318,17 @@ def test_targets_of_several_columns():
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_sequences_cannot_be_trained_on(case, method):
     for X, y in ((case.array, case.array_y), (case.ragged, case.ragged_y)):
-        with pytest.raises(ValueError, match=r"training='stream' goes with a 2-D table X, .*; found sequences"):
-            getattr(case.make(**STREAM), method)(X, y)
+        with pytest.raises(ValueError, match=r"training='stateful' goes with a 2-D table X, .*; found sequences"):
+            getattr(case.make(**STATEFUL), method)(X, y)
 
 
 def test_a_stream_has_no_windows(case):
-    with pytest.raises(ValueError, match="window=True cannot be combined with training='stream'"):
-        case.fit(**STREAM).stream(window=True)
+    with pytest.raises(ValueError, match="window=True cannot be combined with training='stateful'"):
+        case.fit(**STATEFUL).stream(window=True)
 
 
 def test_one_row(case):
-    model = case.fit(**STREAM)
+    model = case.fit(**STATEFUL)
     assert_array_equal(case.output(model, case.X[:1]), case.output(model, case.X)[:1])
-    alone = DeepLSTMRegressor(4, **STREAM, max_iter=2, random_state=0).fit(case.X[:1], [3.0])
+    alone = DeepLSTMRegressor(4, **STATEFUL, max_iter=2, random_state=0).fit(case.X[:1], [3.0])
     assert alone.predict(case.X[:1]) == pytest.approx([3.0], abs=0.5)
