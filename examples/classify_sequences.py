@@ -3,7 +3,7 @@
 Four sets with their given split into training and test part: ItalyPowerDemand (24 hours of a power grid), GunPoint (150
 positions of a hand), BasicMotions (100 readings of 6 sensors of a watch) and JapaneseVowels (7 to 29 frames of 12
 cepstral coefficients). One set of settings for all four, chosen by cross-validation within the training parts
-(doc/deep.md); the test parts are used once, here.
+(doc/studies/deep.md); the test parts are used once, here.
 
 The files are ``{name}_TRAIN.ts`` and ``{name}_TEST.ts``, as in the folder ``aeon/datasets/data`` of
 https://github.com/aeon-toolkit/aeon or in the archives ``https://timeseriesclassification.com/aeon-toolkit/{name}.zip``.

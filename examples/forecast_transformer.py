@@ -14,7 +14,7 @@ Each series is a series of its own for one network that they share: a table of o
 The baseline is a ridge regression on the same windows, relative to their last hour too, whose penalty is chosen by the
 same validation part.
 
-Run it with ``python examples/forecast_transformer.py``; it prints the table of doc/forecasting.md.
+Run it with ``python examples/forecast_transformer.py``; it prints the table of doc/studies/forecasting.md.
 """
 
 import argparse

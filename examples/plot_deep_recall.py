@@ -8,8 +8,8 @@ and here through ten layers too.
 
 Two stacks of ten layers of 64 units see the same 20,000 sequences in the same order with the same settings. One is
 plain, the other has ``residual=1`` and ``layer_norm="output"``. The validation part draws the curves and decides which
-epoch is kept; the test part is used once. doc/deep.md has other seeds, step sizes, sizes (``--layers 20 --units 32``)
-and numbers of sequences.
+epoch is kept; the test part is used once. doc/studies/deep.md has other seeds, step sizes, sizes
+(``--layers 20 --units 32``) and numbers of sequences.
 
 Run it with ``python examples/plot_deep_recall.py``. It prints the errors and writes deep_recall.png.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklstm._warn import warn_user
 
-# Below this many samples a validation part costs more accuracy than early stopping saves (doc/defaults.md).
+# Below this many samples a validation part costs more accuracy than early stopping saves (doc/studies/defaults.md).
 AUTO_EARLY_STOPPING = 200
 # The share of the samples that may lie between training and validation part before "auto" trains on all.
 LARGEST_GAP = 0.25
