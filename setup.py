@@ -4,7 +4,6 @@ Each instruction-set variant and dtype is an extension of its own, made from one
 own flags, and is imported only after the CPU has been asked. No -march=native: a wheel built here runs everywhere.
 """
 
-import os
 import platform
 import re
 import sys
@@ -15,7 +14,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = "sklstm/_kernels"
-TEXT = sorted(glob(f"{KERNELS}/isa/*.h") + glob(f"{KERNELS}/isa/*.pxi"))
+TEXT = sorted(path for kind in ("h", "pxi") for path in glob(f"{KERNELS}/isa/**/*.{kind}", recursive=True))
+HEADERS = sorted(path for kind in ("h", "pxd", "pxi") for path in glob(f"{KERNELS}/[!i]*/*.{kind}"))
 X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 # One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder
@@ -32,23 +32,21 @@ MSVC_VARIANTS = {"baseline": [], "x86_v3": ["/arch:AVX2"], "x86_v4": ["/arch:AVX
 
 def extensions():
     for name, sources in [
-        ("_pool", ["pool.c"]),
-        ("_cpu", []),
-        ("_pointwise", []),
-        ("_stack", []),
-        ("_stream", []),
-        ("_updates", []),
-        ("_orthogonal", []),
-        ("_column_statistics", []),
+        ("core._pool", ["core/pool.c"]),
+        ("core._cpu", []),
+        ("core._pointwise", []),
+        ("network._stack", []),
+        ("network._stream", []),
+        ("network._orthogonal", []),
+        ("optim._updates", []),
+        ("columns._column_statistics", []),
     ]:
-        if os.path.exists(f"{KERNELS}/{name}.pyx"):
-            yield Extension(
-                f"sklstm._kernels.{name}",
-                [f"{KERNELS}/{name}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
-                depends=[
-                    f"{KERNELS}/{name}" for name in ("pool.h", "stop_flag.h", "_pool.pxd", "_stack.pxd", "_table.pxd")
-                ],
-            )
+        yield Extension(
+            f"sklstm._kernels.{name}",
+            [f"{KERNELS}/{name.replace('.', '/')}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
+            include_dirs=[f"{KERNELS}/core"],
+            depends=[*HEADERS, f"{KERNELS}/_table.pxd"],
+        )
     for isa in GNU_VARIANTS if X86 else ["baseline"]:
         for dtype in ("f32", "f64"):
             macros = [("SKLSTM_REAL_IS_FLOAT", "1" if dtype == "f32" else "0")]

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._fitting import FittingMixin
-from sklstm._kernels._pool import resolve_num_threads
+from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import refuse_renamed_values

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from sklstm._kernels._pool import resolve_num_threads
+from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import (
     describe_network,

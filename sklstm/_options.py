@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from math import prod
 
-from sklstm._kernels._architecture import LARGEST_N_PARAMETERS, Architecture
+from sklstm._kernels.network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
 

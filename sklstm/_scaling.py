@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklstm._kernels._column_statistics import column_moments
+from sklstm._kernels.columns._column_statistics import column_moments
 
 # A deviation of so many times the mean is rounding.
 CONSTANT = 10 * np.finfo(np.float64).eps

@@ -10,8 +10,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._kernels._column_statistics import column_statistics
-from sklstm._kernels._pool import resolve_num_threads
+from sklstm._kernels.columns._column_statistics import column_statistics
+from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._selection_inputs import read_input
 from sklstm._sequence_transform import SequenceTransformMixin
 from sklstm._shares import share_of

@@ -270,7 +270,7 @@ def test_dtypes_agree(case):
 def test_n_jobs(case, n_jobs, monkeypatch):
     """Handed on as a number of threads, which changes no bit (test_promises.py)."""
     from sklstm import _base
-    from sklstm._kernels._pool import resolve_num_threads
+    from sklstm._kernels.core._pool import resolve_num_threads
 
     class Network(_base.Network):
         def __init__(self, layout, dtype, n_threads, **scaling):

@@ -21,7 +21,7 @@ import sklstm.streaming
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "sklstm"
 PACKAGE = Path(sklstm.__file__).parent
-STUBS = sorted((SOURCES / "_kernels").glob("*.pyi"))
+STUBS = sorted((SOURCES / "_kernels").rglob("*.pyi"))
 CYTHON_FILES = sorted(path for suffix in ("pyx", "pxd", "pxi") for path in SOURCES.rglob(f"*.{suffix}"))
 
 
@@ -52,7 +52,7 @@ def test_runtime_dependencies(distribution):
 
 def test_package_carries_its_type_information():
     assert (PACKAGE / "py.typed").is_file()
-    assert [stub.name for stub in STUBS if not (PACKAGE / "_kernels" / stub.name).is_file()] == []
+    assert [relative(stub) for stub in STUBS if not (PACKAGE / stub.relative_to(SOURCES)).is_file()] == []
 
 
 def test_data_file_is_the_published_one():
@@ -158,7 +158,7 @@ def test_the_documented_parameters_are_the_real_ones(value):
 
 @pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.stem)
 def test_stub_matches_the_compiled_module(stub):
-    module = importlib.import_module(f"sklstm._kernels.{stub.stem}")
+    module = importlib.import_module(".".join(stub.relative_to(ROOT).with_suffix("").parts))
     declared = {node.name: node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.FunctionDef)}
     compiled = {
         name: value

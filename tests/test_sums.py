@@ -13,7 +13,7 @@ from kernels.test_losses import evaluate_batch
 from numpy.testing import assert_allclose
 from training.test_loop import SETTINGS
 
-from sklstm._kernels._updates import squared_norm
+from sklstm._kernels.optim._updates import squared_norm
 from sklstm._scaling import column_scales
 from sklstm._training.loop import Samples
 from sklstm._training.losses import LOSSES, mean_loss

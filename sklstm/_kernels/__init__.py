@@ -8,7 +8,7 @@ import os
 from functools import cache
 from importlib import import_module
 
-from sklstm._kernels._cpu import supported_isas
+from sklstm._kernels.core._cpu import supported_isas
 
 __all__ = ["ISA", "available_isas", "kernel_table"]
 

@@ -1,2 +1,2 @@
-# Import only after sklstm._kernels._cpu has said that this machine runs baseline: even module initialisation uses it.
-include "isa/_isa.pxi"
+# Import only after core/_cpu.pyx has said that this machine runs baseline: even module initialisation uses it.
+include "isa/kernels.pxi"

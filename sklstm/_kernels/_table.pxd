@@ -53,7 +53,7 @@ cdef inline bint has_class_numbers(int kind) noexcept nogil:
 
 
 ctypedef struct VariantCall:
-    # the options of a cell (variant_cell.h) beside what its LayerCall says; each array NULL and each rate 0 without it
+    # the options of a cell (lstm_variant.h) beside what its LayerCall says; each array NULL and each rate 0 without it
     const void *peepholes        # (3, Hp) of i, f, o
     void *d_peepholes            # like it; added to
     const void *gate_norm        # gain of x W_ih (4 Hp, panel order), of h W_hh likewise, gain and shift of c (Hp)
@@ -246,7 +246,7 @@ ctypedef struct KernelTable:
     void (*residual_sum)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
     void (*residual_backward)(Py_ssize_t n, void *x) noexcept nogil
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil
-    # before the first layer (_input_rows.pxi): rows of a table are float or double for both dtypes
+    # before the first layer (input_rows.pxi): rows of a table are float or double for both dtypes
     void (*window_moments)(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                            bint is_double, const double *scale, const double *unit, double *shift,
                            double *deviation) noexcept nogil
@@ -270,7 +270,7 @@ ctypedef struct KernelTable:
     void (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule
     void (*sigmoid)(Py_ssize_t n, const void *x, void *out) noexcept nogil
     void (*tanh)(Py_ssize_t n, const void *x, void *out) noexcept nogil
-    # Column statistics (_reductions.pxi). Everything but the rows is double for both dtypes: a tile is
+    # Column statistics (columns.pxi). Everything but the rows is double for both dtypes: a tile is
     # (n_rows, COLUMN_STRIP) doubles with the rows of the past right before it.
     void (*column_pack)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                         Py_ssize_t column_stride, const double *shift, double *tile, double *lowest,

@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from sklstm._kernels._stack import Stack
-from sklstm._kernels._stream import StackStream
+from sklstm._kernels.network._stack import Stack
+from sklstm._kernels.network._stream import StackStream
 from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
 from sklstm._network.series import run_series
 from sklstm._network.workspace import Workspace, aligned_empty

@@ -5,8 +5,8 @@ from math import prod, sqrt
 
 import numpy as np
 
-from sklstm._kernels._architecture import LARGEST_N_PARAMETERS, Architecture
-from sklstm._kernels._orthogonal import fill_orthogonal
+from sklstm._kernels.network._orthogonal import fill_orthogonal
+from sklstm._kernels.network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 
 DRAWN_AT_ONCE = 1 << 20

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklstm._kernels._stream import OneThread
+from sklstm._kernels.network._stream import OneThread
 from sklstm._sequences import Sequences
 
 # What the kernels count streams and steps with.

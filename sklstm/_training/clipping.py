@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from sklstm._kernels._updates import squared_norm
+from sklstm._kernels.optim._updates import squared_norm
 
 # The bound of adaptive clipping needs some norms to stand on.
 FIRST_NORMS = 10

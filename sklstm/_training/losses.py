@@ -1,6 +1,6 @@
 """Losses: what a network is trained on, and how its raw output z becomes a prediction.
 
-An entry of the registry names a kernel (`sklstm/_kernels/isa/_losses.pxi`) that computes value and gradient during
+An entry of the registry names a kernel (`sklstm/_kernels/isa/losses.pxi`) that computes value and gradient during
 training; the functions here evaluate it on a validation part, in float64.
 """
 

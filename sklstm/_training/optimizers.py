@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from sklstm._kernels import _updates
+from sklstm._kernels.optim import _updates
 
 
 class AdamW:

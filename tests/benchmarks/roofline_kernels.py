@@ -285,7 +285,7 @@ def outer(library, rng, name, shape, n_k, units):
 
 def update_steps(library, rng, n):
     """Return the norm and the optimizer's step, through the doors that `fit` uses."""
-    from sklstm._kernels._updates import squared_norm, update_step
+    from sklstm._kernels.optim._updates import squared_norm, update_step
 
     arrays = carve(rng, (n,), (n,), (n,), (n,))
     x, gradient, mean, square = arrays

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from scipy.special import expit
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._pointwise import sigmoid, tanh
+from sklstm._kernels.core._pointwise import sigmoid, tanh
 
 ISAS = available_isas()
 FUNCTIONS = {"sigmoid": (sigmoid, expit), "tanh": (tanh, np.tanh)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._column_statistics import column_moments
+from sklstm._kernels.columns._column_statistics import column_moments
 
 
 def moments_by_loops(x, weights):

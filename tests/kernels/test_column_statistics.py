@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._centring import ColumnStatistics
-from sklstm._kernels._column_statistics import column_statistics
+from sklstm._kernels.columns._column_statistics import column_statistics
+from sklstm._kernels.columns.centring import ColumnStatistics
 
 SIZES = [1, 7, 8, 15, 16, 17, 33, 100]
 NO_GROUPS = np.zeros(1, dtype=np.int64)

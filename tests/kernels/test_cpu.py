@@ -2,7 +2,7 @@
 
 import pytest
 
-from sklstm._kernels._cpu import isas_of, supported_isas
+from sklstm._kernels.core._cpu import isas_of, supported_isas
 
 # Intel's manual, volume 2A, CPUID: the bit of each feature. Leaf 1 ECX, leaf 7 EBX, leaf 0x80000001 ECX.
 LEAF1 = {

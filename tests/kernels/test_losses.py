@@ -13,7 +13,7 @@ from reference.losses import LOSSES as REFERENCE
 from scipy.special import expit, softmax
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 REFERENCE_NAMES = {"squared": "squared", "binary_log": "binary", "multinomial_log": "multinomial"}
 N_OUTPUTS = {"squared": 3, "binary_log": 1, "multinomial_log": 4}

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._orthogonal import fill_orthogonal
+from sklstm._kernels.network._orthogonal import fill_orthogonal
 
 SHAPES = [(1, 1), (2, 2), (5, 3), (17, 1), (32, 32), (33, 33), (64, 31), (70, 65), (130, 130)]
 BLOCK = 32

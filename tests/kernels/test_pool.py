@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 
-from sklstm._kernels._pool import MAX_THREADS, _probe
+from sklstm._kernels.core._pool import MAX_THREADS, _probe
 
 # Turns after which a task gives up waiting for the others: seconds, so only a fault gets there.
 PATIENCE = 2_000_000_000
@@ -228,7 +228,7 @@ def run_python(code):
 def test_process_ends_while_the_pool_works():
     code = (
         "import threading, time\n"
-        "from sklstm._kernels._pool import _probe\n"
+        "from sklstm._kernels.core._pool import _probe\n"
         "_probe(8, 4, n_loops=1000)\n"
         "work = threading.Thread(\n"
         "    target=_probe, args=(100, 2), kwargs={'n_loops': 2_000_000_000}, daemon=True)\n"
@@ -244,7 +244,7 @@ def test_process_ends_while_the_pool_works():
 def test_helpers_leave_signals_to_the_program():
     code = (
         "import os, pathlib, re, signal\n"
-        "from sklstm._kernels._pool import _probe\n"
+        "from sklstm._kernels.core._pool import _probe\n"
         "before = set(os.listdir('/proc/self/task'))\n"
         "_probe(4, 4, n_loops=2_000_000_000, meet=True)\n"
         "helpers = set(os.listdir('/proc/self/task')) - before\n"

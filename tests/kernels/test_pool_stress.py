@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SOURCES = HERE.parents[1] / "sklstm" / "_kernels"
+SOURCES = HERE.parents[1] / "sklstm" / "_kernels" / "core"
 COMPILER = os.environ.get("CC", "").split() or [shutil.which("gcc") or shutil.which("cc")]
 
 pytestmark = [

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from sklstm._kernels import _pool
-from sklstm._kernels._pool import (
+from sklstm._kernels.core import _pool
+from sklstm._kernels.core._pool import (
     MAX_THREADS,
     get_num_threads,
     resolve_num_threads,
     set_num_threads,
 )
-from sklstm._kernels._threadpool import default_num_threads
+from sklstm._kernels.core.threadpool import default_num_threads
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_default_num_threads_rejects(value):
 def test_environment_is_read_once_at_import():
     code = (
         "import os\n"
-        "from sklstm._kernels._pool import get_num_threads, resolve_num_threads\n"
+        "from sklstm._kernels.core._pool import get_num_threads, resolve_num_threads\n"
         "os.environ['SKLSTM_NUM_THREADS'] = '9'\n"
         "print(get_num_threads(), resolve_num_threads(None))\n"
     )
@@ -77,7 +77,7 @@ def test_environment_is_read_once_at_import():
 
 
 def test_bad_environment_stops_the_import():
-    result = run_python("import sklstm._kernels._pool", SKLSTM_NUM_THREADS="all")
+    result = run_python("import sklstm._kernels.core._pool", SKLSTM_NUM_THREADS="all")
     assert result.returncode != 0
     assert "ValueError: The environment variable SKLSTM_NUM_THREADS" in result.stderr
 
@@ -87,7 +87,7 @@ def test_default_obeys_affinity():
     code = (
         "import os\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from sklstm._kernels._pool import get_num_threads\n"
+        "from sklstm._kernels.core._pool import get_num_threads\n"
         "print(get_num_threads())\n"
     )
     result = run_python(code)

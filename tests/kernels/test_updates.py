@@ -11,7 +11,7 @@ from reference.optimizers import clip_by_global_norm as reference_clip
 from reference.vectors import load_cases
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._updates import squared_norm, update_step
+from sklstm._kernels.optim._updates import squared_norm, update_step
 from sklstm._training.clipping import Clipping, global_norm
 
 CASES = load_cases("torch_adamw")

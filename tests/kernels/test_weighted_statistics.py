@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._column_statistics import column_statistics
+from sklstm._kernels.columns._column_statistics import column_statistics
 
 DECAY = 9 / 11
 TOLERANCE = 1e-12  # of a covariance, relative to the geometric mean of the variances

@@ -1,8 +1,8 @@
-"""Runs `sklstm._kernels._stack.Stack` on dicts of parameters and lists of sequences, as the reference does."""
+"""Runs `sklstm._kernels.network._stack.Stack` on dicts of parameters and lists of sequences, as the reference does."""
 
 import numpy as np
 
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 
 def aligned(n_bytes):

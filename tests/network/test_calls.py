@@ -5,7 +5,7 @@ import pytest
 from network.options_case import OptionsCase
 
 from sklstm._kernels import ISA
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 
 def make_case(**options):

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from reference.differences import numerical_gradient
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 N_CONFIGURATIONS = 36
 LOSSES = ("squared", "binary_log", "multinomial_log")

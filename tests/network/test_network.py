@@ -5,7 +5,7 @@ import pytest
 from network.stack_runner import StackRunner
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 from sklstm._network.network import Network
 from sklstm._network.noise import Noise
 from sklstm._network.parameters import ParameterLayout

@@ -6,7 +6,7 @@ import numpy as np
 from network.stack_runner import ordered
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout

@@ -8,7 +8,7 @@ from network.stack_runner import StackRunner
 from numpy.testing import assert_array_equal
 
 from sklstm._kernels import available_isas
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 each_isa = pytest.mark.parametrize("isa", available_isas())
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

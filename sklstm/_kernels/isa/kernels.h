@@ -18,10 +18,10 @@ typedef double real;
 #include "vec.h"
 #include "activations.h"
 #include "gemm_tile.h"
-#include "lstm_cell.h"
-#include "variant_cell.h"
+#include "cells/lstm.h"
+#include "cells/lstm_variant.h"
 #include "layer_output.h"
-#include "attention.h"
+#include "attention/attention.h"
 #include "input_rows.h"
 
 #endif

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._kernels._stack import Stack
+from sklstm._kernels.network._stack import Stack
 
 class OneThread:
     def __init__(self) -> None: ...

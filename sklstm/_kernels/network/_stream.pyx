@@ -9,11 +9,11 @@ from libc.math cimport fabs
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
-from sklstm._kernels._pool cimport pool_run
-from sklstm._kernels._stack cimport InputStage, Layer, Stack, finish_row, has_output, scratch_size, take
+from sklstm._kernels.core._pool cimport pool_run
+from sklstm._kernels.network._stack cimport InputStage, Layer, Stack, finish_row, has_output, scratch_size, take
 from sklstm._kernels._table cimport KernelTable, LayerCall
 
-include "_door.pxi"
+include "../core/buffers.pxi"
 
 cdef enum:
     # Multiplications in one layer's step from which several threads are worth the waking.
@@ -368,7 +368,7 @@ cdef class StackStream(OneThread):
             for r in range(self.n):
                 memcpy(self.answer + r * width, self.features + r * top.output_stride * size, width)
             return
-        # Laid out as in head_forward (_chunk.pxi): bias first, then the product.
+        # Laid out as in head_forward (forward.pxi): bias first, then the product.
         for r in range(self.n):
             memcpy(self.z + r * stride, self.weights + self.stack.head.panel_bias * size, stride)
         kernels.product(self.n, top.output_size, self.stack.head.stride // kernels.lanes, self.features,

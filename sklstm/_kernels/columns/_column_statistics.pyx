@@ -1,7 +1,7 @@
 """Statistics over time of every column of a table, in one pass over the table.
 
 The table is cut into blocks of rows times strips of COLUMN_STRIP columns. A task takes one of them
-through tiles (_column_tasks.pxi) and leaves its sums in an array of its own; these are added up in
+through tiles (tasks.pxi) and leaves its sums in an array of its own; these are added up in
 the order of the blocks. The cut depends on the shape and the parameters only, never on the number
 of threads, hence neither do the bits of the result.
 
@@ -11,7 +11,7 @@ weight of everything older has fallen below 2^-60, which no double can tell from
 
 from math import ceil, log2
 
-from sklstm._kernels._centring import (
+from sklstm._kernels.columns.centring import (
     ColumnMoments,
     addressable,
     centre,
@@ -21,17 +21,17 @@ from sklstm._kernels._centring import (
     target_moments,
     target_sums,
 )
-from sklstm._kernels._weighted_centring import centre_weighted, weighted_class_moments
+from sklstm._kernels.columns.weighted_centring import centre_weighted, weighted_class_moments
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 
-from sklstm._kernels._pool cimport pool_run
+from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
 
-include "_door.pxi"
-include "_column_tasks.pxi"
-include "_column_moments.pxi"
+include "../core/buffers.pxi"
+include "tasks.pxi"
+include "moments.pxi"
 
 cdef enum:
     BLOCK_ROWS = 8192  # large against a halo, small enough to feed many threads

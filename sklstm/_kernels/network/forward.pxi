@@ -80,7 +80,7 @@ cdef struct ChunkBuffers:
     SignalWatch *watch
     int worker
     LayerBuffers *layers
-    char *inputs                 # what the first layer reads, where that is no table (_input_stage.pxi); NULL
+    char *inputs                 # what the first layer reads, where that is no table (inputs.pxi); NULL
     char *skip_rows              # (n, skip_rows, n_columns) what the linear skip reads; NULL
     double *moments              # (2, n_columns) of one window that is normalised; NULL
     Py_ssize_t *steps            # (n,) of each sequence

@@ -1,10 +1,10 @@
 """Steps on flat vectors: the norm of a gradient and the optimizer's update, block by block in the thread pool."""
 
-from sklstm._kernels._pool cimport pool_run
+from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels._table cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, KernelTable, UpdateStep
 
-include "_door.pxi"
-include "_interrupt.pxi"
+include "../core/buffers.pxi"
+include "../core/signals.pxi"
 
 cdef enum:
     # Elements of one task. Fixed: the blocks of a norm are part of its value.

@@ -6,7 +6,7 @@ which have a mean of their own, must be centred.
 
 import numpy as np
 
-from sklstm._kernels._centring import ColumnStatistics
+from sklstm._kernels.columns.centring import ColumnStatistics
 
 # A variance below this share of the mean square it is the remainder of is rounding.
 ROUNDING = 1e-12

@@ -2,7 +2,7 @@
 
 from sklstm._kernels._table cimport KernelTable
 
-include "_door.pxi"
+include "buffers.pxi"
 
 
 def sigmoid(x, isa=None):

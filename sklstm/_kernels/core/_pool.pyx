@@ -4,7 +4,7 @@ import numbers
 
 from joblib import cpu_count
 
-from sklstm._kernels._threadpool import default_num_threads
+from sklstm._kernels.core.threadpool import default_num_threads
 
 from libc.stdlib cimport calloc, free
 
@@ -49,7 +49,7 @@ def get_num_threads():
 
     Examples
     --------
-    >>> from sklstm._kernels._pool import get_num_threads
+    >>> from sklstm._kernels.core._pool import get_num_threads
     >>> get_num_threads() >= 1
     True
     """
@@ -73,7 +73,7 @@ def set_num_threads(n_threads):
 
     Examples
     --------
-    >>> from sklstm._kernels._pool import get_num_threads, set_num_threads
+    >>> from sklstm._kernels.core._pool import get_num_threads, set_num_threads
     >>> before = get_num_threads()
     >>> set_num_threads(3)
     >>> get_num_threads()
@@ -110,7 +110,7 @@ def resolve_num_threads(n_jobs):
 
     Examples
     --------
-    >>> from sklstm._kernels._pool import resolve_num_threads
+    >>> from sklstm._kernels.core._pool import resolve_num_threads
     >>> resolve_num_threads(4)
     4
     >>> resolve_num_threads(-1000)

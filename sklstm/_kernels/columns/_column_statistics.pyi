@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._kernels._centring import ColumnMoments, ColumnStatistics
+from sklstm._kernels.columns.centring import ColumnMoments, ColumnStatistics
 
 def column_statistics(
     X: NDArray[np.float32] | NDArray[np.float64],

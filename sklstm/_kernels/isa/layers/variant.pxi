@@ -1,4 +1,4 @@
-# The time loop of a layer whose cell has options (variant_cell.h), forward and backward: a second pair beside the plain
+# The time loop of a layer whose cell has options (lstm_variant.h), forward and backward: a second pair beside the plain
 # one, which so pays nothing for them. What concerns one row stands in the header; here are masks, products and sums.
 
 cdef extern from "isa/kernels.h" nogil:

@@ -1,11 +1,11 @@
-/* Row maths of the variants of the LSTM cell, one sample and one step at a time (lstm_cell.h has the plain cell):
+/* Row maths of the variants of the LSTM cell, one sample and one step at a time (lstm.h has the plain cell):
  *   peepholes (Gers & Schmidhuber 2000; Sak et al. 2014)  i, f see p_i c_{t-1}, p_f c_{t-1}; o sees p_o c_new
  *   normalised sums (Ba et al. 2016, eqs 20-22)           z = a_x N(W_ih x) + a_h N(W_hh h) + b
  *   normalised cell (the same)                            m = o tanh(a_c N(c_new) + b_c)
  *   zoneout (Krueger et al. 2017, eqs 3-4)                c_t = k c_{t-1} + (1 - k) c_new, and so h; m is made of c_new
  * with c_new = f c_{t-1} + i g, N the normalisation of a row to mean 0 and variance 1. k is a row of zeros and ones while
  * training and the rate itself in prediction, so one formula serves both. An option that is off is a NULL.
- * The projection (h_new = W_hr m) and recurrent dropout stand in _variant_layer.pxi.
+ * The projection (h_new = W_hr m) and recurrent dropout stand in variant.pxi.
  * A row holds n_units numbers in `stride` places (four times as many for gates, in panel order). Places beyond are zero and
  * stay so: `tail` shuts their lanes in the last panel, where a mean would be taken from them.
  */

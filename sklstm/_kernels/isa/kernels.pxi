@@ -51,18 +51,18 @@ cdef extern from "isa/kernels.h" nogil:
     void standardise_doubles(Py_ssize_t n, const double *x, const double *mean, const double *inverse,
                              real *out) noexcept
 
-include "_memory.pxi"
-include "_recurrent_layer.pxi"
-include "_products.pxi"
-include "_losses.pxi"
-include "_dropout.pxi"
-include "_input_rows.pxi"
-include "_variant_layer.pxi"
-include "_update_steps.pxi"
-include "_reductions.pxi"
-include "_attention.pxi"
-include "_attention_backward.pxi"
-include "_pooling.pxi"
+include "memory.pxi"
+include "layers/recurrent.pxi"
+include "products.pxi"
+include "losses.pxi"
+include "dropout.pxi"
+include "input_rows.pxi"
+include "layers/variant.pxi"
+include "updates.pxi"
+include "columns.pxi"
+include "attention/attention.pxi"
+include "attention/attention_backward.pxi"
+include "attention/pooling.pxi"
 
 
 cdef KernelTable table

@@ -42,7 +42,7 @@ def default_num_threads(environ=None):
 
     Examples
     --------
-    >>> from sklstm._kernels._threadpool import default_num_threads
+    >>> from sklstm._kernels.core.threadpool import default_num_threads
     >>> default_num_threads({"SKLSTM_NUM_THREADS": "3", "OMP_NUM_THREADS": "8"})
     3
     >>> default_num_threads({"OMP_NUM_THREADS": "4,2"})

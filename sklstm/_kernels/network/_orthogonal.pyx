@@ -6,11 +6,11 @@ a state of the whole process.
 
 from libc.math cimport fabs, sqrt
 
-from sklstm._kernels._pool cimport pool_run_attended
+from sklstm._kernels.core._pool cimport pool_run_attended
 from sklstm._kernels._table cimport KernelTable
 
-include "_door.pxi"
-include "_interrupt.pxi"
+include "../core/buffers.pxi"
+include "../core/signals.pxi"
 
 cdef enum:
     # Reflections that are applied together: a multiple of the columns of a panel, whatever the instruction set.

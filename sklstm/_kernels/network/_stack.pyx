@@ -13,7 +13,7 @@ from libc.math cimport frexp, isfinite, ldexp
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from sklstm._kernels._pool cimport pool_run, pool_run_attended
+from sklstm._kernels.core._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._table cimport (
     ABSOLUTE_LOSS,
     ATTENTION_POOLING,
@@ -39,21 +39,21 @@ from sklstm._kernels._table cimport (
 
 from cpython.buffer cimport PyBUF_STRIDES
 
-from sklstm._kernels._architecture import Architecture
-from sklstm._kernels._plan import DENSE, GATES, Plan
+from sklstm._kernels.network.architecture import Architecture
+from sklstm._kernels.network.memory_plan import DENSE, GATES, Plan
 
-include "_door.pxi"
-include "_interrupt.pxi"
-include "_chunk.pxi"
-include "_parameter_passes.pxi"
-include "_input_stage.pxi"
-include "_shared_rows.pxi"
-include "_workspace.pxi"
-include "_attention_block.pxi"
-include "_top.pxi"
-include "_chunk_backward.pxi"
-include "_places.pxi"
-include "_call.pxi"
+include "../core/buffers.pxi"
+include "../core/signals.pxi"
+include "forward.pxi"
+include "parameter_passes.pxi"
+include "inputs.pxi"
+include "shared_rows.pxi"
+include "workspace.pxi"
+include "attention.pxi"
+include "head.pxi"
+include "backward.pxi"
+include "offsets.pxi"
+include "call.pxi"
 
 LOSS_KINDS = {
     "squared": SQUARED_LOSS,

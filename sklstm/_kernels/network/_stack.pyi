@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._kernels._architecture import Architecture
+from sklstm._kernels.network.architecture import Architecture
 
 class Stack:
     n_parameters: int

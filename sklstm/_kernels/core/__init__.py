@@ -1,0 +1,1 @@
+"""Instruction sets of the CPU, threads, buffers and signals: nothing of networks."""

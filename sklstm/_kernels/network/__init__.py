@@ -1,0 +1,1 @@
+"""How stacked layers are run over a batch."""
