@@ -9,8 +9,10 @@ import pytest
 from lstm_case import with_parameters
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.attention import attention_block, softmax
-from reference.lstm import layer_forward, table_windows
-from reference.variants import Masks, variant_layer_forward
+from reference.cells import REFERENCE_CELLS
+from reference.layer import layer_forward
+from reference.lstm import table_windows
+from reference.masks import Masks
 
 from sklstm import DeepLSTMRegressor
 
@@ -45,7 +47,8 @@ def from_features(case, model, features):
 
 def layer(parameters, sequences, end="_l0"):
     """One direction of a plain layer, from the equations."""
-    return layer_forward(sequences, *(parameters[name + end] for name in ("weight_ih", "weight_hh", "bias"))).hidden
+    own = {name: parameters[name + end] for name in ("weight_ih", "weight_hh", "bias")}
+    return layer_forward(REFERENCE_CELLS["lstm"], sequences, own).hidden
 
 
 def backwards(sequences):
@@ -172,16 +175,13 @@ def test_bidirectional_windows_do_not_look_ahead(case):
 def test_cells_are_those_of_the_equations(case, options):
     """Zoneout as its mean, and nothing is dropped."""
     model = case.fit(**EXACT, **options, learning_rate_init=0.01)
-    found = {name.removesuffix("_l0"): array for name, array in model.parameters_.items() if name.endswith("_l0")}
-    names = {"norm_weight_ih": "norm_ih", "norm_weight_hh": "norm_hh", "norm_weight_c": "norm_c"}
-    names |= {"norm_bias_c": "norm_c_shift"}
-    parameters = {names.get(name, name): array for name, array in found.items() if name != "weight_peephole"}
-    if "weight_peephole" in found:
-        parameters |= dict(zip(["peephole_i", "peephole_f", "peephole_o"], found["weight_peephole"], strict=True))
-        assert np.abs(found["weight_peephole"]).min() > 0
+    parameters = {name.removesuffix("_l0"): array for name, array in model.parameters_.items() if name.endswith("_l0")}
+    if "weight_peephole" in parameters:
+        assert np.abs(parameters["weight_peephole"]).min() > 0
     windows = table_windows(case.X, 5)
     rate = options.get("zoneout")
-    hidden = variant_layer_forward(windows, parameters, masks=[Masks(None, rate, rate)] * len(windows)).hidden
+    masks = [Masks(None, rate, rate)] * len(windows)
+    hidden = layer_forward(REFERENCE_CELLS["lstm"], windows, parameters, masks=masks).hidden
     features = np.array([h[-1] for h in hidden])
     assert_allclose(model.transform(case.X), features, **CLOSE)
     assert_allclose(case.output(model, case.X), from_features(case, model, features), **CLOSE)

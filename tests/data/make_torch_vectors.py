@@ -52,6 +52,11 @@ sum(hidden * d_hidden). S is P or H, twice that for bidirectional::
     {case}/hidden (R, S), h_final, c_final (shapes of h0, c0)
     {case}/d_hidden (R, S) given; d_x, d_h0, d_c0, d_parameters/{name} found
 
+torch_gru.npz, torch_rnn.npz -- the same of nn.GRU and nn.RNN, plain and bidirectional; no c, and
+
+    {case}/cell            "gru"; "elman" (tanh) or "elman_relu"
+    {case}/parameters/...  blocks in the order r, z, n; the bias of the GRU has four: r, z, and n of the input and of h
+
 torch_one_cycle.npz -- the step sizes of OneCycleLR by its defaults, with max_lr = 1, for so many steps in all::
 
     {n_steps}/factors        (n_steps,)
@@ -312,31 +317,79 @@ def make_trajectory(seed, decays_biases):
     return entries | {"norm": np.array(norms)}
 
 
-def make_variant(seed, lengths=(5, 2, 4), hidden_size=6, n_layers=2, **options):
-    """Forward and gradients of a kind of LSTM: all entries of one case of torch_variants.npz."""
+def draw_recurrent(rng, module):
+    """Fill an nn.GRU or nn.RNN; returns its parameters by name, with biases merged that only ever occur as a sum."""
+    parameters = {}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            scale = 2.0 / np.sqrt(module.hidden_size) if name.startswith("weight") else 0.5
+            parameters[name] = draw(rng, *parameter.shape, scale=scale)
+            parameter.copy_(torch.from_numpy(parameters[name]))
+    return merge_biases(parameters, module, np.add)
+
+
+def merge_biases(arrays, module, merge):
+    """Of the GRU, the two biases of n stay apart: the reset gate stands between them."""
+    merged = {name: array for name, array in arrays.items() if not name.startswith("bias")}
+    for name in arrays:
+        if not name.startswith("bias_ih"):
+            continue
+        from_x, from_h = arrays[name], arrays[name.replace("bias_ih", "bias_hh")]
+        if isinstance(module, torch.nn.GRU):
+            ends = [2 * module.hidden_size]
+            (x_rz, x_n), (h_rz, h_n) = np.split(from_x, ends), np.split(from_h, ends)
+            merged[name.replace("bias_ih", "bias")] = np.concatenate([merge(x_rz, h_rz), x_n, h_n])
+        else:
+            merged[name.replace("bias_ih", "bias")] = merge(from_x, from_h)
+    return merged
+
+
+def make_variant(seed, lengths=(5, 2, 4), hidden_size=6, n_layers=2, kind=torch.nn.LSTM, cell=None, **options):
+    """Forward and gradients of a recurrent module: all entries of one case of torch_variants, _gru or _rnn.npz."""
     rng = np.random.default_rng(seed)
     input_size, lengths = 3, list(lengths)
-    lstm = torch.nn.LSTM(input_size, hidden_size, n_layers, dtype=torch.float64, **options)
-    parameters = draw_lstm(rng, lstm)
-    n_directions = 2 if lstm.bidirectional else 1
-    state_size = lstm.proj_size or hidden_size
+    module, is_lstm = kind(input_size, hidden_size, n_layers, dtype=torch.float64, **options), kind is torch.nn.LSTM
+    parameters = draw_lstm(rng, module) if is_lstm else draw_recurrent(rng, module)
+    n_directions = 2 if module.bidirectional else 1
+    state_size = module.proj_size or hidden_size
     shape = (n_directions * n_layers, len(lengths))
-    given = {
-        "x": draw(rng, sum(lengths), input_size, scale=2.0),
-        "h0": draw(rng, *shape, state_size),
-        "c0": draw(rng, *shape, hidden_size, scale=1.5),
-        "d_hidden": draw(rng, sum(lengths), n_directions * state_size),
-    }
-    x, h0, c0 = (torch.from_numpy(given[key]).requires_grad_() for key in ("x", "h0", "c0"))
-    hidden, h_final, c_final = run_lstm(lstm, x, lengths, h0, c0)
+    given = {"x": draw(rng, sum(lengths), input_size, scale=2.0), "h0": draw(rng, *shape, state_size)}
+    if is_lstm:
+        given["c0"] = draw(rng, *shape, hidden_size, scale=1.5)
+    given["d_hidden"] = draw(rng, sum(lengths), n_directions * state_size)
+    x, h0 = (torch.from_numpy(given[key]).requires_grad_() for key in ("x", "h0"))
+    packed = pack_sequence(torch.split(x, lengths), enforce_sorted=False)
+    if is_lstm:
+        c0 = torch.from_numpy(given["c0"]).requires_grad_()
+        hidden, (h_final, c_final) = module(packed, (h0, c0))
+    else:
+        hidden, h_final = module(packed, h0)
+    hidden = torch.cat(unpack_sequence(hidden))
     (hidden * torch.from_numpy(given["d_hidden"])).sum().backward()
     entries = given | {"lengths": np.array(lengths)}
     entries |= {f"parameters/{name}": value for name, value in parameters.items()}
     entries = {key: shrink(value) for key, value in entries.items()}
-    found = {"hidden": hidden, "h_final": h_final, "c_final": c_final}
-    found |= {"d_x": x.grad, "d_h0": h0.grad, "d_c0": c0.grad}
-    found |= {f"d_parameters/{name}": value for name, value in lstm_gradients(lstm).items()}
-    return entries | {key: value.detach().numpy() for key, value in found.items()}
+    found = {"hidden": hidden.detach(), "h_final": h_final.detach(), "d_x": x.grad, "d_h0": h0.grad}
+    if is_lstm:
+        found |= {"c_final": c_final.detach(), "d_c0": c0.grad}
+    entries |= {key: value.numpy() for key, value in found.items()}
+    if cell is not None:
+        entries["cell"] = np.array(cell)
+    gradients = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}
+    # One bias stands for the sum of two, whose gradients are the same.
+    gradients = merge_biases(gradients, module, lambda one, other: one)
+    return entries | {f"d_parameters/{name}": value for name, value in gradients.items()}
+
+
+def make_recurrent(seed, kind, cell, **options):
+    """The cases of one cell of torch_gru.npz or torch_rnn.npz."""
+    options |= {"kind": kind, "cell": cell}
+    return {
+        cell: make_variant(seed, (4, 7, 1), 7, 1, **options),
+        f"{cell}_layers": make_variant(seed + 1, (6, 1, 1, 8, 3), 17, 3, **options),
+        f"{cell}_bidirectional": make_variant(seed + 2, bidirectional=True, **options),
+        f"{cell}_bidirectional_layers": make_variant(seed + 3, (1, 7, 4, 7, 2), 9, 3, bidirectional=True, **options),
+    }
 
 
 # name: (S, heads, lengths, causal)
@@ -421,6 +474,12 @@ def main():
             "bidirectional_projection": make_variant(204, (3, 6, 1, 5), 10, 3, bidirectional=True, proj_size=5),
         },
     )
+    write("torch_gru", make_recurrent(400, torch.nn.GRU, "gru"))
+    tanh, relu = (
+        make_recurrent(seed, torch.nn.RNN, cell, nonlinearity=activation)
+        for seed, cell, activation in ((410, "elman", "tanh"), (420, "elman_relu", "relu"))
+    )
+    write("torch_rnn", tanh | relu)
     write(
         "torch_attention",
         {name: make_attention(300 + seed, *case) for seed, (name, case) in enumerate(ATTENTION_CASES.items())},

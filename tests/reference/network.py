@@ -14,8 +14,8 @@ For each sequence of rows::
     z   = W_out f + b_out + W_skip [last rows of u, zeros in front]                                     linear_skip
         | W_out y_t + b_out for every step                                                              every_step
 
-The cell with its options stands in ``variants.py``, layer normalisation in ``layer_output.py``, self-attention and
-pooling in ``attention.py``.
+A layer of any cell stands in ``layer.py``, the cells in ``cells/``, layer normalisation in ``layer_output.py``,
+self-attention and pooling in ``attention.py``.
 """
 
 from typing import NamedTuple
@@ -23,10 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.attention import attention_block, attention_pooling, mean_pooling
+from reference.cells import REFERENCE_CELLS
+from reference.layer import layer_forward, state_sizes
 from reference.layer_output import layer_norm
-from reference.lstm import layer_forward
+from reference.masks import draw_masks, mean_masks
 from reference.philox import philox4x32
-from reference.variants import draw_masks, mean_masks, variant_layer_forward
 
 
 class Noise(NamedTuple):
@@ -44,7 +45,7 @@ class OptionsForward(NamedTuple):
 
     z: np.ndarray  # (N, O), or (rows of all sequences, O) with every_step
     features: np.ndarray  # (N, S), or (rows of all sequences, S): what the head reads
-    final: np.ndarray  # (N, n_states): h, c of each layer and direction, and what pooling carries
+    final: np.ndarray  # (N, n_states): the states of each layer and direction, and what pooling carries
 
 
 def read_rows(rows, kind=None, mean=0.0, scale=1.0):
@@ -67,23 +68,14 @@ def last_rows(rows, count):
     return np.concatenate([np.zeros((count, rows.shape[1])), rows])[-count:].ravel()
 
 
-def cell_parameters(parameters, end):
-    """The parameters of one direction of a layer, by the names of ``variants.py``."""
-    names = {name: name for name in ("weight_ih", "weight_hh", "bias", "weight_hr")}
-    names |= {"norm_ih": "norm_weight_ih", "norm_hh": "norm_weight_hh"}
-    names |= {"norm_c": "norm_weight_c", "norm_c_shift": "norm_bias_c"}
-    own = {short: parameters[f"{name}{end}"] for short, name in names.items() if f"{name}{end}" in parameters}
-    if f"weight_peephole{end}" in parameters:
-        own |= zip(("peephole_i", "peephole_f", "peephole_o"), parameters[f"weight_peephole{end}"], strict=True)
-    return own
+def layer_parameters(parameters, end):
+    """The parameters of one direction of a layer, without the end of their names."""
+    return {name.removesuffix(end): array for name, array in parameters.items() if name.endswith(end)}
 
 
-def run_direction(sequences, parameters, state, zoneout, noise, layer):
+def run_direction(cell, sequences, parameters, state, zoneout, noise, layer):
     """One direction over sequences in its own order; `layer` is the number that its masks are drawn with."""
-    output_size, hidden_size = parameters["weight_hh"].shape[1], len(parameters["bias"]) // 4
-    h0, c0 = state[:, :output_size], state[:, output_size:]
-    if len(parameters) == 3 and not zoneout and noise is None:
-        return layer_forward(sequences, **parameters, h0=h0, c0=c0)
+    output_size, hidden_size = state_sizes(cell, parameters)[0], len(parameters["bias"]) // len(cell.sums)
     if noise is None:
         masks = [mean_masks(zoneout)] * len(sequences)
     else:
@@ -94,7 +86,7 @@ def run_direction(sequences, parameters, state, zoneout, noise, layer):
             )
             for sequence, sample in zip(sequences, noise.sample_ids, strict=True)
         ]  # fmt: skip
-    return variant_layer_forward(sequences, parameters, h0, c0, masks)
+    return layer_forward(cell, sequences, parameters, state, masks)
 
 
 def dropout_mask(shape, layer, n_layers, sample, noise):
@@ -112,18 +104,18 @@ def dropout_mask(shape, layer, n_layers, sample, noise):
 def run_layers(shape, parameters, sequences, state, noise):
     """Outputs of the top layer at every step, and the final states of all layers."""
     outputs, finals, below, begin = [], [], sequences, 0
-    n_layers = len(shape.hidden_sizes)
-    for k, hidden_size in enumerate(shape.hidden_sizes):
+    n_layers, cell = len(shape.hidden_sizes), REFERENCE_CELLS[getattr(shape, "cell", "lstm")]
+    for k in range(n_layers):
         parts = []
         for direction in range(1 + shape.bidirectional):
-            own = cell_parameters(parameters, f"_l{k}" + "_backward" * direction)
-            end = begin + own["weight_hh"].shape[1] + hidden_size
+            own = layer_parameters(parameters, f"_l{k}" + "_backward" * direction)
+            end = begin + sum(state_sizes(cell, own))
             turn = slice(None, None, -1 if direction else 1)
             run = run_direction(
-                [x[turn] for x in below], own, state[:, begin:end], shape.zoneout, noise, 2 * k + direction
+                cell, [x[turn] for x in below], own, state[:, begin:end], shape.zoneout, noise, 2 * k + direction
             )
             parts.append([h[turn] for h in run.hidden])
-            finals += [run.h_final, run.c_final]
+            finals.append(run.final)
             begin = end
         out = [np.hstack(both) for both in zip(*parts, strict=True)]
         if shape.residual and k >= shape.residual and k % shape.residual == 0:
@@ -172,7 +164,7 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     parameters : dict
     sequences : list of N arrays (T_n, D)
     state : (N, n_states) or None
-        h and c of each layer and direction to begin with; None for zeros.
+        The states of each layer and direction to begin with; None for zeros.
     noise : Noise or None
         Of training; None in prediction.
     mean, scale : (D,) or number
@@ -185,7 +177,7 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     windows = [read_rows(np.asarray(rows, np.float64), shape.window_norm, mean, scale) for rows in sequences]
     steps = [cut_patches(rows, shape.patch_length) for rows in windows]
     if state is None:
-        # Wide enough for any: h is no wider than c.
+        # Wide enough for any: two states in each of two directions, none of more numbers than units.
         state = np.zeros((len(sequences), 4 * sum(shape.hidden_sizes)))
     top, finals = run_layers(shape, parameters, steps, np.asarray(state, np.float64), noise)
     if shape.every_step:

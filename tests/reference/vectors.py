@@ -1,4 +1,4 @@
-"""Reads `tests/data/*.npz`; their layout stands in `tests/data/make_torch_vectors.py`."""
+"""Reads `tests/data/*.npz`; their layouts stand in `tests/data/make_*_vectors.py`."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def load_cases(name):
     Parameters
     ----------
     name : str
-        ``"torch_lstm"``, ``"torch_adamw"``, ``"torch_variants"``, ``"torch_attention"`` or ``"torch_one_cycle"``.
+        The file's name without its ending, such as ``"torch_lstm"``.
 
     Returns
     -------

@@ -1,0 +1,42 @@
+"""One step of every recurrent cell, written from its equations; `REFERENCE_CELLS` holds them by name.
+
+A cell is a class with these attributes and one function. H units; P is the size of h, H without a projection::
+
+    x       names of the blocks of ``weight_ih`` (H rows each), in their order
+    h       names of the blocks of ``weight_hh``; empty: the cell has no ``weight_hh``
+    sums    names of the blocks of ``bias``, one for each sum
+    own     "c": the cell carries a state c of its own; "h": its update reads the previous h unit by unit (with a
+            projection, what the unit gave before the projection, which is then carried as a second state m);
+            None: h is read by products only
+
+    step(x, product, b, own, parameters) -> output (H,), new own state (H,)
+
+`x` and `b` are dicts of blocks: products with the input (normalised, if the layer does so), biases. ``product()`` gives
+the dict of products with the previous h; ``product(blocks, factor)`` only those of some blocks, with ``factor * h``
+(where sums are normalised, those of one call are normalised together). `own` is the previous own state. `parameters`
+holds the others of the layer, such as peepholes.
+
+What is not one cell's (projection, zoneout, recurrent dropout, normalised sums) stands in ``reference/layer.py``.
+"""
+
+from reference.cells.delta import Delta
+from reference.cells.elman import Elman, ElmanReLU
+from reference.cells.gru import GRU, GRUResetBefore
+from reference.cells.lstm import LSTM
+from reference.cells.mgu import MGU
+from reference.cells.mingru import MinGRU, MinGRUTanh
+from reference.cells.minlstm import MinLSTM, MinLSTMTanh
+
+REFERENCE_CELLS = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "gru_reset_before": GRUResetBefore,
+    "elman": Elman,
+    "elman_relu": ElmanReLU,
+    "mgu": MGU,
+    "delta": Delta,
+    "mingru": MinGRU,
+    "mingru_tanh": MinGRUTanh,
+    "minlstm": MinLSTM,
+    "minlstm_tanh": MinLSTMTanh,
+}

@@ -1,0 +1,21 @@
+"""The simple recurrent network (Elman 1990)."""
+
+import numpy as np
+
+
+class Elman:
+    """``h' = tanh(W x + U h + b)``."""
+
+    x = h = sums = ("n",)
+    own = None
+    activation = staticmethod(np.tanh)
+
+    @classmethod
+    def step(cls, x, product, b, own, parameters):
+        return cls.activation(x["n"] + product()["n"] + b["n"]), None
+
+
+class ElmanReLU(Elman):
+    """``h' = max(0, W x + U h + b)``."""
+
+    activation = staticmethod(lambda a: np.maximum(a, 0.0))

@@ -1,0 +1,120 @@
+"""The cells of the reference: numbers worked out by hand, other forms of the equations, vectors of PyTorch and ONNX."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp
+
+from reference.cells import REFERENCE_CELLS
+from reference.layer import layer_forward
+from reference.test_reference_layer import draw_parameters, logistic
+from reference.vectors import load_cases, split_rows
+
+STORED = {f"{kind}_{name}": case for kind in ("gru", "rnn") for name, case in load_cases(f"torch_{kind}").items()}
+STORED |= {f"onnx_{name}": case for name, case in load_cases("onnx_gru").items()}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_vectors(name):
+    """The stored layers are the reference's layer, run over the sequence and over its mirror."""
+    case = STORED[name]
+    cell, own = REFERENCE_CELLS[str(case["cell"])], case["parameters"]
+    # ONNX Runtime computes in float32.
+    close = {"rtol": 1e-5, "atol": 2e-6} if name.startswith("onnx") else {"rtol": 1e-10, "atol": 1e-13}
+    suffixes = ["", "_reverse"] if "bias_l0_reverse" in own else [""]
+    below = split_rows(case["x"], case["lengths"])
+    for index in range(len(case["h0"]) // len(suffixes)):
+        outputs = []
+        for direction, suffix in enumerate(suffixes):
+            end = f"_l{index}{suffix}"
+            parameters = {key.removesuffix(end): value for key, value in own.items() if key.endswith(end)}
+            turn = slice(None, None, -1 if direction else 1)
+            at = index * len(suffixes) + direction
+            layer = layer_forward(cell, [x[turn] for x in below], parameters, case["h0"][at])
+            assert_allclose(layer.final, case["h_final"][at], **close)
+            outputs.append([h[turn] for h in layer.hidden])
+        below = [np.hstack(both) for both in zip(*outputs, strict=True)]
+    assert_allclose(np.concatenate(below), case["hidden"], **close)
+
+
+def candidate(a):
+    return a + 0.5 if a >= 0 else logistic(a)
+
+
+def by_hand(name, x, h, w, u, b):
+    """The new h of a cell of one unit and one input, written out once more."""
+    s = [w_k * x + b_k for w_k, b_k in zip(w, b, strict=False)]
+    if name == "gru":
+        r, z = logistic(s[0] + u[0] * h), logistic(s[1] + u[1] * h)
+        return (1 - z) * math.tanh(s[2] + r * (u[2] * h + b[3])) + z * h
+    if name == "gru_reset_before":
+        r, z = logistic(s[0] + u[0] * h), logistic(s[1] + u[1] * h)
+        return (1 - z) * math.tanh(s[2] + u[2] * r * h) + z * h
+    if name == "elman":
+        return math.tanh(s[0] + u[0] * h)
+    if name == "elman_relu":
+        return max(0.0, s[0] + u[0] * h)
+    if name == "mgu":
+        f = logistic(s[0] + u[0] * h)
+        return (1 - f) * h + f * math.tanh(s[1] + u[1] * f * h)
+    if name == "delta":
+        d = logistic(s[0] + u[0] * h)
+        return (1 - d) * h + d * math.tanh(s[1] + u[1] * h)
+    act = math.tanh if name.endswith("_tanh") else candidate
+    if name.startswith("mingru"):
+        z = logistic(s[0])
+        return (1 - z) * h + z * act(s[1])
+    f, i = logistic(s[0]), logistic(s[1])
+    return f / (f + i) * h + i / (f + i) * act(s[2])
+
+
+@pytest.mark.parametrize("name", [name for name in REFERENCE_CELLS if name != "lstm"])
+def test_one_unit_by_hand(name):
+    rng, cell = np.random.default_rng(3), REFERENCE_CELLS[name]
+    for _ in range(20):
+        parameters, x, h = draw_parameters(rng, cell, 1, 1), rng.normal(), rng.normal()
+        found = layer_forward(cell, [[[x]]], parameters, [[h]]).final
+        u = parameters["weight_hh"][:, 0] if cell.h else []
+        expected = by_hand(name, x, h, parameters["weight_ih"][:, 0], u, parameters["bias"])
+        assert_allclose(found, [[expected]], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["mingru", "minlstm"])
+def test_minimal_cells_are_their_parallel_scan(name):
+    """Feng et al. 2024, appendix B: ``log h_t = a_t + logsumexp(log h_0, log b_s - a_s)``, a the sum of log gates."""
+    rng, cell = np.random.default_rng(4), REFERENCE_CELLS[name]
+    parameters, x, h0 = draw_parameters(rng, cell, 2, 3), rng.normal(size=(9, 2)), rng.uniform(0.1, 2.0, 3)
+    *gates, k = np.split(x @ parameters["weight_ih"].T + parameters["bias"], len(cell.x), axis=1)
+    if name == "mingru":
+        log_keep, log_take = -np.logaddexp(0.0, gates[0]), -np.logaddexp(0.0, -gates[0])
+    else:
+        # f / (f + i) = 1 / (1 + exp(softplus(-a_f) - softplus(-a_i)))
+        diff = np.logaddexp(0.0, -gates[0]) - np.logaddexp(0.0, -gates[1])
+        log_keep, log_take = -np.logaddexp(0.0, diff), -np.logaddexp(0.0, -diff)
+    log_values = log_take + np.where(k >= 0, np.log(np.maximum(k, 0.0) + 0.5), -np.logaddexp(0.0, -k))
+    total = np.cumsum(log_keep, axis=0)
+    terms = np.concatenate([np.log(h0)[np.newaxis], log_values - total])
+    expected = [np.exp(total[t] + logsumexp(terms[: t + 2], axis=0)) for t in range(9)]
+    assert_allclose(layer_forward(cell, [x], parameters, h0[np.newaxis]).hidden[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["minlstm", "minlstm_tanh"])
+def test_gates_too_small_for_their_sum(name):
+    """f = e^-800 and i = e^-801, both zero in double precision: f / (f + i) is 1 / (1 + 1/e)."""
+    parameters = {"weight_ih": np.zeros((3, 1)), "bias": np.array([-800.0, -801.0, 0.0])}
+    found = layer_forward(REFERENCE_CELLS[name], [[[1.0]]], parameters, [[2.0]]).final
+    share = 1.0 / (1.0 + math.exp(-1.0))
+    assert_allclose(found, [[share * 2.0 + (1.0 - share) * (0.0 if name.endswith("tanh") else 0.5)]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", REFERENCE_CELLS)
+def test_sequences_in_parts(name):
+    rng, cell = np.random.default_rng(5), REFERENCE_CELLS[name]
+    parameters, x = draw_parameters(rng, cell, 3, 4), rng.normal(size=(8, 3))
+    whole = layer_forward(cell, [x], parameters)
+    first = layer_forward(cell, [x[:3]], parameters)
+    second = layer_forward(cell, [x[3:]], parameters, first.final)
+    assert_array_equal(np.concatenate([first.hidden[0], second.hidden[0]]), whole.hidden[0])
+    assert_array_equal(second.final, whole.final)
