@@ -5,15 +5,13 @@ from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from sklstm._fitting import FittingMixin
-from sklstm._kernels.core._pool import resolve_num_threads
-from sklstm._network.network import Network
-from sklstm._network.parameters import ParameterLayout
+from sklstm._fit_inputs import Given, looks_back
+from sklstm._fitted import fitted_network, freeze
+from sklstm._fitting import fit
 from sklstm._options import refuse_renamed_values
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import look_at_question
@@ -41,13 +39,10 @@ def _parameter_names(kind):
     return BaseEstimator._get_param_names.__func__(kind)
 
 
-class BaseLSTM(
-    FittingMixin, StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta
-):
+class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the regressor and the classifier.
 
-    A subclass says what its targets are (`_start_targets`, `_learn_targets`, `_encode_targets`), which loss they have
-    (`_loss`) and how the raw output becomes a prediction (`_answer`).
+    A subclass says what its targets are (`_targets`) and which of their answers it gives (`predict`, ...).
     """
 
     _parameter_constraints: dict = {
@@ -109,142 +104,72 @@ class BaseLSTM(
         refuse_renamed_values(self.get_params(deep=False))
         super()._validate_params()
 
-    # What a subclass brings.
-
     @abstractmethod
-    def _check_y(self, y, name, present=slice(None)):
-        """Return targets as an array; only those of the samples that are `present` are looked at."""
+    def _targets(self):
+        """Return the `Targets` of this estimator, with what was learnt of them so far."""
 
-    @abstractmethod
-    def _start_targets(self, part, *, continued):
-        """Find out what all targets are (outputs, classes), or check them against it; return the samples that count."""
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups_val=None,
+    ):
+        """Fit the network.
 
-    @abstractmethod
-    def _counting_samples(self, part):
-        """Return the samples of another part that count, after a look at the shape of its targets."""
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
+            A table whose rows are consecutive time steps (the sample of row i is the window of the last
+            `sequence_length` rows that end at i), or a set of sequences, each one sample. What draws rows of a table at
+            random tears windows apart: `train_test_split` without ``shuffle=False``, `HalvingGridSearchCV` with its
+            resource of rows, bagging and boosting by copies of rows, SMOTE. Where a pandas index shows rows out of
+            order, or holes, a `TimeOrderWarning` tells.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            One target per row of a table, or per sequence.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
+            is not there: its target may be NaN.
+        groups : array-like of shape (n_samples,), default=None
+            One label per row of a table; no window crosses from one group into another. The rows of a group follow
+            each other.
+        X_val, y_val, sample_weight_val, groups_val : array-like, default=None
+            A validation part of your own instead of the last `validation_fraction` of the training data; it switches
+            early stopping on. Its first windows begin at its first row, or at the first row of each group.
 
-    @abstractmethod
-    def _learn_weights(self, part):
-        """Learn the factors of classes from the training part, if there are any; return the weights of its loss."""
-
-    @abstractmethod
-    def _learn_targets(self, part, *, continued, running):
-        """Learn what the coding of targets needs from the training part.
-
-        `running`: in `partial_fit`, whose calls together are the training part.
-        """
-
-    @abstractmethod
-    def _encode_targets(self, part):
-        """Return targets of shape (n, n_outputs or 1) in that coding, and the weights of the loss."""
-
-    @abstractmethod
-    def _class_codes(self, part):
-        """Return the number of the class of each sample, None where targets are no classes."""
-
-    @abstractmethod
-    def _loss(self):
-        """Return the name of the loss and the number of outputs of the network."""
-
-    def _loss_parameter(self):
-        """Return the number that the loss needs, 0 where it needs none."""
-        return 0.0
-
-    @abstractmethod
-    def _answer(self, z, method, out=None):
-        """Return what `method` (predict, ...) says for raw outputs z of shape (n, n_outputs), written to `out`."""
-
-    # The fitted parameters.
-
-    def _freeze(self):
-        known = self.__dict__
-        scales = [known.get(name) for name in ("input_mean_", "input_scale_")]
-        for array in [*known.get("parameters_", {}).values(), *scales]:
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
-
-    def __setstate__(self, state):
-        """Restore a pickle; NumPy does not keep read-only flags."""
-        super().__setstate__(state)
-        self._freeze()
-
-    # Using the fitted network. Public methods that answer begin with a snapshot: a fit in another thread may end while
-    # they are at work.
-
-    def _empty_network(self, layout, dtype):
-        n_threads, mean, scale = resolve_num_threads(self.n_jobs), self.input_mean_, self.input_scale_
-        if not mean.any() and (scale == 1.0).all():
-            return Network(layout, dtype, n_threads)
-        return Network(layout, dtype, n_threads, input_mean=mean, input_scale=scale)
-
-    @property
-    def _reference_columns(self):
-        """Columns of X by whose `window_norm` the answers are undone, or None."""
-        return None
-
-    def _network(self):
-        """Return the network with the fitted parameters, as they are now.
+        Returns
+        -------
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If the fitted attributes do not fit each other: no number of theirs reaches a kernel unchecked.
+            If the input is not as described, or if training diverges. What was fitted before is then still there.
+        KeyboardInterrupt
+            After Ctrl-C. If an epoch had been finished, the estimator is then fitted, by the finished epochs alone, and
+            a warning names the last; otherwise it is as it was.
         """
-        check_is_fitted(self)
-        try:
-            layout, flat = self._checked_parameters()
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(
-                f"this {type(self).__name__} is damaged, perhaps by a truncated or edited file: {error}. Fit it again, "
-                "or load another copy."
-            ) from error
-        network = self._empty_network(layout, flat.dtype.name)
-        # Only answers are put back: training, its validation part included, compares relative targets.
-        network.reference_columns = self._reference_columns
-        network.load(flat)
-        return network
+        given, validation = Given(X, y, sample_weight, groups), Given(X_val, y_val, sample_weight_val, groups_val)
+        return fit(self, given, validation)
 
-    def _checked_parameters(self):
-        """Return layout and flat vector of the fitted parameters, after a check of what may be out of a file."""
-        layout, n_features, (_, n_outputs) = ParameterLayout(**self._architecture), self.n_features_in_, self._loss()
-        flat = layout.flatten(self.parameters_, self.parameters_["weight_out"].dtype)
-        lost = vars(layout.architecture).keys() - self._architecture.keys()
-        if lost:
-            raise ValueError(f"the architecture lacks {sorted(lost)}")
-        if flat.dtype not in (np.float32, np.float64):
-            raise ValueError(f"parameters_ are of {flat.dtype}, expected float32 or float64")
-        if not np.isfinite(flat).all():
-            raise ValueError("parameters_ hold NaN or infinity")
-        if layout.architecture.input_size != n_features:
-            raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
-        if layout.n_outputs != n_outputs:
-            raise ValueError(f"the network has {layout.n_outputs} outputs, but the targets need {n_outputs}")
-        self._check_numbers(n_features, layout.architecture.window_norm)
-        return layout, flat
+    def __setstate__(self, state):
+        """Restore a pickle; NumPy does not keep read-only flags."""
+        super().__setstate__(state)
+        freeze(self)
 
-    def _check_numbers(self, n_features, window_norm):
-        """Raise unless what goes around the network, its inputs, answers and carried rows, could have been learnt."""
-        for name in ("input_mean_", "input_scale_"):
-            numbers = getattr(self, name)
-            if np.shape(numbers) != (n_features,) or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
-                raise ValueError(f"{name} is {numbers!r}, expected {n_features} finite numbers of float64")
-        if not (self.input_scale_ > 0).all():
-            raise ValueError(f"input_scale_ is {self.input_scale_!r}, expected numbers above 0")
-        if not np.isfinite(getattr(self, "context_", 0.0)).all():
-            raise ValueError("context_ holds NaN or infinity")
-        mean, scale, columns = (
-            getattr(self, "target_mean_", None),
-            getattr(self, "target_scale_", 0.0),
-            self._reference_columns,
-        )
-        if mean is None:
-            return
-        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and np.min(scale) >= 0):
-            raise ValueError(f"target_mean_={mean!r} and target_scale_={scale!r} are no mean and no deviation")
-        if (columns is None) != (window_norm is None) or (columns is not None and len(columns) != np.size(mean)):
-            raise ValueError(f"{window_norm=} does not go with targets that are the future of columns {columns}")
-        if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
-            raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
+    # Using the fitted network. Public methods that answer begin with a snapshot: a fit in another thread may end while
+    # they are at work.
+
+    def _network(self):
+        """Return the network with the fitted parameters, as they are now."""
+        return fitted_network(self, self._targets())
 
     def _parts(self, X, groups, context, context_groups, network):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
@@ -261,7 +186,7 @@ class BaseLSTM(
         parts = check_sequences_after(
             self, X, context, groups=groups, context_groups=context_groups, carried=carried, network=network
         )
-        if self._looks_back() or is_set_of_sequences(X):
+        if looks_back(self) or is_set_of_sequences(X):
             look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
         return parts
 

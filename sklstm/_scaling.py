@@ -142,6 +142,21 @@ def _quantiles(values, weights, levels):
     return 0.5 * (values[first] + values[second])
 
 
+@dataclass(frozen=True)
+class InputScales:
+    """What the columns of X are standardised by, the network reads (x - mean) / scale; and what was seen of them.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+    moments : Moments
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    moments: Moments
+
+
 def input_scales(table, weights, moments, input_scaling, *, needs_scale):
     """Return what the columns of X are standardised by: the network reads (x - mean) / scale.
 

@@ -113,7 +113,7 @@ class Stream:
     def _bind(self, model, n_streams, window, response_method):
         """Prepare all that a step needs."""
         self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
-        network, is_transform = model._network(), response_method == "transform"
+        network, targets, is_transform = model._network(), model._targets(), response_method == "transform"
         self._network, self._dtype = network, network.dtype
         length = window_length(model) if window else None
         try:
@@ -123,7 +123,7 @@ class Stream:
         self._advance = self._numbers.step
         self._checks = RowChecks(model, network, n_streams)
         self._shape = self._checks.shape
-        self._answer = _hidden_answer if is_transform else partial(model._answer, method=response_method)
+        self._answer = _hidden_answer if is_transform else partial(targets.decode, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
         if network.reference_columns is not None and not is_transform:
             width += 2 * len(network.reference_columns)
@@ -131,7 +131,7 @@ class Stream:
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
         # The way of a single number, past all arrays.
-        self._scalar_answer = model._scalar_answer(response_method) if self._is_one and not is_transform else None
+        self._scalar_answer = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
 
     def _follow(self, rows):

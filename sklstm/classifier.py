@@ -8,6 +8,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._base import BaseLSTM
+from sklstm._fit_inputs import Given
+from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
@@ -15,7 +17,7 @@ from sklstm._time_order import look_at_score
 from sklstm._validation import naming
 
 
-class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
+class DeepLSTMClassifier(ClassifierMixin, BaseLSTM):
     """Classification of the rows of time-ordered tables and of sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -365,6 +367,9 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
     ):
         self._keep(locals())
 
+    def _targets(self):
+        return LabelTargets(self)
+
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
@@ -400,7 +405,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
                 "weights over all of y with sklearn.utils.compute_class_weight and hand them over as a dict."
             )
         if classes is None:
-            return self._partial_fit(X, y, sample_weight, groups)
+            return partial_fit(self, Given(X, y, sample_weight, groups))
         if np.ndim(classes) != 1:
             raise ValueError(f"classes must be 1-D, the labels that will ever come; its shape is {np.shape(classes)}.")
         with naming("classes"):
@@ -410,10 +415,10 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             known = self.classes_ if self.classes_.ndim == 1 else np.arange(len(self.classes_))
             if not np.array_equal(classes, known):
                 raise ValueError(f"classes={classes.tolist()} differs from the earlier calls' {known.tolist()}.")
-            return self._partial_fit(X, y, sample_weight, groups)
+            return partial_fit(self, Given(X, y, sample_weight, groups))
         if len(classes) < 2:
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
-        return self._partial_fit(X, y, sample_weight, groups, classes_=classes)
+        return partial_fit(self, Given(X, y, sample_weight, groups), classes_=classes)
 
     def predict_proba(self, X, *, groups=None, context=None, context_groups=None):
         """Predict class probabilities.
@@ -435,7 +440,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context, context_groups), "predict_proba")
+        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_proba")
 
     def predict_log_proba(self, X, *, groups=None, context=None, context_groups=None):
         """Predict the logarithms of class probabilities.
@@ -457,7 +462,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             In the order of `classes_`.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context, context_groups), "predict_log_proba")
+        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_log_proba")
 
     def predict(self, X, *, groups=None, context=None, context_groups=None):
         """Predict the most probable class per row of a table, or per sequence.
@@ -480,7 +485,7 @@ class DeepLSTMClassifier(LabelTargets, ClassifierMixin, BaseLSTM):
             Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context, context_groups), "predict")
+        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
         """Return the accuracy of the prediction.

@@ -7,6 +7,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseLSTM
+from sklstm._fit_inputs import Given
+from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
@@ -23,7 +25,7 @@ def _has_quantiles(model):
     return True
 
 
-class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
+class DeepLSTMRegressor(RegressorMixin, BaseLSTM):
     """Regression on time-ordered tables and on sequences with stacked LSTM layers.
 
     Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
@@ -393,6 +395,9 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
     ):
         self._keep(locals())
 
+    def _targets(self):
+        return NumberTargets(self)
+
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, *, sample_weight=None, groups=None):
         """Go on training for one epoch over these data.
@@ -423,7 +428,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
         self : object
             The estimator.
         """
-        return self._partial_fit(X, y, sample_weight, groups)
+        return partial_fit(self, Given(X, y, sample_weight, groups))
 
     def predict(self, X, *, groups=None, context=None, context_groups=None):
         """Predict one value (or one row of outputs) per row of a table, or per sequence.
@@ -446,7 +451,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             In the unit of y, float64; of several quantiles the median.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context, context_groups), "predict")
+        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
 
     @available_if(_has_quantiles)
     def predict_quantiles(self, X, *, groups=None, context=None, context_groups=None):
@@ -469,7 +474,7 @@ class DeepLSTMRegressor(NumberTargets, RegressorMixin, BaseLSTM):
             In the order of `quantile`, never decreasing along the last axis.
         """
         model = snapshot_of(self)
-        return model._answer(model._forward(X, groups, context, context_groups), "predict_quantiles")
+        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_quantiles")
 
     def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
         """Return the coefficient of determination R^2 of the prediction.

@@ -111,11 +111,7 @@ def _why_no_stream(model):
 
 
 class StreamMixin:
-    """What `stream` needs of an estimator: `_network()`, `_answer(z, method, out)` and `_scalar_answer(method)`."""
-
-    def _scalar_answer(self, method):
-        """Return a function that does to one raw output, a float, what `_answer` does, or None."""
-        return None
+    """The method `stream` of an estimator that has `_network()` and `_targets()`."""
 
     def stream(self, *, n_streams=None, window=None, context=None, response_method="predict"):
         """Predict rows that arrive one at a time.

@@ -189,15 +189,15 @@ def test_shuffle_draws_from_all_batches(case):
 @pytest.mark.parametrize("shuffle", [True, False, "blocks"])
 def test_every_epoch_sees_every_sample_once(case, monkeypatch, shuffle):
     """In an order of its own."""
-    from sklstm import _base
+    from sklstm import _fitted
 
-    class Network(_base.Network):
+    class Network(_fitted.Network):
         def loss_and_gradient(self, sequences, rows, *arguments):
             seen.append(rows)
             return super().loss_and_gradient(sequences, rows, *arguments)
 
     seen = []
-    monkeypatch.setattr(_base, "Network", Network)
+    monkeypatch.setattr(_fitted, "Network", Network)
     case.fit(shuffle=shuffle, batch_size=40, early_stopping=False)
     assert [len(rows) for rows in seen] == [40, 40, 10] * 3
     epochs = np.concatenate(seen).reshape(3, 90)
@@ -269,16 +269,16 @@ def test_dtypes_agree(case):
 @pytest.mark.parametrize("n_jobs", [None, 1, 3, -1])
 def test_n_jobs(case, n_jobs, monkeypatch):
     """Handed on as a number of threads, which changes no bit (test_promises.py)."""
-    from sklstm import _base
+    from sklstm import _fitted
     from sklstm._kernels.core._pool import resolve_num_threads
 
-    class Network(_base.Network):
+    class Network(_fitted.Network):
         def __init__(self, layout, dtype, n_threads, **scaling):
             seen.append(n_threads)
             super().__init__(layout, dtype, n_threads, **scaling)
 
     seen = []
-    monkeypatch.setattr(_base, "Network", Network)
+    monkeypatch.setattr(_fitted, "Network", Network)
     model = case.fit(n_jobs=n_jobs, max_iter=1)
     model.predict(case.X)
     assert seen == [resolve_num_threads(n_jobs)] * 2

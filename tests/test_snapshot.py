@@ -45,7 +45,7 @@ def answer(model, method):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("when", ["_network", "_parts", "_answer"])
+@pytest.mark.parametrize("when", ["_network", "_parts", "_targets"])
 def test_a_fit_in_the_middle_of_a_call_changes_nothing_of_its_answer(monkeypatch, name, when):
     model, y, other_y = CASES[name]
     method = name.split()[0]

@@ -32,9 +32,9 @@ def in_parts(case, model, X, method):
 @pytest.fixture
 def calls(monkeypatch):
     """What each step of the training was given: starts, lengths, states before and after."""
-    from sklstm import _base
+    from sklstm import _fitted
 
-    class Network(_base.Network):
+    class Network(_fitted.Network):
         def steps_loss_and_gradient(self, table, starts, lengths, ids, states, *more, **others):
             before = states.copy()
             value = super().steps_loss_and_gradient(table, starts, lengths, ids, states, *more, **others)
@@ -42,7 +42,7 @@ def calls(monkeypatch):
             return value
 
     seen = []
-    monkeypatch.setattr(_base, "Network", Network)
+    monkeypatch.setattr(_fitted, "Network", Network)
     return seen
 
 

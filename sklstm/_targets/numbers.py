@@ -9,6 +9,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklstm._network.network import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
+from sklstm._targets.contract import HeadChange, Targets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
     check_quantiles,
@@ -35,10 +36,29 @@ HUGE_TARGET = 1e300
 TOLD_GROWTH = 1000.0
 
 
-class NumberTargets:
-    """Targets of the regressor: numbers, standardised (divided by their mean for the Poisson loss)."""
+class NumberTargets(Targets):
+    """Targets of a regressor: numbers, standardised (divided by their mean for the Poisson loss).
 
-    def _check_y(self, y, name, present):
+    Parameters
+    ----------
+    model : estimator
+        Fitted or not.
+    """
+
+    def __init__(self, model):
+        self._loss, self._quantile, self._huber_delta = model.loss, model.quantile, model.huber_delta
+        self._window_norm, self._target_column, self._dtype = model.window_norm, model.target_column, model.dtype
+        # What was learnt: by what the targets are measured, and what the network was trained for.
+        self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
+        self._coding = getattr(model, "_coding", None)
+        self._is_continued, self._names = self._coding is not None, None
+
+    def fitted(self):
+        """Return `target_mean_`, `target_scale_` and, as a dict, what the network was trained for."""
+        return {"target_mean_": self._mean, "target_scale_": self._scale, "_coding": self._coding}
+
+    def check(self, y, name, present):
+        """Return numbers of float64; entries that do not count become 0."""
         refuse_masked(y, name)
         refuse_datetimes(y, name)
         with naming(name):
@@ -57,62 +77,62 @@ class NumberTargets:
         counts = counted_entries(present, y, name)
         with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
             assert_all_finite(y[counts], input_name=name)
-        wrong = np.argwhere((y < 0) & counts) if self.loss == "poisson" else ()
+        wrong = np.argwhere((y < 0) & counts) if self._loss == "poisson" else ()
         if len(wrong):
             raise ValueError(
                 f"{name} holds {y[tuple(wrong[0])]:g} in row {wrong[0, 0]}; loss='poisson' needs targets of at least 0."
             )
         return y if counts.all() else np.where(counts, y, 0.0)
 
-    def _start_targets(self, part, *, continued):
-        quantiles = check_quantiles(self.quantile)
-        coding = {"loss": self.loss, "quantiles": quantiles if self.loss == "quantile" else None, "columns": None}
-        coding["shape"] = self._coding["shape"] if continued else part.y.shape[1:]
-        if continued:
-            coding |= {name: self._coding[name] for name in ("is_huge", "moments")}
-        before = self._coding if continued else None
-        if continued:
+    def start(self, part, names):
+        """Learn the number of targets, and of which columns of X they are the future."""
+        self._names, before = names, self._coding
+        quantiles = check_quantiles(self._quantile)
+        coding = {
+            "loss": self._loss,
+            "quantiles": quantiles if self._loss == "quantile" else None,
+            "columns": None,
+            "shape": part.y.shape[1:],
+        }
+        if self._is_continued:
             self._check_goes_on(coding)
+            coding |= {name: before[name] for name in ("shape", "is_huge", "moments")}
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
-        if continued:
-            self._check_shape(part.y)
-        if self.window_norm is None:
+        self._check_shape(part.y)
+        if self._window_norm is None:
             return part
-        if self.loss == "poisson":
+        if self._loss == "poisson":
             raise ValueError(
-                f"loss='poisson' cannot be combined with window_norm={self.window_norm!r}: counts have no place "
+                f"loss='poisson' cannot be combined with window_norm={self._window_norm!r}: counts have no place "
                 "from which the window could be subtracted."
             )
-        names, n_features = getattr(self, "feature_names_in_", None), part.sequences.table.shape[1]
-        coding["columns"] = check_target_column(self.target_column, self.window_norm, part.y, n_features, names)
-        if continued and before["columns"] not in (None, coding["columns"]):
+        n_features = part.sequences.table.shape[1]
+        coding["columns"] = check_target_column(self._target_column, self._window_norm, part.y, n_features, names)
+        if self._is_continued and before["columns"] not in (None, coding["columns"]):
             raise ValueError(
-                f"training cannot go on with target_column={self.target_column!r}: the network was trained for the "
+                f"training cannot go on with target_column={self._target_column!r}: the network was trained for the "
                 f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
             )
         return part
 
-    def _learn_weights(self, part):
-        return part.weights
-
-    def _learn_targets(self, part, *, continued, running):
-        if continued and not running:
-            return
+    def learn(self, part, inputs, *, running):
+        """Learn mean and scale; in `partial_fit` those of all rows so far, where they were unknown or have grown."""
+        if self._is_continued and not running:
+            return None
         y, columns = part.y, self._coding["columns"]
         if columns is not None:
-            if not continued:
-                names = getattr(self, "feature_names_in_", None)
-                deviations = np.where(self._input_moments["deviation"] > 0, self._input_moments["deviation"], 1.0)
-                warn_of_other_unit(y, part.weights, columns, deviations, names)
-            y = self._without_reference(y, part.sequences)
+            if not self._is_continued:
+                deviations = np.where(inputs.moments.deviation > 0, inputs.moments.deviation, 1.0)
+                warn_of_other_unit(y, part.weights, columns, deviations, self._names)
+            y = self._without_reference(y, part.sequences, inputs)
         moments = moments_of(y.reshape(len(y), -1), part.weights, part.exponent)
-        if not continued:
+        if not self._is_continued:
             self._measure_by(moments, *self._scales(moments))
-            return
+            return None
         seen_before = Moments(**self._coding["moments"])
         moments = seen_before.joined(moments)
-        before = tuple(np.atleast_1d(one) for one in (self.target_mean_, self.target_scale_))
+        before = tuple(np.atleast_1d(one) for one in (self._mean, self._scale))
         wanted = self._scales(moments)
         adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
         seen = seen_before.weight > 0
@@ -120,25 +140,24 @@ class NumberTargets:
         warn_of_growth(y.reshape(len(y), -1), part, before, scale)
         self._measure_by(moments, mean, scale)
         changed = adopted & ((scale != before[1]) | (mean != before[0]))
-        if changed.any():
-            self._keep_answers(*before, mean, scale, changed & seen)
+        return self._head_change(*before, mean, scale, changed & seen) if changed.any() else None
 
     def _scales(self, moments):
         """Return what targets of such moments are measured by."""
         mean, scale = moments.mean, moments.deviation
-        if self.loss == "poisson":
+        if self._loss == "poisson":
             # The exponential knows only factors; the scale of a constant stays 0.
             return np.where(scale > 0, 0.0, mean), np.where(scale > 0, mean, 0.0)
         return mean, scale
 
     def _measure_by(self, moments, mean, scale):
         shape = self._coding["shape"]
-        self.target_mean_, self.target_scale_ = mean.reshape(shape)[()], scale.reshape(shape)[()]
+        self._mean, self._scale = mean.reshape(shape)[()], scale.reshape(shape)[()]
         self._coding["moments"] = asdict(moments)
         self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max()) > HUGE_TARGET)
 
-    def _keep_answers(self, mean, scale, new_mean, new_scale, which):
-        """Change the head so that some outputs, measured anew, answer what they answered (van Hasselt et al. 2016)."""
+    def _head_change(self, mean, scale, new_mean, new_scale, which):
+        """Return the `HeadChange` by which the outputs `which`, measured anew, answer what they answered."""
         n = self._n_outputs_per_target
         divisor = np.where(new_scale > 0, new_scale, 1.0)
         if self._coding["loss"] == "poisson":
@@ -147,50 +166,38 @@ class NumberTargets:
             factor, shift = np.where(scale > 0, 1.0, 0.0), np.log(np.where(which, (scale + mean) / divisor, 1.0))
         else:
             factor, shift = scale / divisor, quotient(mean, new_mean, divisor)
-        which, factor, shift = (np.repeat(one, n) for one in (which, factor, shift))
-        parameters = dict(self.parameters_)
-        for name in ("weight_out", "bias_out", "weight_skip"):
-            if name in parameters:
-                array = parameters[name].astype(np.float64)
-                array[which] *= factor[which].reshape(-1, *(1,) * (array.ndim - 1))
-                if name == "bias_out":
-                    array[which] += shift[which]
-                parameters[name] = array.astype(parameters[name].dtype)
-                parameters[name].flags.writeable = False
-        self.parameters_ = parameters
-        # What the solver has averaged, and the norms and losses so far, are those of another scale.
-        loop = self._training_state.get("loop") or {}
-        loop = {name: value for name, value in loop.items() if name not in ("moments", "clipping", "schedule")}
-        self._training_state = {**self._training_state, "loop": loop}
+        return HeadChange(*(np.repeat(one, n) for one in (which, factor, shift)))
 
     def _check_goes_on(self, coding):
         """Raise if the outputs of the fitted network mean something else than is wanted now."""
         trained = self._coding["loss"]
-        if (trained == "poisson") != (self.loss == "poisson"):
+        if (trained == "poisson") != (self._loss == "poisson"):
             raise ValueError(
-                f"training cannot go on with loss={self.loss!r}: the network was trained with loss={trained!r}, and "
+                f"training cannot go on with loss={self._loss!r}: the network was trained with loss={trained!r}, and "
                 "one of the two predicts exp(z) where the other predicts z. Set warm_start=False, or set loss back."
             )
         before, now = (one["quantiles"] or (None,) for one in (self._coding, coding))
         if len(before) != len(now):
             raise ValueError(
-                f"training cannot go on with loss={self.loss!r} and quantile={self.quantile!r}: the network was "
+                f"training cannot go on with loss={self._loss!r} and quantile={self._quantile!r}: the network was "
                 f"trained with {len(before)} outputs for each target, not {len(now)}. Set warm_start=False, or set "
                 "both back."
             )
 
-    def _counting_samples(self, part):
+    def check_validation(self, part):
+        """Check the number of targets."""
         self._check_shape(part.y, part.name)
         return part
 
-    def _encode_targets(self, part):
+    def encode(self, part, inputs):
+        """Return standardised targets, one column for each output of the network."""
         y = part.y
         if self._coding["columns"] is not None:
-            y = self._without_reference(y, part.sequences)
-        is_constant = np.asarray(self.target_scale_ == 0)
-        targets = quotient(y, self.target_mean_, np.where(is_constant, 1.0, self.target_scale_))
+            y = self._without_reference(y, part.sequences, inputs)
+        is_constant = np.asarray(self._scale == 0)
+        targets = quotient(y, self._mean, np.where(is_constant, 1.0, self._scale))
         # What is constant has the code whose raw output is 0; whatever the network says, the answer is the constant.
-        targets = np.where(is_constant, 1.0 if self.loss == "poisson" else 0.0, targets).reshape(len(y), -1)
+        targets = np.where(is_constant, 1.0 if self._coding["loss"] == "poisson" else 0.0, targets).reshape(len(y), -1)
         weights = part.weights
         if weights.ndim == 2:
             weights = np.repeat(weights, self._n_outputs_per_target, axis=1)
@@ -199,18 +206,18 @@ class NumberTargets:
 
     def _refuse_distant(self, targets, part):
         """Raise for targets so many scales from their mean that their loss would not be a finite number."""
-        largest = np.finfo(self.dtype).max
-        limit = float(np.sqrt(largest) if self.loss == "squared_error" else largest) / FAR
+        largest = np.finfo(self._dtype).max
+        limit = float(np.sqrt(largest) if self._coding["loss"] == "squared_error" else largest) / FAR
         place = np.unravel_index(np.abs(targets).argmax(), targets.shape)
         if np.abs(targets[place]) <= limit:
             return
         row, output = place
-        mean, scale = (np.atleast_1d(one)[output] for one in (self.target_mean_, self.target_scale_))
+        mean, scale = (np.atleast_1d(one)[output] for one in (self._mean, self._scale))
         relative = "" if self._coding["columns"] is None else " after window_norm"
         raise ValueError(
             f"{part.name} holds {part.y.reshape(len(part), -1)[place]:g} in row {part.rows[row]}, which is "
             f"{abs(targets[place]):.2g} scales from the mean of the targets that were learnt{relative} (target_mean_="
-            f"{mean:g}, target_scale_={scale:g}): its loss is beyond dtype={self.dtype!r}. Is it an error, or in "
+            f"{mean:g}, target_scale_={scale:g}): its loss is beyond dtype={self._dtype!r}. Is it an error, or in "
             "another unit?"
         )
 
@@ -224,32 +231,46 @@ class NumberTargets:
             )
 
     @property
-    def _reference_columns(self):
-        """Columns of X by whose `window_norm` the answers are undone, or None."""
+    def reference_columns(self):
+        """Columns of X whose future the targets are, with `window_norm`, or None."""
         return self._coding["columns"]
 
-    def _without_reference(self, y, sequences):
+    def _without_reference(self, y, sequences, inputs):
         """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self.window_norm, self._coding["columns"], self.input_scale_)
+        shift, deviation = window_moments(sequences, self._window_norm, self._coding["columns"], inputs.scale)
         return quotient(y, shift.reshape(y.shape), deviation.reshape(y.shape))
 
     @property
     def _n_outputs_per_target(self):
         return len(self._coding["quantiles"] or (None,))
 
-    def _class_codes(self, part):
-        return None
+    def check_fitted(self, n_features, window_norm):
+        """Raise unless mean, scale and columns could have been learnt."""
+        mean, scale, columns = self._mean, self._scale, self._coding["columns"]
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and np.min(scale) >= 0):
+            raise ValueError(f"target_mean_={mean!r} and target_scale_={scale!r} are no mean and no deviation")
+        if (columns is None) != (window_norm is None) or (columns is not None and len(columns) != np.size(mean)):
+            raise ValueError(f"{window_norm=} does not go with targets that are the future of columns {columns}")
+        if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
+            raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
 
-    def _loss(self):
-        return LOSS_NAMES[self.loss], np.size(self.target_mean_) * self._n_outputs_per_target
+    @property
+    def n_outputs(self):
+        """Number of outputs: one for each target, or for each of its quantiles."""
+        return np.size(self._mean) * self._n_outputs_per_target
 
-    def _loss_parameter(self):
-        if self.loss == "quantile":
-            return self._coding["quantiles"] * np.size(self.target_mean_)
-        return float(self.huber_delta) if self.loss == "huber" else 0.0
+    def network_loss(self):
+        """Return the loss that was trained with, and its quantiles or `huber_delta`."""
+        name, parameter = self._coding["loss"], 0.0
+        if name == "quantile":
+            parameter = self._coding["quantiles"] * np.size(self._mean)
+        elif name == "huber":
+            parameter = float(self._huber_delta)
+        return LOSS_NAMES[name], parameter
 
-    def _answer(self, z, method, out=None):
-        mean, scale, quantiles = self.target_mean_, self.target_scale_, self._coding["quantiles"]
+    def decode(self, z, method, out=None):
+        """Return numbers in the unit of y, of quantiles the median or all of them."""
+        mean, scale, quantiles = self._mean, self._scale, self._coding["quantiles"]
         n_targets = np.size(mean)
         # Beside the raw outputs stands what the window was freed of, if it was.
         z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
@@ -260,7 +281,7 @@ class NumberTargets:
                 z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
-        values = z if np.ndim(self.target_mean_) else z[:, 0]
+        values = z if np.ndim(self._mean) else z[:, 0]
         if self._coding["loss"] == "poisson":
             values = LOSSES["poisson"].link(values)
         out = np.empty(values.shape) if out is None else out
@@ -270,7 +291,7 @@ class NumberTargets:
             out *= scale
             out += mean
             if reference.shape[1]:
-                shape = (len(out), *np.shape(self.target_mean_), *(1,) * (out.ndim - 1 - np.ndim(self.target_mean_)))
+                shape = (len(out), *np.shape(self._mean), *(1,) * (out.ndim - 1 - np.ndim(self._mean)))
                 out *= reference[:, n_targets:].reshape(shape)
                 out += reference[:, :n_targets].reshape(shape)
         if is_huge and not np.isfinite(out).all():
@@ -280,11 +301,12 @@ class NumberTargets:
             )
         return out
 
-    def _scalar_answer(self, method):
-        several = np.ndim(self.target_mean_) or self._n_outputs_per_target > 1
+    def decode_one(self, method):
+        """Return `decode` for one float, where there is one target and nothing to undo but its scale."""
+        several = np.ndim(self._mean) or self._n_outputs_per_target > 1
         if several or method != "predict" or self._coding["columns"] is not None:
             return None
-        mean, scale = float(self.target_mean_), float(self.target_scale_)
+        mean, scale = float(self._mean), float(self._scale)
         if self._coding["loss"] == "poisson":
             return lambda z: mean + scale * float(LOSSES["poisson"].link(z))
         return lambda z: mean + scale * z

@@ -1,0 +1,126 @@
+"""What `fit` and `partial_fit` were given: checked, and made into the training part and the validation part."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklstm._options import refuse_exclusions, refuse_reach_beyond, warn_of_no_effect
+from sklstm._parts import Part
+from sklstm._time_order import look_at_training, look_at_validation
+from sklstm._training.sample_weights import in_unit_range
+from sklstm._validation import (
+    check_kind,
+    check_lengths_agree,
+    check_sequences,
+    check_weights,
+    is_set_of_sequences,
+    labels_of,
+    refuse_target_per_row,
+)
+
+
+class Given(NamedTuple):
+    """Samples as the user handed them over.
+
+    Attributes
+    ----------
+    X, y, sample_weight, groups : array-like or None
+        Arguments of `fit`, or those of its validation part.
+    """
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    groups: Any = None
+
+
+def looks_back(model):
+    """Tell whether the sample of a row depends on the rows before it."""
+    return model.training == "stateful" or model.sequence_length > 1
+
+
+def check_part(model, targets, given, *, continued, memory=None):
+    """Return what was handed over as a `Part`: checked, and without the samples of weight zero.
+
+    Parameters
+    ----------
+    model : estimator
+        What is being fitted; gets the attributes that tell of its input.
+    targets : Targets
+    given : Given
+    continued : bool
+        Whether the input must be of the kind and shape that the model knows.
+    memory : object, default=None
+        The order of the rows of the calls of `partial_fit` before.
+    """
+    X, y, sample_weight, groups = given
+    if y is None:
+        raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None.")
+    is_set = is_set_of_sequences(X)
+    if model.training == "stateful" and is_set:
+        raise ValueError("training='stateful' goes with a 2-D table X, an output for each row; found sequences.")
+    parameters = model.get_params(deep=False)
+    refuse_exclusions(parameters)
+    warn_of_no_effect(parameters)
+    sequences = check_sequences(model, X, reset=not continued, groups=groups)
+    if continued:
+        check_kind(model._fitted_on, X)
+    model._fitted_on = "sequences" if is_set else "table"
+    refuse_target_per_row(X, y)
+    if not is_set:
+        refuse_reach_beyond(parameters)
+    part = _present(targets, sequences, y, sample_weight, "y", is_set=is_set)
+    if model.carry_context:
+        _carry_rows(model, X, sequences, groups)
+    else:
+        model.__dict__.pop("context_", None)
+        model.__dict__.pop("context_groups_", None)
+    model._row_order = look_at_training(
+        X, y, sample_weight, groups, sequences, looks_back=looks_back(model), memory=memory
+    )
+    return part
+
+
+def check_validation_part(model, targets, given, groups):
+    """Return the validation part that the user brought, beside a training part with such `groups`."""
+    X, y, sample_weight, groups_val = given
+    if X is None or y is None:
+        raise ValueError("X_val and y_val go together, but only one of them was given.")
+    if groups is not None and groups_val is None and not is_set_of_sequences(X):
+        raise ValueError(
+            "groups without groups_val: windows of X_val would cross from one series into another. Give "
+            "groups_val, one label for each row of X_val."
+        )
+    sequences = check_sequences(model, X, groups=groups_val, name="X_val")
+    is_set = is_set_of_sequences(X)
+    check_kind(model._fitted_on, X, "X_val")
+    refuse_target_per_row(X, y, "y_val")
+    part = _present(targets, sequences, y, sample_weight, "y_val", is_set=is_set)
+    look_at_validation(model._row_order, X, y, sample_weight, groups_val, sequences, looks_back=looks_back(model))
+    return targets.check_validation(part)
+
+
+def _present(targets, sequences, y, sample_weight, name, *, is_set):
+    """Return the samples of positive weight as a `Part`."""
+    check_lengths_agree(len(sequences), y, name)
+    weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
+    y = targets.check(y, name, weights > 0)
+    # Only ratios of weights count. In units of a power of two, which costs no bit, their sums do not overflow.
+    weights, exponent = in_unit_range(weights)
+    part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set)
+    present = part.sample_weights > 0
+    return part if present.all() else part.keep(present)
+
+
+def _carry_rows(model, X, sequences, groups):
+    """Keep the last rows, of each group."""
+    if is_set_of_sequences(X):
+        raise ValueError("carry_context=True goes with a 2-D table X; a set of sequences has no rows to carry.")
+    begins, ends = sequences.blocks[:-1], sequences.blocks[1:]
+    counts = np.minimum(model.sequence_length - 1, ends - begins)
+    rows = np.concatenate([np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)])
+    model.context_ = sequences.table[rows]
+    model.context_.flags.writeable = False
+    model.__dict__.pop("context_groups_", None)
+    if groups is not None:
+        model.context_groups_ = np.repeat(labels_of(groups)[begins], counts)

@@ -1,0 +1,116 @@
+"""What fitting, predicting and streaming ask of the targets of an estimator."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+
+class HeadChange(NamedTuple):
+    """Change of the head by which outputs whose scale has changed answer as before (van Hasselt et al. 2016).
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (n_outputs,), dtype bool
+        Which outputs change.
+    factor, shift : ndarray of shape (n_outputs,)
+        The raw output z becomes ``factor z + shift``.
+    """
+
+    outputs: np.ndarray
+    factor: np.ndarray
+    shift: np.ndarray
+
+
+class Targets(ABC):
+    """Targets of an estimator: what was learnt of them, and their coding for the network.
+
+    It is made of an estimator, fitted or not, and leaves it alone: `fitted` gives what becomes attributes of the
+    estimator, plain arrays, numbers and strings. A fit calls `check`, `start`, `learn_weights`, `learn` and `encode`
+    in this order; a fitted network's raw outputs go through `decode`.
+    """
+
+    #: Columns of X by whose `window_norm` the answers are undone, or None.
+    reference_columns = None
+
+    #: The labels of classes in the order of their codes, None where targets are no classes.
+    classes = None
+
+    @abstractmethod
+    def check(self, y, name, present):
+        """Return targets as an array; only those of the samples that are `present` are looked at."""
+
+    @abstractmethod
+    def start(self, part, names):
+        """Learn what all targets are (outputs, classes), or check them against it; return the samples that count.
+
+        Parameters
+        ----------
+        part : Part
+            All samples, those of a validation part that is split off later included.
+        names : ndarray of str or None
+            Names of the columns of X.
+
+        Returns
+        -------
+        Part
+        """
+
+    @abstractmethod
+    def check_validation(self, part):
+        """Check the targets of a validation part by those that were learnt; return the samples that count."""
+
+    def class_codes(self, part):
+        """Return the number of the class of each sample, None where targets are no classes."""
+        return None
+
+    def learn_weights(self, part):
+        """Learn the factors of classes from the training part, if there are any; return the weights of its loss."""
+        return part.weights
+
+    def learn(self, part, inputs, *, running):
+        """Learn what the coding needs from the training part.
+
+        Parameters
+        ----------
+        part : Part
+        inputs : InputScales
+            What the columns of X are standardised by.
+        running : bool
+            Whether this is a call of `partial_fit`: all of them together are the training part.
+
+        Returns
+        -------
+        HeadChange or None
+            What keeps the answers of a network that was trained before.
+        """
+        return None
+
+    @abstractmethod
+    def encode(self, part, inputs):
+        """Return targets of shape (n_samples, n_outputs or 1) for the loss, and its weights."""
+
+    @abstractmethod
+    def decode(self, z, method, out=None):
+        """Return what `method` (predict, ...) says for raw outputs z of shape (n_samples, n_outputs), or fill `out`."""
+
+    def decode_one(self, method):
+        """Return a function that does to one raw output, a float, what `decode` does, or None."""
+        return None
+
+    @property
+    @abstractmethod
+    def n_outputs(self):
+        """Number of outputs of the network."""
+
+    @abstractmethod
+    def network_loss(self):
+        """Return the name of the loss in `LOSSES` and the number (or numbers) it needs, 0 where it needs none."""
+
+    @abstractmethod
+    def fitted(self):
+        """Return the fitted attributes of the estimator, by name."""
+
+    def check_fitted(self, n_features, window_norm):
+        """Raise ValueError unless what was learnt could have been, for a network with so many inputs."""
+        return
