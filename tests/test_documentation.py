@@ -1,0 +1,66 @@
+"""The pages of the documentation: their code runs and prints what they say, their links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sklearn
+from page_runner import check, read_blocks, run_page
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "doc" / "guide").glob("*.md"))]
+ALL_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("doc/**/*.md")])
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def _name(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if read_blocks(page)], ids=_name)
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+def test_code_of_a_page_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with sklearn.config_context():  # a page may switch metadata routing on
+        run_page(path)
+
+
+@pytest.mark.parametrize("path", ALL_PAGES, ids=_name)
+def test_links_lead_somewhere(path):
+    links = [link for link in _LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_pages_named_in_the_sources_exist():
+    folders = ["sklstm", "tests", "examples", ".ci"]
+    files = [ROOT / "Makefile", ROOT / "setup.py", ROOT / "pyproject.toml"]
+    for folder in folders:
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".pyx", ".pxi", ".pxd", ".h"}]
+    lost = []
+    for path in files:
+        pages = re.findall(r"doc/[\w/]+\.md", path.read_text(encoding="utf-8"))
+        lost += [f"{_name(path)}: {page}" for page in pages if not (ROOT / page).exists()]
+    assert lost == []
+
+
+def test_every_page_of_the_guide_is_in_its_index():
+    index = ROOT / "doc" / "guide" / "index.md"
+    listed = set(_LINK.findall(index.read_text(encoding="utf-8")))
+    assert {page.name for page in index.parent.glob("*.md")} - {"index.md"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("stated", "printed"),
+    [("0.46, the score", "0.5\n"), ("(300, 3) a row each", "(300, 3)"), ("True", "True"), ("[1, 2.0]", "[1, 2.01]")],
+)
+def test_what_agrees_is_accepted(stated, printed):
+    check(stated, printed, "here", prefix=True)
+
+
+@pytest.mark.parametrize(
+    ("stated", "printed"),
+    [("0.46", "0.6"), ("(300, 3)", "(301, 3)"), ("True", "False"), ("1", "1 2"), ("what it says", ""), ("3", "3.0")],
+)
+def test_what_differs_is_refused(stated, printed):
+    with pytest.raises(AssertionError, match="the page says"):
+        check(stated, printed, "here", prefix=True)
