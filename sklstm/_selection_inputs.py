@@ -4,7 +4,7 @@ from numbers import Number
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -12,6 +12,7 @@ from sklstm._time_order import check_order, check_same_rows
 from sklstm._validation import (
     check_container,
     check_groups,
+    check_lengths_agree,
     check_sequences,
     check_weights,
     is_set_of_sequences,
@@ -185,11 +186,11 @@ def _read_target(y, n_samples, target_type, counted):
     """Return float columns or class numbers; those of samples that do not count are zero, whatever they were."""
     if y is None:
         return None
+    refuse_masked(y, "y")
+    check_lengths_agree(n_samples, y)
     with naming("y"):
-        refuse_masked(y, "y")
         everywhere = bool(counted.all())
         y = check_array(y, ensure_2d=False, dtype=None, ensure_all_finite=everywhere, input_name="y")
-        check_consistent_length(range(n_samples), y)
         target = _code(
             y if everywhere else check_array(y[counted], ensure_2d=False, dtype=None, input_name="y"), target_type
         )

@@ -209,7 +209,7 @@ BAD_TARGETS = {
     "infinity": (lambda y: replaced(y, 5, np.inf), "Input y contains infinity"),
     "complex": (lambda y: y + 1j, "y must hold real numbers"),
     "masked": (np.ma.masked_array, "y is a masked array"),
-    "too short": (lambda y: y[:-1], "inconsistent numbers of samples: .3000, 2999."),
+    "too short": (lambda y: y[:-1], "inconsistent numbers of samples: X has 3000, y has 2999"),
     "three axes": (lambda y: y[:, None, None], "y: Found array with dim 3"),
     "dates": (lambda y: np.arange(3000).astype("M8[D]"), "y must hold numbers or class labels"),
     "missing label": (

@@ -125,7 +125,7 @@ def test_bad_sets(sequences):
     X, y = sequences
     selector = LSTMFeatureSelector()
     for bad, target, message in [
-        (X, y[:-1], r"inconsistent numbers of samples: \[300, 299\]"),
+        (X, y[:-1], r"inconsistent numbers of samples: X has 300, y has 299"),
         (np.where(X[7, 3, 1] == X, np.nan, X), y, "Input X contains NaN"),
         ([*X[:3], X[3, :, :2]], y[:4], r"X\[3\] has 2 features, but LSTMFeatureSelector is expecting 4"),
         ([X[0], X[1, :0]], y[:2], r"X\[1\] is an empty sequence"),

@@ -2,44 +2,38 @@
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import _safe_indexing, check_array
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
 
 from sklstm._ensemble.presence import fill_absent
 from sklstm._validation import (
     advice_for_axes,
     check_container,
+    check_entry,
+    check_groups,
+    check_labels,
+    check_lengths_agree,
     check_names_of_list,
+    check_numbers,
+    check_weights,
     is_list_of_sequences,
-    refuse_no_container,
+    labels_of,
+    refuse_masked,
 )
-
-
-def _refuse_masked(values, title):
-    # scikit-learn and NumPy drop the mask without a word: masked entries would count as data.
-    if np.ma.isMaskedArray(values):
-        raise TypeError(f"{title} is a masked array, whose mask would be lost; fill or drop it.")
 
 
 def _sequence_width(X, title):
     """Check a list of 2-D sequences; give the common number of columns."""
-    width = None
-    for number, sequence in enumerate(X):
-        _refuse_masked(sequence, f"{title}[{number}]")
-        shape = np.shape(sequence)
-        if len(shape) != 2 or min(shape) == 0:
-            raise ValueError(
-                f"{title} is a list of sequences, each a non-empty array of shape (n_steps, "
-                f"n_features); sequence {number} has shape {shape}."
-            )
-        width = shape[1] if width is None else width
-        if shape[1] != width:
+    widths = [np.shape(check_entry(entry, f"{title}[{i}]", title))[1] for i, entry in enumerate(X)]
+    for number, width in enumerate(widths):
+        if width == 0:
+            raise ValueError(f"{title}[{number}] has no columns; every sequence needs at least one.")
+        if width != widths[0]:
             raise ValueError(
                 f"{title} is a list of sequences with different numbers of features: sequence "
-                f"0 has {width}, sequence {number} has {shape[1]}.{advice_for_axes(X, len(X[0]), title)}"
+                f"0 has {widths[0]}, sequence {number} has {width}.{advice_for_axes(X, len(X[0]), title)}"
             )
-    return width
+    return widths[0]
 
 
 def read_rows(X, title="X"):
@@ -69,7 +63,7 @@ def read_rows(X, title="X"):
     TypeError, ValueError
         If it is none of these, or empty.
     """
-    _refuse_masked(X, title)
+    refuse_masked(X, title)
     X = check_container(X, title)
     if is_list_of_sequences(X):
         X = list(X) if isinstance(X, np.ndarray) else X
@@ -118,11 +112,6 @@ def check_names(estimator, X, is_table, *, reset=False):
         check_names_of_list(estimator, X, reset, "X")
 
 
-def _check_length(values, n_samples, title):
-    if len(values) != n_samples:
-        raise ValueError(f"{title} has {len(values)} entries, but X has {n_samples} rows (or sequences).")
-
-
 def read_regression_target(y, n_samples, present=None):
     """Check the target of a regressor.
 
@@ -145,16 +134,10 @@ def read_regression_target(y, n_samples, present=None):
     TypeError, ValueError
         If it holds something else than finite numbers or has another length.
     """
-    _refuse_masked(y, "y")
-    y = check_array(y, dtype=None, ensure_2d=False, ensure_all_finite=False, input_name="y")
-    _check_length(y, n_samples, "y")
-    if y.dtype.kind not in "iuf":
-        try:
-            if y.dtype.kind not in "Ob":
-                raise ValueError(f"dtype {y.dtype}")
-            y = y.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"y must hold numbers for a regressor: {error}") from error
+    check_lengths_agree(n_samples, y)
+    y = check_numbers(y, "y", dtype="numeric")
+    if y.dtype.kind == "b":
+        y = y.astype(np.float64)
     y = fill_absent(y, present)
     assert_all_finite(y, input_name="y")
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -184,12 +167,9 @@ def read_labels(y, n_samples, present=None):
     TypeError, ValueError
         If these are no labels, of one class only, or of another length than X.
     """
-    _refuse_masked(y, "y")
-    y = column_or_1d(y, warn=True)
-    _check_length(y, n_samples, "y")
+    check_lengths_agree(n_samples, y)
+    y = check_labels(y, "y", np.ones(n_samples, bool) if present is None else present)
     y = fill_absent(y, present)
-    assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"A classifier needs at least 2 classes in y, got only one class: {classes.tolist()}.")
@@ -218,18 +198,13 @@ def read_sample_weight(sample_weight, n_samples):
     """
     if sample_weight is None:
         return None
-    refuse_no_container(sample_weight, "sample_weight")
-    _refuse_masked(sample_weight, "sample_weight")
-    sample_weight = check_array(sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight")
-    if sample_weight.ndim != 1:
+    weights = check_weights(sample_weight, n_samples)
+    if weights.ndim != 1:
         raise ValueError(
-            f"sample_weight must be 1-D, got {sample_weight.ndim} dimension(s): an ensemble weighs rows, for all "
+            f"sample_weight must be 1-D, got {weights.ndim} dimension(s): an ensemble weighs rows, for all "
             "members alike. To weigh single outputs, fit one ensemble for each of them."
         )
-    _check_length(sample_weight, n_samples, "sample_weight")
-    if sample_weight.min() < 0.0 or sample_weight.max() == 0.0:
-        raise ValueError("sample_weight must be non-negative, and not zero in every row.")
-    return sample_weight
+    return weights
 
 
 def read_groups(groups, n_samples):
@@ -256,24 +231,8 @@ def read_groups(groups, n_samples):
     """
     if groups is None:
         return None, None
-    refuse_no_container(groups, "groups")
-    _refuse_masked(groups, "groups")
-    groups = np.asarray(groups)
-    if groups.ndim != 1:
-        raise ValueError(f"groups must be 1-D, one label per row, got shape {groups.shape}.")
-    _check_length(groups, n_samples, "groups")
-    assert_all_finite(groups, input_name="groups")  # a missing label would be a group of its own
-    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
-    labels = groups[starts]
-    seen = set()
-    for start, label in zip(starts, labels.tolist(), strict=True):
-        if label in seen:
-            raise ValueError(
-                f"Group {label!r} comes in two separate blocks, the second from row {start}; "
-                "the rows of a group must follow each other."
-            )
-        seen.add(label)
-    return groups, np.split(np.arange(n_samples), starts[1:])
+    blocks = check_groups(groups, n_samples)
+    return labels_of(groups), np.split(np.arange(n_samples), blocks[1:-1])
 
 
 def take_rows(values, rows):

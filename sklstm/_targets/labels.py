@@ -2,8 +2,6 @@
 
 import numpy as np
 from scipy.special import expit, log_expit
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklstm._targets.contract import Targets
 from sklstm._training.losses import LOSSES
@@ -12,10 +10,8 @@ from sklstm._validation import (
     check_class_weight,
     check_indicator,
     check_label_weights,
-    counted_entries,
+    check_labels,
     naming,
-    refuse_datetimes,
-    refuse_masked,
 )
 
 # What an output says about its label, where a sample may have several.
@@ -53,18 +49,8 @@ class LabelTargets(Targets):
 
     def check(self, y, name, present):
         """Return labels, or a matrix of 0 and 1."""
-        refuse_masked(y, name)
-        refuse_datetimes(y, name)
-        labels = check_indicator(y, name, present)
-        if labels is not None:
-            return labels
-        with naming(name):
-            y = column_or_1d(y, warn=True)
-        rows = counted_entries(present, y, name)
-        with naming(name):
-            assert_all_finite(y[rows], input_name=name)
-            check_classification_targets(y[rows])
-        return y
+        matrix = check_indicator(y, name, present)
+        return check_labels(y, name, present) if matrix is None else matrix
 
     def start(self, part, names):
         """Learn the classes, unless they are known, and the factors of their weights."""

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite
 
 from sklstm._network.network import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
@@ -12,12 +12,11 @@ from sklstm._target_columns import called, check_target_column, warn_of_other_un
 from sklstm._targets.contract import HeadChange, Targets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
+    check_numbers,
     check_quantiles,
     counted_entries,
     median_place,
     naming,
-    refuse_datetimes,
-    refuse_masked,
 )
 from sklstm._warn import warn_user
 
@@ -59,21 +58,7 @@ class NumberTargets(Targets):
 
     def check(self, y, name, present):
         """Return numbers of float64; entries that do not count become 0."""
-        refuse_masked(y, name)
-        refuse_datetimes(y, name)
-        with naming(name):
-            try:
-                y = check_array(
-                    y, ensure_2d=False, allow_nd=True, dtype=np.float64, ensure_all_finite=False, input_name=name
-                )
-            except ValueError as error:
-                if "could not convert" not in str(error):
-                    raise
-                raise ValueError(
-                    f"{name} must hold numbers, but {error}. For labels use DeepLSTMClassifier."
-                ) from error
-            if y.ndim > 2:
-                raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        y = check_numbers(y, name, dtype=np.float64, way_out=" For labels use DeepLSTMClassifier.")
         counts = counted_entries(present, y, name)
         with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
             assert_all_finite(y[counts], input_name=name)

@@ -17,13 +17,15 @@ from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
 from sklstm._validation.range import beyond_range, check_range
 from sklstm._validation.scales import warn_of_other_scale
-from sklstm._validation.sequences import check_names_of_list, check_sequences, window_length
+from sklstm._validation.sequences import check_entry, check_names_of_list, check_sequences, window_length
 from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
     check_indicator,
     check_label_weights,
+    check_labels,
     check_lengths_agree,
+    check_numbers,
     check_weights,
     counted_entries,
     refuse_datetimes,
@@ -36,13 +38,16 @@ __all__ = [
     "beyond_range",
     "check_class_weight",
     "check_container",
+    "check_entry",
     "check_groups",
     "check_hidden_sizes",
     "check_indicator",
     "check_kind",
     "check_label_weights",
+    "check_labels",
     "check_lengths_agree",
     "check_names_of_list",
+    "check_numbers",
     "check_quantiles",
     "check_range",
     "check_rows_before",

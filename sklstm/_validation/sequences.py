@@ -118,7 +118,7 @@ def _check_array(estimator, X, reset, name):
 
 
 def _check_list(estimator, X, reset, name):
-    X = [_check_entry(entry, f"{name}[{i}]", name) for i, entry in enumerate(X)]
+    X = [check_entry(entry, f"{name}[{i}]", name) for i, entry in enumerate(X)]
     advice = _advice_for_axes(estimator, X, reset, name)
     if reset:
         _forget_names(estimator)
@@ -126,6 +126,7 @@ def _check_list(estimator, X, reset, name):
     arrays = []
     for i, entry in enumerate(X):
         title = f"{name}[{i}]"
+        refuse_times(entry, title)
         with naming(title):
             arrays.append(check_array(entry, dtype=TABLE_DTYPES, order="C", estimator=estimator, input_name=title))
         _check_n_features(estimator, arrays[i].shape[1], reset and i == 0, title, advice)
@@ -134,11 +135,10 @@ def _check_list(estimator, X, reset, name):
     return Sequences.from_list(arrays)
 
 
-def _check_entry(entry, title, name):
-    """Return one sequence of a list, if it is a table with rows."""
+def check_entry(entry, title, name):
+    """Return one sequence of a list, if it is a table with rows; its values are not looked at."""
     refuse_masked(entry, title)
     entry = check_container(entry, title)
-    refuse_times(entry, title)
     with naming(title):
         shape = np.shape(entry)
     if shape[:1] == (0,):

@@ -4,8 +4,8 @@ import datetime as dt
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array, compute_class_weight
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import assert_all_finite, check_array, column_or_1d, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _num_samples
 
 from sklstm._validation.kinds import refuse_no_container
@@ -114,6 +114,8 @@ def check_indicator(y, name, present):
 
     `present` is a mask of the samples, or of the shape of y; the other entries become 0.
     """
+    refuse_masked(y, name)
+    refuse_datetimes(y, name)
     with naming(name):
         shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
         if len(shape) != 2 or shape[1] < 2:
@@ -130,6 +132,39 @@ def check_indicator(y, name, present):
     if len(wrong):
         raise ValueError(f"{name} has shape {y.shape}, one column for each label, but holds {wrong[0]}, not 0 and 1.")
     return y.astype(np.int64)
+
+
+def check_numbers(y, name, *, dtype, way_out=""):
+    """Return numbers for a regressor, of shape (n_samples,) or (n_samples, n_outputs); they may be NaN or infinite.
+
+    `way_out` is added to the message about what is no number.
+    """
+    refuse_masked(y, name)
+    refuse_datetimes(y, name)
+    with naming(name):
+        try:
+            y = check_array(y, ensure_2d=False, allow_nd=True, dtype=dtype, ensure_all_finite=False, input_name=name)
+        except ValueError as error:
+            reason = "it holds strings" if "arrays of bytes/strings" in str(error) else str(error)
+            if reason == str(error) and "could not convert" not in reason:
+                raise
+            raise ValueError(f"{name} must hold numbers, but {reason}.{way_out}") from error
+        if y.ndim > 2:
+            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+    return y
+
+
+def check_labels(y, name, present):
+    """Return labels of classes, of shape (n_samples,); those of samples that are not `present` are not looked at."""
+    refuse_masked(y, name)
+    refuse_datetimes(y, name)
+    with naming(name):
+        y = column_or_1d(y, warn=True)
+    counts = counted_entries(present, y, name)
+    with naming(name):
+        assert_all_finite(y[counts], input_name=name)
+        check_classification_targets(y[counts])
+    return y
 
 
 def check_lengths_agree(n_sequences, y, name="y"):
