@@ -1,24 +1,18 @@
-"""What the estimators share: constructor, parameter constraints, features of the last hidden state. No maths."""
+"""What the estimators share: fitted attributes, the network that they describe, features of its last state."""
 
 from abc import ABCMeta, abstractmethod
-from functools import cache
-from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._fit_inputs import Given, looks_back
 from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
-from sklstm._options import refuse_renamed_values
+from sklstm._parameters import NetworkParameters
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import look_at_question
-from sklstm._training.optimizers import OPTIMIZERS
-from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
-from sklstm._validation.parameters import LARGEST_N_LAYERS
 from sklstm.streaming import StreamMixin
 
 
@@ -34,75 +28,66 @@ def _has_attention(model):
     )
 
 
-@cache
-def _parameter_names(kind):
-    return BaseEstimator._get_param_names.__func__(kind)
-
-
-class BaseLSTM(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, BaseEstimator, metaclass=ABCMeta):
-    """Base of the regressor and the classifier.
+class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, NetworkParameters, metaclass=ABCMeta):
+    """Base of the regressors and the classifiers.
 
     A subclass says what its targets are (`_targets`) and which of their answers it gives (`predict`, ...).
+
+    Attributes
+    ----------
+    parameters_ : dict of str to ndarray
+        The network, read-only, with the arrays of each layer as below, ``weight_out`` (n_outputs, features) and
+        ``bias_out`` (n_outputs,), for the features that `transform` gives:
+
+        - each layer: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size) and
+          ``bias_l0`` (4 hidden_size,), then ``_l1``, ...; rows of the gates in the order i, f, g, o.
+        - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
+        - projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
+        - peephole: ``weight_peephole_l0`` (3, hidden_size), rows i, f, o.
+        - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
+        - layer_norm "output": ``norm_weight_l0``, ``norm_bias_l0`` (outputs of the layer,). "gates":
+          ``norm_weight_ih_l0``, ``norm_weight_hh_l0`` (4 hidden_size,), ``norm_weight_c_l0``, ``norm_bias_c_l0``
+          (hidden_size,).
+        - attention_heads: ``norm_weight_attention``, ``norm_bias_attention`` (features,), ``weight_attention_in``
+          (3 features, features), rows of q, k, v, ``bias_attention_in``, ``weight_attention_out`` (features,
+          features), ``bias_attention_out``.
+        - pooling "attention": ``weight_pool`` (features,).
+        - patch_length: ``weight_ih_l0`` has so many times the columns, first row first.
+        - linear_skip: ``weight_skip`` (n_outputs, linear_skip * n_features), first row first.
+    input_mean_, input_scale_ : ndarray of shape (n_features,)
+        What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
+        scale of a constant column. With `window_norm` only the scale is used: windows bring their own mean. A layer
+        for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 - (weight_ih_l0 / input_scale_) @
+        input_mean_``.
+    n_iter_ : int
+        Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
+    loss_ : float
+        Training loss of the last epoch.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    gradient_norms_ : list of float
+        Mean norm of the gradient in each epoch, before clipping.
+    validation_scores_ : list of float or None
+        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of the
+        best constant answer.
+    validation_loss_curve_ : list of float or None
+        With early stopping, the loss of the validation part after each epoch of the last `fit`, in the unit of
+        `loss_curve_`; dropout and the like are off.
+    best_validation_score_ : float or None
+        Largest of the scores: that of the parameters that were kept. None without early stopping.
+    best_iteration_ : int
+        The epoch whose parameters were kept, counted from 1 as `n_iter_` counts; without early stopping the last.
+    best_loss_ : float or None
+        Smallest training loss; None with early stopping.
+    context_ : ndarray of shape (sequence_length - 1, n_features)
+        The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
+    context_groups_ : ndarray of shape (n_rows,)
+        The group of each carried row; only with ``carry_context=True`` and groups.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features; only when X had string column names.
     """
-
-    _parameter_constraints: dict = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
-        "bidirectional": ["boolean"],
-        "projection_size": [Interval(Integral, 1, None, closed="left"), None],
-        "peephole": ["boolean"],
-        "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output", "gates"}), None],
-        "attention_heads": [Interval(Integral, 0, None, closed="left")],
-        "pooling": [StrOptions({"last", "mean", "attention"})],
-        "patch_length": [Interval(Integral, 1, None, closed="left")],
-        "input_scaling": [StrOptions({"standard", "robust"}), None],
-        "window_norm": [StrOptions({"last", "standard"}), None],
-        "linear_skip": [Interval(Integral, 0, None, closed="left")],
-        "training": [StrOptions({"windows", "stateful"})],
-        "bptt_steps": [Interval(Integral, 1, None, closed="left")],
-        "sequence_length": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
-        "weight_dropout": [Interval(Real, 0, 1, closed="left")],
-        "zoneout": [Interval(Real, 0, 1, closed="left")],
-        "weight_init": [StrOptions({"glorot", "he"})],
-        "solver": [StrOptions(set(OPTIMIZERS))],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"adaptive"}), None],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean", StrOptions({"blocks"})],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "carry_context": ["boolean"],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
-    @classmethod
-    def _get_param_names(cls):
-        """As scikit-learn's, which reads the signature at each call: a third of the time of a tiny fit."""
-        return _parameter_names(cls)
-
-    def _keep(self, arguments):
-        """Set an attribute for each argument of the constructor, given its ``locals()``."""
-        for name, value in arguments.items():
-            if name != "self":
-                setattr(self, name, value)
-
-    def _validate_params(self):
-        """Check the parameters of the constructor, as `fit` does before all else."""
-        refuse_renamed_values(self.get_params(deep=False))
-        super()._validate_params()
 
     @abstractmethod
     def _targets(self):

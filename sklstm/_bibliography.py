@@ -1,0 +1,68 @@
+"""Works that docstrings cite by name, as in ``[Ba2016]_``; `sklstm._docstrings` lists those that one cites."""
+
+REFERENCES = {
+    "Ba2016": 'J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.',
+    "Chernozhukov2010": 'V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without '
+    'crossing", Econometrica 78(3), 2010.',
+    "Cho2014": 'K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine '
+    'translation", EMNLP 2014, eqs. 5 to 8.',
+    "Defazio2024": 'A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.',
+    "Elman1990": 'J. L. Elman, "Finding structure in time", Cognitive Science 14(2), 1990.',
+    "Feng2024": 'L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", '
+    "arXiv:2410.01201, 2024, section 3 and appendix B.",
+    "Gal2016": 'Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural '
+    'networks", NeurIPS 2016.',
+    "Gers2000": 'F. A. Gers, J. Schmidhuber and F. Cummins, "Learning to forget: continual prediction with LSTM", '
+    "Neural Computation 12(10), 2000.",
+    "Gers2000a": 'F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.',
+    "Glorot2010": 'X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural '
+    'networks", AISTATS 2010, eq. 16.',
+    "Goyal2017": 'P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, '
+    "2017.",
+    "He2015": 'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.',
+    "He2016": 'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016.',
+    "Hochreiter1997": 'S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.',
+    "Huber1964": 'P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), '
+    "1964.",
+    "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '
+    'architectures", ICML 2015.',
+    "Kim2022": 'T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against '
+    'distribution shift", ICLR 2022.',
+    "Kingma2015": 'D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.',
+    "Koenker1978": 'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.',
+    "Krueger2017": 'D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR '
+    "2017, eqs. 3 and 4.",
+    "Lai2018": 'G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep '
+    'neural networks", SIGIR 2018, section 3.6.',
+    "Lin2023": 'S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting", '
+    "arXiv:2308.11200, 2023.",
+    "Loshchilov2017": 'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR '
+    "2017, eq. 5.",
+    "Loshchilov2019": 'I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.',
+    "McCullagh1989": 'P. McCullagh and J. A. Nelder, "Generalized linear models", 2nd edition, Chapman and Hall, '
+    "1989, chapter 6.",
+    "Merity2018": 'S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR '
+    "2018.",
+    "Pascanu2013": 'R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", '
+    "ICML 2013, algorithm 1.",
+    "Sak2014": 'H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network '
+    'architectures for large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.',
+    "Schuster1997": 'M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on '
+    "Signal Processing 45(11), 1997.",
+    "Smith2019": 'L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large '
+    'learning rates", arXiv:1708.07120, 2019.',
+    "Szegedy2016": 'C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception '
+    'architecture for computer vision", CVPR 2016, section 7.',
+    "vanHasselt2016": 'H. van Hasselt et al., "Learning values across many orders of magnitude", NeurIPS 2016.',
+    "Vaswani2017": 'A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.',
+    "Williams1990": 'R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of '
+    'recurrent network trajectories", Neural Computation 2(4), 1990.',
+    "Zaremba2014": 'W. Zaremba, I. Sutskever and O. Vinyals, "Recurrent neural network regularization", '
+    "arXiv:1409.2329, 2014.",
+    "Zeng2023": 'A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", '
+    "AAAI 2023.",
+    "Zhou2016": 'G.-B. Zhou, J. Wu, C.-L. Zhang and Z.-H. Zhou, "Minimal gated unit for recurrent neural networks", '
+    "International Journal of Automation and Computing 13(3), 2016, eqs. 12 to 14.",
+    "Zhou2016a": 'P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation '
+    'classification", ACL 2016, eqs. 9 to 11.',
+}

@@ -1,0 +1,304 @@
+"""Parameters of the constructor that all estimators with a network share: types, defaults, limits and docs."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cache
+from numbers import Integral, Real
+from typing import ClassVar, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklstm._docstrings import inherit_docstring
+from sklstm._options import refuse_renamed_values
+from sklstm._training.optimizers import OPTIMIZERS
+from sklstm._training.schedules import SCHEDULES
+from sklstm._validation.parameters import LARGEST_N_LAYERS
+
+
+@cache
+def _parameter_names(kind):
+    return BaseEstimator._get_param_names.__func__(kind)
+
+
+# A data class, and each estimator too: the fields of a class come after those of its base, and make a constructor
+# whose signature `inspect`, scikit-learn and type checkers see. Equality and `repr` stay scikit-learn's.
+@dataclass(eq=False, repr=False)
+class NetworkParameters(BaseEstimator):
+    """Parameters of a network and of its training.
+
+    Parameters
+    ----------
+    hidden_size : int or sequence of int, default=64
+        Units of every layer (multiples of 16 waste nothing), or of the first, the second, ... layer.
+    n_layers : int, default=1
+        Number of stacked layers, each of which reads the output of the one below; 1 where `hidden_size` is a sequence.
+    bidirectional : bool, default=False
+        Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.
+    projection_size : int or None, default=None
+        Size that the h of each layer is projected to, smaller than `hidden_size` [Sak2014]_; None for no projection.
+    peephole : bool, default=False
+        Whether the gates also read the cell state c, through a weight for each unit [Gers2000a]_.
+    residual : int, default=0
+        Number of layers that each residual connection spans [He2016]_; 0 for none.
+    layer_norm : {"output", "gates"} or None, default=None
+        Whether the output of each layer is normalised over its units [Ba2016]_, or the sums inside the cell.
+    attention_heads : int, default=0
+        Heads of a block of self-attention on the top layer [Vaswani2017]_, a divisor of the size of its output; 0 for
+        no block.
+    pooling : {"last", "mean", "attention"}, default="last"
+        What the head reads of a sequence's steps: the last one, their mean, or their mean weighted by attention
+        [Zhou2016a]_.
+    patch_length : int, default=1
+        Rows that the first layer reads at a time, which makes the recurrence so many times shorter [Lin2023]_.
+    input_scaling : {"standard", "robust"} or None, default="standard"
+        How the network standardises each column of X: by mean and standard deviation, by median and quartiles, or not.
+    window_norm : {"last", "standard"} or None, default=None
+        Normalisation of each input window: by its last row [Zeng2023]_ [Lin2023]_, by its own mean and standard
+        deviation [Kim2022]_, or none.
+    linear_skip : int, default=0
+        Number of last rows that the output also reads through a linear map [Lai2018]_; 0 for none.
+    training : {"windows", "stateful"}, default="windows"
+        Whether the network reads a window for each row of a table, or each series from its first row to its last with
+        its states carried along, in `predict` too.
+    sequence_length : int, default=32
+        Rows in the window of a row of a table, the row itself included; sets of sequences (3-D or list) are used as
+        they are.
+    bptt_steps : int, default=32
+        Rows that gradients go back with ``training="stateful"`` [Williams1990]_.
+    dropout : float, default=0.0
+        Share of the outputs of a layer that are set to zero on the way to the next one in training [Zaremba2014]_.
+    recurrent_dropout : float, default=0.0
+        Share of h that is set to zero in the recurrent products in training, the same units at each step of a sequence
+        [Gal2016]_.
+    weight_dropout : float, default=0.0
+        Share of the recurrent weights `weight_hh` that are set to zero for a batch [Merity2018]_.
+    zoneout : float, default=0.0
+        Share of the units whose states stay as they were, step by step, in training [Krueger2017]_.
+    weight_init : {"glorot", "he"}, default="glorot"
+        Distribution of the initial weights of inputs and head, of Glorot and Bengio [Glorot2010]_ or of He et al.
+        [He2015]_.
+    solver : {"adamw", "adam", "sgd", "schedule_free"}, default="adamw"
+        Optimizer: AdamW [Loshchilov2019]_, Adam [Kingma2015]_, gradient descent with momentum 0.9, or schedule-free
+        AdamW [Defazio2024]_.
+    learning_rate_init : float, default=1e-3
+        Step size of the solver; of a schedule the largest.
+    learning_rate : {"constant", "linear_warm_up", "cosine", "cosine_restarts", "one_cycle", "reduce_on_plateau"}, \
+default="constant"
+        Schedule of the step size over the `max_iter` epochs.
+    weight_decay : float, default=0.01
+        Decay of all matrices, of peepholes and of the vector of pooling, decoupled from the gradient but for
+        ``solver="adam"``.
+    max_grad_norm : float, "adaptive" or None, default=1.0
+        Global norm that larger gradients are scaled down to [Pascanu2013]_; "adaptive" for the mean plus three standard
+        deviations of the norms so far, None for no limit.
+    batch_size : int or "auto", default="auto"
+        Samples in a batch; "auto" for ``n_samples // 32``, at least 8 and at most 128.
+    accumulation_steps : int, default=1
+        Batches whose gradients are added up to one step of the solver.
+    max_iter : int, default=100
+        Largest number of epochs.
+    shuffle : bool or "blocks", default=True
+        Whether the samples of a batch are drawn from the whole training part, as blocks of 32 neighbours, or in order.
+    early_stopping : bool or "auto", default="auto"
+        Whether the last samples in time are set aside to stop training by their score; "auto" for so from 200 samples
+        on.
+    validation_fraction : float, default=0.1
+        Share of the samples, of each group, that are set aside.
+    n_iter_no_change : int, default=10
+        Epochs in a row without improvement before training stops.
+    tol : float, default=1e-4
+        Smallest improvement that counts, of the validation score or, without early stopping, of the training loss.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the parameters of the last `fit`.
+    carry_context : bool, default=False
+        Whether the last ``sequence_length - 1`` training rows of each group are kept, and come before the X of
+        `predict`.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network; float64 is for reference results and several times slower.
+    n_jobs : int or None, default=None
+        Number of threads, negative ones counted back from the cores; None for the environment variable
+        ``SKLSTM_NUM_THREADS`` or the cores of the process.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial parameters, the order of the samples and dropout.
+    verbose : bool or int, default=False
+        Whether a line is printed for each epoch: losses, validation score, seconds, and the time left at this pace.
+
+    Notes
+    -----
+    **Layers.** From its input x_t and its states h, c of the step before, a layer computes [Hochreiter1997]_
+    [Gers2000]_ ::
+
+        i, f, o = sigmoid(W_ih x_t + W_hh h_(t-1) + b)        g = tanh(W_ih x_t + W_hh h_(t-1) + b)
+        c_t = f * c_(t-1) + i * g                             h_t = o * tanh(c_t)
+
+    with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
+    window. With `projection_size`, ``h_t = W_hr (o * tanh(c_t))``. With `peephole`, ``p_i * c_(t-1)`` is added inside
+    i, ``p_f * c_(t-1)`` inside f, ``p_o * c_t`` inside o. ``layer_norm="gates"`` normalises inside the cell
+    [Ba2016]_: ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``.
+
+    **Directions.** Both stand side by side, ``[h_forward; h_backward]``. A window still ends at its row: there, where
+    ``pooling="last"`` reads, the backward direction of the top layer has just begun; the other poolings read all of it.
+
+    **Residual connections.** With ``residual=2`` the output of the first layer is added to that of the third, ``(h_3 +
+    y_1) / sqrt(2)`` (eq. 1 of [He2016]_, which does not divide); where their sizes differ, y_1 goes through a linear
+    map (eq. 2 there). ``layer_norm="output"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) +
+    bias`` over the units (eq. 4 of [Ba2016]_). The recurrent path is left alone.
+
+    **Attention.** The block computes ``y + W_o [softmax(q k' / sqrt(d)) v]`` for heads of size d, with q, k, v from
+    ``LN(y) + PE``, sines and cosines of the position (base 10000, counted from 0 at the sequence's own first step). A
+    step sees itself and the steps before; all steps with `bidirectional`. ``pooling="attention"`` is ``sum_t a_t y_t``
+    with ``a = softmax(w . tanh(y_t))``.
+
+    **Inputs.** The network reads ``(x - input_mean_) / input_scale_``, computed in float64 and without a copy of X.
+    Mean and deviation are those of the rows of the training part, each counted once; "robust" takes the median and the
+    distance of the quartiles over 1.349 (as of a normal distribution), where the quartiles are equal the deviation.
+    Patches end at the last row; where the first is not full, zeros stand for the rows that its window does not have.
+    ``window_norm="last"`` subtracts the window's last row and divides by the deviation s of each column in the training
+    data; "standard" subtracts the window's own mean and divides by ``sqrt(var + (s / 10)**2)``, so that a window that
+    is nearly constant does not blow up; neither goes with ``sequence_length=1``. `linear_skip` adds ``W_skip
+    [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
+
+    **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
+    most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many stretches run side by side
+    ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more series than that so many after each other; each
+    starts from zero states in every epoch.
+
+    **Regularisation.** What dropout leaves is scaled up (inverted dropout). `dropout` needs two layers,
+    `recurrent_dropout` sequences of more than one step. With `zoneout`, predictions take the mean, ``zoneout * c_(t-1)
+    + (1 - zoneout) * c_t``, likewise for h. For ``solver="adam"``, `weight_decay` is an L2 penalty; biases, gains and
+    shifts never decay.
+
+    **Initial weights.** Uniform within ``sqrt(6 / (fan_in + fan_out))`` ("glorot") or ``sqrt(6 / fan_in)`` ("he") for
+    inputs, head and other maps, each gate a matrix of its own; orthogonal for W_hh. The bias of the forget gate
+    [Jozefowicz2015]_ and the gains of normalisations are 1, all else is 0.
+
+    **Step size.** "linear_warm_up" rises from 0 over the first twentieth of the steps [Goyal2017]_; "cosine" falls to
+    0 by half a cosine; "cosine_restarts" does so over 10 epochs, then anew over 20, 40, ... [Loshchilov2017]_ (cycles
+    end at epochs 10, 30, 70, 150; epoch 100 ends at .69 of it); "one_cycle" rises from 1/25 over three tenths of the
+    steps and falls to 1/250,000 by half cosines [Smith2019]_, to the step as PyTorch's `OneCycleLR`;
+    "reduce_on_plateau" is halved after ``n_iter_no_change // 2`` epochs without improvement. `partial_fit` goes on with
+    "constant" and "reduce_on_plateau"; the others need to know `max_iter`. Steps are counted after accumulation, which
+    is as one batch so many times as large, in the memory of one. "schedule_free" predicts with a running mean of its
+    weights and wants a larger step size. ``max_grad_norm="adaptive"`` does not clip the first ten steps.
+
+    **Early stopping.** The last samples in time are set aside; of a list of sequences the last ones, of every class.
+    Between training and validation part ``sequence_length - 1`` rows are left out, so that no validation window holds a
+    training row; none in stateful training, whose states go on. "auto" trains on all samples if the rows left out would
+    be more than a quarter. The best epoch's parameters are restored. Without early stopping, training stops when the
+    training loss (`loss_curve_`) no longer improves. Each epoch is compared with the best before it, as in
+    scikit-learn's MLP: gains below `tol` do not add up. A "cosine" or "one_cycle" is run to its end.
+
+    **Carried rows.** With `carry_context`, the X of `predict` is taken as what follows the training table, row after
+    row, as this estimator saw it (in a pipeline: scaled and selected); with groups, each group of X follows the rows of
+    its label, and a new one begins with X. This makes `TimeSeriesSplit` folds exact through a pipeline, if its `gap` is
+    0. Predicting rows of the training table, or rows behind a gap, gets wrong windows. Off by default: the pickle then
+    holds no training row. Not with ``training="stateful"``.
+
+    **Threads, memory.** The results are the same bits for any `n_jobs`; the same seed gives the same bits on the same
+    instruction set. Windows are never copied out of the table: memory during `fit` is the table plus a workspace that
+    depends on the batch.
+    """
+
+    hidden_size: int | Sequence[int] = 64
+    n_layers: int = 1
+    _: KW_ONLY
+    bidirectional: bool = False
+    projection_size: int | None = None
+    peephole: bool = False
+    residual: int = 0
+    layer_norm: Literal["output", "gates"] | None = None
+    attention_heads: int = 0
+    pooling: Literal["last", "mean", "attention"] = "last"
+    patch_length: int = 1
+    input_scaling: Literal["standard", "robust"] | None = "standard"
+    window_norm: Literal["last", "standard"] | None = None
+    linear_skip: int = 0
+    training: Literal["windows", "stateful"] = "windows"
+    sequence_length: int = 32
+    bptt_steps: int = 32
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    zoneout: float = 0.0
+    weight_init: Literal["glorot", "he"] = "glorot"
+    solver: Literal["adamw", "adam", "sgd", "schedule_free"] = "adamw"
+    learning_rate_init: float = 1e-3
+    learning_rate: Literal[
+        "constant", "linear_warm_up", "cosine", "cosine_restarts", "one_cycle", "reduce_on_plateau"
+    ] = "constant"
+    weight_decay: float = 0.01
+    max_grad_norm: float | Literal["adaptive"] | None = 1.0
+    batch_size: int | Literal["auto"] = "auto"
+    accumulation_steps: int = 1
+    max_iter: int = 100
+    shuffle: bool | Literal["blocks"] = True
+    early_stopping: bool | Literal["auto"] = "auto"
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    warm_start: bool = False
+    carry_context: bool = False
+    dtype: Literal["float32", "float64"] = "float32"
+    n_jobs: int | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool | int = False
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
+        "bidirectional": ["boolean"],
+        "projection_size": [Interval(Integral, 1, None, closed="left"), None],
+        "peephole": ["boolean"],
+        "residual": [Interval(Integral, 0, None, closed="left")],
+        "layer_norm": [StrOptions({"output", "gates"}), None],
+        "attention_heads": [Interval(Integral, 0, None, closed="left")],
+        "pooling": [StrOptions({"last", "mean", "attention"})],
+        "patch_length": [Interval(Integral, 1, None, closed="left")],
+        "input_scaling": [StrOptions({"standard", "robust"}), None],
+        "window_norm": [StrOptions({"last", "standard"}), None],
+        "linear_skip": [Interval(Integral, 0, None, closed="left")],
+        "training": [StrOptions({"windows", "stateful"})],
+        "sequence_length": [Interval(Integral, 1, None, closed="left")],
+        "bptt_steps": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "recurrent_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_dropout": [Interval(Real, 0, 1, closed="left")],
+        "zoneout": [Interval(Real, 0, 1, closed="left")],
+        "weight_init": [StrOptions({"glorot", "he"})],
+        "solver": [StrOptions(set(OPTIMIZERS))],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"adaptive"}), None],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "accumulation_steps": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean", StrOptions({"blocks"})],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "carry_context": ["boolean"],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init_subclass__(cls, **keywords):
+        """Complete the docstring by what the base says of the shared parameters."""
+        super().__init_subclass__(**keywords)
+        inherit_docstring(cls, next(base for base in cls.__bases__ if issubclass(base, NetworkParameters)))
+
+    @classmethod
+    def _get_param_names(cls):
+        """As scikit-learn's, which reads the signature at each call: a third of the time of a tiny fit."""
+        return _parameter_names(cls)
+
+    def _validate_params(self):
+        """Check the parameters of the constructor, as `fit` does before all else."""
+        refuse_renamed_values(self.get_params(deep=False))
+        super()._validate_params()
