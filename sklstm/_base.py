@@ -11,9 +11,9 @@ from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
 from sklstm._parameters import NetworkParameters
 from sklstm._snapshot import snapshot_of
+from sklstm._stream_mixin import StreamMixin
 from sklstm._time_order import look_at_question
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
-from sklstm.streaming import StreamMixin
 
 
 def _has_attention(model):

@@ -1,9 +1,10 @@
-"""Predictions for rows that arrive one at a time, made by the `stream` method of a fitted estimator, or by `stream`."""
+"""Predictions for rows that arrive one at a time."""
 
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._pipeline_stream import PipelineStream
 from sklstm._stream import Stream
+from sklstm._stream_mixin import StreamMixin
 
 __all__ = ["PipelineStream", "Stream", "stream"]
 
@@ -108,64 +109,3 @@ def _why_no_stream(model):
     if hasattr(model, "regressor"):
         return f"{name} maps the answers back: make a stream of regressor_ and put its answers through transformer_."
     return f"expected a Pipeline, a search, DeepLSTMRegressor or DeepLSTMClassifier, found {name}."
-
-
-class StreamMixin:
-    """The method `stream` of an estimator that has `_network()` and `_targets()`."""
-
-    def stream(self, *, n_streams=None, window=None, context=None, response_method="predict"):
-        """Predict rows that arrive one at a time.
-
-        Each ``stream.step(x)`` takes one row and answers what `predict` (or another `response_method`) says for it, bit
-        for bit: for the last row of the table of all rows so far, or, of a model that was fitted on sequences, for the
-        sequence of all rows so far.
-
-        Parameters
-        ----------
-        n_streams : int or None, default=None
-            Number of independent streams that are stepped together: x has shape (n_streams, n_features), and the
-            answers are those for n_streams sequences. None for one stream, x of shape (n_features,), and an answer
-            without the axis of sequences.
-        window : bool, default=None
-            True: only the last `sequence_length` rows count, as for each row of a table. False: all rows since the
-            start, as for a sequence; the states are carried on, which costs less than a window. None follows the
-            model: True for one that was trained on windows of a table, False for ``training="stateful"`` and for one
-            that was fitted on sequences.
-        context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
-            The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With a window,
-            None means the rows of ``carry_context=True``, if the model has them, before each stream, as `predict` takes
-            every table for what follows them; an array without rows starts at the beginning.
-        response_method : str, default="predict"
-            The method that is answered for: "predict", "transform", of a classifier "predict_proba" or
-            "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
-
-        Returns
-        -------
-        Stream
-            With the methods `step` and `reset` and the attribute `state`. It is bound to the parameters of now.
-
-        Raises
-        ------
-        ValueError
-            If an argument is not as described, or the model is not fitted (`NotFittedError`). Without a window also if
-            no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`, `window_norm`
-            or `linear_skip`. A model with ``training="stateful"`` has no windows.
-        MemoryError
-            If the rows that the windows of `n_streams` streams read do not fit into memory; it names both sizes.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklstm import DeepLSTMRegressor
-        >>> X = np.random.default_rng(0).normal(size=(200, 3))
-        >>> model = DeepLSTMRegressor(hidden_size=8, max_iter=2, random_state=0).fit(X, X[:, 0])
-        >>> stream = model.stream(n_streams=2)
-        >>> stream.step(X[:2]).shape
-        (2,)
-        >>> saved = stream.state
-        >>> once = stream.step(X[2:4])
-        >>> stream.state = saved
-        >>> bool((stream.step(X[2:4]) == once).all())
-        True
-        """
-        return Stream(self, n_streams=n_streams, window=window, context=context, response_method=response_method)
