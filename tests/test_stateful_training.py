@@ -157,12 +157,12 @@ def test_more_series_than_streams_run_after_each_other(regressor, calls):
 
 
 @pytest.mark.parametrize(
-    ("totals", "n_stretches", "lengths"),
+    ("totals", "n_segments", "lengths"),
     [([100], 4, [25] * 4), ([10, 90], 4, [30] * 3 + [10]), ([7, 3, 3], 3, [7, 3, 3]), ([7, 3, 3], 1, [7, 3, 3])],
 )
-def test_stretches_are_as_equal_as_the_series_allow(totals, n_stretches, lengths):
+def test_segments_are_as_equal_as_the_series_allow(totals, n_segments, lengths):
     blocks = np.cumsum([0, *totals])
-    starts, found = cut_series(Sequences.from_series(np.zeros((sum(totals), 1)), blocks), n_stretches)
+    starts, found = cut_series(Sequences.from_series(np.zeros((sum(totals), 1)), blocks), n_segments)
     assert found.tolist() == lengths
     assert np.sort(np.concatenate([np.arange(a, a + b) for a, b in zip(starts, found, strict=True)])).tolist() == list(
         range(sum(totals))

@@ -19,21 +19,21 @@ class Network:
     layout : ParameterLayout
     dtype : "float32" or "float64"
     n_threads : int
-        Changes how long it takes, never a bit of the result.
+        Affects the speed, never a bit of the result.
     isa : str or None, default=None
         Instruction-set variant of the kernels; None for the one in use.
     input_mean, input_scale : ndarray of shape (n_features,) or None, default=None
         The first layer reads (row - mean) / scale, computed in float64 from a table of float32 or float64 and rounded
-        once; None for zeros and ones. With `window_norm`, what a window is normalised by is its own, and `input_scale`
-        is the deviation of each column as a whole.
+        once; None for zeros and ones. With `window_norm`, each window is normalised by moments of its own, and
+        `input_scale` is the deviation of each column of the training data.
 
     Attributes
     ----------
     weights : ndarray
-        The parameters in the layout of the kernels. What is written here counts from the next call on: an optimizer
-        steps on it in place, and nothing is packed anew.
+        The parameters in the packed layout of the kernels. Optimizers update them in place, and the next call uses the
+        new values without packing.
     reference_columns : list of int or None
-        Columns of the input whose `window_moments` `forward` gives beside the raw outputs.
+        Columns of the input whose `window_moments` are appended to the raw outputs by `forward`.
     """
 
     def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
@@ -52,11 +52,11 @@ class Network:
     # Between the flat vector of named parameters and the layout of the kernels.
 
     def load(self, flat):
-        """Take over a flat vector of parameters; later changes of `flat` are not seen."""
+        """Copy a flat vector of parameters into `weights`."""
         self._stack.to_panels(flat, self.weights)
 
     def to_panels(self, flat):
-        """Return a vector like `weights` made of one like the parameters."""
+        """Return a flat vector in the order of the parameters, packed as `weights` are."""
         if np.shape(flat) != (self.layout.size,):
             raise ValueError(f"expected a vector of {self.layout.size} numbers, found the shape {np.shape(flat)}")
         panels = np.empty_like(self.weights)
@@ -64,23 +64,23 @@ class Network:
         return panels
 
     def from_panels(self, panels):
-        """Return the flat vector, in the order of the layout, made of one like `weights`."""
+        """Return a vector packed as `weights` are, as a flat vector in the order of the parameters."""
         flat = np.empty(self._stack.n_parameters, self.dtype)
         self._stack.from_panels(panels, flat)
         return flat
 
     def decay_segments(self, weight_decay):
-        """Return where the stretches of equal weight decay end in `weights`, and the decay of each: none for biases."""
+        """Return the ends of segments of `weights` with equal weight decay, and the decay of each (0 for biases)."""
         ends, decays = zip(*self._stack.segments, strict=True)
         return np.array(ends, np.intp), np.where(decays, float(weight_decay), 0.0)
 
     @property
     def gradient(self):
-        """Return what the last `loss_and_gradient` left: a vector like `weights`, which the next call overwrites."""
+        """The gradient of the last `loss_and_gradient`, packed as `weights` are; the next call overwrites it."""
         return self._workspace.slots[: self.weights.nbytes].view(self.dtype)
 
     def _ordered(self, sequences, rows=None):
-        """Return starts, lengths (longest first, as the kernels want them) and the order, None where it is as given."""
+        """Return starts and lengths sorted longest first, and the order (None if they are sorted already)."""
         starts = sequences.starts if rows is None else sequences.starts[rows]
         lengths = sequences.lengths if rows is None else sequences.lengths[rows]
         if len(lengths) < 2 or (lengths[1:] <= lengths[:-1]).all():
@@ -95,12 +95,12 @@ class Network:
 
     @property
     def n_states(self):
-        """Length of a row of states."""
+        """Number of state values of one sequence."""
         return self._stack.state_size
 
     @property
     def largest_input(self):
-        """Largest number, standardised, that the network reads."""
+        """Largest standardised input that is accepted."""
         return self._stack.largest_input
 
     @property
@@ -109,15 +109,15 @@ class Network:
         return self._stack.reads_row_by_row
 
     def first_beyond_range(self, table):
-        """Return the row and the column of a number too large for the network, or None without any.
+        """Return row and column of a number that is too large for the network, or None if there is none.
 
-        That is one which, standardised, is beyond `largest_input`: products with it, or squares of them, would
+        Too large means beyond `largest_input` once it is standardised: products with it, or their squares, would
         overflow.
 
         Parameters
         ----------
         table : ndarray of shape (n_rows, n_features)
-            Finite numbers. With `window_norm`, a column is looked at as if one window held all of it.
+            Finite numbers. With `window_norm`, the range of a whole column is used as that of a window.
         """
         mean, scale = self.input_mean, self.input_scale
         if table.size == 0:
@@ -126,7 +126,7 @@ class Network:
         scale = np.ones(table.shape[1]) if scale is None else np.asarray(scale, np.float64)
         largest = self.largest_input
         with np.errstate(over="ignore"):
-            # Without a look at columns: enough in all but the strangest cases.
+            # A bound over all columns at once; it nearly always suffices.
             reach = max(abs(float(table.max())), abs(float(table.min()))) + float(np.abs(mean).max())
             if 2 * reach / float(scale.min()) <= largest:
                 return None
@@ -149,7 +149,7 @@ class Network:
         want_hidden : bool, default=False
             True for the features that the head reads instead of its raw output.
         states : ndarray of shape (n_sequences, n_states) or None, default=None
-            What each sequence begins with, and then, in its place, what it ends with; None for zeros.
+            Initial states, overwritten by the final states; None for zeros.
 
         Returns
         -------
@@ -167,7 +167,7 @@ class Network:
         if order is not None and states is not None:
             states[order] = own
         if self._stack.every_step:
-            # A row for each row of the table.
+            # `out` has a row for each row of the table.
             out = out[sequences.starts + sequences.lengths - 1]
         elif order is not None:
             out = _scattered(out, order)
@@ -176,13 +176,13 @@ class Network:
         return np.hstack([out, *_moments(self._stack, sequences, self.reference_columns)])
 
     def attention_weights(self, sequences):
-        """Return how much each step of a sequence counts: its last step in the last column, zeros before its first.
+        """Return the attention weights of each step: the last step in the last column, zeros before the first.
 
         Returns
         -------
         dict of str to ndarray
-            ``"heads"`` (n_sequences, n_heads, n_steps), what the last step of each sequence looks at, where there is a
-            block of self-attention; ``"pooling"`` (n_sequences, n_steps), where the pooling weighs.
+            ``"heads"`` (n_sequences, n_heads, n_steps), the weights of the last step's query, with self-attention;
+            ``"pooling"`` (n_sequences, n_steps), with attention pooling.
         """
         starts, lengths, order = self._ordered(sequences)
         shape, n, n_steps = self.architecture, len(starts), -(-int(lengths[0]) // self.architecture.patch_length)
@@ -203,7 +203,7 @@ class Network:
         return weights
 
     def run(self, table, starts, lengths, out, want_hidden=False, states=None, **more):
-        """Fill `out` with what sequences, longest first, give; `states` are what `forward` says."""
+        """Run forward over sequences, longest first, into `out`; `states` as in `forward`."""
         n_bytes, _, n_tasks = self._stack.workspace_bytes(len(starts), lengths.max(), table=table)
         n_threads = min(self.n_threads, n_tasks)
         self._workspace.reserve(n_bytes * n_threads, 0)
@@ -224,19 +224,19 @@ class Network:
             states[:] = final
 
     def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
-        """Return the kernels that read one row of each stream at a time; the weights must not change from now on."""
+        """Return the kernels that read one row of each stream at a time; weights must not change meanwhile."""
         return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
 
     def loss_and_gradient(
         self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0, neighbours=False
     ):
-        """Compute the weighted loss of some sequences, and its gradient, which `gradient` then holds.
+        """Compute the weighted loss of some sequences and, in `gradient`, its gradient.
 
         Parameters
         ----------
         sequences : Sequences
         rows : ndarray of intp
-            Which of them.
+            Their numbers.
         targets : ndarray of shape (n_sequences, n_outputs) or (n_sequences, 1)
             Of all sequences: numbers, or class numbers.
         weights : ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
@@ -246,11 +246,11 @@ class Network:
         scale : float
             Factor on each sequence's weight.
         noise : Noise, default=NO_NOISE
-            What is dropped; with the number of the sequence, it decides which units.
+            Rates and seeds of dropout; each mask depends on them and on the number of the sequence.
         loss_parameter : float or ndarray of shape (n_outputs,), default=0.0
             Delta of the Huber loss, the quantile of each output, or the share of label smoothing.
         neighbours : bool, default=False
-            Whether many of them are windows that follow each other: those meet each row of the table once.
+            Whether many of them are overlapping windows: products with rows that they share are computed once.
 
         Returns
         -------
@@ -278,19 +278,19 @@ class Network:
         )
 
     def steps_loss_and_gradient(self, table, starts, lengths, ids, states, noise=NO_NOISE, **loss):
-        """Compute the loss of each step of some stretches of a table, longest first, and its gradient.
+        """Compute the loss at each step of some segments of a table, longest first, and its gradient.
 
         Parameters
         ----------
         table : ndarray of shape (n_rows, n_features)
         starts, lengths : ndarray of intp
-            The stretches.
+            The segments.
         ids : ndarray of intp
-            A number for each, from which its noise is drawn.
-        states : ndarray of shape (n_stretches, n_states)
-            What each begins with, and then, in its place, what it ends with. No gradient goes into the past.
+            Number of each, from which its dropout masks are drawn.
+        states : ndarray of shape (n_segments, n_states)
+            Initial states, overwritten by the final states. Gradients are truncated there.
         noise : Noise
-            What is dropped.
+            Rates and seeds of dropout.
         **loss
             ``targets``, ``weights`` (of each row of the table), ``loss``, ``loss_parameter`` and ``scale``.
 
@@ -305,7 +305,7 @@ class Network:
         return value
 
     def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
-        # Longest first, also where sequences were dealt to their chunks.
+        # The first is the longest, also where sequences are interleaved over chunks.
         max_rows = int(lengths[0])
         drops = {
             "dropout": noise.dropout,
@@ -354,7 +354,7 @@ class Network:
 
 
 def window_moments(sequences, window_norm, columns, scale):
-    """Return what some columns of each sequence are freed of before it is read.
+    """Return the moments by which `window_norm` normalises some columns of each sequence.
 
     Parameters
     ----------
@@ -362,7 +362,7 @@ def window_moments(sequences, window_norm, columns, scale):
     window_norm : "last" or "standard"
     columns : list of int
     scale : sequence of float
-        Deviation of each column of the table as a whole.
+        Deviation of each column of the training data.
 
     Returns
     -------
@@ -379,7 +379,7 @@ def window_moments(sequences, window_norm, columns, scale):
 def _moments(stack, sequences, columns):
     table, n = sequences.table, len(sequences)
     shift, deviation = np.empty((n, len(columns))), np.empty((n, len(columns)))
-    # In parts, so that memory does not grow with columns that nobody wants.
+    # In parts: the kernel returns moments of all columns, of which few may be needed.
     for begin in range(0, n, 4096):
         part = slice(begin, begin + 4096)
         starts, lengths = sequences.starts[part], sequences.lengths[part]

@@ -1,4 +1,4 @@
-"""What training drops at random: rates, the numbers that decide it, and the mask of the recurrent weights."""
+"""Dropout: its rates, the numbers that seed its masks, and the mask of the recurrent weights."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class Noise(NamedTuple):
-    """Rates, and the numbers from which, together with a sample's own, every draw is made.
+    """Rates, and the numbers that, together with that of the sample, seed every mask.
 
     Attributes
     ----------
     dropout : float
         Rate between layers.
     recurrent_dropout : float
-        Rate on the way from a hidden state to the next; one mask for all steps of a sequence.
+        Rate of the hidden state in the recurrent product; one mask for all steps of a sequence.
     weight_dropout : float
         Share of the recurrent weights that are zero for a batch.
     seed, epoch, batch : int
@@ -28,7 +28,7 @@ class Noise(NamedTuple):
 
     @property
     def by_sample(self):
-        """Whether anything is drawn for each sample."""
+        """Whether any mask is drawn for each sample."""
         return self.dropout > 0 or self.recurrent_dropout > 0
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a network: names, shapes and places in one flat vector, and their initial values."""
+"""The parameters of a network: names, shapes and offsets in one flat vector, and their initial values."""
 
 from dataclasses import dataclass
 from math import prod, sqrt
@@ -59,7 +59,7 @@ class ParameterLayout:
 
     @property
     def n_outputs(self):
-        """Return how many numbers the head gives."""
+        """Number of outputs of the head."""
         return self.architecture.n_outputs
 
     def views(self, flat):
@@ -116,12 +116,12 @@ def _glorot_limit(fan_in, fan_out):
 
 
 def _he_limit(fan_in, fan_out):
-    """Keep the scale of what goes forward, whatever the fan out: the variance is 2 / fan_in."""
+    """Limit of He et al.: the variance is 2 / fan_in, which keeps the scale of the forward pass."""
     return sqrt(6.0 / fan_in)
 
 
 def _fill_uniform(generator, view, limit):
-    """Draw numbers between -limit and limit, so many at a time that Ctrl-C is answered in between."""
+    """Draw numbers between -limit and limit, in blocks between which Ctrl-C is handled."""
     flat = view.reshape(-1)
     for begin in range(0, len(flat), DRAWN_AT_ONCE):
         part = flat[begin : begin + DRAWN_AT_ONCE]

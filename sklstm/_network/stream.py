@@ -1,42 +1,42 @@
-"""A network that reads rows as they arrive: what it remembers of each stream, and one step of all of them."""
+"""A network that reads one row of each stream at a time, and the state it keeps of them."""
 
 import numpy as np
 
 from sklstm._kernels.network._stream import OneThread
 from sklstm._sequences import Sequences
 
-# What the kernels count streams and steps with.
+# The integer type with which the kernels count streams and steps.
 LARGEST_COUNT = 1 << 31
 # 128 TiB, all that a process can address. Sizes far above it would wrap around when they are multiplied.
 LARGEST_BYTES = 1 << 47
 
 
 def open_stream(network, n_streams, window=None, *, want_hidden=False):
-    """Return what reads one row of each stream at a time.
+    """Return a reader of one row of each stream at a time.
 
     Parameters
     ----------
     network : Network
-        With its parameters loaded. It works for this stream alone from now on.
+        With its parameters loaded. The reader owns it from now on.
     n_streams : int
         Number of streams; all of them take one row per step.
     window : int or None, default=None
-        Only this many of a stream's last rows count; None for all of them, carried on in the states.
+        Number of last rows that a prediction depends on; None for all rows, through carried states.
     want_hidden : bool, default=False
         True for the features of the head instead of its raw output.
 
     Returns
     -------
     RowStream or CallStream
-        The first has kernels of its own and allocates nothing at a step; the second makes a call for whole sequences
-        at each step, which every network knows. From ``claim()`` to ``release()`` other threads are refused with a
-        RuntimeError; what a step returns is overwritten by the next one, so that it is read before the release. Only
-        `step_value` needs no claim.
+        The first has kernels of its own and allocates nothing in a step; the second calls the forward pass over whole
+        sequences at each step, which works for every network. From ``claim()`` to ``release()`` other threads get a
+        RuntimeError. The next step overwrites the array that a step returns: read it before the release. `step_value`
+        needs no claim.
 
     Raises
     ------
     MemoryError
-        If what the streams keep does not fit into memory.
+        If the state of the streams does not fit into memory.
     """
     shape = network.architecture
     # An upper bound: rows and their first product twice, the states of each layer once for each row.
@@ -51,7 +51,7 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
 
 
 class RowStream:
-    """Streams of a plain network, see `open_stream`; one thread at a time may use it, which `claim` sees to."""
+    """Streams of a plain network, see `open_stream`; `claim` lets one thread at a time use it."""
 
     def __init__(self, network, n_streams, window, want_hidden):
         shape, dtype = network.architecture, network.dtype
@@ -81,7 +81,7 @@ class RowStream:
             changed then.
         """
         if not self._kernels.step(x):
-            # What the kernels do not read (an unaligned array), they read from here.
+            # Unaligned arrays are copied here first.
             self._x[...] = x
             if not self._kernels.step(self._x):
                 raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
@@ -89,24 +89,24 @@ class RowStream:
 
     @property
     def step_value(self):
-        """Return the short way for one stream with one output.
+        """The fast path for one stream with one output.
 
-        A function that takes a row as `step` does and returns the output as a float; None, and nothing changed, for a
-        row that it leaves to `step`.
+        A function that takes a row as `step` does and returns the output as a float; or None, with nothing changed,
+        for a row that `step` has to take.
         """
         return self._kernels.step_value
 
     def reset(self, mask):
-        """Forget the rows of the streams where `mask`, a bool array of shape (n_streams,), is True."""
+        """Reset the streams where `mask`, a bool array of shape (n_streams,), is True."""
         self._kernels.clear(mask.astype(np.uint8))
 
     @property
     def state(self):
-        """All that the next steps depend on, as a dict of new arrays.
+        """The state of the streams, as a dict of new arrays.
 
         Without a window ``h_l{k}`` and ``c_l{k}`` (n_streams, hidden_size) of each layer. With one, ``rows``
         (n_streams, window - 1, n_features) of float64, the last rows in time order at the end of the second axis, as
-        they came, zeros before them, and ``n_rows`` (n_streams,), how many there are.
+        they were given, zeros before them, and ``n_rows`` (n_streams,), how many there are.
         """
         n_streams, input_size = self._x.shape
         if self._window is None:
@@ -118,7 +118,7 @@ class RowStream:
         return {"rows": rows, "n_rows": n_rows}
 
     def set_state(self, state):
-        """Go on from a `state`; names, shapes and values are the caller's care."""
+        """Restore a `state`; the caller checks names, shapes and values."""
         if self._window is None:
             states = np.concatenate([state[name] for name, _ in self._states], axis=1)
             self._kernels.set_state(np.ascontiguousarray(states, self._network.dtype))
@@ -134,7 +134,7 @@ class CallStream:
         shape, dtype = network.architecture, network.dtype
         self._network, self._window, self._want_hidden = network, window, want_hidden
         self._names = shape.states
-        # The last row of a stream's window stands at the end; no more rows than the longest window has so far.
+        # Windows are right-aligned; only as many rows as the longest window so far are used.
         self._length = window or 1
         self._rows = np.zeros((n_streams, 0, shape.input_size))
         self._n_rows = np.zeros(n_streams, np.intp)
@@ -161,16 +161,16 @@ class CallStream:
         return z
 
     def step_value(self, x):
-        """Leave the row to `step`."""
+        """Return None: every row is taken by `step`."""
         return None
 
     def reset(self, mask):
-        """Forget the rows of the streams where `mask`, a bool array of shape (n_streams,), is True."""
+        """Reset the streams where `mask`, a bool array of shape (n_streams,), is True."""
         self._rows[mask], self._n_rows[mask], self._states[mask] = 0, 0, 0
 
     @property
     def state(self):
-        """All that the next steps depend on, see `RowStream.state`."""
+        """The state of the streams, see `RowStream.state`."""
         if self._window is None:
             return split_states(self._states, self._names)
         n_streams, n_seen, input_size = self._rows.shape
@@ -183,7 +183,7 @@ class CallStream:
         return {"rows": rows, "n_rows": n_rows}
 
     def set_state(self, state):
-        """Go on from a `state`; names, shapes and values are the caller's care."""
+        """Restore a `state`; the caller checks names, shapes and values."""
         if self._window is None:
             states = np.concatenate([state[name] for name, _ in self._names], axis=1)
             self._states = np.ascontiguousarray(states, self._states.dtype)

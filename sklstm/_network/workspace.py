@@ -1,4 +1,4 @@
-"""The memory a network works in: aligned blocks, allocated once and used again. Never pickled."""
+"""The working memory of a network: aligned blocks, allocated once and reused. Never pickled."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def aligned_empty(n_bytes):
 class Workspace:
     """Blocks that grow to the largest call and then stay.
 
-    ``chunks`` is what forward writes and backward reads, one part for each thread; ``slots`` holds the partial
+    ``chunks`` holds what forward writes and backward reads, one part for each thread; ``slots`` holds the partial
     gradients.
     """
 

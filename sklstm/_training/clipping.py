@@ -4,7 +4,7 @@ from math import sqrt
 
 from sklstm._kernels.optim._updates import squared_norm
 
-# The bound of adaptive clipping needs some norms to stand on.
+# Adaptive clipping starts once it has seen so many norms.
 FIRST_NORMS = 10
 
 
@@ -15,9 +15,9 @@ class Clipping:
     ----------
     max_norm : float, "adaptive" or None
         None for no bound. "adaptive": mean plus three standard deviations of the norms so far (Welford 1962), from the
-        eleventh on; a clipped norm counts as the bound, so that no explosion lifts it.
+        eleventh on; a clipped norm enters the mean as the bound, so that outliers do not raise it.
     state : dict or None
-        What `state` returned, to go on where it was taken.
+        A `state` to resume from.
     """
 
     def __init__(self, max_norm, state=None):
@@ -27,7 +27,7 @@ class Clipping:
 
     @property
     def state(self):
-        """Return what is known of the norms so far as a dict of numbers."""
+        """The running moments of the norms, as a dict of numbers."""
         return {"count": self._count, "mean": self._mean, "squares": self._squares}
 
     @property
@@ -40,7 +40,7 @@ class Clipping:
         return self._mean + 3.0 * sqrt(self._squares / (self._count - 1))
 
     def factor(self, norm):
-        """Return ``min(1, bound / (norm + 1e-6))`` and, for an adaptive bound, take note of the norm."""
+        """Return ``min(1, bound / (norm + 1e-6))`` ; an adaptive bound also learns from the norm."""
         bound = self.bound
         if self.max_norm == "adaptive":
             seen = norm if bound is None else min(norm, bound)

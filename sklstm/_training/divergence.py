@@ -1,20 +1,19 @@
-"""What is said where a training leaves the finite numbers: which step did, what may be at fault, what to do."""
+"""Errors of a training that diverges: in which step, the probable cause and the remedy."""
 
 from numbers import Real
 
 import numpy as np
 
-# Targets are standardised, and columns of X are some units large as the network reads them: what lies further off is
-# named.
+# Targets and columns of X are standardised. Values further off than this are named as the probable cause.
 FAR = 1e6
 
 
 class Divergence(ValueError):
-    """The loss or the gradient left the finite numbers."""
+    """The loss or the gradient is not finite."""
 
 
 def check_step(passes, value, norm, epoch, step, *, is_first):
-    """Raise unless loss and norm of the gradient of a step are finite; `is_first`: nothing has been changed yet."""
+    """Raise unless loss and gradient norm of a step are finite; `is_first`: no parameter has been changed yet."""
     if np.isfinite(value) and np.isfinite(norm):
         return
     place = f"epoch {epoch + 1}, step {step + 1}"
@@ -32,7 +31,7 @@ def check_step(passes, value, norm, epoch, step, *, is_first):
 
 
 def check_last_step(passes, z, epoch):
-    """Raise unless what the network predicts after the last step, which no loss has seen, is finite."""
+    """Raise unless the predictions after the last step, for which no loss is computed, are finite."""
     if not np.isfinite(z).all():
         raise Divergence(
             f"Training diverged in epoch {epoch + 1}, in its last step: what the network then predicts is not finite. "
@@ -58,10 +57,10 @@ def _what_to_do(passes, samples, *, steps_at_fault=True):
 
 
 def _advice(settings):
-    """Return what may help where the steps are at fault."""
+    """Return advice for steps that are too large."""
     ways = [f"Lower learning_rate_init (now {settings.learning_rate:g})"]
     if settings.learning_rate * settings.weight_decay >= 1:
-        # A step that takes away more than the whole of a weight turns its sign.
+        # Decay of more than the whole weight in one step flips its sign.
         ways.append(
             f"lower weight_decay (now {settings.weight_decay:g}; times learning_rate_init it must stay below 1)"
         )
@@ -71,7 +70,7 @@ def _advice(settings):
 
 
 def _far_off(passes, samples):
-    """Name the arguments that hold values far from what the network was made for."""
+    """Name the arguments that hold values far from their usual range."""
     found = []
     size = np.abs(np.where(samples.weights.reshape(len(samples.targets), -1) > 0, samples.targets, 0))
     if passes.settings.loss not in ("binary_log", "multinomial_log") and size.max() > FAR:
@@ -91,7 +90,7 @@ def _far_off(passes, samples):
 def _largest_input(network, sequences):
     """Return the column and the size of the largest value of the table, as the first layer reads it.
 
-    A `window_norm` brings each window near zero: there, nothing is far off.
+    With `window_norm`, every window is near zero, and no value is far off.
     """
     table, largest = sequences.table, np.zeros(sequences.table.shape[1])
     if network.architecture.window_norm is not None:

@@ -9,11 +9,11 @@ class EarlyStopping:
     Parameters
     ----------
     tol : float
-        An epoch improves where it is better than the best so far by more than this. Smaller improvements move what the
-        next is compared with and do not add up, as in scikit-learn's `MLPRegressor`: a training that gains less than
-        `tol` in each epoch ends.
+        An epoch counts as an improvement if it is better than the best so far by more than this. Smaller gains update
+        the best value and do not add up, as in scikit-learn's `MLPRegressor`: a training that gains less than `tol` in
+        each epoch ends.
     n_iter_no_change : int
-        So many epochs in a row without an improvement end the training.
+        Training ends after so many epochs in a row without an improvement.
     """
 
     def __init__(self, tol, n_iter_no_change):
@@ -21,7 +21,7 @@ class EarlyStopping:
         self.best, self.waited = inf, 0
 
     def observe(self, value):
-        """Take note of the loss of an epoch (or minus its score); return whether it is the best so far, however little.
+        """Record the loss of an epoch (or minus its score); return whether it is the best so far, by any margin.
 
         `is_over` then says whether training ends.
         """
@@ -32,5 +32,5 @@ class EarlyStopping:
 
     @property
     def is_over(self):
-        """Whether the last epochs were too many without an improvement."""
+        """Whether `n_iter_no_change` epochs have passed without an improvement."""
         return self.waited >= self.n_iter_no_change

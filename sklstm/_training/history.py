@@ -1,4 +1,4 @@
-"""What happened in a training, epoch by epoch, and which of its weights are kept."""
+"""The history of a training: curves and the weights that are kept."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 class Epoch(NamedTuple):
     """One finished epoch: mean training loss, mean norm of its gradients, loss and score of the validation part.
 
-    `weights` is a copy of the network's, where they are to be kept; it is good until the next but one is made.
+    `weights` is a copy of the network's weights if they are kept; its buffer is reused by the copy after the next.
     """
 
     loss: float
@@ -19,14 +19,14 @@ class Epoch(NamedTuple):
 
 @dataclass
 class History:
-    """What happened, epoch by epoch.
+    """The finished epochs of a training.
 
     Attributes
     ----------
     epochs : list of Epoch
-        The finished ones. One is added by a single `append`, so that an interrupt finds it there whole or not at all.
+        Each is added by a single `append`, so that an interrupt finds it complete or not at all.
     state : dict or None
-        What the next training needs to go on, plain arrays and numbers; None where it cannot go on.
+        What the next training resumes from, plain arrays and numbers; None where it cannot resume.
     interrupt : KeyboardInterrupt or None
         What ended the training early.
     """

@@ -18,11 +18,11 @@ from sklstm._training.schedules import SCHEDULES
 
 @dataclass(frozen=True)
 class Samples:
-    """Sequences with what is to be predicted: targets (n, n_outputs or 1), weights (n,) or (n, n_outputs).
+    """Sequences with their targets (n, n_outputs or 1) and weights (n,) or (n, n_outputs).
 
-    Weights of the outputs make the loss of a sample the mean over its outputs of weight times loss. Targets are finite
-    numbers also where the weight is 0. Times two to the power `exponent` the weights are what was handed over; `names`
-    are what a message calls X and y.
+    With weights of the outputs, the loss of a sample is the mean over its outputs of weight times loss. Targets are
+    finite also where the weight is 0. ``weights * 2**exponent`` are the weights that the user passed; `names` are the
+    names of X and y in messages.
     """
 
     sequences: object
@@ -43,7 +43,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the loop needs to know of an estimator's parameters."""
+    """The parameters of an estimator that the training loop uses."""
 
     loss: str
     batch_size: int
@@ -68,19 +68,19 @@ class Settings:
 
     @property
     def step_size(self):
-        """Return how many samples make one step of the optimizer."""
+        """Number of samples of one optimizer step."""
         return self.batch_size * self.accumulation_steps
 
 
 class TrainingSchedule:
-    """How far each step of a training goes: the schedule of the step size, the clipping, and the steps made.
+    """The size of each step of a training: learning-rate schedule, gradient clipping and the count of steps.
 
     Parameters
     ----------
     settings : Settings
     steps_per_epoch : int
     state : dict or None, default=None
-        What `state` returned, to go on where it was taken.
+        A `state` to resume from.
 
     Attributes
     ----------
@@ -104,12 +104,12 @@ class TrainingSchedule:
 
     @property
     def state(self):
-        """Return what the next call goes on from, as a dict of numbers."""
+        """What the next call resumes from, as a dict of numbers."""
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
 def run_epoch(passes, optimizer, epoch, schedule):
-    """Update the network over all samples once; return the mean loss and the mean norm of the gradient on the way."""
+    """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps."""
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
     for step, (value, n_samples) in enumerate(passes.steps(epoch)):
@@ -137,18 +137,18 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
     settings : Settings
         What the estimator was constructed with.
     validation : Samples or None, default=None
-        None for no early stopping: then training ends when the training loss stops to fall.
+        None for no early stopping: training then ends when the training loss no longer falls.
     first_epoch : int, default=0
-        Number of epochs trained before: shuffling and dropout go on from there.
+        Number of epochs trained before: shuffling and dropout continue from there.
     state : dict or None, default=None
-        `History.state` of an earlier training that this one goes on from: so many epochs at once and in parts are the
-        same, bit for bit.
+        `History.state` of an earlier training to resume from. Training n epochs at once or in parts gives the same
+        bits.
 
     Returns
     -------
     History
-        A KeyboardInterrupt after the first finished epoch ends the training and stands in `interrupt`; `flat` is then
-        what the finished epochs alone would have given.
+        A KeyboardInterrupt after the first finished epoch ends the training and is kept in `interrupt`; `flat` is then
+        the result of the finished epochs alone.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
 
 
 class _Training:
-    """One training: what it is made of, and how far it has come."""
+    """The state of one training."""
 
     def __init__(self, network, samples, settings, validation, first_epoch, state):
         self.network, self.settings, self.first_epoch = network, settings, first_epoch
@@ -182,7 +182,7 @@ class _Training:
         samples = replace(samples, weights=weights.astype(network.dtype))
         self.mean_weight = MeanWeight(state.get("mean_weight"))
         mean_weight = self.mean_weight.include(samples.weights, exponent)
-        # The loss that is told is the mean of these samples, whatever the weights of earlier calls were.
+        # The reported loss is normalised by the mean weight of these samples, whatever the weights of earlier calls.
         self._loss_factor = mean_weight / float(samples.weights.mean(dtype=np.float64))
         self.optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, state.get("moments"))
         self.passes = PASSES[settings.training](network, samples, settings, mean_weight)
@@ -190,12 +190,12 @@ class _Training:
         self.stopping = EarlyStopping(settings.tol, settings.n_iter_no_change)
         self.validation = None if validation is None else _ValidationPart(self.passes, validation)
         self.history = History()
-        # Two copies of weights, the last that was kept behind the next: an interrupt during a copy loses nothing.
+        # Two buffers: the last copy that was kept stays whole while the next is written, also if that is interrupted.
         self._copies = [None, None]
 
     @property
     def state(self):
-        """Return what the next training needs to go on, plain arrays and numbers."""
+        """What the next training resumes from, as plain arrays and numbers."""
         settings = self.settings
         return {
             "solver": settings.optimizer,
@@ -206,7 +206,7 @@ class _Training:
         }
 
     def run(self):
-        """Train until the last epoch or until nothing improves; the network then predicts."""
+        """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
             loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule)
@@ -219,16 +219,16 @@ class _Training:
         else:
             self.optimizer.use_average()
         if self.validation is None:
-            # The last step, which no loss has seen, may have gone where predictions are not finite.
+            # No loss is computed after the last step: check that its predictions are finite.
             few = self.passes.samples.sequences.take(slice(0, settings.batch_size))
             with np.errstate(over="ignore", invalid="ignore"):
                 check_last_step(self.passes, self.network.forward(few), epoch)
 
     def _finish(self, epoch, loss, norm):
-        """Look at what an epoch has brought and, last of all, add it to the history."""
+        """Evaluate an epoch and, last of all, add it to the history."""
         validation_loss = score = None
         if self.validation is not None:
-            validation_loss, score = self.validation.look(self.passes, epoch)
+            validation_loss, score = self.validation.evaluate(self.passes, epoch)
         value = loss if score is None else -score
         self.schedule.schedule.observe(value)
         is_best = self.stopping.observe(value)
@@ -245,7 +245,7 @@ class _Training:
 
 
 class _ValidationPart:
-    """What the score of an epoch is made of: the loss of the validation part, between constant and perfect ones."""
+    """The validation part and the loss of the best constant and of a perfect prediction, which the score relates to."""
 
     def __init__(self, passes, validation):
         network, settings, samples = passes.network, passes.settings, passes.samples
@@ -261,9 +261,9 @@ class _ValidationPart:
     def _mean_loss(self, z):
         return mean_loss(self.loss, z, self.samples.targets, self.samples.weights)
 
-    def look(self, passes, epoch):
-        """Return loss and score of the network as it is."""
-        # What overflows here is reported below, and not by a warning of NumPy too.
+    def evaluate(self, passes, epoch):
+        """Return loss and score of the network with its present weights."""
+        # An overflow is reported by `check_validation`, not by a NumPy warning.
         with np.errstate(over="ignore", invalid="ignore"):
             z = passes.network.forward(self.samples.sequences)
             value = self._mean_loss(z)
@@ -276,12 +276,12 @@ def _loss_of(settings):
 
 
 def _still_valid(state, settings):
-    """Return what of the state of an earlier training means the same under these settings."""
+    """Return the part of an earlier state that still applies under these settings."""
     state = dict(state or {})
     if state.get("solver") != settings.optimizer:
         state.pop("moments", None)
     if state.get("loss") != _loss_of(settings):
-        # Losses and gradients are measured otherwise.
+        # Values of another loss cannot be compared.
         state.pop("schedule", None)
         state.pop("clipping", None)
     return state

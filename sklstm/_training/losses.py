@@ -1,4 +1,4 @@
-"""Losses: what a network is trained on, and how its raw output z becomes a prediction.
+"""Losses, and the links that turn a raw output z into a prediction.
 
 An entry of the registry names a kernel (`sklstm/_kernels/isa/losses.pxi`) that computes value and gradient during
 training; the functions here evaluate it on a validation part, in float64.
@@ -20,15 +20,15 @@ class Loss:
     name : str
         Name of the kernel.
     values : callable
-        ``values(z, targets)``, the loss of each output of each sample, shape (n_samples, n_outputs), (n_samples, 1)
-        where it is one of all outputs. That of a sample is their mean.
+        ``values(z, targets)``, the loss of each output of each sample, shape (n_samples, n_outputs), or (n_samples, 1)
+        where all outputs share one. The loss of a sample is the mean over outputs.
     constant : callable
-        ``constant(targets, weights, n_outputs)``, the raw output that is best when it has to be the same for all
-        samples. `weights` has shape (n_samples,) or (n_samples, n_outputs); each output needs a positive one.
+        ``constant(targets, weights, n_outputs)``, the raw output that minimises the loss among constants. `weights` has
+        shape (n_samples,) or (n_samples, n_outputs); each output needs a positive one.
     link : callable
         ``link(z)``, the prediction: the target's mean, or class probabilities of shape (n_samples, n_classes).
     least : callable
-        ``least(targets, n_outputs)``, what `values` cannot go below, whatever the raw outputs.
+        ``least(targets, n_outputs)``, the lower bound of `values` over all raw outputs.
     has_parameter : bool
         Whether `values`, `constant` and `least` take a ``parameter``, a number or one for each output; see `bound`.
     """
@@ -41,7 +41,7 @@ class Loss:
     has_parameter: bool = False
 
     def bound(self, parameter):
-        """Return the loss whose functions know the parameter (delta, quantile, smoothing), where there is one."""
+        """Return the loss with its parameter (delta, quantile, smoothing) bound, if it has one."""
         if not self.has_parameter:
             return self
         parameter = np.asarray(parameter, np.float64)
@@ -119,8 +119,8 @@ def _poisson_least(targets, n_outputs):
 
 
 def _exponential(z):
-    # scipy.special has no plain exp, and NumPy's may round one row otherwise than a row among others (it has several
-    # loops); the inverse Box-Cox transform with exponent 0 is the C library's exp, element by element.
+    # scipy.special has no plain exp, and NumPy's may round one row alone otherwise than within an array (it has
+    # several loops); the inverse Box-Cox transform with exponent 0 is the C library's exp, element by element.
     return inv_boxcox(np.asarray(z, np.float64), 0.0)
 
 
@@ -131,7 +131,7 @@ def _binary_log(z, targets, parameter=0.0):
 
 def _binary_prior(targets, weights, n_outputs, parameter=0.0):
     share = (1.0 - parameter) * weighted_mean(targets, weights) + 0.5 * parameter
-    # A label that is always, or never, there gets a large number instead of infinity.
+    # A label that is always or never present gets a large number instead of infinity.
     inner = np.clip(share, 1e-13, 1.0 - 1e-13)
     return np.log(inner) - np.log1p(-inner)
 
@@ -149,7 +149,7 @@ def _binary_probabilities(z):
 def _multinomial_log(z, targets, parameter=0.0):
     labels = targets[:, 0].astype(np.intp)
     own = z[np.arange(len(z)), labels]
-    # Kept apart from the mean, which may be large where it does not count.
+    # The smoothing term is separate: the mean may be large where the parameter is 0.
     return (logsumexp(z, axis=1) - own + parameter * (own - z.mean(axis=1)))[:, np.newaxis]
 
 
@@ -185,7 +185,7 @@ def mean_loss(loss, z, targets, weights):
 
 
 def least_loss(loss, targets, weights, n_outputs):
-    """Return the weighted mean of the loss that is left where every prediction is perfect, in float64."""
+    """Return the weighted mean loss of perfect predictions, in float64."""
     return _mean_value(loss.least(np.asarray(targets, np.float64), n_outputs), weights)
 
 
@@ -193,7 +193,7 @@ def _mean_value(values, weights):
     weights = np.asarray(weights, np.float64)
     if weights.ndim == 1:
         values = values.mean(axis=1)
-    # What has weight 0 is not looked at, whatever its target.
+    # Entries of weight 0 are ignored, whatever their target.
     return float(np.average(np.where(weights > 0, values, 0.0), weights=weights))
 
 
@@ -201,7 +201,7 @@ def explained_share(loss_value, null_value, least=0.0):
     """Return 1 - loss / loss of the best constant, both less the least possible loss.
 
     R^2 for the squared loss, its analogue for the others (D^2 for the Poisson loss). Where the constant is already
-    perfect there is nothing to explain, and the negative loss is returned.
+    perfect, the share is undefined, and the negative loss is returned.
     """
     left = null_value - least
     # Both are sums of rounded terms where the least loss is not 0.

@@ -1,7 +1,7 @@
 """Optimizers: steps in place on a network's weights, in the layout of the kernels.
 
-An optimizer is an entry of the registry with `step` and a state of plain arrays; it allocates once. Its state comes and
-goes in the order of the named parameters, so that it outlives the layout.
+An optimizer is an entry of the registry with `step` and a state of plain arrays; it allocates once. Its state is saved
+in the order of the named parameters and so does not depend on the kernels' layout.
 """
 
 import math
@@ -17,14 +17,14 @@ class AdamW:
     Parameters
     ----------
     network : Network
-        Whose weights it steps on.
+        Whose weights are updated.
     weight_decay : float
-        Of all weights; biases do not decay.
+        Of all matrices; biases do not decay.
     state : dict or None
-        What `state` returned, to go on where it was taken.
+        A `state` to resume from.
     """
 
-    # The names of its vectors, and of those in its state that are weights (and no gradients).
+    # The names of the vectors of its state, and of those among them that are weights and not gradients.
     rule, vectors, weight_vectors = "adamw", ("mean", "square"), ()
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
@@ -39,7 +39,7 @@ class AdamW:
 
     @property
     def state(self):
-        """Return the state as a dict of plain arrays and numbers."""
+        """The state as a dict of plain arrays and numbers."""
         vectors = {name: self._network.from_panels(vector) for name, vector in self._vectors.items()}
         return {"step": self._n_steps, **vectors}
 
@@ -66,7 +66,7 @@ class AdamW:
         )
 
     def use_average(self):
-        """Put the weights that predict in the place of those that train, where the two differ."""
+        """Replace the training weights by the weights for prediction, where the two differ."""
 
     def use_training_weights(self):
         """Undo `use_average`."""
@@ -87,8 +87,8 @@ class SGD(AdamW):
 class ScheduleFree(AdamW):
     """Schedule-free AdamW (Defazio et al. 2024, algorithm 1, with beta = 0.9).
 
-    Gradients are taken at y, between the point z that steps and the mean x of all z, which predicts; no schedule has to
-    know where training ends.
+    Gradients are taken at y, an interpolation between the iterate z and the running mean x of all z, which is used for
+    prediction; no schedule is needed that knows the end of the training.
     """
 
     rule, vectors, weight_vectors = "schedule_free", ("point", "square"), ("point", "training")
@@ -96,7 +96,7 @@ class ScheduleFree(AdamW):
     def __init__(self, network, weight_decay, state=None):
         super().__init__(network, weight_decay, state)
         self._sum_of_squares = 0.0 if state is None else state["sum_of_squares"]
-        # While the network predicts: the weights that train, y.
+        # The training weights y, while the network holds those for prediction.
         self._training = None
         if state is None:
             self._vectors["point"][:] = network.weights
@@ -105,7 +105,7 @@ class ScheduleFree(AdamW):
 
     @property
     def state(self):
-        """Return the state as a dict of plain arrays and numbers; the weights that train belong to it."""
+        """The state as a dict of plain arrays and numbers, which includes the training weights."""
         training = self._network.weights if self._training is None else self._training
         return {
             **super().state,
@@ -117,12 +117,12 @@ class ScheduleFree(AdamW):
         """Update `weights` in place by the gradient times `scale`."""
         rate = learning_rate * math.sqrt(1.0 - self.beta2 ** (self._n_steps + 1))
         self._sum_of_squares += rate * rate  # (** raises where it overflows)
-        # A step of size 0 (the end of a schedule) has no share in the mean.
+        # A step of size 0 (the end of a schedule) has no weight in the mean.
         mixing = rate * rate / self._sum_of_squares if rate * rate > 0 else 0.0
         super().step(weights, gradient, rate, scale, mixing=mixing)
 
     def use_average(self):
-        """Put the mean in the place of the point where gradients are taken."""
+        """Replace the point where gradients are taken by the running mean."""
         weights = self._network.weights
         self._training = weights.copy()
         weights[:] = (weights - (1 - self.beta1) * self._vectors["point"]) / self.beta1

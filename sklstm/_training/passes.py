@@ -1,8 +1,8 @@
 """Passes over the training samples: which of them go through the network together, and in which order.
 
-A pass is an entry of the registry: made for a network, samples and settings, it knows how many samples and how many
-steps of the optimizer an epoch has (`n_samples`, `n_steps`), and `steps(epoch)` goes through them: it yields the mean
-loss and the number of samples of each step, whose gradient then stands in `gradient`.
+A pass is an entry of the registry. It is made for a network, samples and settings, and has the number of samples and
+of optimizer steps of an epoch (`n_samples`, `n_steps`). `steps(epoch)` is a generator over the steps of one epoch: it
+yields the mean loss and the number of samples of each, and leaves the gradient of that step in `gradient`.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ def permutation(seed, epoch, n):
     return np.random.Generator(bits).permutation(n)
 
 
-# Samples that stay together where blocks are shuffled.
+# Consecutive samples that stay together with ``shuffle="blocks"``.
 SHUFFLE_BLOCK = 32
 
 
@@ -26,8 +26,8 @@ def epoch_order(shuffle, seed, epoch, n):
         return np.arange(n)
     if shuffle != "blocks":
         return permutation(seed, epoch, n)
-    # The blocks begin elsewhere in each epoch. What is left before the first and behind the last comes at the end:
-    # whole blocks stay where the kernels cut a batch.
+    # The offset of the blocks differs from epoch to epoch. The incomplete blocks at both ends come last, so that the
+    # complete ones are aligned with the chunks into which the kernels cut a batch.
     offset = int(permutation(seed, epoch, min(SHUFFLE_BLOCK, n))[0])
     firsts = offset + SHUFFLE_BLOCK * permutation(seed, epoch, (n - offset) // SHUFFLE_BLOCK)
     order = (firsts[:, np.newaxis] + np.arange(SHUFFLE_BLOCK)).ravel()
@@ -35,7 +35,7 @@ def epoch_order(shuffle, seed, epoch, n):
 
 
 def noise_of(settings, epoch):
-    """Return what is dropped in an epoch, whose batches have yet to be told apart."""
+    """Return the dropout rates and seeds of an epoch; the number of the batch is filled in later."""
     return Noise(settings.dropout, settings.recurrent_dropout, settings.weight_dropout, settings.seed, epoch)
 
 
@@ -48,7 +48,8 @@ class WindowPasses:
     samples : Samples
     settings : Settings
     mean_weight : float or None, default=None
-        What the weights of the samples count against, None for their mean: a batch of light samples makes a small step.
+        Sample weights are divided by this number (None: by their mean), not by the mean of the batch, so that a batch
+        of small weights makes a small step.
 
     Attributes
     ----------
@@ -64,11 +65,11 @@ class WindowPasses:
         self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
         self.gradient = None
-        # Blocks of a set of sequences are no neighbours; the kernels look at what a batch really shares.
+        # Blocks of a set of sequences do not overlap; the kernels find out which rows a batch really shares.
         self._neighbours = settings.shuffle is not True
 
     def steps(self, epoch):
-        """Go through one epoch; see the module."""
+        """Yield the steps of one epoch; see the module."""
         settings = self.settings
         order = epoch_order(settings.shuffle, settings.seed, epoch, len(self.samples.sequences))
         noise, size = noise_of(settings, epoch), settings.step_size
@@ -111,11 +112,11 @@ class WindowPasses:
 class SeriesPasses:
     """Whole series by truncated backpropagation through time (Williams & Peng 1990), each row once in an epoch.
 
-    The series are cut into up to `batch_size` stretches of about equal length that run side by side; of more series
-    than that, so many run after each other. A step takes the next `bptt_steps` rows of all that run; the states go on
-    from step to step, gradients end where a step begins. Parameters and attributes are those of `WindowPasses`;
-    `samples` hold all rows of their series up to their own. Rows between them that are no samples are read, and count
-    for nothing else.
+    The series are cut into up to `batch_size` segments of about equal length, which form one batch; where there are
+    more series than that, batches of `batch_size` series follow each other. A step takes the next `bptt_steps` rows of
+    each segment of the batch; the states are carried from step to step, and gradients are truncated at its first row.
+    Parameters and attributes are those of `WindowPasses`; each sequence of `samples` holds all rows of its series up to
+    the sample's own. Rows between them that are no samples update the states and do not enter the loss.
     """
 
     def __init__(self, network, samples, settings, mean_weight=None):
@@ -142,18 +143,18 @@ class SeriesPasses:
         return self.network.gradient
 
     def _count(self, starts, lengths):
-        """Return how many samples some stretches of rows hold."""
+        """Return the number of samples in some segments of rows."""
         return int((self._n_before[starts + lengths] - self._n_before[starts]).sum())
 
     def _all_steps(self):
-        """Yield which round each step belongs to, and first rows and lengths of its stretches, longest first."""
+        """Yield the number of the batch of each step, and first rows and lengths of its segments, longest first."""
         for which, (starts, totals) in enumerate(self._rounds):
             for first in range(0, int(totals[0]), self.settings.bptt_steps):
                 running = int(np.searchsorted(-totals, -first))
                 yield which, starts[:running] + first, np.minimum(totals[:running] - first, self.settings.bptt_steps)
 
     def steps(self, epoch):
-        """Go through one epoch; see the module."""
+        """Yield the steps of one epoch; see the module."""
         current, states = None, None
         for step, (which, starts, lengths) in enumerate(self._all_steps()):
             if which != current:
@@ -165,7 +166,7 @@ class SeriesPasses:
                 yield value, n_samples
 
     def _step(self, starts, lengths, states, epoch, step, n_samples):
-        """Return the mean loss over these rows; `gradient` is then its gradient, `states` those at their ends."""
+        """Return the mean loss over these rows; `gradient` is then its gradient, `states` the final ones."""
         settings = self.settings
         return self.network.steps_loss_and_gradient(
             self._table,
@@ -182,13 +183,13 @@ class SeriesPasses:
         )
 
 
-def cut_series(sequences, n_stretches):
-    """Return starts and lengths, longest first, of stretches that cover all rows of the series.
+def cut_series(sequences, n_segments):
+    """Return starts and lengths, longest first, of segments that cover all rows of the series.
 
-    At most `n_stretches`, as equal as that allows; where there are more series than that, each is a stretch.
+    At most `n_segments`, as equal as that allows; where there are more series than that, each is one segment.
     """
     begins, totals = sequences.series()
-    longest = shortest_cut(totals, max(n_stretches, len(totals)))
+    longest = shortest_cut(totals, max(n_segments, len(totals)))
     n_pieces = -(-totals // longest)
     series = np.repeat(np.arange(len(totals)), n_pieces)
     piece = np.arange(len(series)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
@@ -198,12 +199,12 @@ def cut_series(sequences, n_stretches):
     return starts[order], lengths[order]
 
 
-def shortest_cut(totals, n_stretches):
-    """Return the smallest length such that stretches of at most so many rows are no more than `n_stretches`."""
-    least, enough = -(-int(totals.sum()) // n_stretches), int(totals.max())
+def shortest_cut(totals, n_segments):
+    """Return the smallest length such that no more than `n_segments` segments of at most that length are needed."""
+    least, enough = -(-int(totals.sum()) // n_segments), int(totals.max())
     while least < enough:
         length = (least + enough) // 2
-        if (-(-totals // length)).sum() <= n_stretches:
+        if (-(-totals // length)).sum() <= n_segments:
             enough = length
         else:
             least = length + 1

@@ -41,7 +41,7 @@ class Progress:
 
 
 def in_words(seconds):
-    """Return a duration as one reads it: 0.012 s, 3.4 s, 2 min 5 s, 3 h 12 min."""
+    """Return a duration in readable units: 0.012 s, 3.4 s, 2 min 5 s, 3 h 12 min."""
     if seconds < 0.9995:
         return f"{seconds:.3f} s"
     if seconds < 59.95:

@@ -1,4 +1,4 @@
-"""Weights of samples against their mean, over all calls of a training that goes on."""
+"""Normalisation of sample weights by their mean, over all calls of a training that is continued."""
 
 from math import ldexp
 
@@ -6,23 +6,23 @@ import numpy as np
 
 
 def in_unit_range(weights):
-    """Return the weights times a power of two, the largest then below 1, and the exponent that was taken away.
+    """Return the weights times a power of two that brings the largest below 1, and the exponent that was taken out.
 
-    It costs no bit and brings any weights into the range of float32.
+    The scaling is exact and brings any weights into the range of float32.
     """
     exponent = int(np.frexp(weights.max())[1])
     return np.ldexp(weights, -exponent), exponent
 
 
 class MeanWeight:
-    """Mean weight of the samples seen so far: what the weights of a batch count against.
+    """Running mean weight of the samples seen so far, by which weights are divided.
 
-    Against it, a batch of light samples makes a small gradient, in whichever call it comes.
+    Divided by it, a batch of small weights makes a small gradient, in whichever call it comes.
 
     Parameters
     ----------
     state : dict or None
-        What `state` returned.
+        A `state` to resume from.
     """
 
     def __init__(self, state=None):
@@ -35,14 +35,14 @@ class MeanWeight:
         return {"count": self._count, "mean": self._mean, "exponent": self._exponent}
 
     def include(self, weights, exponent):
-        """Take note of one epoch's weights, which are to be multiplied by ``2**exponent``; return the mean so divided.
+        """Include the weights of one epoch, ``weights * 2**exponent``; return the mean divided by ``2**exponent``.
 
-        The same weights again leave the mean as it is, to the last bit.
+        Including the same weights again leaves the mean unchanged, bit for bit.
         """
         own, n = float(weights.mean(dtype=np.float64)), len(weights)
         before = own
         if self._count:
-            # Earlier weights beyond these bounds make light samples of these, or are light themselves.
+            # Beyond these bounds one of the two means is negligible.
             before = ldexp(self._mean, max(-900, min(self._exponent - exponent, 900)))
         self._count += n
         self._mean, self._exponent = before + (own - before) * (n / self._count), exponent

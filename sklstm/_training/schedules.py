@@ -1,8 +1,8 @@
-"""Schedules: what the step size is multiplied by, from step to step.
+"""Learning-rate schedules: the factor on the step size at each step.
 
-A schedule is an entry of the registry: made for a training of so many steps and epochs, it answers `factor(step)` for
-steps counted from 0 and hears the loss after each epoch (`observe`). All begin anew with each `fit`; those that
-`spans_calls` go on from one `partial_fit` to the next, by a `state` of numbers.
+A schedule is an entry of the registry. It is made for a number of steps and epochs; `factor(step)` is the factor of a
+step, counted from 0, and `observe` takes the loss after each epoch. Every `fit` starts a new one; schedules that
+`spans_calls` are resumed from one `partial_fit` to the next by a `state` of numbers.
 """
 
 from math import cos, inf, pi
@@ -11,9 +11,9 @@ from math import cos, inf, pi
 class Constant:
     """Always 1."""
 
-    # Whether the last of `n_epochs` is planned for: such a training is not stopped before.
+    # Whether the schedule ends with the last of `n_epochs`: such a training is not stopped early.
     has_end = False
-    # Whether it needs not know how many steps will come.
+    # Whether it can be continued without knowing the number of steps.
     spans_calls = True
 
     def __init__(self, steps_per_epoch, n_epochs, tol, patience, state=None):
@@ -25,11 +25,11 @@ class Constant:
         return 1.0
 
     def observe(self, value):
-        """Take note of the loss of an epoch: smaller is better."""
+        """Record the loss of an epoch: smaller is better."""
 
     @property
     def state(self):
-        """Return what the next call goes on from."""
+        """What the next call resumes from."""
         return {}
 
 
@@ -69,8 +69,8 @@ class CosineRestarts(Constant):
 class OneCycle(Constant):
     """Half cosines from 1/25 up to 1 over three tenths of the steps and down to 1/250,000 (Smith & Topin 2019).
 
-    To the step what PyTorch's ``OneCycleLR`` gives by its defaults, but for its momentum, which does not move here. A
-    training of fewer than four steps has no way up.
+    Step by step equal to PyTorch's ``OneCycleLR`` with its defaults, except that the momentum is not cycled. A training
+    of fewer than four steps has no increasing part.
     """
 
     has_end, spans_calls = True, False
@@ -97,7 +97,7 @@ class ReduceOnPlateau(Constant):
         return self._factor
 
     def observe(self, value):
-        """Take note of the loss of an epoch: smaller is better."""
+        """Record the loss of an epoch: smaller is better."""
         if value < self._best - self.tol:
             self._best, self._waited = value, 0
             return
@@ -107,7 +107,7 @@ class ReduceOnPlateau(Constant):
 
     @property
     def state(self):
-        """Return what the next call goes on from."""
+        """What the next call resumes from."""
         return {"factor": self._factor, "best": self._best, "waited": self._waited}
 
 
