@@ -1,15 +1,18 @@
-"""Random configurations of all options together, and which options a configuration has on.
+"""Random configurations of all options together, for every cell, and which options a configuration has on.
 
 What the estimators refuse is not drawn: an output at every step goes with nothing that needs a window, and a
-projection is smaller than every layer.
+projection is smaller than every layer. What a cell cannot have is asked from its entry in `CELLS`.
 """
 
 from itertools import combinations
 
 import numpy as np
-from network.options_case import OptionsCase
+import pytest
+from network.options_case import HAS_CELLS, OptionsCase
 
 from sklstm._kernels import available_isas
+from sklstm._kernels.network.architecture import Architecture
+from sklstm._network.cells import CELLS
 
 # Each option alone, in a network of two layers where it needs them.
 ALONE = {
@@ -18,7 +21,7 @@ ALONE = {
     "projection": {"projection_size": 3},
     "peephole": {"peephole": True},
     "layer_norm_output": {"layer_norm": "output"},
-    "layer_norm_gates": {"layer_norm": "gates"},
+    "cell_norm": {"cell_norm": True},
     "zoneout": {"zoneout": 0.3},
     "residual": {"residual": 1},
     "residual_map": {"residual": 1, "hidden_sizes": (4, 5)},
@@ -35,7 +38,6 @@ ALONE = {
     "scaled": {"scaled": True},
 }
 ONE_OF = [
-    {"layer_norm_output", "layer_norm_gates"},
     {"residual", "residual_map"},
     {"pooling_mean", "pooling_attention"},
     {"window_norm_last", "window_norm_standard"},
@@ -48,8 +50,56 @@ NEEDS_A_WINDOW = {
 }  # fmt: skip
 
 
-def draw_options(number):
-    """Return the arguments of `OptionsCase` of configuration `number`."""
+def can_have(cell, option, value):
+    """Tell whether networks of a cell can have an option."""
+    if not HAS_CELLS:
+        return True
+    if option in ("recurrent_dropout", "weight_dropout"):
+        return not value or CELLS[cell].has_weight_hh
+    if option in ("peephole", "projection_size", "cell_norm", "zoneout"):
+        try:
+            Architecture(1, (9,), 1, cell=cell, **{option: value})
+        except ValueError:
+            return False
+    return True
+
+
+def for_cell(cell, options):
+    """Return the options with the cell, but for those that it cannot have."""
+    return {name: value for name, value in options.items() if can_have(cell, name, value)} | {"cell": cell}
+
+
+def possible(cell, choices):
+    """Return those of a dict of named options that a cell can have, with the cell."""
+    return {
+        name: options | {"cell": cell}
+        for name, options in choices.items()
+        if all(can_have(cell, option, value) for option, value in options.items())
+    }
+
+
+def cells_with(choices):
+    """Parameters (cell, name) of a test: each cell with each of the named options that it can have."""
+    return [pytest.param(cell, name, id=f"{cell}-{name}") for cell in CELLS for name in possible(cell, choices)]
+
+
+def drawn_cells(numbers, n_of_others=6):
+    """Parameters (cell, number) of a test: all configurations with the first cell, some of them with each other."""
+    numbers = list(numbers)
+    drawn = []
+    for index, cell in enumerate(CELLS):
+        first, count = (7 * index, n_of_others) if index else (0, len(numbers))
+        chosen = [numbers[(first + k) % len(numbers)] for k in range(min(count, len(numbers)))]
+        drawn += [pytest.param(cell, number, id=f"{cell}-{number}") for number in chosen]
+    return drawn
+
+
+def draw_options(number, cell="lstm"):
+    """Return the arguments of `OptionsCase` of configuration `number`, but for what the cell cannot have."""
+    return for_cell(cell, draw_any(number, cell))
+
+
+def draw_any(number, cell):
     rng = np.random.default_rng([11, number])
 
     def on(share):
@@ -66,9 +116,9 @@ def draw_options(number):
         "longest": int(rng.integers(3, 6)),
         "threads": int(rng.integers(1, 3)),
         "residual": int(rng.choice([1, 1, 2])) if on(0.7) else 0,
-        "layer_norm": (None, "output", "gates")[rng.choice(3, p=[0.4, 0.3, 0.3])],
+        **draw_norms(rng.choice(3, p=[0.4, 0.3, 0.3]), number),
         "peephole": on(0.3),
-        "projection_size": 3 if on(0.3) else 0,
+        "projection_size": 3 if on(0.3) and can_have(cell, "projection_size", 3) else 0,
         "zoneout": 0.3 if on(0.3) else 0.0,
         "bidirectional": on(0.35),
         "dropout": 0.3 if on(0.35) else 0.0,
@@ -91,6 +141,12 @@ def draw_options(number):
     }
 
 
+def draw_norms(choice, number):
+    """None, that of outputs, or that of sums; of the last, some with both."""
+    both = HAS_CELLS and bool(np.random.default_rng([13, number]).random() < 0.4)
+    return {"layer_norm": "output" if choice == 1 or (choice == 2 and both) else None, "cell_norm": bool(choice == 2)}
+
+
 def make_case(options, number=0, **more):
     """The configurations take the instruction sets of this machine in turn."""
     isas = available_isas()
@@ -101,23 +157,19 @@ def options_on(options):
     """Return the names of `ALONE` that have an effect in a configuration."""
     sizes, residual = options["hidden_sizes"], options["residual"]
     directions = 1 + options["bidirectional"]
-    widths = [directions * (options["projection_size"] or size) for size in sizes]
+    widths = [directions * (options.get("projection_size") or size) for size in sizes]
     sums = [(widths[k], widths[k - residual]) for k in range(residual, len(sizes), residual)] if residual else []
     holds = {
         "bidirectional": options["bidirectional"],
-        "projection": options["projection_size"],
-        "peephole": options["peephole"],
-        "zoneout": options["zoneout"],
+        "projection": options.get("projection_size"),
         "residual": any(above == below for above, below in sums),
         "residual_map": any(above != below for above, below in sums),
         "attention": options.get("attention_heads"),
         "patches": options.get("patch_length", 1) > 1,
-        "linear_skip": options.get("linear_skip"),
-        "every_step": options.get("every_step"),
         "dropout": options["dropout"] and len(sizes) > 1,
-        "recurrent_dropout": options["recurrent_dropout"],
-        "scaled": options["scaled"],
     }
+    for name in ("peephole", "cell_norm", "zoneout", "linear_skip", "every_step", "recurrent_dropout", "scaled"):
+        holds[name] = options.get(name)
     names = {name for name, held in holds.items() if held}
     for option in ("layer_norm", "pooling", "window_norm"):
         if options.get(option) not in (None, "last") or (option, options.get(option)) == ("window_norm", "last"):
@@ -128,5 +180,7 @@ def options_on(options):
 def possible_pairs():
     """Return the pairs of options that do not exclude each other."""
     excluded = [{"every_step", name} for name in NEEDS_A_WINDOW] + ONE_OF
+    if not HAS_CELLS:
+        excluded.append({"layer_norm_output", "cell_norm"})
     names = [name for name in ALONE if name != "plain"]
     return [pair for pair in combinations(names, 2) if set(pair) not in excluded]

@@ -19,7 +19,7 @@ each_width = pytest.mark.parametrize("n_columns", [1, 3, 16, 65])
 # Options that read rows in ways of their own.
 KINDS = {
     name: ALONE[name]
-    for name in ("plain", "bidirectional", "patches", "linear_skip", "layer_norm_gates", "every_step", "projection")
+    for name in ("plain", "bidirectional", "patches", "linear_skip", "cell_norm", "every_step", "projection")
 }
 KINDS["patches_and_skip"] = {"patch_length": 3, "linear_skip": 5}
 each_kind = pytest.mark.parametrize("kind", KINDS)

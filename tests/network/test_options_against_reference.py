@@ -1,10 +1,10 @@
-"""Networks of all options against the NumPy reference: outputs, features, final states; and the masks of training."""
+"""Networks of all cells and options against the NumPy reference: outputs, features, final states, masks."""
 
 from functools import cache
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, draw_options, make_case
+from network.options_draw import ALONE, cells_with, draw_options, drawn_cells, for_cell, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.attention import attention_block, attention_pooling
 from reference.network import (
@@ -16,14 +16,15 @@ from reference.network import (
     run_layers,
 )
 
+from sklstm._network.cells import CELLS
 from sklstm._sequences import Sequences
 
 N_CONFIGURATIONS = 80
 # float32: rounding, which a normalisation of nearly equal numbers multiplies by up to 1 / sqrt(1e-5).
 TOLERANCES = {"float64": {"rtol": 1e-10, "atol": 1e-10}, "float32": {"rtol": 2e-4, "atol": 2e-4}}
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCES)
-each_option = pytest.mark.parametrize("name", ALONE)
-each_number = pytest.mark.parametrize("number", range(N_CONFIGURATIONS))
+each_option = pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CONFIGURATIONS), 16))
 
 
 def check_forward(case):
@@ -46,10 +47,10 @@ def check_training(case):
 
 @each_dtype
 @each_option
-def test_each_option_alone(name, dtype):
+def test_each_option_alone(cell, name, dtype):
     """Sizes around those of a vector, with remainders."""
     for number, sizes in enumerate([(1, 1), (9, 9), (17, 17)]):
-        options = {"hidden_sizes": sizes, "n": 7, "longest": 8, **ALONE[name]}
+        options = {"cell": cell, "hidden_sizes": sizes, "n": 7, "longest": 8, **ALONE[name]}
         if "hidden_sizes" in ALONE[name]:
             options["hidden_sizes"] = [(2, 1), (9, 17), (33, 8)][number]
         if "projection_size" in options:
@@ -61,9 +62,9 @@ def test_each_option_alone(name, dtype):
 
 
 @each_dtype
-@each_number
-def test_all_options_together(number, dtype):
-    check_forward(make_case(draw_options(number), number, dtype=dtype))
+@each_drawn
+def test_all_options_together(cell, number, dtype):
+    check_forward(make_case(draw_options(number, cell), number, dtype=dtype))
 
 
 @each_dtype
@@ -76,18 +77,20 @@ def test_long_sequences_with_attention(pooling, bidirectional, dtype):
 
 
 @each_dtype
-@each_number
-def test_masks_of_training(number, dtype):
+@each_drawn
+def test_masks_of_training(cell, number, dtype):
     """Zoneout, recurrent dropout, dropout between layers, and all of them together, in each kind of network."""
     rates = [(0.4, 0.0, 0.0), (0.0, 0.4, 0.0), (0.0, 0.0, 0.4), (0.3, 0.3, 0.3)][number % 4]
-    drawn = dict(zip(("zoneout", "recurrent_dropout", "dropout"), rates, strict=True))
-    check_training(make_case(draw_options(number) | drawn, number, dtype=dtype))
+    drawn = for_cell(cell, dict(zip(("zoneout", "recurrent_dropout", "dropout"), rates, strict=True)))
+    check_training(make_case(draw_options(number, cell) | drawn, number, dtype=dtype))
 
 
 @each_dtype
-def test_large_seeds_and_epochs(dtype):
+@pytest.mark.parametrize("cell", CELLS)
+def test_large_seeds_and_epochs(cell, dtype):
     """Both words of the seed count."""
-    case = make_case({"bidirectional": True, "zoneout": 0.3, "dropout": 0.3, "recurrent_dropout": 0.3}, 1, dtype=dtype)
+    options = for_cell(cell, {"bidirectional": True, "zoneout": 0.3, "dropout": 0.3, "recurrent_dropout": 0.3})
+    case = make_case(options, 1, dtype=dtype)
     case.seed, case.epoch = 0x1234_5678_9ABC_DEF0, 0xFFFF_FFFE
     check_training(case)
 

@@ -1,4 +1,4 @@
-"""Every gradient of networks of all options against central differences of their own loss, in float64.
+"""Every gradient of networks of all cells and options against central differences of their own loss, in float64.
 
 Dropout, zoneout and recurrent dropout are functions of counters: their masks stand still while a number is moved.
 """
@@ -8,10 +8,19 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, draw_options, make_case, options_on, possible_pairs
+from network.options_draw import (
+    ALONE,
+    cells_with,
+    draw_options,
+    drawn_cells,
+    make_case,
+    options_on,
+    possible_pairs,
+)
 from reference.differences import numerical_gradient
 
-N_CONFIGURATIONS = 240
+# Of the first cell, in which every pair of options is drawn; and of each other cell.
+N_CONFIGURATIONS, N_OF_OTHERS = 240, 40
 
 
 def simple_differences(function, array, step=1e-5):
@@ -61,14 +70,14 @@ def check_gradients(case):
     assert not idle
 
 
-@pytest.mark.parametrize("number", range(N_CONFIGURATIONS))
-def test_gradients_of_all_options_together(number):
-    check_gradients(make_case(draw_options(number), number))
+@pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CONFIGURATIONS), N_OF_OTHERS))
+def test_gradients_of_all_options_together(cell, number):
+    check_gradients(make_case(draw_options(number, cell), number))
 
 
-@pytest.mark.parametrize("name", ALONE)
-def test_gradients_of_each_option_alone(name):
-    check_gradients(make_case(ALONE[name], list(ALONE).index(name)))
+@pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+def test_gradients_of_each_option_alone(cell, name):
+    check_gradients(make_case({"cell": cell, **ALONE[name]}, list(ALONE).index(name)))
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

@@ -1,11 +1,11 @@
-"""Networks of all options give the same bits: for any number of threads, in any batch, from any table and memory.
+"""Networks of all cells and options give the same bits: for any number of threads, in any batch, table and memory.
 
 Every call of `OptionsCase` works in memory that is NaN before and has a guard behind it.
 """
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, draw_options, make_case
+from network.options_draw import ALONE, cells_with, draw_options, drawn_cells, make_case
 from numpy.testing import assert_array_equal
 
 from sklstm._network.network import Network
@@ -14,15 +14,15 @@ from sklstm._sequences import Sequences
 
 # Behind those whose gradients are tested.
 NUMBERS = range(300, 334)
-each_number = pytest.mark.parametrize("number", NUMBERS)
-each_option = pytest.mark.parametrize("name", ALONE)
+each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS))
+each_option = pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
 
 
-def draw_wide(number, **more):
+def draw_wide(cell, number, **more):
     """Layers of more units than a vector has numbers, in each precision, and more sequences than one chunk."""
-    options = draw_options(number)
+    options = draw_options(number, cell)
     options["hidden_sizes"] = tuple(3 * size for size in options["hidden_sizes"])
-    options["projection_size"] *= 3
+    options["projection_size"] = 3 * options.get("projection_size", 0)
     return make_case(options | {"n": 37, **more}, number, dtype=("float32", "float64")[number // 2 % 2])
 
 
@@ -37,11 +37,11 @@ def assert_same_bits(found, expected):
         assert_array_equal(one, other, strict=True)
 
 
-@each_number
-def test_threads_change_no_bit(number):
-    case = draw_wide(number, threads=1, n=70)
+@each_drawn
+def test_threads_change_no_bit(cell, number):
+    case = draw_wide(cell, number, threads=1, n=70)
     expected = everything(case)
-    for case.threads in (2, 3):
+    for case.threads in (2, 3, 4, 8):
         case.workspace = None
         assert_same_bits(everything(case), expected)
 
@@ -59,16 +59,16 @@ def check_alone(case):
         assert_array_equal(one_final[0], final[k], strict=True)
 
 
-@each_number
-def test_a_sequence_alone_equals_itself_in_a_batch(number):
-    check_alone(draw_wide(number, threads=2))
+@each_drawn
+def test_a_sequence_alone_equals_itself_in_a_batch(cell, number):
+    check_alone(draw_wide(cell, number, threads=2))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @each_option
-def test_a_sequence_alone_with_one_option(name, dtype):
+def test_a_sequence_alone_with_one_option(cell, name, dtype):
     for n in (2, 3, 5, 7, 13):
-        check_alone(make_case({"hidden_sizes": (18, 18), "n": n, **ALONE[name]}, n, dtype=dtype))
+        check_alone(make_case({"cell": cell, "hidden_sizes": (18, 18), "n": n, **ALONE[name]}, n, dtype=dtype))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -79,10 +79,10 @@ def test_a_long_sequence_alone_with_attention(bidirectional, dtype):
         check_alone(make_case({**options, "hidden_sizes": (18,), "n": 5, "longest": 90}, 3, dtype=dtype))
 
 
-@each_number
-def test_a_claim_of_longer_sequences_changes_no_bit(number):
+@each_drawn
+def test_a_claim_of_longer_sequences_changes_no_bit(cell, number):
     """The workspaces of a batch may be measured for longer sequences than it has."""
-    case = draw_wide(number, n=5)
+    case = draw_wide(cell, number, n=5)
     expected = everything(case)
     case.spare, case.workspace = 4, None
     assert_same_bits(everything(case), expected)
@@ -94,23 +94,23 @@ def check_gaps(case):
     assert_array_equal(panels, case.network.to_panels(gradient), strict=True)
 
 
-@each_number
-def test_gradients_are_zero_where_no_parameter_stands(number):
+@each_drawn
+def test_gradients_are_zero_where_no_parameter_stands(cell, number):
     """An optimizer steps on whole panels, and norms are taken over them."""
-    check_gaps(draw_wide(number))
+    check_gaps(draw_wide(cell, number))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ALONE)
-def test_gradients_are_zero_where_no_parameter_stands_with_one_option(name, dtype):
+@each_option
+def test_gradients_are_zero_where_no_parameter_stands_with_one_option(cell, name, dtype):
     """Layers of very different sizes, whose rows have different gaps."""
     for number, sizes in enumerate([(6, 66, 10), (40, 6, 34)]):
-        check_gaps(make_case({**ALONE[name], "hidden_sizes": sizes}, number, dtype=dtype))
+        check_gaps(make_case({"cell": cell, **ALONE[name], "hidden_sizes": sizes}, number, dtype=dtype))
 
 
-@each_number
-def test_columns_of_a_wider_table_change_no_bit(number):
-    case = draw_wide(number, n=5)
+@each_drawn
+def test_columns_of_a_wider_table_change_no_bit(cell, number):
+    case = draw_wide(cell, number, n=5)
     expected = everything(case)
     n_columns = case.table.shape[1]
     wide = np.full((len(case.table), n_columns + 3), np.nan, case.dtype)
@@ -119,10 +119,10 @@ def test_columns_of_a_wider_table_change_no_bit(number):
     assert_same_bits(everything(case), expected)
 
 
-@pytest.mark.parametrize("number", [k for k in NUMBERS if not draw_options(k).get("every_step")])
-def test_windows_of_a_table_are_copies_of_them(number):
+@pytest.mark.parametrize(("cell", "number"), drawn_cells([k for k in NUMBERS if not draw_options(k).get("every_step")]))
+def test_windows_of_a_table_are_copies_of_them(cell, number):
     """Overlapping windows share products where they can: the same bits, forward and in training."""
-    case = draw_wide(number)
+    case = draw_wide(cell, number)
     case.network.load(case.flat)
     rng = np.random.default_rng(number)
     table = rng.normal(size=(60, case.shape.input_size)).astype(case.dtype)

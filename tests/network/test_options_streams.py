@@ -1,10 +1,12 @@
-"""Streams of networks of all options: the bits of `Network.forward` over the rows so far, and states that come back."""
+"""Streams of networks of all cells and options: the bits of `Network.forward` over the rows so far; states return."""
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, draw_options, make_case
+from network.options_draw import ALONE, draw_options, for_cell, make_case, possible
 from numpy.testing import assert_array_equal
+from reference.cells import REFERENCE_CELLS
 
+from sklstm._network.cells import CELLS
 from sklstm._network.stream import CallStream, RowStream, open_stream
 from sklstm._sequences import Sequences
 
@@ -15,26 +17,37 @@ N_STREAMS, N_ROWS, WINDOW = 3, 8, 5
 CARRIED = {
     name: ALONE[name]
     for name in (
-        "plain", "projection", "peephole", "layer_norm_output", "layer_norm_gates", "zoneout", "residual",
+        "plain", "projection", "peephole", "layer_norm_output", "cell_norm", "zoneout", "residual",
         "residual_map", "pooling_mean", "pooling_attention", "every_step",
     )
 }  # fmt: skip
-CELL = {"projection_size": 4, "peephole": True, "layer_norm": "gates", "zoneout": 0.2, "residual": 1}
-CARRIED |= {
+CELL = {"projection_size": 4, "peephole": True, "cell_norm": True, "zoneout": 0.2, "residual": 1}
+TOGETHER = {
     "all_of_the_cell": {**CELL, "hidden_sizes": (9, 7, 8)},
     "all_and_mean": {**CELL, "pooling": "mean"},
-    "all_and_attention": {**CELL, "layer_norm": "output", "pooling": "attention"},
+    "all_and_attention": {**CELL, "pooling": "attention"},
     "all_and_every_step": {**CELL, "every_step": True},
 }
 WINDOWED = {name: options for name, options in ALONE.items() if name != "every_step"}
-WINDOWED |= {
-    f"drawn_{number}": options
-    for number, options in ((k, draw_options(k)) for k in range(400, 424))
-    if not options.get("every_step")
-}
-KINDS = [(options, None) for options in CARRIED.values()] + [(options, WINDOW) for options in WINDOWED.values()]
-NAMES = [f"{name}_carried" for name in CARRIED] + [f"{name}_windowed" for name in WINDOWED]
-each_kind = pytest.mark.parametrize(("options", "window"), KINDS, ids=NAMES)
+DRAWN = [k for k in range(400, 424) if not draw_options(k).get("every_step")]
+
+
+def carried(cell):
+    """Networks of a cell whose past is in their states: each option alone, and all that the cell can have."""
+    return possible(cell, CARRIED) | {name: for_cell(cell, options) for name, options in TOGETHER.items()}
+
+
+def kinds(cell):
+    """All networks of a cell with their windows; those of all options together mostly with the first cell."""
+    drawn = DRAWN if cell == next(iter(CELLS)) else DRAWN[:4]
+    windowed = possible(cell, WINDOWED) | {f"drawn_{number}": draw_options(number, cell) for number in drawn}
+    found = {f"{cell}-{name}_carried": (options, None) for name, options in carried(cell).items()}
+    return found | {f"{cell}-{name}_windowed": (options, WINDOW) for name, options in windowed.items()}
+
+
+KINDS = {name: kind for cell in CELLS for name, kind in kinds(cell).items()}
+each_kind = pytest.mark.parametrize(("options", "window"), KINDS.values(), ids=KINDS)
+each_carried = pytest.mark.parametrize("name", [name for name, (_, window) in KINDS.items() if window is None])
 
 
 def make_network(options, dtype, n_threads=1):
@@ -64,10 +77,11 @@ def test_steps_are_sequences(options, window, want_hidden, dtype):
         assert_array_equal(stream.step(row), expected, strict=True)
 
 
-@pytest.mark.parametrize("name", CARRIED)
+@pytest.mark.parametrize("name", CARRIED | TOGETHER)
 def test_only_plain_networks_have_kernels_for_a_row(name):
+    """Of the first cell; the others may come to have some."""
     plain = name in ("plain", "layer_norm_output", "residual", "every_step")
-    stream = open_stream(make_network(CARRIED[name], "float64"), 1)
+    stream = open_stream(make_network(carried("lstm")[name], "float64"), 1)
     assert isinstance(stream, RowStream if plain else CallStream)
 
 
@@ -127,15 +141,17 @@ def test_a_refused_row_changes_nothing(options, window):
             assert_array_equal(array, before[name], strict=True)
 
 
-@pytest.mark.parametrize("name", CARRIED)
+@each_carried
 def test_names_of_carried_states(name):
-    network = make_network(CARRIED[name], "float32")
+    options = KINDS[name][0]
+    network, own = make_network(options, "float32"), REFERENCE_CELLS[options["cell"]].own
     state = open_stream(network, 2).state
     shape = network.architecture
     expected = {}
     for layer, hidden in enumerate(shape.hidden_sizes):
         expected[f"h_l{layer}"] = (2, shape.projection_size or hidden)
-        expected[f"c_l{layer}"] = (2, hidden)
+        if own == "c" or (own == "h" and shape.projection_size):
+            expected[f"{'c' if own == 'c' else 'm'}_l{layer}"] = (2, hidden)
     if shape.pooling != "last":
         # The sum and the number of rows; or the weighted sum, the normaliser and the largest score.
         more = {"mean": 1, "attention": 2}[shape.pooling]
@@ -145,10 +161,10 @@ def test_names_of_carried_states(name):
 
 
 @each_dtype
-@pytest.mark.parametrize("name", CARRIED)
+@each_carried
 def test_sequences_cut_in_two(name, dtype):
     """The states of the first parts carry the second parts on: sequences of different lengths, in any order."""
-    network, rng = make_network(CARRIED[name], dtype, 2), np.random.default_rng(1)
+    network, rng = make_network(KINDS[name][0], dtype, 2), np.random.default_rng(1)
     whole = [rng.normal(size=(n, 3)).astype(dtype) for n in rng.integers(4, 9, 20)]
     cuts = rng.integers(1, 4, 20)
     states = np.zeros((20, network.n_states), dtype)

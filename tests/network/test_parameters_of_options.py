@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from network.options_draw import draw_options, make_case
+from network.options_case import as_known
+from network.options_draw import draw_options, drawn_cells, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm._kernels import available_isas
@@ -10,13 +11,13 @@ from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
 NUMBERS = range(700, 740)
-each_number = pytest.mark.parametrize("number", NUMBERS)
+each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS))
 
 # Two layers of different size, both directions, a projection: every name but that of the residual map.
-EVERYTHING = {
-    "bidirectional": True, "projection_size": 6, "peephole": True, "layer_norm": "gates", "residual": 1,
+EVERYTHING = as_known({
+    "bidirectional": True, "projection_size": 6, "peephole": True, "cell_norm": True, "residual": 1,
     "attention_heads": 4, "pooling": "attention", "patch_length": 2, "linear_skip": 5,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def layer_shapes(end, hidden, read):
@@ -64,9 +65,9 @@ def test_names_and_shapes_of_residual_maps():
 
 @pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@each_number
-def test_panels_hold_every_parameter_once(number, dtype, isa):
-    layout = make_case(draw_options(number), number).layout
+@each_drawn
+def test_panels_hold_every_parameter_once(cell, number, dtype, isa):
+    layout = make_case(draw_options(number, cell), number).layout
     network = Network(layout, dtype, 1, isa)
     flat = np.arange(1.0, layout.size + 1).astype(dtype)
     panels = network.to_panels(flat)
@@ -74,9 +75,9 @@ def test_panels_hold_every_parameter_once(number, dtype, isa):
     assert_array_equal(np.sort(panels[panels != 0]), flat, strict=True)
 
 
-@each_number
-def test_only_weights_decay(number):
-    layout = make_case(draw_options(number), number).layout
+@each_drawn
+def test_only_weights_decay(cell, number):
+    layout = make_case(draw_options(number, cell), number).layout
     network = Network(layout, "float64", 1)
     ends, decays = network.decay_segments(0.25)
     by_number = network.from_panels(np.repeat(decays, np.diff(ends, prepend=0)))
@@ -122,7 +123,14 @@ def test_initial_recurrent_weights_of_projections_have_orthonormal_columns():
 def test_initial_weights_are_uniform(weight_init):
     """Glorot: variance 2 / (fan in + fan out); He: 2 / fan in."""
     layout = ParameterLayout(
-        9, (40, 36), 20, bidirectional=True, projection_size=30, attention_heads=3, patch_length=4, layer_norm="gates"
+        9,
+        (40, 36),
+        20,
+        bidirectional=True,
+        projection_size=30,
+        attention_heads=3,
+        patch_length=4,
+        **as_known({"cell_norm": True}),
     )
     views = initial_views(layout, weight_init=weight_init)
     fans = {"weight_attention_in": (60, 180), "weight_attention_out": (60, 60), "weight_out": (60, 20)}

@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from network.options_draw import draw_options, make_case
+from network.options_draw import draw_options, drawn_cells, for_cell, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.network import options_forward
 
+from sklstm._network.cells import CELLS
 from sklstm._network.noise import Noise
 from sklstm._network.series import BLOCK_ROWS
 from sklstm._sequences import Sequences
@@ -16,14 +17,17 @@ each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 KINDS = {
     "plain": {},
     "norm": {"layer_norm": "output", "residual": 1},
-    "variant": {"peephole": True, "layer_norm": "gates", "projection_size": 5, "zoneout": 0.2},
+    "variant": {"peephole": True, "cell_norm": True, "projection_size": 5, "zoneout": 0.2},
 }
-each_kind = pytest.mark.parametrize("kind", KINDS)
+each_kind = pytest.mark.parametrize(
+    ("cell", "kind"), [pytest.param(cell, kind, id=f"{cell}-{kind}") for cell in CELLS for kind in KINDS]
+)
 DRAWN = [number for number in range(500, 560) if draw_options(number).get("every_step")]
 
 
-def make_network(kind, dtype, n_threads=2):
-    case = make_case({"hidden_sizes": (9, 9), "every_step": True, **KINDS[kind]}, len(kind), dtype=dtype)
+def make_network(cell, kind, dtype, n_threads=2):
+    options = for_cell(cell, {"hidden_sizes": (9, 9), "every_step": True, **KINDS[kind]})
+    case = make_case(options, len(kind), dtype=dtype)
     case.network.load(case.flat)
     case.network.n_threads = n_threads
     return case
@@ -35,9 +39,9 @@ def draw_table(n_rows, dtype):
 
 @each_dtype
 @each_kind
-def test_a_series_is_its_steps(kind, dtype):
+def test_a_series_is_its_steps(cell, kind, dtype):
     """More rows than a block; windows as long as the series, each of which reads all rows up to its own."""
-    network, table = make_network(kind, dtype).network, draw_table(BLOCK_ROWS + 44, dtype)
+    network, table = make_network(cell, kind, dtype).network, draw_table(BLOCK_ROWS + 44, dtype)
     z = network.forward(Sequences.from_windows(table, len(table)))
     hidden = network.forward(Sequences.from_windows(table, len(table)), want_hidden=True)
     assert (len(z), len(hidden)) == (len(table), len(table))
@@ -51,9 +55,9 @@ def test_a_series_is_its_steps(kind, dtype):
 
 @each_dtype
 @each_kind
-def test_blocks_are_series_of_their_own(kind, dtype):
+def test_blocks_are_series_of_their_own(cell, kind, dtype):
     """Of different lengths, in any order, one of them longer than a block of rows; some rows asked for alone."""
-    network, lengths = make_network(kind, dtype).network, [3, BLOCK_ROWS + 9, 1, 40, 40, 7]
+    network, lengths = make_network(cell, kind, dtype).network, [3, BLOCK_ROWS + 9, 1, 40, 40, 7]
     table, ends = draw_table(sum(lengths), dtype), np.cumsum([0, *lengths])
     sequences = Sequences.from_windows(table, len(table), ends.astype(np.intp))
     found = network.forward(sequences)
@@ -66,10 +70,10 @@ def test_blocks_are_series_of_their_own(kind, dtype):
 
 @each_dtype
 @each_kind
-def test_threads_change_no_bit_of_series(kind, dtype):
+def test_threads_change_no_bit_of_series(cell, kind, dtype):
     table, blocks = draw_table(400, dtype), np.arange(0, 401, 10, dtype=np.intp)
     answers = [
-        make_network(kind, dtype, n_threads).network.forward(Sequences.from_windows(table, 400, blocks))
+        make_network(cell, kind, dtype, n_threads).network.forward(Sequences.from_windows(table, 400, blocks))
         for n_threads in (1, 2, 3)
     ]
     for found in answers[1:]:
@@ -77,8 +81,8 @@ def test_threads_change_no_bit_of_series(kind, dtype):
 
 
 @each_kind
-def test_series_against_the_reference(kind):
-    case, lengths = make_network(kind, "float64"), [12, 5, 30]
+def test_series_against_the_reference(cell, kind):
+    case, lengths = make_network(cell, kind, "float64"), [12, 5, 30]
     table, blocks = draw_table(47, "float64"), np.cumsum([0, *lengths]).astype(np.intp)
     expected = options_forward(case.shape, case.parameters, np.split(table, blocks[1:-1]), None, None, *case.scaling)
     sequences = Sequences.from_windows(table, 47, blocks)
@@ -86,10 +90,10 @@ def test_series_against_the_reference(kind):
     assert_allclose(case.network.forward(sequences, want_hidden=True), expected.features, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("number", DRAWN)
-def test_stretches_carry_their_states(number):
+@pytest.mark.parametrize(("cell", "number"), drawn_cells(DRAWN, 3))
+def test_stretches_carry_their_states(cell, number):
     """Training on stretches of series ends with the states of a pass over them, and goes on from there."""
-    options = draw_options(number) | {"zoneout": 0.0, "recurrent_dropout": 0.0, "bidirectional": False}
+    options = draw_options(number, cell) | {"zoneout": 0.0, "recurrent_dropout": 0.0, "bidirectional": False}
     case = make_case(options, number, n=4, n_columns=3)
     case.network.load(case.flat)
     table, shape, rng = draw_table(40, "float64"), case.shape, np.random.default_rng(number)

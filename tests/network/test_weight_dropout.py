@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from network.options_draw import draw_options, make_case
+from network.options_case import as_known
+from network.options_draw import can_have, draw_options, drawn_cells, make_case
 from network.test_options_gradients import assert_gradient
 from numpy.testing import assert_array_equal
 
@@ -13,14 +14,16 @@ from sklstm._sequences import Sequences
 
 RATE = 0.4
 DRAWN = [number for number in range(600, 620) if not draw_options(number).get("every_step")]
-each_number = pytest.mark.parametrize("number", DRAWN)
+each_drawn = pytest.mark.parametrize(
+    ("cell", "number"), [p for p in drawn_cells(DRAWN, 4) if can_have(p.values[0], "weight_dropout", RATE)]
+)
 
 
 class MaskedCase:
     """A network of any options in training; `loss()` evaluates it where `flat` stands now."""
 
-    def __init__(self, number, dtype="float64", n_threads=1):
-        case = make_case(draw_options(number), number, dtype=dtype)
+    def __init__(self, cell, number, dtype="float64", n_threads=1):
+        case = make_case(draw_options(number, cell), number, dtype=dtype)
         self.layout, self.flat, self.drops = case.layout, case.flat, case.drops
         self.network = Network(case.layout, dtype, n_threads, case.stack_isa)
         self.sequences, n = Sequences.from_list(case.sequences), len(case.lengths)
@@ -39,17 +42,17 @@ class MaskedCase:
         return self.network.from_panels(self.network.gradient)
 
 
-@each_number
-def test_gradients_by_central_differences(number):
-    case = MaskedCase(number)
+@each_drawn
+def test_gradients_by_central_differences(cell, number):
+    case = MaskedCase(cell, number)
     assert_gradient(case.loss, case.flat, case.gradient())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@each_number
-def test_a_batch_is_the_masked_network(number, dtype):
+@each_drawn
+def test_a_batch_is_the_masked_network(cell, number, dtype):
     """Bit for bit; and the weights themselves come out as they went in."""
-    case, masked = MaskedCase(number, dtype, 2), MaskedCase(number, dtype)
+    case, masked = MaskedCase(cell, number, dtype, 2), MaskedCase(cell, number, dtype)
     mask = recurrent_weight_mask(case.layout, Noise(weight_dropout=RATE, seed=3, epoch=2, batch=1)).astype(dtype)
     masked.flat *= mask
     assert case.loss() == masked.loss(weight_dropout=0.0)
@@ -57,12 +60,14 @@ def test_a_batch_is_the_masked_network(number, dtype):
     assert_array_equal(case.network.from_panels(case.network.weights), case.flat, strict=True)
     assert case.loss() != case.loss(weight_dropout=0.0)
     # Prediction drops nothing, before and after.
-    fresh = MaskedCase(number, dtype).network
+    fresh = MaskedCase(cell, number, dtype).network
     fresh.load(case.flat)
     assert_array_equal(case.network.forward(case.sequences), fresh.forward(case.sequences), strict=True)
 
 
-LAYOUT = ParameterLayout(3, (30, 20), 2, bidirectional=True, projection_size=10, peephole=True, layer_norm="gates")
+LAYOUT = ParameterLayout(
+    3, (30, 20), 2, bidirectional=True, **as_known({"projection_size": 10, "peephole": True, "cell_norm": True})
+)
 
 
 def test_a_mask_follows_seed_epoch_and_batch_alone():

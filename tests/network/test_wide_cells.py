@@ -3,29 +3,41 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
+from network.options_draw import cells_with, for_cell
 from numpy.testing import assert_allclose
 from reference.differences import numerical_gradient
 
 from sklstm._kernels import available_isas
+from sklstm._network.cells import CELLS
 
 # Of a vector of float64 of the widest instruction set: less than one, one, several and a remainder.
 SIZES = (5, 8, 37)
 OPTIONS = {
     "plain": {},
     "peepholes": {"peephole": True},
-    "norms of gates": {"layer_norm": "gates"},
+    "normalised sums": {"cell_norm": True},
     "projection": {"projection_size": 3},
     "zoneout": {"zoneout": 0.3},
     "recurrent dropout": {"recurrent_dropout": 0.3},
-    "all": {"peephole": True, "layer_norm": "gates", "projection_size": 4, "zoneout": 0.2, "recurrent_dropout": 0.2},
 }
+ALL = {"peephole": True, "cell_norm": True, "projection_size": 4, "zoneout": 0.2, "recurrent_dropout": 0.2}
 
 
 @pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("hidden", SIZES)
-@pytest.mark.parametrize("name", OPTIONS)
-def test_gradients(name, hidden, isa):
-    case = OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, **OPTIONS[name])
+@pytest.mark.parametrize(("cell", "name"), cells_with(OPTIONS))
+def test_gradients(cell, name, hidden, isa):
+    check(OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, cell=cell, **OPTIONS[name]), hidden)
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("hidden", SIZES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_all_together(cell, hidden, isa):
+    check(OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, **for_cell(cell, ALL)), hidden)
+
+
+def check(case, hidden):
     gradient, rng = case.gradients()[0], np.random.default_rng(hidden)
     for parameter in case.layout.parameters:
         size = parameter.end - parameter.begin
