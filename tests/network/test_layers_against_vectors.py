@@ -1,4 +1,4 @@
-"""Bidirectional layers and projections against vectors that PyTorch computed: every step and every gradient.
+"""Layers of the cells that PyTorch or ONNX has against stored vectors: every step and every gradient.
 
 PyTorch's scalar is ``sum(hidden * d_hidden)`` over all steps. Here every step has an output, the head is the identity,
 and the targets of a squared error are ``hidden - d_hidden``: its gradient by each hidden state is then d_hidden.
@@ -6,31 +6,39 @@ and the targets of a squared error are ``hidden - d_hidden``: its gradient by ea
 
 import numpy as np
 import pytest
+from network.options_case import as_known
 from network.stack_runner import aligned
 from numpy.testing import assert_allclose
+from reference.cells import REFERENCE_CELLS
 from reference.vectors import load_cases, split_rows
 
 from sklstm._kernels import available_isas
+from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
-CASES = load_cases("torch_variants")
+CASES = {f"lstm_{name}": case for name, case in load_cases("torch_variants").items()}
+CASES |= load_cases("torch_gru") | load_cases("torch_rnn")
+ONNX = load_cases("onnx_gru")
+ALL = {name: case for name, case in (CASES | ONNX).items() if str(case.get("cell", "lstm")) in CELLS}
 # float32: rounding over three layers, of numbers up to 10.
 TOLERANCES = {"float64": {"rtol": 1e-10, "atol": 1e-12}, "float32": {"rtol": 2e-5, "atol": 2e-5}}
 
 
-class TorchRunner:
+class VectorRunner:
     """A network with the parameters of a case, and its sequences, longest first."""
 
     def __init__(self, case, dtype, isa, n_threads):
         own = case["parameters"]
         n_layers = sum(name.startswith("weight_ih") and not name.endswith("_reverse") for name in own)
-        hidden, self.dtype, self.n_threads = len(own["bias_l0"]) // 4, np.dtype(dtype), n_threads
+        cell = str(case.get("cell", "lstm"))
+        hidden = len(own["bias_l0"]) // len(REFERENCE_CELLS[cell].sums)
+        self.dtype, self.n_threads = np.dtype(dtype), n_threads
         self.projection = len(own["weight_hr_l0"]) if "weight_hr_l0" in own else 0
         self.n_outputs = case["hidden"].shape[1]
         self.layout = ParameterLayout(
             case["x"].shape[1], (hidden,) * n_layers, self.n_outputs, projection_size=self.projection,
-            bidirectional="bias_l0_reverse" in own, every_step=True,
+            bidirectional="bias_l0_reverse" in own, every_step=True, **as_known({"cell": cell}),
         )  # fmt: skip
         self.network = Network(self.layout, dtype, n_threads, isa)
         self.stack = self.network._stack
@@ -43,17 +51,19 @@ class TorchRunner:
         self.lengths = case["lengths"][self.order].astype(np.intp)
         self.starts = (np.cumsum(case["lengths"]) - case["lengths"])[self.order].astype(np.intp)
         self.table = case["x"].astype(dtype)
-        # (layers and directions, N, ...) -> rows of [h, c, h, c, ...], longest first.
-        pairs = [part for pair in zip(case["h0"], case["c0"], strict=True) for part in pair]
-        self.state = np.ascontiguousarray(np.concatenate(pairs, axis=1)[self.order], dtype)
+        # (layers and directions, N, ...) -> rows of [h, c, h, c, ...] or [h, h, ...], longest first.
+        self.n_kinds = 2 if "c0" in case else 1
+        kinds = [case[name] for name in ("h0", "c0")[: self.n_kinds]]
+        parts = [part for of_layer in zip(*kinds, strict=True) for part in of_layer]
+        self.state = np.ascontiguousarray(np.concatenate(parts, axis=1)[self.order], dtype)
 
     def split(self, rows):
-        """Rows of states, longest first -> h and c as PyTorch has them."""
+        """Rows of states, longest first -> h, and c if there is one, as PyTorch has them."""
         original = np.empty_like(rows)
         original[self.order] = rows
         ends = np.cumsum([size for _, size in self.layout.architecture.states])[:-1]
         parts = np.split(original, ends, axis=1)
-        return np.array(parts[::2]), np.array(parts[1::2])
+        return [np.array(parts[kind :: self.n_kinds]) for kind in range(self.n_kinds)]
 
     def forward(self):
         n_bytes, _, _ = self.stack.workspace_bytes(len(self.lengths), self.lengths[0])
@@ -85,29 +95,36 @@ class TorchRunner:
 
 @pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("name", CASES)
-def test_stack_agrees_with_torch(name, dtype, isa):
-    case, close = CASES[name], TOLERANCES[dtype]
-    runner = TorchRunner(case, dtype, isa, n_threads=2)
-    hidden, h_final, c_final = runner.forward()
+@pytest.mark.parametrize("name", ALL)
+def test_layers_agree_with_vectors(name, dtype, isa):
+    case, close = ALL[name], TOLERANCES["float32" if name in ONNX else dtype]
+    runner = VectorRunner(case, dtype, isa, n_threads=2)
+    hidden, *final = runner.forward()
     assert_allclose(hidden, case["hidden"], **close)
-    assert_allclose(h_final, case["h_final"], **close)
-    assert_allclose(c_final, case["c_final"], **close)
-
-    gradients, d_x, d_h0, d_c0 = runner.backward(hidden - case["d_hidden"].astype(dtype))
+    for kind, found in zip("hc", final, strict=False):
+        assert_allclose(found, case[f"{kind}_final"], **close)
+    if name in ONNX:
+        return  # forward only
+    gradients, d_x, *d_state = runner.backward(hidden - case["d_hidden"].astype(dtype))
     assert_allclose(d_x, case["d_x"], **close)
-    assert_allclose(d_h0, case["d_h0"], **close)
-    assert_allclose(d_c0, case["d_c0"], **close)
+    for kind, found in zip("hc", d_state, strict=False):
+        assert_allclose(found, case[f"d_{kind}0"], **close)
     for parameter, gradient in case["d_parameters"].items():
         found = gradients[parameter.replace("_reverse", "_backward")]
         assert_allclose(found, gradient, err_msg=parameter, **close)
 
 
 def test_cases_hold_what_they_should():
-    """Each option with two and three layers, of different lengths, and both together."""
+    """Each cell and option with several layers, of different lengths; both options together."""
     bidirectional = {name for name, case in CASES.items() if "bias_l0_reverse" in case["parameters"]}
     projected = {name for name, case in CASES.items() if "weight_hr_l0" in case["parameters"]}
-    for names in (bidirectional - projected, projected - bidirectional):
-        assert {"bias_l2" in CASES[name]["parameters"] for name in names} == {False, True}
+    deep = {name for name, case in CASES.items() if "bias_l2" in case["parameters"]}
     assert bidirectional & projected
+    for names in (bidirectional - projected, projected - bidirectional):
+        assert names & deep
+        assert names - deep
+    for cell in ("gru", "elman", "elman_relu"):
+        names = {name for name, case in CASES.items() if str(case.get("cell")) == cell}
+        assert names & deep & bidirectional
+        assert (names & deep) - bidirectional
     assert all(len({split.shape[0] for split in split_rows(c["x"], c["lengths"])}) > 2 for c in CASES.values())

@@ -1,0 +1,202 @@
+"""Every cell of the registry by its name: sizes around those of vectors, tiles and chunks, threads, far numbers."""
+
+import numpy as np
+import pytest
+from network.options_case import OptionsCase
+from network.options_draw import can_have
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.cells import REFERENCE_CELLS
+from reference.network import options_forward
+
+from sklstm._kernels import available_isas
+from sklstm._network.cells import CELLS
+from sklstm._network.network import Network
+from sklstm._network.parameters import ParameterLayout
+from sklstm._sequences import Sequences
+
+each_cell = pytest.mark.parametrize("cell", CELLS)
+each_isa = pytest.mark.parametrize("isa", available_isas())
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+# Units of each layer, sequences, longest sequence, columns of the input. 16 sequences and more are cut into chunks.
+SIZES = [
+    ((1,), 1, 1, 1),
+    ((1, 1), 7, 5, 50),
+    ((7,), 70, 4, 16),
+    ((8, 8), 3, 6, 1),
+    ((15,), 2, 7, 3),
+    ((16, 16), 33, 5, 16),
+    ((17,), 16, 3, 1),
+    ((33, 7), 5, 4, 5),
+    ((100,), 3, 4, 17),
+    ((5,), 2, 150, 2),
+]
+each_size = pytest.mark.parametrize("size", SIZES, ids=str)
+# Of the largest number of an array: some steps of the rounding of sums and activations.
+TOLERANCE = {"float64": 1e-13, "float32": 1e-5}
+
+
+def make_case(cell, size, isa, dtype, **options):
+    hidden_sizes, n, longest, n_columns = size
+    return OptionsCase(
+        isa, hidden_sizes, n=n, longest=longest, n_columns=n_columns, seed=SIZES.index(size), dtype=dtype, cell=cell,
+        **options,
+    )  # fmt: skip
+
+
+def in_float64(case, cell, size, isa):
+    """The same numbers in double precision."""
+    twin = make_case(cell, size, isa, "float64")
+    for name in ("flat", "table", "state", "targets", "weights"):
+        setattr(twin, name, getattr(case, name).astype(np.float64))
+    return twin
+
+
+def assert_close(found, expected, tolerance, name=""):
+    assert found.shape == expected.shape, name
+    limit = tolerance * np.abs(expected).max() + np.finfo(np.float32).smallest_normal
+    # Also false for NaN.
+    assert np.abs(found - expected).max() <= limit, name
+
+
+@each_isa
+@each_dtype
+@each_size
+@each_cell
+def test_forward_against_the_reference(cell, size, dtype, isa):
+    case = make_case(cell, size, isa, dtype)
+    expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
+    for found, wanted in zip(case.forward(), expected, strict=True):
+        assert_close(found, wanted, TOLERANCE[dtype])
+
+
+def directional(case, array, direction, step=1e-4):
+    """Central difference of fourth order of the loss, along a direction."""
+    before, values = array.copy(), []
+    for shift in (-2, -1, 1, 2):
+        array[:] = before + shift * step * direction
+        values.append(case.loss())
+    array[:] = before
+    far_below, below, above, far_above = values
+    return (8 * (above - below) - (far_above - far_below)) / (12 * step)
+
+
+@each_isa
+@each_size
+@each_cell
+def test_gradients_by_directions(cell, size, isa):
+    """Every array of parameters, the input and the initial state, each moved along a few random directions."""
+    case, rng = make_case(cell, size, isa, "float64"), np.random.default_rng(0)
+    flat, d_table, d_state = case.gradients()
+    moved = {name: (view, case.layout.views(flat)[name]) for name, view in case.layout.views(case.flat).items()}
+    moved |= {"table": (case.table, d_table), "state": (case.state, d_state)}
+    for name, (array, gradient) in moved.items():
+        for _ in range(3):
+            direction = rng.normal(size=array.shape) / np.sqrt(array.size)
+            expected = directional(case, array, direction)
+            limit = {"rtol": 1e-7, "atol": 1e-9 * max(1.0, np.abs(gradient).max())}
+            assert_allclose((gradient * direction).sum(), expected, **limit, err_msg=name)
+
+
+@each_isa
+@each_size
+@each_cell
+def test_gradients_in_single_precision(cell, size, isa):
+    case = make_case(cell, size, isa, "float32")
+    twin = in_float64(case, cell, size, isa)
+    found, expected = case.gradients(), twin.gradients()
+    parts = [(case.layout.views(found[0])[name], view) for name, view in twin.layout.views(expected[0]).items()]
+    for one, other in [*parts, *zip(found[1:], expected[1:], strict=True)]:
+        assert_close(one, other, TOLERANCE["float32"])
+
+
+@each_isa
+@each_dtype
+@each_cell
+def test_threads_and_parts_of_a_batch(cell, dtype, isa):
+    """The same bits for any number of threads, for a row alone, and for a sequence in two parts."""
+    case = OptionsCase(isa, (19, 12), n=70, longest=7, seed=3, dtype=dtype, cell=cell)
+    expected = [*case.forward(), *case.gradients(), case.loss()]
+    for case.threads in (2, 3, 4, 8):
+        case.workspace = None
+        for one, other in zip([*case.forward(), *case.gradients(), case.loss()], expected, strict=True):
+            assert_array_equal(one, other)
+    for k in (0, 1, 33, 69):
+        for one, other in zip(case.forward(slice(k, k + 1)), expected[:3], strict=True):
+            assert_array_equal(one[0], other[k])
+    case.network.load(case.flat)
+    long = [s for s in case.sequences if len(s) > 1]
+    whole, parts = np.zeros((2, len(long), case.network.n_states), dtype)
+    z = case.network.forward(Sequences.from_list(long), states=whole)
+    case.network.forward(Sequences.from_list([s[: len(s) // 2] for s in long]), states=parts)
+    assert_array_equal(
+        case.network.forward(Sequences.from_list([s[len(s) // 2 :] for s in long]), states=parts), z, strict=True
+    )
+    assert_array_equal(parts, whole, strict=True)
+
+
+@each_isa
+@pytest.mark.parametrize("scale", [1e3, 1e8, 1e15])
+@each_cell
+def test_far_numbers(cell, scale, isa):
+    """Saturated gates, and sums near the largest numbers of single precision: no NaN, forward or back."""
+    with np.errstate(over="ignore"):
+        case = OptionsCase(isa, (9, 9), n=20, longest=5, seed=2, dtype="float32", cell=cell)
+        case.table *= np.float32(scale)
+        # A loss of outputs that large is beyond the range of its squares: weigh the samples by nearly nothing.
+        case.weights *= np.float32(scale**-2 if scale < 1e10 else 1e-30)
+        for found in case.forward():
+            assert np.isfinite(found).all()
+        for found in case.gradients():
+            assert np.isfinite(found).all()
+        expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
+    for found, wanted in zip(case.forward(), expected, strict=True):
+        assert_close(found, wanted, 1e-4)
+
+
+def test_the_registry_agrees_with_the_reference():
+    assert CELLS.keys() <= REFERENCE_CELLS.keys()
+    for name, cell in CELLS.items():
+        own = REFERENCE_CELLS[name]
+        assert can_have(name, "recurrent_dropout", 0.3) == bool(own.h)
+        assert can_have(name, "peephole", True) == (name == "lstm")
+        assert can_have(name, "zoneout", 0.3)
+        assert can_have(name, "cell_norm", True)
+        assert cell.name == name
+
+
+@each_cell
+def test_shapes_of_parameters(cell):
+    own, named = REFERENCE_CELLS[cell], {}
+    for k, (hidden, read) in enumerate([(8, 3), (10, 16)]):
+        for suffix in ("", "_backward"):
+            named[f"weight_ih_l{k}{suffix}"] = (len(own.x) * hidden, read)
+            if own.h:
+                named[f"weight_hh_l{k}{suffix}"] = (len(own.h) * hidden, hidden)
+            named[f"bias_l{k}{suffix}"] = (len(own.sums) * hidden,)
+    named |= {"weight_out": (2, 20), "bias_out": (2,)}
+    layout = ParameterLayout(3, (8, 10), 2, bidirectional=True, **({} if cell == "lstm" else {"cell": cell}))
+    found = {p.name: p.shape for p in layout.parameters}
+    assert {name: found.get(name) for name in named} == named
+    # What is left are the vectors of one unit each.
+    assert all(shape[-1] in (8, 10) for name, shape in found.items() if name not in named)
+
+
+@each_dtype
+@each_cell
+def test_windows_of_a_table_share_their_products(cell, dtype):
+    """Neighbouring windows give the bits of copies of their rows."""
+    case = OptionsCase(available_isas()[-1], (17, 9), seed=5, n_columns=6, dtype=dtype, cell=cell)
+    table = np.random.default_rng(1).normal(size=(90, 6)).astype(dtype)
+    windows = Sequences.from_windows(table, 8)
+    copies = Sequences.from_list(
+        [table[a : a + n].copy() for a, n in zip(windows.starts, windows.lengths, strict=True)]
+    )
+    networks = [Network(case.layout, dtype, 2), Network(case.layout, dtype, 1)]
+    for network in networks:
+        network.load(case.flat)
+    for want_hidden in (False, True):
+        shared, alone = (
+            network.forward(sequences, want_hidden=want_hidden)
+            for network, sequences in zip(networks, (windows, copies), strict=True)
+        )
+        assert_array_equal(shared, alone, strict=True)
