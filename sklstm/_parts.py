@@ -1,4 +1,4 @@
-"""The training part and the validation part: samples as they were handed over, and how they are told apart."""
+"""Training part and validation part: samples as the user passed them, and how they are split."""
 
 from dataclasses import dataclass, replace
 
@@ -8,29 +8,29 @@ from sklstm._warn import warn_user
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/studies/defaults.md).
 AUTO_EARLY_STOPPING = 200
-# The share of the samples that may lie between training and validation part before "auto" trains on all.
+# "auto" trains on all samples if the gap between training and validation part would be a larger share than this.
 LARGEST_GAP = 0.25
 WAYS_OUT = "set early_stopping=False, or bring your own validation part (X_val, y_val)"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Checked samples, all of them with a positive weight: a sample of weight zero is not there.
+    """Checked samples, all of them with a positive weight: samples of weight zero are excluded.
 
     Attributes
     ----------
     sequences : Sequences
-        Its table holds all rows, those that only stand in the windows of others included.
+        Its table holds all rows, including those that only occur in the windows of other samples.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Targets as they were handed over.
+        Targets as the user passed them.
     weights : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         In float64, the largest of them between 0.5 and 1.
     exponent : int
-        Times two to this power they are what was handed over.
+        ``weights * 2**exponent`` are the weights that the user passed.
     rows : ndarray of shape (n_samples,)
-        The places of the samples among those that were handed over.
+        The positions of the samples among those that the user passed.
     name : str, default="y"
-        What the user calls y.
+        Name of y in messages.
     is_set : bool, default=False
         Whether the samples are a set of sequences, in any order, and not the rows of a table.
     """
@@ -77,7 +77,7 @@ def hold_out(part, early_stopping, fraction, codes, classes):
     codes : ndarray of shape (n_samples,) or None
         The class of each sample, where it has one.
     classes : ndarray or None
-        What the classes are called.
+        The labels of the classes.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def hold_out(part, early_stopping, fraction, codes, classes):
 
 
 def _between_the_parts(sequences):
-    """Say which rows are neither trained on nor validated on, and what to do about it."""
+    """Describe the rows that are neither trained on nor validated on, and what to do about it."""
     gap, n_blocks = sequences.gap, len(sequences.blocks) - 1
     if gap == 0:
         return ""

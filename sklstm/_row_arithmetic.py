@@ -1,4 +1,4 @@
-"""What scalers and selectors of scikit-learn do to a row, without the checks that a row costs them."""
+"""The arithmetic of scalers and selectors of scikit-learn on one row, without the cost of their checks."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 class RowArithmetic:
     """The arithmetic of some steps on rows of floats.
 
-    It is compared with the steps themselves when it is made, bit for bit, and does nothing for a dtype for which they
-    round otherwise.
+    When it is made, its results are compared with those of the steps, bit for bit; for a dtype for which they differ
+    the steps are called.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class RowArithmetic:
                     break
 
     def __call__(self, x):
-        """Return an array like x after all steps, None where the steps themselves must see it."""
+        """Return an array like x after all steps, or None where the steps themselves have to be called."""
         operations = self._operations.get(x.dtype)
         if operations is None or not np.isfinite(x).all():
             return None

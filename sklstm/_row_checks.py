@@ -1,4 +1,4 @@
-"""Checks of what streams take: rows, their names and their order, arrays for answers, states."""
+"""Checks of the input of streams: rows, their names and their order, output arrays, states."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -11,7 +11,7 @@ from sklstm.exceptions import TimeOrderWarning
 
 
 def refuse_what_is_no_row(x):
-    """Raise for what NumPy would take for an array of no axes, or strip of its mask."""
+    """Raise for containers that NumPy would turn into a 0-d array or whose mask it would drop."""
     refuse_masked(x, "x")
     if isinstance(x, Mapping):
         raise TypeError(
@@ -61,7 +61,7 @@ class RowChecks:
                 return np.ascontiguousarray(row.reshape(self.shape), np.float64)
 
     def _check_names(self, x):
-        """Raise if x names its features otherwise than `fit` did; names on one side alone are passed over."""
+        """Raise if the feature names of x differ from those of `fit`; names on one side alone are ignored."""
         names = getattr(x, "column_names", None)  # of pyarrow, whose columns are the values
         if names is None:
             names = getattr(x, "columns", x.index if hasattr(x, "iloc") else None)
@@ -75,7 +75,7 @@ class RowChecks:
                 )
 
     def not_finite(self, x):
-        """Return the error that says where x holds what cannot be used."""
+        """Return the error that locates NaN, infinity or too large a number in x."""
         rows, dtype = np.reshape(x, (-1, self.shape[-1])).astype(np.float64), self._network.dtype.name
         wrong = np.argwhere(~np.isfinite(rows)).tolist()
         stream, feature = wrong[0] if wrong else self._network.first_beyond_range(rows) or (0, None)
@@ -89,7 +89,7 @@ class RowChecks:
 
 
 class RowOrder:
-    """Whether the rows of one stream come in the order that their labels say.
+    """Checks that the labels of the rows of one stream increase.
 
     The label of a pandas Series is its name, that of a table of one row its index.
 
@@ -116,12 +116,12 @@ class RowOrder:
         return label
 
     def follow(self, label):
-        """Take over the label of a row that was taken."""
+        """Remember the label of a row that has been processed."""
         if label is not None:
             self._last = label
 
     def forget(self):
-        """Begin anew."""
+        """Forget the last label."""
         self._last = None
 
 

@@ -1,4 +1,4 @@
-"""The steps of a pipeline that answer for each row alone, and how they are run on rows that arrive one at a time."""
+"""Row-wise steps of a pipeline, and how they are run on rows that arrive one at a time."""
 
 import copy
 
@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._row_arithmetic import RowArithmetic
 from sklstm._row_checks import refuse_what_is_no_row
 
-# Transformers of scikit-learn whose `transform` reads, for each row it answers for, that row and what `fit` learnt.
-# Not among them: what iterates until all rows together are good enough (NMF), and what draws numbers while it answers.
+# Transformers of scikit-learn whose `transform` computes each row from that row and the fitted attributes alone.
+# Excluded are those that iterate until all rows together have converged (NMF) and those that draw random numbers.
 _ROW_WISE = frozenset(
     {
         *("Binarizer", "KBinsDiscretizer", "KernelCenterer", "MaxAbsScaler", "MinMaxScaler", "Normalizer"),
@@ -53,7 +53,7 @@ class RowWiseSteps:
             self._arithmetic = RowArithmetic(self.steps, self.n_features, lambda x: self.transform(self._named(x)))
 
     def transform_rows(self, x, n_streams):
-        """Return what the last step makes of the rows that arrived, see `row_table`."""
+        """Return the new rows after the last step, see `row_table`."""
         values = self._plain(x)
         expected = (self.n_features,) if n_streams is None else (n_streams, self.n_features)
         if values is not None and values.shape == expected:
@@ -64,7 +64,7 @@ class RowWiseSteps:
         return rows[0] if n_streams is None else rows
 
     def _plain(self, x):
-        """Return the values of an array, or of a Series with the names of fit; None for what is to be looked at."""
+        """Return the values of an array, or of a Series with the names of fit; None for other input."""
         if type(x) is np.ndarray:
             return x
         index = getattr(x, "index", None)
@@ -78,13 +78,13 @@ class RowWiseSteps:
         return x.to_numpy()
 
     def transform(self, table):
-        """Return what the last step makes of a table, whose rows have nothing to do with each other."""
+        """Return a table of independent rows after the last step."""
         for step in self.steps:
             table = step.transform(table)
         return table
 
     def row_table(self, x, n_streams):
-        """Return the rows that arrived as a table, in which the first step finds the names of `fit`.
+        """Return the new rows as a table with the feature names of `fit`.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class RowWiseSteps:
         return [rows if _is_empty(rows) else self.transform(self._named(_as_table(rows))) for rows in context]
 
     def _named(self, table):
-        """Give a plain array the names that the first step was fitted with: it would miss them at every row."""
+        """Give a plain array the names that the first step was fitted with: otherwise it would warn at every row."""
         if self.names is None or not isinstance(table, np.ndarray):
             return table
         try:
@@ -158,7 +158,7 @@ def _check_vouched(vouched, steps):
 
 
 def _parts(step):
-    """Return the named transformers that a step is made of."""
+    """Return the named transformers inside a step."""
     if isinstance(step, Pipeline):
         return step.steps
     if isinstance(step, FeatureUnion):
@@ -175,7 +175,7 @@ def _all_names(steps, prefix=""):
 
 
 def _refuse_others(name, step, vouched):
-    """Raise for a step that may look at other rows than the one it answers for."""
+    """Raise for a step whose result for a row may depend on other rows."""
     if _does_nothing(step) or name in vouched:
         return
     kind = type(step).__name__
@@ -195,7 +195,7 @@ def _refuse_others(name, step, vouched):
 
 
 def _why_not(step):
-    """Return why a transformer may look at other rows, None if it does not."""
+    """Return why the result of a transformer may depend on other rows, None if it does not."""
     kind, package = type(step).__name__, type(step).__module__.partition(".")[0]
     if isinstance(step, FunctionTransformer):
         if step.func is None or isinstance(step.func, np.ufunc):

@@ -6,17 +6,17 @@ import numpy as np
 
 from sklstm._kernels.columns._column_statistics import column_moments
 
-# A deviation of so many times the mean is rounding.
+# A deviation below this multiple of the mean is rounding error.
 CONSTANT = 10 * np.finfo(np.float64).eps
 HUGE = 1e307
 # The distance of the quartiles of a standard normal distribution.
 QUARTILES_OF_NORMAL = 1.349
-# `partial_fit` measures columns and targets anew where their running scale has grown so much.
+# `partial_fit` rescales columns and targets whose running scale has grown by more than this factor.
 LARGEST_GROWTH = 3.0
 
 
 def row_weights(sequences, weights):
-    """Return how much each row of a table counts: the mean weight of the samples that read it, 0 where none does.
+    """Return the weight of each row of a table: the mean weight of the samples that contain it, 0 where none does.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def row_weights(sequences, weights):
     starts, ends, n = sequences.starts, sequences.starts + sequences.lengths, len(sequences.table) + 1
 
     def sums(values=None):
-        """Return the sum of some values over the samples that read each row."""
+        """Return for each row the sum of some values over the samples that contain it."""
         return np.cumsum(np.bincount(starts, values, n) - np.bincount(ends, values, n))[:-1]
 
     n_readers = sums()
@@ -47,7 +47,7 @@ def column_scales(table, weights, n_threads=1):
     ----------
     table : ndarray of shape (n_rows, n_columns)
     weights : ndarray of shape (n_rows,) or (n_rows, n_columns)
-        Rows (or entries) of weight zero are not looked at. A column without any other has mean and scale 0.
+        Rows (or entries) of weight zero are ignored. A column without any other has mean and scale 0.
     n_threads : int, default=1
 
     Returns
@@ -66,19 +66,19 @@ def column_scales(table, weights, n_threads=1):
 
 
 def quotient(values, mean, scale):
-    """Return (values - mean) / scale, also where the difference is beyond the largest float64."""
+    """Return (values - mean) / scale, also where the difference overflows float64."""
     half = 0.5 if max(np.abs(values).max(initial=0.0), np.abs(mean).max(initial=0.0)) > HUGE else 1.0
     return (half * values - half * mean) / (half * scale)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Weighted moments of some columns over all that was seen of them.
+    """Weighted moments of some columns over all rows so far.
 
     Attributes
     ----------
     weight : ndarray of shape (n_columns,)
-        Sums of weights, times two to the power `exponent`; 0 where a column was never seen.
+        ``weight * 2**exponent`` are the sums of weights; 0 for a column without values.
     exponent : int
     mean, deviation : ndarray of shape (n_columns,)
     """
@@ -114,8 +114,8 @@ def moments_of(table, weights, exponent=0, n_threads=1):
 def robust_scales(table, weights):
     """Return the weighted median of each column, and the distance of its quartiles over that of a standard normal.
 
-    Parameters and what is returned are those of `column_scales`, with one weight for each row. A column of whose values
-    so many are equal that the quartiles are has its standard deviation instead.
+    Parameters and what is returned are those of `column_scales`, with one weight for each row. A column with
+    equal quartiles gets its standard deviation instead.
     """
     present = weights > 0
     _, deviations = column_scales(table, weights)
@@ -131,7 +131,7 @@ def robust_scales(table, weights):
 
 
 def _quantiles(values, weights, levels):
-    """Return weighted quantiles: between two values where a level falls on the step, as a median of an even number."""
+    """Return weighted quantiles; at a step of the distribution the mean of both values, as a median of even count."""
     if (weights == weights[0]).all():
         return np.quantile(values, levels, method="averaged_inverted_cdf")
     order = np.argsort(values, kind="stable")
@@ -144,7 +144,7 @@ def _quantiles(values, weights, levels):
 
 @dataclass(frozen=True)
 class InputScales:
-    """What the columns of X are standardised by, the network reads (x - mean) / scale; and what was seen of them.
+    """Standardisation of the columns of X, (x - mean) / scale, and the moments it was learnt from.
 
     Attributes
     ----------
@@ -158,7 +158,7 @@ class InputScales:
 
 
 def input_scales(table, weights, moments, input_scaling, *, needs_scale):
-    """Return what the columns of X are standardised by: the network reads (x - mean) / scale.
+    """Return mean and scale of the columns of X: the network reads (x - mean) / scale.
 
     Parameters
     ----------
@@ -168,12 +168,12 @@ def input_scales(table, weights, moments, input_scaling, *, needs_scale):
         Of the table with these weights.
     input_scaling : "standard", "robust" or None
     needs_scale : bool
-        Whether a scale is wanted where `input_scaling` is None, too.
+        Whether a scale is needed also where `input_scaling` is None.
 
     Returns
     -------
     mean, scale : ndarray of shape (n_features,)
-        The scale of a column is 1 as long as only one value was seen of it.
+        The scale of a column with a single value so far is 1.
     """
     mean, scale = moments.mean, moments.deviation
     if input_scaling == "robust":
@@ -184,14 +184,14 @@ def input_scales(table, weights, moments, input_scaling, *, needs_scale):
 
 
 def followed_scales(mean, scale, before, moments, *, may_grow):
-    """Return means and scales after more rows, which stay where enough was known.
+    """Return means and scales after more rows; they are kept where they were well determined.
 
-    Columns of which one value had been seen get a scale about that value. With `may_grow`, those of which a few rows
-    had shown next to no spread get new ones from a block that counts several times as much as all before it: what the
-    network could learn of them was that little. `before` and `moments` are the `Moments` of the rows so far, without
-    and with the new ones.
+    Columns with a single value so far get a scale about that value. With `may_grow`, columns that had hardly varied in
+    a few rows get new scales from a block that weighs several times as much as all before it, since the network can
+    have learnt next to nothing from them. `before` and `moments` are the `Moments` of the rows so far, without and with
+    the new ones.
     """
-    # About the value that was 0 so far: what was learnt with it stays.
+    # The mean stays: it is the value that was read as 0 so far, so the network's answers do not change.
     about = np.where(mean == before.mean, moments.mean - mean, 0.0)
     distance = np.where(moments.deviation > 0, np.hypot(moments.deviation, about), 1.0)
     weight = np.ldexp(before.weight, max(before.exponent - moments.exponent, -2000))

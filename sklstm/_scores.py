@@ -1,4 +1,4 @@
-"""Scores of the samples that are there: what has weight zero is not looked at."""
+"""Scores over the samples of positive weight."""
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_array
@@ -19,7 +19,7 @@ def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
     predicted : ndarray of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : array-like or None
     of_outputs : bool, default=False
-        Whether the score of several outputs is the mean of theirs, so that each output may have weights of its own.
+        Whether the score of several outputs is the mean of their scores, so that each output may have its own weights.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
     check_lengths_agree(len(predicted), y)
     weights, _ = in_unit_range(check_weights(sample_weight, len(predicted)))
     if weights.ndim == 1 or not of_outputs:
-        # A matrix that goes with nothing is refused.
+        # A matrix of another shape is refused.
         present = counted_entries(weights, predicted[:, 0] if predicted.ndim == 2 else predicted) > 0
         return _score_of_present(metric, y, predicted, weights, present)
     with naming("y"):

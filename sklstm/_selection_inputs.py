@@ -1,4 +1,4 @@
-"""What the feature selector is fitted on: a table, the targets of its samples, and what rows and samples count for."""
+"""Input of the feature selector: a table, the targets of its samples, and the weights of rows and samples."""
 
 from numbers import Number
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from sklstm._validation import (
     refuse_times,
 )
 
-# Integers with more different values than this are counts, not the names of classes.
+# Integers with more distinct values than this are numbers, not class labels.
 MAX_INTEGER_CLASSES = 20
 # Numbers beyond it, or all below its reciprocal, are scaled before they are squared.
 LARGE = 1e100
@@ -52,7 +52,7 @@ class SelectionInput(NamedTuple):
 
 
 def read_input(selector, X, y, groups, sample_weight):
-    """Check what `fit` of a selector got.
+    """Check the arguments of `fit` of a selector.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_input(selector, X, y, groups, sample_weight):
         Fitted attributes that describe the columns of X.
     given : SelectionInput
     """
-    stand_in = type(selector)()  # which is given the names: a fit that fails changes nothing
+    stand_in = type(selector)()  # gets the names instead of the selector: a fit that fails changes nothing
     X = check_container(X, "X")
     refuse_times(X, "X")
     refuse_target_per_row(X, y)
@@ -76,11 +76,11 @@ def read_input(selector, X, y, groups, sample_weight):
     given = read(selector, stand_in, X, y, groups, sample_weight)
     for other, name in ((y, "y"), (sample_weight, "sample_weight"), (groups, "groups")):
         check_same_rows(X, other, name)
-    # Holes hardly change the statistics, and the network that comes behind tells of them.
-    # Labels that were looked up have an index that repeats and says nothing of time.
-    tells = getattr(getattr(y, "index", None), "is_unique", False)
+    # Holes hardly change the statistics, and the network behind the selector warns of them.
+    # Looked-up labels have an index with duplicates that is no time index.
+    has_times = getattr(getattr(y, "index", None), "is_unique", False)
     blocks = None if groups is None else check_groups(groups, len(groups))
-    check_order(X, blocks, instead=(y, "y") if tells else None)
+    check_order(X, blocks, instead=(y, "y") if has_times else None)
     return {name: value for name, value in vars(stand_in).items() if name.endswith("_")}, given
 
 
@@ -96,7 +96,7 @@ def _read_set(selector, stand_in, X, y, groups, sample_weight):
 
 def _read_table(selector, stand_in, X, y, groups, sample_weight):
     refuse_masked(X, "X")
-    # Finiteness is seen in the sums: asking here would read the whole table once more.
+    # Finiteness is checked in the sums: a check here would read the whole table once more.
     options = {"ensure_all_finite": False, "ensure_min_samples": 2, "input_name": "X"}
     with naming("X"):
         table = check_array(X, dtype=[np.float64, np.float32], estimator=selector, **options)
@@ -111,7 +111,7 @@ def _read_table(selector, stand_in, X, y, groups, sample_weight):
     reach = min(selector.max_lag, int(np.diff(blocks).max()) - 1)
     rows = weights_of_rows(weights, blocks, reach)
     read = rows > 0.0
-    same = bool((weights[read] == 1.0).all())  # all that is there counts alike: the rest is cut off
+    same = bool((weights[read] == 1.0).all())  # equal weights: rows of weight zero are cut off
     begin, end = int(read.argmax()), n_rows - int(read[::-1].argmax())
     if same and read[begin:end].all():
         blocks = np.unique(np.clip(blocks, begin, end)) - begin
@@ -121,7 +121,7 @@ def _read_table(selector, stand_in, X, y, groups, sample_weight):
 
 
 def weights_of_rows(weights, blocks, reach):
-    """Return for each row the mean weight of the samples that read it.
+    """Return for each row the mean weight of the samples that contain it.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def weights_of_rows(weights, blocks, reach):
     Returns
     -------
     rows : ndarray of shape (n_rows,)
-        Samples of weight zero do not count; 0 where no other reads the row.
+        Samples of weight zero do not count; 0 where no other contains the row.
     """
     rows = np.arange(len(weights))
     ends = np.repeat(blocks[1:], np.diff(blocks))
@@ -183,7 +183,7 @@ def _relative_weights(sample_weight, n_samples):
 
 
 def _read_target(y, n_samples, target_type, counted):
-    """Return float columns or class numbers; those of samples that do not count are zero, whatever they were."""
+    """Return float columns or class numbers; those of samples of weight zero are set to zero."""
     if y is None:
         return None
     refuse_masked(y, "y")

@@ -11,8 +11,8 @@ from sklstm._validation import axes_advice, check_container, is_list_of_sequence
 class SequenceTransformMixin:
     """Methods of a selector of columns that take sets of sequences too; a table goes to the next class.
 
-    They stand outside the selector because scikit-learn wraps what a class defines itself: the container of
-    `set_output` is that of each sequence, not of the set.
+    They are not defined in the selector because scikit-learn wraps the methods that a class defines itself: the
+    container of `set_output` is that of each sequence, not of the set.
     """
 
     def transform(self, X):
@@ -39,7 +39,7 @@ class SequenceTransformMixin:
         Parameters
         ----------
         X : array of shape (n_samples, n_selected) or (n_sequences, n_steps, n_selected), or list of arrays
-            What `transform` returns.
+            Output of `transform`.
 
         Returns
         -------

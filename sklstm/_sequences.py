@@ -1,4 +1,4 @@
-"""Sets of sequences as a table and, for each sequence, where it starts and how long it is.
+"""Sets of sequences: a table with a start row and a length for each sequence.
 
 A window over a table is a start row and a length: overlapping windows share the table, and neither fitting nor
 splitting ever copies one.
@@ -18,8 +18,7 @@ class Sequences:
     Attributes
     ----------
     table : ndarray of shape (n_rows, n_features)
-        C-contiguous rows of float32 or float64, aligned (the constructors copy what is not: the kernels read no
-        other).
+        C-contiguous, aligned rows of float32 or float64, as the kernels need them (the constructors copy others).
     starts : ndarray of shape (n_sequences,), dtype intp
         First row of each sequence.
     lengths : ndarray of shape (n_sequences,), dtype intp
@@ -53,7 +52,7 @@ class Sequences:
 
     @classmethod
     def from_series(cls, table, blocks=None):
-        """Make, for each row, all rows of its block up to it: what a network that carries its states has seen."""
+        """Make, for each row, the sequence of all rows of its block up to it, for networks that carry their states."""
         sequences = cls.from_windows(table, len(table), blocks)
         return cls(sequences.table, sequences.starts, sequences.lengths, sequences.blocks)
 
@@ -153,7 +152,7 @@ def blocks_of_groups(groups, name="groups"):
     ----------
     groups : ndarray of shape (n_rows,)
     name : str, default="groups"
-        What the user calls it.
+        Name of the argument in messages.
 
     Returns
     -------
@@ -167,7 +166,7 @@ def blocks_of_groups(groups, name="groups"):
     changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
     blocks = np.concatenate([[0], changes, [len(groups)]]).astype(np.intp)
     begins = {}
-    # A dict needs no order among the labels: they may be of several types.
+    # A dict, as labels of several types cannot be sorted.
     for label, begin in zip(groups[blocks[:-1]].tolist(), blocks[:-1].tolist(), strict=True):
         begins.setdefault(label, []).append(begin)
     if len(begins) < len(blocks) - 1:

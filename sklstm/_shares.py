@@ -1,4 +1,4 @@
-"""Whole numbers of samples that a share of them stands for."""
+"""Numbers of samples for fractions of a data set."""
 
 import math
 
@@ -6,15 +6,15 @@ import numpy as np
 
 
 def share_of(fraction, n, rounding=math.ceil):
-    """Return how many of `n` a fraction is, exact where rounding alone is in the way: 0.07 of 100 is 7.
+    """Return the number that a fraction of `n` is, without rounding errors of the fraction: 0.07 of 100 is 7.
 
     Parameters
     ----------
     fraction : float
-        What is written counts: float32's 0.07 is 0.07.
+        Taken as its shortest decimal: float32's 0.07 is 0.07.
     n : int
     rounding : callable, default=math.ceil
-        What becomes of a product that is no whole number.
+        Rounding of a product that is not an integer.
 
     Returns
     -------

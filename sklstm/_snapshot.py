@@ -1,20 +1,20 @@
-"""What an estimator learnt is one object: read once at the start of a call, replaced in one step.
+"""Snapshots of fitted estimators: read once at the start of a call, replaced in one assignment.
 
-While one thread fits an estimator again, others may predict with it. Each of their calls answers for the model before
-or for the model after, never for some attributes of both.
+While one thread fits an estimator again, others may predict with it. Each of their calls uses the model before
+or the model after, never attributes of both.
 """
 
 
 def snapshot_of(estimator):
     """Return a shallow copy of an estimator as it is at this moment."""
     snapshot = object.__new__(type(estimator))
-    # One copy of the dict: no other thread comes between two attributes.
+    # A single copy of the dict is atomic: all attributes are of one moment.
     snapshot.__dict__ = estimator.__dict__.copy()
     return snapshot
 
 
 def replace_fitted(estimator, fitted):
-    """Replace what an estimator learnt; the attributes of before are gone, constructor parameters stay.
+    """Replace the fitted attributes of an estimator; the old ones are removed, constructor parameters stay.
 
     Parameters
     ----------

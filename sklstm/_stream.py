@@ -1,4 +1,4 @@
-"""Streams of rows and what a fitted model says after each of them."""
+"""Streams: predictions of a fitted model for rows that arrive one at a time."""
 
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -97,7 +97,7 @@ class Stream:
                 )
             kept = getattr(model, "context_", None)
             if kept is not None:
-                model._network()  # looks at carried rows, too; the copy bound here has none
+                model._network()  # checks the carried rows, too, which the copy bound here lacks
                 if n_streams is None:
                     self._order = RowOrder(last=label_of_last_row(model._row_order))
             self._follow(kept)
@@ -111,7 +111,7 @@ class Stream:
             self._follow(rows)
 
     def _bind(self, model, n_streams, window, response_method):
-        """Prepare all that a step needs."""
+        """Prepare everything that a step needs."""
         self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
         network, targets, is_transform = model._network(), model._targets(), response_method == "transform"
         self._network, self._dtype = network, network.dtype
@@ -130,7 +130,7 @@ class Stream:
         answer = self._answer(np.zeros((n_streams or 1, width), self._dtype))
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
-        # The way of a single number, past all arrays.
+        # Fast path of a single number, without arrays.
         self._scalar_answer = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
 
@@ -184,7 +184,7 @@ class Stream:
             after that of the row before, or a number below it.
         """
         if out is None and self._scalar_answer is not None and type(x) is np.ndarray and x.ndim == 1:
-            # Needs no claim: it hands out a number and not an array that the next step overwrites.
+            # Needs no claim: it returns a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
                 return self._scalar_answer(z)
@@ -210,7 +210,7 @@ class Stream:
 
     @contextmanager
     def _claimed(self):
-        """Keep other threads out."""
+        """Hold the claim; other threads get a RuntimeError."""
         try:
             self._numbers.claim()
             yield
@@ -308,7 +308,7 @@ class Stream:
             self._numbers.set_state(checked)
             self._order.forget()
 
-    # A pickle holds the model, what was asked for and the state; the rest is made again.
+    # A pickle holds the model, the arguments and the state; the rest is rebuilt.
 
     def __getstate__(self):
         """Return what a pickle or a copy is made of."""

@@ -1,4 +1,4 @@
-"""Which columns of X the targets are the future of, where `window_norm` is on."""
+"""The columns of X whose future values the targets are, for `window_norm`."""
 
 from numbers import Integral
 
@@ -8,15 +8,15 @@ from sklstm._scaling import column_scales
 from sklstm._validation import naming
 from sklstm._warn import warn_user
 
-# Values of a column's future vary as the column does; a little more where a short table has a trend. What sums the
-# future up may well vary less: the means over the next 24 to 336 hours in ETTh1 have 0.4 to 1.0 of the deviation.
+# Future values of a column vary as the column does, a little more where a short table has a trend. Summaries of the
+# future may vary less: the means over the next 24 to 336 hours in ETTh1 have 0.4 to 1.0 of the deviation.
 LARGEST_RATIO = 1.5
 SMALLEST_RATIO = 1 / 3
 NAMES_IN_A_MESSAGE = 20
 
 
 def check_target_column(target_column, window_norm, y, n_features, names):
-    """Return the position of the column of X that each target is the future of.
+    """Return for each target the position of the column of X whose future it is.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def check_target_column(target_column, window_norm, y, n_features, names):
     n_features : int
         Number of columns of X.
     names : sequence of str or None
-        What they are called.
+        Their names.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def _which_column(window_norm, n_targets, n_features, names):
 
 
 def _position(entry, target_column, n_features, names):
-    """Return the position that one entry of `target_column` stands for."""
+    """Return the column position of one entry of `target_column`."""
     if isinstance(entry, str):
         if names is None:
             raise ValueError(
@@ -101,7 +101,7 @@ def _listed(names):
 
 
 def called(columns, names):
-    """Return what columns are called, given their positions: names where there are some."""
+    """Return the names of columns at some positions, or the positions where there are no names."""
     return [column if names is None else names[column] for column in columns]
 
 

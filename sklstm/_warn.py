@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, however deep inside they are given."""
+"""Warnings that point at the line of the user's call."""
 
 import sys
 import warnings

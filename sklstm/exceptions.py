@@ -4,7 +4,7 @@ __all__ = ["TimeOrderWarning"]
 
 
 class TimeOrderWarning(UserWarning):
-    """Rows do not follow each other in time as their index says, or as what they are joined to says.
+    """The order of rows contradicts their time index, or that of the rows they are joined to.
 
     Windows run over the rows of a table as they come. Where an index of dates, times or numbers shows that rows are
     out of order, come twice, leave holes, or do not follow the rows before them, this warning names the first place
@@ -12,7 +12,7 @@ class TimeOrderWarning(UserWarning):
 
     Examples
     --------
-    Make an error of it, as in a job that nobody watches:
+    Turn it into an error, as in an unattended job:
 
     >>> import warnings
     >>> from sklstm.exceptions import TimeOrderWarning

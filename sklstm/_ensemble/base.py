@@ -1,4 +1,4 @@
-"""What the weighted regressor and classifier share: members, wiring, search and mixture."""
+"""Base class of the weighted ensembles: members, metadata routing, search of the weights, mixture."""
 
 from abc import ABCMeta, abstractmethod
 from contextlib import suppress
@@ -28,8 +28,8 @@ from sklstm._validation import advice_for_axes, check_kind, refuse_target_per_ro
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
     """Base class of the weighted ensembles; use a derived class.
 
-    A derived class names in `_response_method` what it asks of its members, and says in a few small
-    methods how a target is read, encoded, aligned and predicted.
+    A derived class names in `_response_method` the method of its members that it averages, and defines in
+    a few small methods how a target is read, encoded, aligned and predicted.
 
     Parameters
     ----------
@@ -63,26 +63,26 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     @staticmethod
     @abstractmethod
     def _read_target(y, n_samples, present):
-        """Give the fitted attributes that describe the target, the target, its columns."""
+        """Return the fitted attributes that describe the target, the target, its columns."""
 
     @staticmethod
     @abstractmethod
     def _member_target(y):
-        """Give the target as members get it, and the labels that it stands for (or None)."""
+        """Return the target as members get it, and the labels that it stands for (or None)."""
 
     @staticmethod
     @abstractmethod
     def _align(name, member, answer, labels, n_columns):
-        """Give a member's checked answer as an array (n_rows, n_columns)."""
+        """Return a member's checked answer as an array (n_rows, n_columns)."""
 
     @staticmethod
     @abstractmethod
     def _best_weights(predictions, y, sample_weight):
-        """Give the weights with the smallest loss of the mixed predictions."""
+        """Return the weights with the smallest loss of the mixed predictions."""
 
     @abstractmethod
     def _decide(self, mixed):
-        """Give the predictions that follow from the mixed answers."""
+        """Return the predictions that follow from the mixed answers."""
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, groups=None, sample_weight=None, **params):
@@ -99,14 +99,14 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             Series of each row, one contiguous block for each, for the members that take `groups`.
             With ``weights="auto"`` each series is split on its own.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weight of each row, for all members, and for the loss of the search. A row of weight zero is
-            not there: its target is not looked at, it is in no fold and its class is none; members that look back
-            read over it.
+            Non-negative weight of each row, for all members, and for the loss of the search. Rows of weight zero
+            are excluded: their targets are ignored, they are in no fold and their labels are no classes; members
+            that look back still read them.
         **params : dict
-            Further metadata for members, where metadata routing is enabled. For the folds of the search, what is
-            called `groups` or `sample_weight` by the member is cut like the rows of `X`, validation data (``*_val``,
-            ``eval_*``) are handed on whole, and so is what has another length than `X`. Anything else is cut if it has
-            the index of `X` (pandas), and refused where there is no index to tell by.
+            Further metadata for members, where metadata routing is enabled. For the folds of the search, `groups`
+            and `sample_weight` of the member are cut like the rows of `X`; validation data (``*_val``, ``eval_*``) and
+            metadata of another length than `X` are passed on whole. Anything else is cut if it has the index of `X`
+            (pandas), and refused if it has none.
 
         Returns
         -------
@@ -130,7 +130,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         fitted, y, n_columns = self._read_target(y, n_samples, present)
         groups, blocks = read_groups(groups, n_samples)
         fitted |= {"n_features_in_": n_features, "_fitted_on": "table" if is_table else "sequences"}
-        # The names are read on a stand-in: a fit that fails must leave nothing behind.
+        # The names are read on a stand-in: a fit that fails must not change the ensemble.
         stand_in = BaseEstimator()
         check_names(stand_in, X, is_table, reset=True)
         fitted |= vars(stand_in)
@@ -162,7 +162,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return self
 
     def _mix(self, caller, X, groups, context, params):
-        """Give the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
+        """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
         X, n_rows, n_features, is_table = self._read_rows(X)
         check_kind(self._fitted_on, X)
         if not is_table and n_features != self.n_features_in_:
@@ -219,7 +219,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return model._decide(model._mix("predict", X, groups, context, {"context_groups": context_groups, **params}))
 
     def score(self, X, y, *, groups=None, context=None, context_groups=None, sample_weight=None, **params):
-        """Give the R2 of a regressor's predictions, the accuracy of a classifier's.
+        """Return the R2 of a regressor's predictions, the accuracy of a classifier's.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         context_groups : array-like of shape (n_rows,), default=None
             With `groups`, the series of each row of `context`, for the members that take it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the score; what has weight 0 is not there.
+            Weight of each row in the score; rows of weight 0 are excluded.
         **params : dict
             Further metadata for members, where metadata routing is enabled.
 
@@ -249,7 +249,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return weighted_score(self._metric, y, y_pred, sample_weight)
 
     def _fitted_model(self):
-        """Give a copy of the ensemble as it is now: another thread may fit it while this one asks."""
+        """Return a snapshot of the ensemble: another thread may fit it while this one predicts."""
         check_is_fitted(self)
         return snapshot_of(self)
 
@@ -267,7 +267,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             )
 
     def _check_members(self):
-        """Give the members that are not dropped, and their weights (None to be found)."""
+        """Return the members that are not dropped, and their weights (None to be found)."""
         well_formed = self.estimators and all(
             isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str) for item in self.estimators
         )
@@ -281,7 +281,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return members, read_weights(self.weights, kept)
 
     def _route(self, caller, members, **offered):
-        """Give for each member its parameters of "fit" and of "ask", the response method."""
+        """Return for each member its parameters of "fit" and of "ask", the response method."""
         offered = {key: value for key, value in offered.items() if value is not None}
         methods = {"fit": "fit", "ask": self._response_method}
         if caller == "fit" and "context" in offered:
@@ -381,7 +381,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return Bunch(**dict(self.estimators))
 
     def _member_tags(self):
-        """Give the tags of all members; none if `estimators` is malformed, which `fit` reports."""
+        """Return the tags of all members; none if `estimators` is malformed, which `fit` reports."""
         with suppress(AttributeError, TypeError, ValueError):
             return [get_tags(member) for _, member in self.estimators if not isinstance(member, str)]
         return []

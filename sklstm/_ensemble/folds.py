@@ -1,4 +1,4 @@
-"""Folds that go forward in time, and what members predict for their test rows."""
+"""Forward folds in time, and the predictions of members for their test rows."""
 
 from numbers import Integral
 from typing import NamedTuple
@@ -17,10 +17,10 @@ from sklstm._warn import warn_user
 class Fold(NamedTuple):
     """One forward fold; all four are sorted row numbers.
 
-    `train` and `test` hold rows of positive weight alone, `read` also the rows of weight zero between the training
-    rows. `history` starts where `read` starts and ends where `test` ends, in every group. Members are
-    asked for all of it and only the rows of `test` are kept: so a member that looks back finds the
-    rows that came before, which it would also find in use.
+    `train` and `test` hold rows of positive weight only, `read` also the rows of weight zero between the training
+    rows. `history` starts where `read` starts and ends where `test` ends, in every group. Members
+    predict all of it and only the rows of `test` are kept, so that a member that looks back finds the
+    rows that came before, as it would in use.
     """
 
     train: np.ndarray
@@ -33,7 +33,7 @@ def _split(splitter, X, y, rows):
     """Split the rows of one series; give pairs (train, test) of rows of the table."""
     try:
         parts = list(splitter.split(take_rows(X, rows), take_rows(y, rows)))
-    except ValueError as error:  # how a splitter says that there are too few rows
+    except ValueError as error:  # raised by splitters for too few rows
         raise ValueError(f"weights='auto' cannot split n_samples={len(rows)} rows: {error}") from error
     return [(rows[train], rows[test]) for train, test in parts]
 
@@ -129,7 +129,7 @@ def forward_folds(cv, X, y, blocks=None, present=None):
 
 
 def usable_folds(folds, y, *, is_labels=False):
-    """Leave out the folds on whose training rows no member could learn anything, and those without test rows.
+    """Leave out the folds without usable training rows, and those without test rows.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _answer_fold(owner, name, estimator, data, fold, params, keys, verbose):
     )
     if not is_table:
         rows = fold.test
-    elif carries_context(estimator):  # it takes what it is asked for as what follows its training rows
+    elif carries_context(estimator):  # it takes X of predict as what follows its training rows
         rows = np.setdiff1d(fold.history, fold.read)
     else:
         rows = fold.history

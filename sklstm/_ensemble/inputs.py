@@ -1,4 +1,4 @@
-"""Input of an ensemble: checked for what every member needs, and handed on as it came."""
+"""Input of an ensemble: checked for the needs of every member and passed on unchanged."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,7 +37,7 @@ def _sequence_width(X, title):
 
 
 def read_rows(X, title="X"):
-    """Take a table or sequences as they are and check their form, not their values.
+    """Check the shape of a table or of sequences, not their values; they are passed on unchanged.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def read_rows(X, title="X"):
 
 
 def check_names(estimator, X, is_table, *, reset=False):
-    """Take over or compare the names of the columns, of a table also their number.
+    """Store or compare the names of the columns, of a table also their number.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def check_names(estimator, X, is_table, *, reset=False):
     is_table : bool
         Whether X is a table.
     reset : bool, default=False
-        Whether they are taken over.
+        Whether they are stored.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_regression_target(y, n_samples, present=None):
     n_samples : int
         Number of rows in X.
     present : ndarray of shape (n_samples,), dtype bool, default=None
-        Rows of positive weight, None for all; the target of the others is not looked at, and filled.
+        Rows of positive weight, None for all; the target of the others is ignored, and filled.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def read_labels(y, n_samples, present=None):
     n_samples : int
         Number of rows in X.
     present : ndarray of shape (n_samples,), dtype bool, default=None
-        Rows of positive weight, None for all; the label of the others is not looked at, and filled.
+        Rows of positive weight, None for all; the label of the others is ignored, and filled.
 
     Returns
     -------

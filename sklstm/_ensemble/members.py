@@ -1,4 +1,4 @@
-"""Members of an ensemble: each is fitted and asked with what it accepts, and its answer checked."""
+"""Members of an ensemble: each is called with the arguments it accepts, and its output is checked."""
 
 import inspect
 import time
@@ -18,13 +18,13 @@ def check_members(estimators, is_right_kind, kind, method):
     Parameters
     ----------
     estimators : list
-        What the user gave; the names are checked elsewhere.
+        As the user passed them; the names are checked elsewhere.
     is_right_kind : callable
         Tells whether an estimator is a regressor, or a classifier.
     kind : {"regressor", "classifier"}
-        The word for it.
+        Its name in messages.
     method : {"predict", "predict_proba"}
-        What every member must have.
+        The method that every member must have.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def check_members(estimators, is_right_kind, kind, method):
 
 
 def takes(estimator, method, parameter):
-    """Tell whether a method of an estimator names a parameter in its signature.
+    """Return whether a method of an estimator names a parameter in its signature.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _inner_taker(estimator, method, parameter):
 
 
 def carries_context(estimator):
-    """Tell whether an estimator, or one inside it, takes what it is asked for as what follows its training rows.
+    """Return whether an estimator, or one inside it, takes X of `predict` as what follows its training rows.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def carries_context(estimator):
 
 
 def looks_back(estimator):
-    """Tell whether an estimator, or one inside it, reads rows before the one it answers for.
+    """Return whether an estimator, or one inside it, reads rows before the one that it predicts.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def params_by_signature(members, method, offered):
     method : str
         The method that will be called.
     offered : dict
-        What the caller gave, by name.
+        Arguments of the caller, by name.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def fit_member(name, estimator, X, y, params, owner, verbose=False):
 
 
 def ask_member(name, member, method, X, n_rows, params):
-    """Call a method of a fitted member and check that each row got its answer.
+    """Call a method of a fitted member and check that it returned one entry per row.
 
     Parameters
     ----------
@@ -212,9 +212,9 @@ def ask_member(name, member, method, X, n_rows, params):
     member : estimator
         The fitted member.
     method : {"predict", "predict_proba"}
-        What to call.
+        The method to call.
     X : array-like
-        The rows to answer.
+        The rows to predict.
     n_rows : int
         Their number.
     params : dict
@@ -223,7 +223,7 @@ def ask_member(name, member, method, X, n_rows, params):
     Returns
     -------
     answer : ndarray of shape (n_rows, ...), float64
-        What the member returned, one entry per row.
+        Output of the member, one entry per row.
 
     Raises
     ------

@@ -4,24 +4,24 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from sklstm._ensemble.inputs import take_rows
 
-# What has an entry per row of X by its meaning.
+# Metadata with one entry per row of X by definition.
 OF_ROWS = {"sample_weight", "groups"}
 
 
 def _is_of_other_rows(name):
-    """Tell by its name what belongs to rows of its own: validation data, as XGBoost, LightGBM and sklstm call it."""
+    """Return whether a name is that of validation data, in XGBoost, LightGBM or sklstm: not cut with X."""
     return name.endswith("_val") or name.startswith(("eval_", "valid_", "context"))
 
 
 def final_names(member, method, key):
-    """Return the parameter names under which a member, or estimators inside it, get what it is handed as `key`.
+    """Return the parameter names under which a member, or estimators inside it, receive the metadata `key`.
 
     Parameters
     ----------
     member : estimator
         Not fitted.
     method : str
-        The method that is handed it.
+        The method that receives it.
     key : str
         Its name in the call of this method; inside a pipeline it may be an alias.
 
@@ -48,7 +48,7 @@ def _collect(routing, method, key, found):
 
 
 def _own_index(values):
-    """Return the index of a pandas object that says something, None for a plain numbering of rows."""
+    """Return the index of a pandas object, None for the default index."""
     index = getattr(values, "index", None)
     if not hasattr(values, "iloc") or index is None:
         return None
@@ -57,7 +57,7 @@ def _own_index(values):
 
 
 def keys_of_rows(title, member, method, params, X, n_samples):
-    """Tell which parameters of a call have one entry per row of X, without guessing it from their length.
+    """Return which parameters of a call have one entry per row of X, without guessing from their length.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Rows of weight zero, which are not there: their targets, and the rows between those that count."""
+"""Rows of weight zero, which are excluded from training but read by members that look back."""
 
 import numpy as np
 
 
 def fill_absent(y, present):
-    """Replace the targets of rows that are not there by those of rows that are, so that nothing looks at them.
+    """Replace the targets of rows of weight zero by those of other rows, as they may be missing.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def fill_absent(y, present):
     Returns
     -------
     y : ndarray of shape (n_samples, ...)
-        Each such row has the target of the last row before it that is there, or else of the first.
+        Each such row has the target of the last row before it of positive weight, or else of the first.
     """
     if present is None or present.all():
         return y
@@ -25,7 +25,7 @@ def fill_absent(y, present):
 
 
 def with_absent(train, present, series):
-    """Add to training rows those of weight zero between them, over which members that look back read on.
+    """Add to training rows those of weight zero between them, which members that look back read.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def with_absent(train, present, series):
     Returns
     -------
     rows : ndarray
-        Sorted: the training rows, the rows before the first that is there of a series if that one is among them, and
-        those between two neighbours (of the rows that are there) if both are.
+        Sorted: the training rows, the rows before the first row of positive weight of a series if that is among them,
+        and those between two neighbouring rows of positive weight if both are.
     """
     if present is None:
         return train
@@ -50,8 +50,8 @@ def with_absent(train, present, series):
         numbers = np.flatnonzero(present[rows])
         if len(numbers) == 0:
             continue
-        is_train = np.r_[chosen[rows[numbers[0]]], chosen[rows[numbers]]]  # what comes first has itself before it
-        # For each row: how many of the rows that are there come before it, itself not counted.
+        is_train = np.r_[chosen[rows[numbers[0]]], chosen[rows[numbers]]]  # the first, too, for the rows before it
+        # For each row: the number of rows of positive weight before it.
         before = np.searchsorted(numbers, np.arange(len(rows)))
         between = ~present[rows] & (before < len(numbers))
         place = np.minimum(before, len(numbers) - 1)

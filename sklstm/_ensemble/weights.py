@@ -100,9 +100,9 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
     sample_weight : ndarray of shape (n_rows,), default=None
         Non-negative weight of each row.
     tol : float, default=1e-12
-        The step that promises to gain less than this (nats per row, to first order) is the last.
+        Stop when a step is expected to gain less than this (nats per row, to first order).
     max_iter : int, default=100
-        Most Newton steps; ten are usual.
+        Largest number of Newton steps; ten are usual.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
         direction = simplex_least_squares(ratios - 2.0, share) - weights
         slope = share @ ratios @ direction
         if slope <= tol:
-            # So near, the full step squares the error; only rounding could speak against it.
+            # So close to the minimum the full step converges quadratically; a line search would only see rounding.
             last = weights + direction
             near = _log_loss(likelihoods, share, last) <= loss + tol
             return last / last.sum() if near else weights
@@ -137,5 +137,5 @@ def simplex_log_loss(likelihoods, sample_weight=None, *, tol=1e-12, max_iter=100
                 break
             step *= 0.5
         weights, loss = candidate, new
-    warn_user(f"The search for the weights did not settle in {max_iter} steps.", ConvergenceWarning)
+    warn_user(f"The search for the weights did not converge in {max_iter} steps.", ConvergenceWarning)
     return weights / weights.sum()

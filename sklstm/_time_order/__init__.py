@@ -1,8 +1,8 @@
-"""Order in time, looked at wherever an index shows it.
+"""Checks of the order in time, wherever a pandas index shows it.
 
-Windows run over the rows of a table as they come, so rows out of order give plausible nonsense. A pandas index tells;
-where there is none (arrays, polars, what a scaler returns) nothing is said. What is found is told by a
-`TimeOrderWarning`, never mended.
+Windows are made of consecutive rows of a table, so rows out of order give plausible but wrong results. A pandas index
+reveals them; without one (arrays, polars, the output of a scaler) nothing is checked. Rows out of order cause a
+`TimeOrderWarning` and are never reordered.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ BY_POSITION = ("y", "sample_weight", "groups")
 
 
 def look_at_training(X, y, sample_weight, groups, sequences, *, looks_back, memory=None):
-    """Look at what `fit` or `partial_fit` gets; return what later calls compare theirs with.
+    """Check the order of the data of `fit` or `partial_fit`; return a record for the checks of later calls.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def look_at_training(X, y, sample_weight, groups, sequences, *, looks_back, memo
     looks_back : bool
         Whether a sample depends on rows before its own.
     memory : dict or None
-        Of the blocks before this one, in `partial_fit`.
+        Record of the blocks before this one, in `partial_fit`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def _first_that_count(blocks, sample_weight):
 
 
 def look_at_validation(memory, X_val, y_val, sample_weight_val, groups_val, sequences, *, looks_back):
-    """Look at the validation part that a user brings, which must lie behind the training part."""
+    """Check that a validation part from the user comes after the training part."""
     for other, name in zip((y_val, sample_weight_val, groups_val), BY_POSITION, strict=True):
         check_same_rows(X_val, other, f"{name}_val", "X_val")
     if is_set_of_sequences(X_val):
@@ -95,12 +95,12 @@ def look_at_validation(memory, X_val, y_val, sample_weight_val, groups_val, sequ
 
 
 def look_at_question(memory, X, groups, context, context_groups, *, carried):
-    """Look at a table that a fitted model is asked about, and at the rows before it.
+    """Check the order of a table that a fitted model is applied to, and of the rows before it.
 
     Parameters
     ----------
     memory : dict
-        What `look_at_training` returned.
+        Returned by `look_at_training`.
     X, groups, context, context_groups : as the user gave them
     carried : bool
         Whether `context` are rows that the model kept.
@@ -140,14 +140,14 @@ def _warn_of_missing_groups(times, n_rows):
 
 
 def look_at_score(X, y, sample_weight, groups):
-    """Look at whether what a score compares with are the rows of X, which `predict` has seen."""
+    """Check that the targets of a score have the rows of X, which `predict` has checked."""
     refuse_target_per_row(X, y)
     for other, name in zip((y, sample_weight, groups), BY_POSITION, strict=True):
         check_same_rows(X, other, name)
 
 
 def label_of_last_row(memory):
-    """Return what the last row that `look_at_training` saw is called, None where that is not known."""
+    """Return the label of the last training row in `memory`, None where it is not known."""
     return label_of_last(_span(memory))
 
 
@@ -176,7 +176,7 @@ def _look_at_context(memory, times, blocks, groups, context, context_groups):
 
 
 def _is_hole(before, times):
-    """Tell whether rows are missing between two tables, of which nothing else is known."""
+    """Return whether rows are missing between two tables of unknown step."""
     if before.kind != times.kind:
         return False
     joined = before.followed_by(times)
@@ -184,7 +184,7 @@ def _is_hole(before, times):
 
 
 def _times_of_one(X, other):
-    """Return the times of X, or of what has an entry for each of its rows."""
+    """Return the times of X, or else of an argument with an entry for each of its rows."""
     times = row_times(X)
     return row_times(other) if times is None else times
 

@@ -1,4 +1,4 @@
-"""Rows that are joined in time: whether those of X come after those before them."""
+"""Checks that the rows of X come right after the rows they are joined to."""
 
 import sys
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from sklstm.exceptions import TimeOrderWarning
 
 @dataclass(frozen=True)
 class Span:
-    """Where in time the groups of a table begin and end.
+    """First and last times of the groups of a table.
 
     Attributes
     ----------
     kind : str
-        As of `RowTimes`.
+        As in `RowTimes`.
     groups : list
         Their labels; None for a table without groups.
     first, last : ndarray of shape (n_groups,)
         Times of their first and last rows.
     names : list of str
-        What the index calls the last rows.
+        Labels of the last rows in the index.
     step : number, numpy.timedelta64 or None
-        The largest step between two rows that is no hole.
+        The largest step between two rows that is not a hole.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Span:
 
 
 def span_of(times, blocks, groups):
-    """Return the span of a table, None where nothing is known of it."""
+    """Return the span of a table, None if its times are not known."""
     if times is None or times.kind == "order" or names_the_blocks(times, blocks):
         return None
     labels = [None] if groups is None else labels_of(groups)[blocks[:-1]].tolist()
@@ -54,7 +54,7 @@ def span_of(times, blocks, groups):
 
 
 def label_of_last(span):
-    """Return what a row at the end of a table without groups is called, None where it is not known."""
+    """Return the label of the last row of a table without groups, None where it is not known."""
     if span is None or span.groups != [None]:
         return None
     value, pandas = span.last[0], sys.modules.get("pandas")
@@ -75,14 +75,14 @@ def look_at_junction(span, times, blocks, groups, *, before, after, advice, hole
     span : Span or None
         Of the rows before.
     times : RowTimes or None
-        Of X; rows that are just numbered from 0 on may be any.
+        Of X; the default index (0, 1, ...) is not compared.
     blocks, groups : as of X
     before, after : str
-        What the user calls the two.
+        Names of the two in messages.
     advice : str
-        What to do.
+        Advice in the message.
     holes : bool
-        Whether rows between the two are missed.
+        Whether missing rows between the two are reported.
     """
     if span is None or times is None or times.kind != span.kind or times.is_default:
         return
@@ -123,7 +123,7 @@ def look_at_block(span, times, blocks, groups, begins):
         Of the blocks so far.
     times, blocks, groups : as of X
     begins : sequence of int
-        First row of each group that counts: rows whose weight is zero may come again, to fill windows.
+        First row of positive weight of each group: rows of weight zero may be repeated, to fill windows.
     """
     now = span_of(times, blocks, groups)
     if span is None or (now is not None and now.kind != span.kind):

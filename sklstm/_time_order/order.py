@@ -1,4 +1,4 @@
-"""Order in time inside a table, and between X and what has an entry per row of it."""
+"""Order in time inside a table, and agreement of the indices of X and of arguments with an entry per row."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
 
 WINDOWS = "Windows run over the rows as they come"
-FEW = 3  # jumps back in time that look like tables one after the other
+FEW = 3  # so few jumps back in time look like several tables below each other
 MANY_BACKWARDS = 0.9
 MANY_EQUAL = 0.2
 
@@ -22,11 +22,11 @@ def check_order(X, blocks=None, name="X", *, instead=None, holes=False):
     blocks : ndarray of intp or None
         Where the groups of a table begin, and the end of the last; None for one series.
     name : str
-        What the user calls X.
+        Name of X in messages.
     instead : (object, str) or None
-        What has the index of the rows where X has none, y, and its name.
+        An argument with the index of the rows, if X has none (y), and its name.
     holes : bool
-        Whether to tell holes too.
+        Whether to report holes too.
     """
     if is_list_of_sequences(X):
         _check_order_of_list(X, name, holes)
@@ -57,10 +57,10 @@ def _check_order_of_list(frames, name, holes):
 
 
 def _disorder(times, blocks, name):
-    """Return what to say of rows that do not come after the row before them, None if there are none."""
+    """Return the message about rows that do not come after the row before them, None if there are none."""
     rows, steps = steps_inside(times.values, blocks)
     zero = np.zeros(1, steps.dtype)[0]
-    wrong = ~(steps > zero)  # a missing time is not after anything
+    wrong = ~(steps > zero)  # NaT compares as false: such a row is out of order
     if not wrong.any():
         return None
     row, n_wrong = rows[wrong.argmax()], int(wrong.sum())
@@ -100,7 +100,7 @@ def _of_several_series(times):
 
 
 def _holes(found, name):
-    """Return what to say of holes in any of some tables, None if there are none."""
+    """Return the message about holes in any of some tables, None if there are none."""
     n_holes, first = 0, None
     for times, blocks, title in found:
         rows, step, _ = find_holes(times, blocks)
@@ -113,12 +113,12 @@ def _holes(found, name):
     return (
         f"{name} has {n_holes} hole{'s' * (n_holes > 1)} in time: after row {row - 1} of {title} "
         f"({times.label(row - 1)}) comes {times.label(row)}, while steps of {_shown(step)} are usual. {WINDOWS}, "
-        "across holes too: fill them in (asfreq, reindex), or give the stretches between them a label each in groups."
+        "across holes too: fill them in (asfreq, reindex), or label the segments between them by groups."
     )
 
 
 def _shown(step):
-    """Return a step for a message."""
+    """Return a step as text for a message."""
     if isinstance(step, np.timedelta64):
         seconds = step / np.timedelta64(1, "s")
         for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -129,9 +129,9 @@ def _shown(step):
 
 
 def check_same_rows(X, other, name, table="X"):
-    """Look at whether X and what has an entry per row of it have the same index, where both have one.
+    """Check that X and an argument with an entry per row have the same index, where both have one.
 
-    Targets from rows that come later are fine, so is a plain numbering on one side.
+    Targets of later rows are accepted, and so is the default index on one side.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def check_same_rows(X, other, name, table="X"):
 
 
 def is_one_series(times):
-    """Tell whether an index says that the rows of a table are one series: times that increase."""
+    """Return whether the rows of a table are one series by their index: times that increase."""
     if times is None or times.is_default or times.kind in ("number", "order"):
         return False
     if times.series is not None and (times.series != times.series[:1]).any():

@@ -1,4 +1,4 @@
-"""When the rows of a table were, as far as its index says."""
+"""Times of the rows of a table, from its index."""
 
 import re
 import sys
@@ -9,38 +9,38 @@ import numpy as np
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 WEEK = np.timedelta64(7, "D")
-# Steps from half to one and a half times the median are the usual step, of a clock that is not exact too.
+# Steps from half to one and a half times the median count as the usual step, to allow for clock jitter.
 LEAST_USUAL, MOST_USUAL = 0.5, 1.5
 SHARE_OF_USUAL = 0.75
-SHARE_ON_A_GRID = 0.5  # the same where all other steps are multiples of the most frequent one
+SHARE_ON_A_GRID = 0.5  # the share where all other steps are multiples of the most frequent one
 # Rows are expected at times that occur on most days, on days that occur in half of the weeks, relative to those that
 # occur most.
 SHARE_OF_DAYS, SHARE_OF_WEEKS, RARE = 0.75, 0.5, 0.4
-HOLIDAYS = 5  # days in a row without any, where some days of the week never have one
+HOLIDAYS = 5  # consecutive days without rows, where some days of the week never have any
 
 
 @dataclass(frozen=True)
 class RowTimes:
-    """What an index says about the times of rows.
+    """Times of rows, as their index gives them.
 
     Attributes
     ----------
     kind : str
         Only times of one kind are compared: "datetime", "timedelta", "number", "period[...]", "text" for dates as
-        text, "order" for several numbers, which say which row comes first and no more, or "name" for other text,
-        which says not even that.
+        text, "order" for several numbers, which give an order without distances, or "name" for other text, without
+        an order.
     values : ndarray of shape (n_rows,)
-        Of a time zone those in UTC.
+        In UTC for a time zone.
     labels : pandas.Index
         For messages.
     is_default : bool
-        Numbers from 0 on, which every table has that was never told its times.
+        Whether it is the default index, 0, 1, ...
     local : ndarray of shape (n_rows,) or None
-        The times on the clock of a time zone.
+        Local times of a time zone.
     series : ndarray of shape (n_rows,) or None
         Codes of the other levels of the index.
     series_names : list of str
-        What these levels are called.
+        Names of these levels.
     """
 
     kind: str
@@ -52,18 +52,18 @@ class RowTimes:
     series_names: tuple = ()
 
     def followed_by(self, other):
-        """Return those of rows of the same kind one after the other."""
+        """Return the times of two tables of the same kind, concatenated."""
         local = None if self.local is None else np.concatenate([self.local, other.local])
         return RowTimes(self.kind, np.concatenate([self.values, other.values]), None, local=local)
 
     def label(self, row):
-        """Return what the index calls a row."""
+        """Return the label of a row."""
         label = self.labels[row]
         return " ".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
 def row_times(table):
-    """Return what the index of a pandas object says about time, None where it says nothing."""
+    """Return the times in the index of a pandas object, None if it has none."""
     if not hasattr(table, "iloc"):
         return None
     index = table.index
@@ -73,7 +73,7 @@ def row_times(table):
 
 
 def row_labels(table):
-    """Return what the index of a pandas object says about its rows: their times, or else their names."""
+    """Return the times, or else the names, in the index of a pandas object."""
     times = row_times(table)
     if times is None and hasattr(table, "iloc") and table.index.inferred_type == "string":
         return RowTimes("name", table.index.to_numpy(object), table.index)
@@ -107,13 +107,13 @@ def _of_instants(index, kind):
     if kind == "m":
         return RowTimes("timedelta", instants.asi8.view(f"m8[{unit}]"), index)
     values, local, kind = instants.asi8.view(f"M8[{unit}]"), None, "datetime"
-    if instants.tz is not None:  # not compared with times without a zone
+    if instants.tz is not None:  # never compared with times without a zone
         local, kind = instants.tz_localize(None).asi8.view(f"M8[{unit}]"), "datetime with a time zone"
     return RowTimes(kind, values, index, False, local)
 
 
 def _of_text(index):
-    """Return the times of dates that were read as text, as of a CSV file; None for any other text."""
+    """Return the times of dates given as text, as from a CSV file; None for any other text."""
     if len(index) == 0 or not isinstance(index[0], str) or not DATE.match(index[0]):
         return None
     try:
@@ -156,13 +156,13 @@ def steps_inside(values, blocks):
 
 
 def names_the_blocks(times, blocks):
-    """Tell whether an index stays the same inside every block: it says which series a row is of, not when it was."""
+    """Return whether an index is constant inside every block: it then names the series and is no time."""
     _, steps = steps_inside(times.values, blocks)
     return len(steps) > 0 and not (steps != np.zeros(1, steps.dtype)[0]).any()
 
 
 class Holes(NamedTuple):
-    """Rows before which others are missing, the usual step, the largest that is no hole; steps may be None."""
+    """Rows before which others are missing, the usual step, the largest step that is no hole (None if unknown)."""
 
     rows: np.ndarray
     usual: object
@@ -170,9 +170,9 @@ class Holes(NamedTuple):
 
 
 def find_holes(times, blocks):
-    """Return where rows are missing.
+    """Find missing rows.
 
-    Business days, hours of trading and months are regular: rows are missing at times of the day, on days of the week,
+    Business days, trading hours and months are regular: a row is missing only at a time of day, on a day of the week,
     that other days and weeks have. Where steps have no usual length at all, as between trades, nothing is missing.
 
     Parameters
@@ -188,7 +188,7 @@ def find_holes(times, blocks):
     if times.kind == "order":
         return Holes(np.empty(0, np.intp), None, None)
     found = [_find_holes(values, blocks) for values in (times.values, times.local) if values is not None]
-    return min(found, key=lambda holes: len(holes.rows))  # changes between summer and winter time are no holes
+    return min(found, key=lambda holes: len(holes.rows))  # changes of daylight saving time are no holes
 
 
 def _find_holes(values, blocks):
@@ -212,7 +212,7 @@ def _find_holes(values, blocks):
 
 
 def _usual_step(steps):
-    """Return the length that most steps have, None if they have all kinds."""
+    """Return the usual length of a step, None if there is none."""
     median = np.median(steps)
     if np.mean((steps >= LEAST_USUAL * median) & (steps <= MOST_USUAL * median)) >= SHARE_OF_USUAL:
         return median

@@ -1,4 +1,4 @@
-"""Checks of what users hand in; the result is always `Sequences`, an array, or an error that names the argument."""
+"""Checks of user input; the result is `Sequences`, an array, or an error that names the argument."""
 
 from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
 from sklstm._validation.groups import check_groups, labels_of

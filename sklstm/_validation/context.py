@@ -12,16 +12,16 @@ from sklstm._validation.sequences import check_sequences, make_windows, window_l
 
 
 def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None):
-    """Like `check_sequences` for an X that follows the rows of `context`; `carried`: which the estimator kept.
+    """Like `check_sequences` for an X that follows the rows of `context`; `carried`: the rows that the estimator kept.
 
-    With groups, the rows of `context` with a label come before those of X with the same label. With a `network`, what
-    it cannot read is refused.
+    With groups, the rows of `context` with a label come before those of X with the same label. With a `network`,
+    numbers beyond its range are refused.
 
     Returns
     -------
     list of (Sequences, slice or ndarray, slice or ndarray)
-        The windows that reach into the context, over a small joined table, then the others, over X itself: the
-        context never makes a copy of X. Second, which of a part's predictions count; third, for which rows of X.
+        Two parts: the windows that reach into the context, over a small joined table, and the others, over X itself, so
+        that X is not copied. Of each part also which predictions to keep, and the rows of X that they are for.
     """
     everything = slice(None)
     if context is None and context_groups is not None:
@@ -112,7 +112,7 @@ def _series_after(estimator, before, sequences, pairs):
 
 
 def in_place_of_rows(results):
-    """Join answers, each with the rows of X that it is for, as `check_sequences_after` gives them."""
+    """Join results of the parts of `check_sequences_after`, each with its rows of X, in the order of X."""
     if len(results) == 1:
         return results[0][0]
     joined = np.empty((sum(len(answer) for answer, _ in results), *results[0][0].shape[1:]), results[0][0].dtype)
@@ -122,7 +122,7 @@ def in_place_of_rows(results):
 
 
 def holds_no_rows(estimator, context, n_streams=None):
-    """Tell whether a context says that nothing came before: an array without rows, or [], for each of `n_streams`."""
+    """Return whether a context is explicitly empty: an array without rows, or [], for each of `n_streams`."""
     if not hasattr(context, "__len__") or getattr(context, "ndim", None) == 0:
         return False
     if issparse(context):

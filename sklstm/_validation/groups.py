@@ -28,7 +28,7 @@ def check_groups(groups, n_rows, table="X", name=None):
             f"{name} has {len(labels)} labels, but {table} has {n_rows} rows; one label per row is needed."
         )
     with naming(name):
-        # Only missing values differ from themselves, but for None.
+        # NaN and NaT differ from themselves.
         missing = np.flatnonzero(np.not_equal(labels, labels) | np.equal(labels, None))
         if len(missing):
             raise ValueError(f"{name} holds no label ({labels[missing[0]]}) at row {missing[0]}; every row needs one.")

@@ -1,4 +1,4 @@
-"""Kinds of input: what holds a table or sequences, what does not, and which axis is which."""
+"""Kinds of input: tables and sequences, containers that are neither, and the meaning of the axes."""
 
 import sys
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
@@ -7,7 +7,7 @@ import numpy as np
 
 from sklstm._warn import warn_user
 
-# Mean squared difference of neighbours along an axis over twice the variance: 1 where they have nothing in common.
+# Bounds of the mean squared difference of neighbours along an axis over twice the variance (1 if independent).
 SMOOTH, ROUGH = 0.25, 0.75
 FEW_STEPS, MANY_FEATURES = 3, 30
 SEQUENCES_LOOKED_AT = 64
@@ -18,7 +18,7 @@ ONE_ROW_EACH = (
 
 
 def is_list_of_sequences(X):
-    """Tell a list (or object array) of 2-D arrays from a 2-D table that is written as a list of rows."""
+    """Return whether X is a list (or object array) of 2-D arrays, and not a table given as a list of rows."""
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and len(shape_of(X[0])) == 2
     if not isinstance(X, (list, tuple)) or len(X) == 0:
@@ -27,7 +27,7 @@ def is_list_of_sequences(X):
 
 
 def is_set_of_sequences(X):
-    """Tell 3-D arrays and lists of 2-D arrays from tables."""
+    """Return whether X is a set of sequences (3-D array or list of 2-D arrays) and not a table."""
     return is_list_of_sequences(X) or getattr(X, "ndim", 2) == 3
 
 
@@ -38,13 +38,13 @@ def _is_table(entry):
 
 
 def shape_of(values):
-    """Return the shape of what has one, () otherwise; polars has no `ndim`."""
+    """Return the shape of X, () if it has none; polars has no `ndim`."""
     shape = getattr(values, "shape", ())
     return shape if isinstance(shape, tuple) else ()
 
 
 def check_container(X, name):
-    """Return X, or raise a TypeError that says what to pass where it is no container of numbers.
+    """Return X, or raise a TypeError with advice if it is no container of numbers.
 
     A RecordBatch of pyarrow becomes a Table, in which scikit-learn finds the names.
     """
@@ -63,7 +63,7 @@ def check_container(X, name):
 
 
 def refuse_no_container(X, name):
-    """Raise a TypeError that says what to pass for a dict, a view of one, an iterator, parts or a query."""
+    """Raise a TypeError with advice for a dict, a dict view, an iterator, a groupby or a lazy query."""
     found = type(X).__name__
     if isinstance(X, Mapping) and not shape_of(X):  # a sparse matrix of keys is a dict too
         raise TypeError(
@@ -98,7 +98,7 @@ def refuse_times(X, name):
 
 
 def _dtypes(X):
-    """Return where the columns of X are and their dtypes, as far as X tells."""
+    """Return names and dtypes of the columns of X, as far as they are known."""
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
         return [(f"column {name!r}: ", dtype) for name, dtype in zip(X.columns, X.dtypes, strict=True)]
     if hasattr(X, "schema"):  # of pyarrow
@@ -107,7 +107,7 @@ def _dtypes(X):
 
 
 def _is_nested(X):
-    """Tell whether the first row of a table of objects holds series, arrays or lists."""
+    """Return whether the first row of a table of objects holds series, arrays or lists."""
     shape = shape_of(X)
     if hasattr(X, "iloc") and len(shape) in (1, 2) and 0 not in shape:
         dtypes = X.dtypes if len(shape) == 2 else [X.dtype]
@@ -176,7 +176,7 @@ def warn_of_swapped_axes(X, name="X"):
     """Warn where values run smoothly along the last axis of sequences, and not along the steps.
 
     Time series are smooth in time; columns next to each other have little in common. Where values run smoothly along
-    neither, a few steps of very many features are asked about too.
+    neither, sequences of a few steps of very many features cause a warning too.
     """
     sample = X[:SEQUENCES_LOOKED_AT]
     shape = np.shape(sample[0])
@@ -209,7 +209,7 @@ def _roughness(array, axis):
 
 
 def advice_for_axes(X, n_features, name="X"):
-    """Return what to say of sequences with other numbers of features if their first axes are what is expected."""
+    """Return advice for sequences whose first axis, instead of the last, has the expected size."""
     is_array = isinstance(X, np.ndarray) and X.ndim == 3
     shapes = [X.shape[1:]] if is_array else [shape_of(entry) for entry in X]
     if any(shape[:1] != (n_features,) for shape in shapes):
@@ -218,5 +218,5 @@ def advice_for_axes(X, n_features, name="X"):
 
 
 def axes_advice(name, is_array):
-    """Return how the last two axes of X are swapped."""
+    """Return the code that swaps the last two axes of X."""
     return f"pass {name}.transpose(0, 2, 1)." if is_array else f"pass [x.T for x in {name}]."

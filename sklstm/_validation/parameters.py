@@ -7,7 +7,7 @@ import numpy as np
 
 from sklstm._validation.messages import naming
 
-# Far more than was ever trained; each costs time of its own wherever a network is made.
+# Far more than any trained network; the time to build a network grows with the number of layers.
 LARGEST_N_LAYERS = 10_000
 
 
@@ -46,7 +46,7 @@ def check_quantiles(quantile):
 
 
 def median_place(quantiles):
-    """Return which of some quantiles is the median, None if none is.
+    """Return the position of the median among quantiles, None if it is missing.
 
     The 0.5 of computed ones (`numpy.linspace`, also in float32) may be off by rounding.
     """

@@ -10,9 +10,9 @@ def check_range(network, table, name="X", columns=None):
     table : ndarray of shape (n_rows, n_features)
         Finite numbers.
     name : str, default="X"
-        What the user calls it.
+        Name of the table in messages.
     columns : sequence of str or None
-        What its columns are called.
+        Names of its columns.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check_range(network, table, name="X", columns=None):
 
 
 def beyond_range(network, table, place):
-    """Say what a number at a place of a table is too large for, and what to do."""
+    """Return the message about a number that is too large for the network."""
     value, dtype, largest, column = table[place], network.dtype.name, network.largest_input, place[1]
     unit = "" if network.input_scale is None else f" times the scale of that column, {network.input_scale[column]:g}"
     ways = "Rescale or clip that column"

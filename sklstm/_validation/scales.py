@@ -1,14 +1,14 @@
-"""Rows that came past the scaler of a pipeline: they live on another scale than X."""
+"""Rows that bypassed the scaler of a pipeline and so have another scale than X."""
 
 import numpy as np
 
 from sklstm._warn import warn_user
 
-# Of standard deviations, as the estimator learnt them, that lie between the mean and the usual value of a column. Rows
-# right before X are where X is, up to a few; of others it takes more to be sure.
+# Distance of the median of a column from the mean, in standard deviations of the training part. Rows right before X
+# are close to X; for others the bound is larger.
 BESIDE_X, ALONE = 8.0, 50.0
 ROWS_LOOKED_AT = 256
-FEW_ROWS = 8  # with fewer, one odd value is the usual value of a column
+FEW_ROWS = 8  # with fewer rows, one outlier may be the median
 
 
 def warn_of_other_scale(estimator, rows, name, X=None):
@@ -17,13 +17,13 @@ def warn_of_other_scale(estimator, rows, name, X=None):
     Parameters
     ----------
     estimator : estimator
-        Its `input_mean_` and `input_scale_` are what is compared with.
+        Its `input_mean_` and `input_scale_` are the reference.
     rows : ndarray of shape (n_rows, n_features)
-        Handed over beside X, so that no step of a pipeline has seen them.
+        Passed beside X, so that the steps of a pipeline have not transformed them.
     name : str
-        What the user calls them.
+        Their name in messages.
     X : ndarray of shape (n_samples, n_features) or None
-        Rows that the steps of a pipeline have seen, if there are some.
+        Rows that the steps of a pipeline have transformed, if there are any.
     """
     if X is None and not _is_scale_known(estimator):
         return
@@ -49,13 +49,13 @@ def _is_scale_known(estimator):
 
 
 def _may_be_shares(estimator, rows):
-    """Tell for each column if it lies from 0 to 1, as in training: a rare flag is far from its mean when it is up."""
+    """Return for each column whether it lies within 0 and 1, as in training: rare flags are far from their mean."""
     mean = getattr(estimator, "input_mean_", np.zeros(rows.shape[1]))
     return (mean >= 0.0) & (mean <= 1.0) & (rows >= 0.0).all(axis=0) & (rows <= 1.0).all(axis=0)
 
 
 def _distance(estimator, rows):
-    """Return how many standard deviations the usual value of each column lies from the mean."""
+    """Return the distance of the median of each column from the mean, in standard deviations."""
     mean, scale = getattr(estimator, "input_mean_", 0.0), getattr(estimator, "input_scale_", 1.0)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         distances = np.abs(rows.astype(np.float64) - mean) / scale

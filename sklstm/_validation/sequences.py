@@ -19,7 +19,7 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 
-# What the kernels read without a copy; everything else becomes the first.
+# Dtypes that the kernels read without a copy; all others are converted to the first.
 TABLE_DTYPES = [np.float64, np.float32]
 
 
@@ -34,7 +34,7 @@ def check_sequences(estimator, X, *, reset=False, groups=None, name="X"):
     reset : bool
     groups : array-like of shape (n_samples,) or None
     name : str, default="X"
-        What the user calls it.
+        Its name in messages.
 
     Returns
     -------
@@ -83,14 +83,14 @@ def make_windows(estimator, table, blocks=None):
 
 
 def window_length(estimator):
-    """Return `sequence_length`, which may have been set since `fit` looked at it."""
+    """Return `sequence_length`, checked: it may have been set since `fit`."""
     length = estimator.sequence_length
     if not isinstance(length, Integral) or length < 1:
         raise ValueError(
             f"sequence_length={length!r} was set after the network had been fitted; it must be an "
             "integer of at least 1."
         )
-    # More rows than a table can have are all of them.
+    # Clipped to the largest number of rows of a table.
     return int(min(length, np.iinfo(np.intp).max))
 
 
@@ -152,7 +152,7 @@ def check_entry(entry, title, name):
 
 
 def check_names_of_list(estimator, X, reset, name):
-    """Take over (`reset`) or compare the names of the columns in every entry that has names."""
+    """Store (`reset`) or compare the names of the columns in every entry that has names."""
     named = [i for i, entry in enumerate(X) if hasattr(entry, "columns") or hasattr(entry, "column_names")]
     for place in named[:1] if reset else ():
         with naming(f"{name}[{place}]"):
@@ -165,7 +165,7 @@ def check_names_of_list(estimator, X, reset, name):
 
 
 def _advice_for_axes(estimator, X, reset, name):
-    """Return what to say where the first axes of all sequences agree and the last do not."""
+    """Return advice for sequences whose first axes agree and whose last do not."""
     shapes = [shape_of(entry) for entry in X]
     expected = shapes[0][0] if reset and shapes[0] else getattr(estimator, "n_features_in_", None)
     is_swapped = all(shape[:1] == (expected,) for shape in shapes)

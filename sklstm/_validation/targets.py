@@ -84,9 +84,9 @@ def check_class_weight(class_weight, classes):
 
 
 def balanced_factors(codes, weights, n_classes):
-    """Return the factor behind ``class_weight="balanced"`` of each class, 1 where none of its samples is there.
+    """Return the factor behind ``class_weight="balanced"`` of each class, 1 for a class without samples.
 
-    A weight counts as so many samples: the factor is sum(weights) / (number of classes * sum(weights of the class)).
+    Weights count as numbers of samples: the factor is sum(weights) / (number of classes * sum(weights of the class)).
     """
     sums = np.bincount(codes, weights, n_classes)
     present = sums > 0
@@ -155,7 +155,7 @@ def check_numbers(y, name, *, dtype, way_out=""):
 
 
 def check_labels(y, name, present):
-    """Return labels of classes, of shape (n_samples,); those of samples that are not `present` are not looked at."""
+    """Return labels of classes, of shape (n_samples,); those of samples that are not `present` are ignored."""
     refuse_masked(y, name)
     refuse_datetimes(y, name)
     with naming(name):
