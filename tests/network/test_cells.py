@@ -200,3 +200,23 @@ def test_windows_of_a_table_share_their_products(cell, dtype):
             for network, sequences in zip(networks, (windows, copies), strict=True)
         )
         assert_array_equal(shared, alone, strict=True)
+
+
+@each_cell
+def test_initial_values(cell):
+    """Each block of a matrix is a matrix of its own: uniform by its fans, recurrent ones orthogonal."""
+    own, hidden, read = REFERENCE_CELLS[cell], 40, 60
+    layout = ParameterLayout(read, (hidden,), 1, **({} if cell == "lstm" else {"cell": cell}))
+    views = layout.views(layout.initial(np.random.default_rng(0), "float64"))
+    limit = np.sqrt(6.0 / (hidden + read))
+    for block in views["weight_ih_l0"].reshape(len(own.x), hidden, read):
+        assert 0.97 * limit < np.abs(block).max() <= limit
+        assert_allclose(block.std(), limit / np.sqrt(3.0), rtol=0.06)
+    if own.h:
+        for block in views["weight_hh_l0"].reshape(len(own.h), hidden, hidden):
+            assert_allclose(block @ block.T, np.eye(hidden), atol=1e-13)
+    bias = views["bias_l0"].reshape(len(own.sums), hidden)
+    assert_array_equal(bias, CELLS[cell].initial_bias(hidden).reshape(bias.shape))
+    if cell != "lstm":
+        # Gates start half open; that of the LSTM which forgets remembers.
+        assert (np.ptp(bias, axis=1) == 0).all()
