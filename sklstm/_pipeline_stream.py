@@ -1,10 +1,14 @@
 """Predictions of a whole pipeline for rows that arrive one at a time."""
 
 from copy import copy
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklstm._row_checks import RowOrder
+from sklstm._stream import Stream
+from sklstm._typing import Array, State
 
 
 class PipelineStream:
@@ -41,11 +45,11 @@ class PipelineStream:
     True
     """
 
-    def __init__(self, steps, stream, n_streams, context=None):
+    def __init__(self, steps: Any, stream: Stream, n_streams: int | None, context: ArrayLike | None = None) -> None:
         self._steps, self._stream, self._n_streams = steps, stream, n_streams
         self._order = copy(stream._order) if context is None else RowOrder(context if n_streams is None else None)
 
-    def step(self, x, out=None):
+    def step(self, x: ArrayLike, out: Array | None = None) -> Any:
         """Take the next row of every stream, as the first step of the pipeline takes it, and answer.
 
         Parameters
@@ -76,7 +80,7 @@ class PipelineStream:
         self._order.follow(label)
         return answer
 
-    def reset(self, streams=None):
+    def reset(self, streams: ArrayLike | None = None) -> Self:
         """Forget all rows, those of `context` and the carried ones included.
 
         Parameters
@@ -99,7 +103,7 @@ class PipelineStream:
         return self
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Array]:
         """All that the next answers depend on, see `Stream.state`; rows are kept as the last step sees them.
 
         Returns
@@ -110,7 +114,7 @@ class PipelineStream:
         return self._stream.state
 
     @state.setter
-    def state(self, state):  # numpydoc ignore=GL08
+    def state(self, state: State) -> None:  # numpydoc ignore=GL08
         self._stream.state = state
         self._order.forget()
 

@@ -1,6 +1,9 @@
 """Selecting columns of sets of sequences, as of a table."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,7 +18,7 @@ class SequenceTransformMixin:
     container of `set_output` is that of each sequence, not of the set.
     """
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """Reduce X to the selected columns.
 
         Parameters
@@ -33,7 +36,7 @@ class SequenceTransformMixin:
         model = snapshot_of(self)  # another thread may fit it meanwhile
         return model._map_tables(X, super(SequenceTransformMixin, model).transform, model.n_features_in_)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> Any:
         """Put the selected columns back where they were, zeros where the others were.
 
         Parameters

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._network.stream import open_stream
@@ -14,6 +16,7 @@ from sklstm._options import refuse_single_steps
 from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import check_order, label_of_last_row
+from sklstm._typing import Array, ResponseMethod, State
 from sklstm._validation import check_range, check_rows_before, warn_of_other_scale, window_length
 
 RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
@@ -73,7 +76,15 @@ class Stream:
     True
     """
 
-    def __init__(self, model, *, n_streams=None, window=None, context=None, response_method="predict"):
+    def __init__(
+        self,
+        model: Any,
+        *,
+        n_streams: int | None = None,
+        window: bool | None = None,
+        context: ArrayLike | None = None,
+        response_method: ResponseMethod = "predict",
+    ) -> None:
         check_is_fitted(model)
         model = snapshot_of(model)
         is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool) and n_streams >= 1
@@ -150,7 +161,7 @@ class Stream:
             for t in range(rows.shape[1]):
                 self._advance(np.ascontiguousarray(rows[:, t]))
 
-    def step(self, x, out=None):
+    def step(self, x: ArrayLike, out: Array | None = None) -> Any:
         """Take the next row of every stream and answer.
 
         Parameters
@@ -233,7 +244,7 @@ class Stream:
         self._answer(z, out=out[np.newaxis] if self._is_one else out)
         return out
 
-    def reset(self, streams=None):
+    def reset(self, streams: ArrayLike | None = None) -> Self:
         """Forget all rows, those of `context` and the carried ones included.
 
         Parameters
@@ -270,7 +281,7 @@ class Stream:
         return self
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Array]:
         """All that the next answers depend on: a dict of arrays, copies that can be saved and put back.
 
         ``np.savez(file, **stream.state)`` saves it, ``stream.state = np.load(file)`` puts it back. What is put back is
@@ -289,7 +300,7 @@ class Stream:
             return self._numbers.state
 
     @state.setter
-    def state(self, state):  # numpydoc ignore=GL08
+    def state(self, state: State) -> None:  # numpydoc ignore=GL08
         expected = self.state
         if not isinstance(state, Mapping):
             raise TypeError(f"state must be a dict of arrays as the attribute `state` gives it, found {type(state)}.")

@@ -1,12 +1,22 @@
 """The method `stream` of the estimators."""
 
+from numpy.typing import ArrayLike
+
 from sklstm._stream import Stream
+from sklstm._typing import ResponseMethod
 
 
 class StreamMixin:
     """The method `stream` of an estimator that has `_network()` and `_targets()`."""
 
-    def stream(self, *, n_streams=None, window=None, context=None, response_method="predict"):
+    def stream(
+        self,
+        *,
+        n_streams: int | None = None,
+        window: bool | None = None,
+        context: ArrayLike | None = None,
+        response_method: ResponseMethod = "predict",
+    ) -> Stream:
         """Predict rows that arrive one at a time.
 
         Each ``stream.step(x)`` takes one row and answers what `predict` (or another `response_method`) says for it, bit

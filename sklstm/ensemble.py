@@ -1,6 +1,9 @@
 """Weighted ensembles: several regressors or classifiers, one prediction per row."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
 
@@ -8,6 +11,7 @@ from sklstm._ensemble.base import BaseWeightedEnsemble
 from sklstm._ensemble.inputs import read_labels, read_regression_target
 from sklstm._ensemble.members import align_classes, align_outputs
 from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
+from sklstm._typing import Array
 
 
 class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
@@ -112,6 +116,8 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     >>> ensemble.set_params(weights="auto").fit(X, y).weights_
     array([0., 1.])
     """
+
+    n_outputs_: int
 
     _response_method = "predict"
     _kind = "regressor"
@@ -243,6 +249,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     (4, 2)
     """
 
+    classes_: Array
+
     _response_method = "predict_proba"
     _kind = "classifier"
     _is_right_kind = staticmethod(is_classifier)
@@ -289,7 +297,15 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     def _decide(self, mixed):
         return self.classes_[mixed.argmax(axis=1)]
 
-    def predict_proba(self, X, *, groups=None, context=None, context_groups=None, **params):
+    def predict_proba(
+        self,
+        X: Any,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+        **params: Any,
+    ) -> NDArray[np.float64]:
         """Predict class probabilities as the weighted mean of those of the members.
 
         Parameters

@@ -2,9 +2,11 @@
 
 import math
 from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
@@ -16,6 +18,7 @@ from sklstm._selection_inputs import read_input
 from sklstm._sequence_transform import SequenceTransformMixin
 from sklstm._shares import share_of
 from sklstm._snapshot import replace_fitted, snapshot_of
+from sklstm._typing import Array, checks_parameters
 from sklstm._warn import warn_user
 
 __all__ = ["LSTMFeatureSelector"]
@@ -196,7 +199,16 @@ class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
     (2000, 1)
     """
 
-    _parameter_constraints = {
+    n_features_in_: int
+    feature_names_in_: Array
+    autocorrelation_: NDArray[np.float64]
+    noise_ratio_: NDArray[np.float64]
+    trend_strength_: NDArray[np.float64]
+    scores_: NDArray[np.float64]
+    support_: NDArray[np.bool_]
+    ranking_: NDArray[np.intp]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_features_to_select": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
@@ -212,15 +224,15 @@ class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_features_to_select=50,
+        n_features_to_select: int | float | None = 50,
         *,
-        min_autocorrelation=0.1,
-        max_noise_ratio=5.0,
-        max_lag=31,
-        ewma_span=10.0,
-        target_type="auto",
-        n_jobs=None,
-    ):
+        min_autocorrelation: float = 0.1,
+        max_noise_ratio: float = 5.0,
+        max_lag: int = 31,
+        ewma_span: float = 10.0,
+        target_type: Literal["auto", "continuous", "classes"] = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_features_to_select = n_features_to_select
         self.min_autocorrelation = min_autocorrelation
         self.max_noise_ratio = max_noise_ratio
@@ -229,8 +241,15 @@ class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
         self.target_type = target_type
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, *, groups=None, sample_weight=None):
+    @checks_parameters(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Measure the columns and choose which to keep.
 
         Parameters

@@ -1,15 +1,28 @@
 """Predictions for rows that arrive one at a time."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._pipeline_stream import PipelineStream
 from sklstm._stream import Stream
 from sklstm._stream_mixin import StreamMixin
+from sklstm._typing import ResponseMethod
 
 __all__ = ["PipelineStream", "Stream", "stream"]
 
 
-def stream(model, *, n_streams=None, window=None, context=None, response_method="predict", row_wise=()):
+def stream(
+    model: Any,
+    *,
+    n_streams: int | None = None,
+    window: bool | None = None,
+    context: ArrayLike | None = None,
+    response_method: ResponseMethod = "predict",
+    row_wise: Sequence[str] = (),
+) -> Stream | PipelineStream:
     """Predict rows that arrive one at a time, with all steps of a pipeline.
 
     Parameters
@@ -74,7 +87,7 @@ def stream(model, *, n_streams=None, window=None, context=None, response_method=
 
     if not isinstance(model, (StreamMixin, Pipeline)) and hasattr(model, "best_estimator_"):
         model = model.best_estimator_
-    settings = {"n_streams": n_streams, "window": window, "response_method": response_method}
+    settings: dict[str, Any] = {"n_streams": n_streams, "window": window, "response_method": response_method}
     if isinstance(model, StreamMixin):
         if len(row_wise):
             raise ValueError(f"row_wise names steps of a pipeline; found a {type(model).__name__}.")
@@ -97,7 +110,7 @@ def stream(model, *, n_streams=None, window=None, context=None, response_method=
     return PipelineStream(before, made, n_streams, context)
 
 
-def _why_no_stream(model):
+def _why_no_stream(model: Any) -> str:
     name = type(model).__name__
     if hasattr(model, "refit"):
         return f"{name} has no best_estimator_ to make a stream of: fit it, with refit=True."

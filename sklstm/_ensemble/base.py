@@ -1,13 +1,16 @@
 """Base class of the weighted ensembles: members, metadata routing, search of the weights, mixture."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from numbers import Integral
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.utils import Bunch, get_tags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -22,6 +25,7 @@ from sklstm._ensemble.weights import read_weights
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score
+from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_target_per_row
 
 
@@ -45,7 +49,15 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         Whether to print a line for every fit of a member.
     """
 
-    _parameter_constraints: dict = {
+    n_features_in_: int
+    feature_names_in_: Array
+    weights_: NDArray[np.float64]
+    estimators_: list[Any]
+    named_estimators_: Any
+    oof_indices_: NDArray[np.intp]
+    oof_predictions_: NDArray[np.float64]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimators": [list],
         "weights": [None, StrOptions({"auto"}), "array-like"],
         "cv": ["cv_object"],
@@ -53,7 +65,15 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         "verbose": ["verbose"],
     }
 
-    def __init__(self, estimators, *, weights=None, cv=5, n_jobs=None, verbose=False):
+    def __init__(
+        self,
+        estimators: Sequence[tuple[str, Any]],
+        *,
+        weights: ArrayLike | Literal["auto"] | None = None,
+        cv: Any = 5,
+        n_jobs: int | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.estimators = estimators
         self.weights = weights
         self.cv = cv
@@ -84,8 +104,16 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def _decide(self, mixed):
         """Return the predictions that follow from the mixed answers."""
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, groups=None, sample_weight=None, **params):
+    @checks_parameters(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
         """Fit every member on all rows; before that, find the weights if they are "auto".
 
         Parameters
@@ -122,36 +150,35 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         members, weights = self._check_members()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        given = (y, sample_weight, groups)
         X, n_samples, n_features, is_table = self._read_rows(X)
         refuse_target_per_row(X, y)
-        sample_weight = read_sample_weight(sample_weight, n_samples)
-        present = None if sample_weight is None or sample_weight.min() > 0.0 else sample_weight > 0.0
-        fitted, y, n_columns = self._read_target(y, n_samples, present)
-        groups, blocks = read_groups(groups, n_samples)
+        weights_of_rows = read_sample_weight(sample_weight, n_samples)
+        present = None if weights_of_rows is None or weights_of_rows.min() > 0.0 else weights_of_rows > 0.0
+        fitted, target, n_columns = self._read_target(y, n_samples, present)
+        labels, blocks = read_groups(groups, n_samples)
         fitted |= {"n_features_in_": n_features, "_fitted_on": "table" if is_table else "sequences"}
         # The names are read on a stand-in: a fit that fails must not change the ensemble.
         stand_in = BaseEstimator()
         check_names(stand_in, X, is_table, reset=True)
         fitted |= vars(stand_in)
-        look_at_score(X, *given)  # members do not get the index of y
+        look_at_score(X, y, sample_weight, groups)  # members do not get the index of y
         if is_table and (weights is None or any(looks_back(member) for _, member in members)):
             starts = None if blocks is None else np.array([*(rows[0] for rows in blocks), n_samples])
-            check_order(X, starts, instead=(given[0], "y"))
-        routed = self._route("fit", members, groups=groups, sample_weight=sample_weight, **params)
+            check_order(X, starts, instead=(y, "y"))
+        routed = self._route("fit", members, groups=labels, sample_weight=weights_of_rows, **params)
 
         if weights is None:
-            folds = forward_folds(self.cv, X, y, blocks, present)
-            folds = usable_folds(folds, y, is_labels=is_classifier(self))
-            data = (X, y, n_columns, is_table, present)
+            folds = forward_folds(self.cv, X, target, blocks, present)
+            folds = usable_folds(folds, target, is_labels=is_classifier(self))
+            data = (X, target, n_columns, is_table, present)
             predictions, rows = predict_out_of_fold(type(self), members, data, folds, routed, self.n_jobs, self.verbose)
-            share = None if sample_weight is None else sample_weight[rows]
-            weights = self._best_weights(predictions, y[rows], share)
+            share = None if weights_of_rows is None else weights_of_rows[rows]
+            weights = self._best_weights(predictions, target[rows], share)
             fitted["oof_indices_"] = rows
             fitted["oof_predictions_"] = predictions[..., 0] if n_columns == 1 else predictions
 
         estimators = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_member)(name, member, X, y, routed[name]["fit"], type(self).__name__, self.verbose)
+            delayed(fit_member)(name, member, X, target, routed[name]["fit"], type(self).__name__, self.verbose)
             for name, member in members
         )
         by_name = dict(zip((name for name, _ in members), estimators, strict=True))
@@ -186,7 +213,15 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 mixed += weight * self._align(name, member, answer, labels, n_columns)
         return mixed
 
-    def predict(self, X, *, groups=None, context=None, context_groups=None, **params):
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+        **params: Any,
+    ) -> Array:
         """Predict the target of a regressor, the class of a classifier, for each row.
 
         Parameters
@@ -218,7 +253,17 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         model = self._fitted_model()
         return model._decide(model._mix("predict", X, groups, context, {"context_groups": context_groups, **params}))
 
-    def score(self, X, y, *, groups=None, context=None, context_groups=None, sample_weight=None, **params):
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> float:
         """Return the R2 of a regressor's predictions, the accuracy of a classifier's.
 
         Parameters
@@ -314,7 +359,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
     def _is_auto(self):
         return isinstance(self.weights, str) and self.weights == "auto"
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Say what metadata the ensemble uses itself and what it hands to which member.
 
         All its methods that answer rows call one method of the members: `predict` of regressors,
@@ -337,7 +382,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
                 router.add(**{name: member}, method_mapping=mapping)
         return router
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the ensemble and of its members.
 
         Parameters
@@ -352,7 +397,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         """
         return self._get_params("estimators", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the ensemble and of its members.
 
         Parameters
@@ -370,7 +415,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         return self
 
     @property
-    def named_estimators(self):
+    def named_estimators(self) -> Any:
         """Members as they were given, by name.
 
         Returns

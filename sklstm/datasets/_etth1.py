@@ -1,8 +1,10 @@
 """The ETTh1 transformer data: two years of hourly load and oil temperature."""
 
 from pathlib import Path
+from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 _CSV_PATH = Path(__file__).resolve().parent / "data" / "ETTh1.csv"
@@ -41,7 +43,21 @@ Beyond Efficient Transformer for Long Sequence Time-Series Forecasting". AAAI 20
 """
 
 
-def load_etth1(*, return_X_y=False, as_frame=False):
+@overload
+def load_etth1(*, return_X_y: Literal[False] = False, as_frame: bool = False) -> Any: ...  # numpydoc ignore=GL08
+
+
+@overload
+def load_etth1(  # numpydoc ignore=GL08
+    *, return_X_y: Literal[True], as_frame: Literal[False] = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+
+
+@overload
+def load_etth1(*, return_X_y: bool, as_frame: bool = False) -> Any: ...  # numpydoc ignore=GL08
+
+
+def load_etth1(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load the ETTh1 data set (regression, ordered in time).
 
     Two years of hourly readings of one electricity transformer: six load columns and the
