@@ -1,4 +1,4 @@
-"""What `fit` and `partial_fit` were given: checked, and made into the training part and the validation part."""
+"""Input of `fit` and `partial_fit`: checked, and made into the training part and the validation part."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from sklstm._validation import (
 
 
 class Given(NamedTuple):
-    """Samples as the user handed them over.
+    """Samples as the user passed them.
 
     Attributes
     ----------
@@ -35,21 +35,21 @@ class Given(NamedTuple):
 
 
 def looks_back(model):
-    """Tell whether the sample of a row depends on the rows before it."""
+    """Return whether the sample of a row depends on the rows before it."""
     return model.training == "stateful" or model.sequence_length > 1
 
 
 def check_part(model, targets, given, *, continued, memory=None):
-    """Return what was handed over as a `Part`: checked, and without the samples of weight zero.
+    """Return the samples as a `Part`: checked, and without those of weight zero.
 
     Parameters
     ----------
     model : estimator
-        What is being fitted; gets the attributes that tell of its input.
+        Being fitted; gets the attributes that describe its input.
     targets : Targets
     given : Given
     continued : bool
-        Whether the input must be of the kind and shape that the model knows.
+        Whether the input must have the kind and shape of the fitted model.
     memory : object, default=None
         The order of the rows of the calls of `partial_fit` before.
     """
@@ -82,7 +82,7 @@ def check_part(model, targets, given, *, continued, memory=None):
 
 
 def check_validation_part(model, targets, given, groups):
-    """Return the validation part that the user brought, beside a training part with such `groups`."""
+    """Return the user's validation part, given the `groups` of the training part."""
     X, y, sample_weight, groups_val = given
     if X is None or y is None:
         raise ValueError("X_val and y_val go together, but only one of them was given.")
@@ -105,7 +105,7 @@ def _present(targets, sequences, y, sample_weight, name, *, is_set):
     check_lengths_agree(len(sequences), y, name)
     weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
     y = targets.check(y, name, weights > 0)
-    # Only ratios of weights count. In units of a power of two, which costs no bit, their sums do not overflow.
+    # Only ratios of weights matter. Scaled exactly, by a power of two, their sums do not overflow.
     weights, exponent = in_unit_range(weights)
     part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set)
     present = part.sample_weights > 0
@@ -113,7 +113,7 @@ def _present(targets, sequences, y, sample_weight, name, *, is_set):
 
 
 def _carry_rows(model, X, sequences, groups):
-    """Keep the last rows, of each group."""
+    """Keep the last rows of each group."""
     if is_set_of_sequences(X):
         raise ValueError("carry_context=True goes with a 2-D table X; a set of sequences has no rows to carry.")
     begins, ends = sequences.blocks[:-1], sequences.blocks[1:]

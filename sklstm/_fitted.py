@@ -1,4 +1,4 @@
-"""What an estimator has learnt: kept read-only, and checked before any of it reaches a kernel."""
+"""Fitted attributes: kept read-only, and checked before they reach a kernel."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -18,7 +18,7 @@ def freeze(model):
 
 
 def empty_network(model, layout, dtype):
-    """Return a network without parameters that reads the columns as they were learnt to be standardised."""
+    """Return a network without parameters that standardises the columns by the fitted scales."""
     n_threads, mean, scale = resolve_num_threads(model.n_jobs), model.input_mean_, model.input_scale_
     if not mean.any() and (scale == 1.0).all():
         return Network(layout, dtype, n_threads)
@@ -41,7 +41,7 @@ def fitted_network(model, targets):
     Raises
     ------
     ValueError
-        If the fitted attributes do not fit each other: no number of theirs reaches a kernel unchecked.
+        If the fitted attributes are inconsistent: none reaches a kernel unchecked.
     """
     check_is_fitted(model)
     try:
@@ -52,14 +52,14 @@ def fitted_network(model, targets):
             "or load another copy."
         ) from error
     network = empty_network(model, layout, flat.dtype.name)
-    # Only answers are put back: training, its validation part included, compares relative targets.
+    # Only predictions are mapped back: training and its validation compare normalised targets.
     network.reference_columns = targets.reference_columns
     network.load(flat)
     return network
 
 
 def _checked_parameters(model, targets):
-    """Return layout and flat vector of the fitted parameters, after a check of what may be out of a file."""
+    """Return layout and flat vector of the fitted parameters, checked: they may come from a damaged file."""
     layout, n_features, n_outputs = ParameterLayout(**model._architecture), model.n_features_in_, targets.n_outputs
     flat = layout.flatten(model.parameters_, model.parameters_["weight_out"].dtype)
     lost = vars(layout.architecture).keys() - model._architecture.keys()

@@ -1,6 +1,6 @@
-"""How an estimator is fitted: its input checked, scales and codings learnt, a network trained, attributes replaced.
+"""Fitting: input is checked, scales and codings are learnt, a network is trained, fitted attributes are replaced.
 
-A fit fills a new estimator with the same parameters, so that a failure leaves the user's as it was.
+A fit fills a new estimator with the same parameters, so that a failure leaves the user's estimator unchanged.
 """
 
 from dataclasses import asdict
@@ -31,7 +31,7 @@ def fit(model, given, validation):
     given : Given
         The samples.
     validation : Given
-        Those of the user's own validation part, all None where `validation_fraction` of the samples are set aside.
+        Those of the user's validation part, all None where `validation_fraction` of the samples are set aside.
 
     Returns
     -------
@@ -136,14 +136,14 @@ def _learn_inputs(model, part, weights, *, continued, running):
             *input_scales(table, weights, moments, model.input_scaling, needs_scale=needs_scale), moments
         )
     moments = before.moments.joined(moments)
-    # What a whole fit has learnt by its scales stays.
+    # Scales of a complete fit are kept.
     few = model._training_state.get("loop") is not None
     mean, scale = followed_scales(before.mean, before.scale, before.moments, moments, may_grow=few)
     return InputScales(before.mean if model.input_scaling is None else mean, scale, moments)
 
 
 def _change_head(model, change):
-    """Change the head of a fitted network, and forget what the training knows of its scale."""
+    """Change the head of a fitted network and drop the training state that depends on its scale."""
     which, parameters = change.outputs, dict(model.parameters_)
     for name in ("weight_out", "bias_out", "weight_skip"):
         if name in parameters:
@@ -154,7 +154,7 @@ def _change_head(model, change):
             parameters[name] = array.astype(parameters[name].dtype)
             parameters[name].flags.writeable = False
     model.parameters_ = parameters
-    # What the solver has averaged, and the norms and losses so far, are those of another scale.
+    # The moments of the solver, and the norms and losses so far, belong to the old scale.
     loop = model._training_state.get("loop") or {}
     loop = {name: value for name, value in loop.items() if name not in ("moments", "clipping", "schedule")}
     model._training_state = {**model._training_state, "loop": loop}
@@ -189,7 +189,7 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
     try:
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     except KeyboardInterrupt as interrupt:
-        # The training was over: what it has learnt is not thrown away.
+        # The training was complete: its result is kept.
         history.interrupt = interrupt
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     model._training_state = {"seed": seed, "loop": history.state} if keep_state else {"seed": seed}
@@ -285,5 +285,5 @@ def automatic_batch_size(n_samples):
 
 
 def automatic_stateful_batch_size(n_samples, bptt_steps):
-    """Return the same for ``training="stateful"``: few enough stretches that an epoch has some 32 steps."""
+    """Return the same for ``training="stateful"``: so few segments that an epoch has about 32 steps."""
     return int(np.clip(n_samples // (32 * bptt_steps), 1, 32))

@@ -1,4 +1,4 @@
-"""Which network the parameters of an estimator describe, and which of them exclude each other."""
+"""The network that the parameters of an estimator describe, and the parameters that exclude each other."""
 
 from contextlib import contextmanager
 from math import prod
@@ -42,7 +42,7 @@ ARCHITECTURE_OPTIONS = (
     "linear_skip",
 )
 
-# Entries of `Architecture` that have another name or value in the constructor: how to say both.
+# Entries of `Architecture` that have another name or value in the constructor: the name, and the value as text.
 _IN_THE_CONSTRUCTOR = {
     "hidden_sizes": ("hidden_size and n_layers", lambda sizes: f"layers of {list(sizes)} units"),
     "projection_size": ("projection_size", lambda size: f"projection_size={size or None}"),
@@ -71,7 +71,7 @@ def refuse_exclusions(parameters):
 
 
 def warn_of_no_effect(parameters):
-    """Warn of a parameter of a dict that cannot do anything with so few layers."""
+    """Warn of a parameter of a dict that has no effect with so few layers."""
     n_layers = len(check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"]))
     for name, needed in (("dropout", 2), ("residual", int(parameters["residual"]) + 1)):
         if parameters[name] and n_layers < needed:
@@ -82,7 +82,7 @@ def warn_of_no_effect(parameters):
 
 
 def refuse_reach_beyond(parameters):
-    """Raise if the windows of a table are too short for what is to be read of them, or left of them."""
+    """Raise if the windows of a table are too short for `linear_skip`, `patch_length` or `window_norm`."""
     length = parameters["sequence_length"]
     if parameters["training"] == "stateful":
         return
@@ -94,14 +94,14 @@ def refuse_reach_beyond(parameters):
             )
     if length == 1 and parameters["window_norm"] is not None:
         raise ValueError(
-            f"sequence_length=1 cannot be combined with window_norm={parameters['window_norm']!r}: freed of itself, "
-            "the only row of a window is zero, and the network would read nothing. Raise sequence_length, or set "
+            f"sequence_length=1 cannot be combined with window_norm={parameters['window_norm']!r}: the only "
+            "row of a window, normalised by itself, is zero, and the network would read nothing. Raise sequence_length, or set "
             "window_norm=None."
         )
 
 
 def describe_network(parameters, input_size, n_outputs):
-    """Return the arguments of `Architecture` that a dict of constructor parameters stands for.
+    """Return the arguments of `Architecture` for a dict of constructor parameters.
 
     Those that exclude each other were refused before (`refuse_exclusions`).
 
@@ -125,7 +125,7 @@ def describe_network(parameters, input_size, n_outputs):
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
     }
     _check_heads(described, parameters)
-    # Numbers of NumPy become Python's: they are compared and stored.
+    # NumPy scalars become Python numbers, which are compared and stored.
     described = {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
     n_parameters = sum(prod(shape) for _, shape in Architecture(**described).parameters)
     if n_parameters > LARGEST_N_PARAMETERS:

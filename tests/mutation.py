@@ -27,7 +27,7 @@ SKIPPED = re.compile(r"^\s*(from|import|cdef extern|include|@|def |cdef (class|s
 # Where the tests of a module are, by the first prefix that fits; the rest of the suite is asked only if these notice
 # nothing. Names without a folder are those of tests/test_*.py.
 TESTS = {
-    "_training/": "training/ continued_training partial_fit deep stream_training early_stopping",
+    "_training/": "training/ continued_training partial_fit deep stateful_training early_stopping",
     "_network/": "network/ promises streaming streaming_states window_norm attention_weights",
     "_kernels/isa/updates": "training/ kernels/",
     "_kernels/isa/losses": "training/ kernels/ network/",
@@ -55,7 +55,7 @@ TESTS = {
     "_time_order": "time_order time_pairs panels",
     "_validation": "validation input_kinds bad_input panels windows streaming streaming_inputs multilabel quantiles "
     "sizes deep",
-    "_options": "options architecture sizes stream_training",
+    "_options": "options architecture sizes stateful_training",
     "_sequences": "sequences windows set_aside early_stopping",
     "regressor": "regressor regression_losses base packaging bad_input",
     "classifier": "classifier base packaging bad_input",

@@ -1,4 +1,4 @@
-"""What the targets of an estimator are: their checks, their coding for the network, answers made of its raw output."""
+"""Targets of an estimator: their checks, their coding for the network, and predictions from its raw output."""
 
 from sklstm._targets.contract import HeadChange, Targets
 from sklstm._targets.labels import LabelTargets

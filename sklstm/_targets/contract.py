@@ -23,14 +23,14 @@ class HeadChange(NamedTuple):
 
 
 class Targets(ABC):
-    """Targets of an estimator: what was learnt of them, and their coding for the network.
+    """Targets of an estimator: their fitted attributes and their coding for the network.
 
-    It is made of an estimator, fitted or not, and leaves it alone: `fitted` gives what becomes attributes of the
+    It is made of an estimator, fitted or not, which it does not change: `fitted` returns the new attributes of the
     estimator, plain arrays, numbers and strings. A fit calls `check`, `start`, `learn_weights`, `learn` and `encode`
     in this order; a fitted network's raw outputs go through `decode`.
     """
 
-    #: Columns of X by whose `window_norm` the answers are undone, or None.
+    #: Columns of X by whose `window_norm` the predictions are mapped back, or None.
     reference_columns = None
 
     #: The labels of classes in the order of their codes, None where targets are no classes.
@@ -38,7 +38,7 @@ class Targets(ABC):
 
     @abstractmethod
     def check(self, y, name, present):
-        """Return targets as an array; only those of the samples that are `present` are looked at."""
+        """Return targets as an array; those of samples that are not `present` are ignored."""
 
     @abstractmethod
     def start(self, part, names):

@@ -257,7 +257,7 @@ class NumberTargets(Targets):
         """Return numbers in the unit of y, of quantiles the median or all of them."""
         mean, scale, quantiles = self._mean, self._scale, self._coding["quantiles"]
         n_targets = np.size(mean)
-        # Beside the raw outputs stands what the window was freed of, if it was.
+        # With `window_norm`, the moments of the window follow the raw outputs.
         z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
         if quantiles is not None:
             # Sorted, the quantiles of a target do not cross.
