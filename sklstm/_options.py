@@ -95,8 +95,8 @@ def refuse_reach_beyond(parameters):
     if length == 1 and parameters["window_norm"] is not None:
         raise ValueError(
             f"sequence_length=1 cannot be combined with window_norm={parameters['window_norm']!r}: the only "
-            "row of a window, normalised by itself, is zero, and the network would read nothing. Raise sequence_length, or set "
-            "window_norm=None."
+            "row of a window, normalised by itself, is zero, and the network would read nothing. Raise "
+            "sequence_length, or set window_norm=None."
         )
 
 
