@@ -1,4 +1,4 @@
-"""Recurrent networks that feel like scikit-learn: LSTM estimators with their own kernels for the CPU."""
+"""Recurrent networks that feel like scikit-learn: estimators with their own kernels for the CPU."""
 
 import importlib as _importlib
 import typing as _typing
@@ -6,15 +6,17 @@ import typing as _typing
 from sklstm._version import __version__
 
 if _typing.TYPE_CHECKING:
-    from sklstm.classifier import DeepLSTMClassifier
+    from sklstm.classifier import DeepLSTMClassifier, DeepRNNClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
     from sklstm.exceptions import TimeOrderWarning
     from sklstm.feature_selection import LSTMFeatureSelector
-    from sklstm.regressor import DeepLSTMRegressor
+    from sklstm.regressor import DeepLSTMRegressor, DeepRNNRegressor
 
 __all__ = [
     "DeepLSTMClassifier",
     "DeepLSTMRegressor",
+    "DeepRNNClassifier",
+    "DeepRNNRegressor",
     "LSTMFeatureSelector",
     "TimeOrderWarning",
     "WeightedEnsembleClassifier",
@@ -26,6 +28,8 @@ __all__ = [
 _MODULES = {
     "DeepLSTMClassifier": "classifier",
     "DeepLSTMRegressor": "regressor",
+    "DeepRNNClassifier": "classifier",
+    "DeepRNNRegressor": "regressor",
     "LSTMFeatureSelector": "feature_selection",
     "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",

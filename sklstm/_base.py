@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
 from sklstm._fit_inputs import Given, looks_back
@@ -14,6 +15,7 @@ from sklstm._snapshot import snapshot_of
 from sklstm._stream_mixin import StreamMixin
 from sklstm._time_order import look_at_question
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
+from sklstm.cells import check_cell
 
 
 def _has_attention(model):
@@ -28,6 +30,16 @@ def _has_attention(model):
     )
 
 
+def refuse_other_cells(model, kind, general):
+    """Return the cell of an estimator for one kind of cell only; the error names the one for any cell."""
+    cell = check_cell(model.cell)
+    if not isinstance(cell, kind):
+        raise InvalidParameterError(
+            f"cell={model.cell!r} is no {kind.__name__}, and {type(model).__name__} has no other cells; use {general}."
+        )
+    return cell
+
+
 class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, NetworkParameters, metaclass=ABCMeta):
     """Base of the regressors and the classifiers.
 
@@ -39,15 +51,16 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         The network, read-only, with the arrays of each layer as below, ``weight_out`` (n_outputs, features) and
         ``bias_out`` (n_outputs,), for the features that `transform` gives:
 
-        - each layer: ``weight_ih_l0`` (4 hidden_size, n_features), ``weight_hh_l0`` (4 hidden_size, hidden_size) and
-          ``bias_l0`` (4 hidden_size,), then ``_l1``, ...; rows of the gates in the order i, f, g, o.
+        - each layer: ``weight_ih_l0`` (k hidden_size, n_features), ``weight_hh_l0`` (k hidden_size, hidden_size) if the
+          cell has recurrent weights, and ``bias_l0``, then ``_l1``, ...; of k blocks of rows, one for each sum of the
+          cell, in the order of its equations: i, f, g, o of the LSTM.
+        - cell with projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
+        - cell with layer_norm: ``norm_weight_ih_l0``, ``norm_weight_hh_l0``, a gain for each row; of the LSTM also
+          ``norm_weight_c_l0``, ``norm_bias_c_l0`` (hidden_size,).
+        - LSTM with peephole: ``weight_peephole_l0`` (3, hidden_size), rows i, f, o.
         - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
-        - projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
-        - peephole: ``weight_peephole_l0`` (3, hidden_size), rows i, f, o.
         - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
-        - layer_norm "output": ``norm_weight_l0``, ``norm_bias_l0`` (outputs of the layer,). "gates":
-          ``norm_weight_ih_l0``, ``norm_weight_hh_l0`` (4 hidden_size,), ``norm_weight_c_l0``, ``norm_bias_c_l0``
-          (hidden_size,).
+        - layer_norm: ``norm_weight_l0``, ``norm_bias_l0`` (outputs of the layer,).
         - attention_heads: ``norm_weight_attention``, ``norm_bias_attention`` (features,), ``weight_attention_in``
           (3 features, features), rows of q, k, v, ``bias_attention_in``, ``weight_attention_out`` (features,
           features), ``bias_attention_out``.
@@ -247,8 +260,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            In the estimator's `dtype`: as many columns as the top layer has units, or `projection_size`, with
-            `bidirectional` twice that.
+            In the estimator's `dtype`: as many columns as the top layer has units, or the `projection_size` of its
+            cell, with `bidirectional` twice that.
         """
         return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 

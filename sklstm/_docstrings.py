@@ -14,14 +14,15 @@ _ORDER = ("Parameters", "Attributes", "See Also", "Notes", "References", "Exampl
 _INHERITED = ("Parameters", "Attributes", "Notes")
 
 
-def inherit_docstring(cls, base):
-    """Complete the docstring of a class by that of a base, and by the works that it cites; a class without stays so.
+def complete_docstring(cls, base=None):
+    """Complete the docstring of a class by that of a base, if any, and by the works that it cites.
 
-    A parameter or an attribute that both describe keeps its place in the base and the text of the class.
+    A class without docstring (``python -OO``) stays without. A parameter or an attribute that both describe keeps its
+    place in the base and the text of the class.
     """
     if cls.__doc__ is None:
         return
-    own, inherited = _sections(cls.__doc__), _sections(base.__doc__ or "")
+    own, inherited = _sections(cls.__doc__), _sections((base and base.__doc__) or "")
     for name in _INHERITED:
         texts = [sections[name] for sections in (inherited, own) if name in sections]
         if texts:

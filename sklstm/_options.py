@@ -4,8 +4,10 @@ from contextlib import contextmanager
 from math import prod
 
 from sklstm._kernels.network.architecture import LARGEST_N_PARAMETERS, Architecture
+from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
+from sklstm.cells import describe_cell
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STATEFUL = ("training", lambda value: value == "stateful")
@@ -32,7 +34,6 @@ _EXCLUSIONS = [
 ARCHITECTURE_OPTIONS = (
     "residual",
     "layer_norm",
-    "peephole",
     "zoneout",
     "bidirectional",
     "attention_heads",
@@ -45,28 +46,49 @@ ARCHITECTURE_OPTIONS = (
 # Entries of `Architecture` that have another name or value in the constructor: the name, and the value as text.
 _IN_THE_CONSTRUCTOR = {
     "hidden_sizes": ("hidden_size and n_layers", lambda sizes: f"layers of {list(sizes)} units"),
-    "projection_size": ("projection_size", lambda size: f"projection_size={size or None}"),
+    "peephole": ("cell__peephole", lambda value: f"cell__peephole={value}"),
+    "projection_size": ("cell__projection_size", lambda size: f"cell__projection_size={size or None}"),
+    "cell_norm": ("cell__layer_norm", lambda value: f"cell__layer_norm={value}"),
     "every_step": ("training", lambda stateful: f"training={'stateful' if stateful else 'windows'!r}"),
 }
 
 
 # Values of earlier versions: what stands for them now.
-_RENAMED_VALUES = {("training", "stream"): "training='stateful'"}
+_MOVED_VALUES = {
+    ("training", "stream"): "is called training='stateful' now",
+    ("layer_norm", "gates"): "is an option of the cell now: set cell=LSTM(layer_norm=True), with LSTM of sklstm.cells",
+}
 
 
-def refuse_renamed_values(parameters):
-    """Raise for a value of a dict of parameters that has another name by now."""
-    for (name, value), now in _RENAMED_VALUES.items():
+def refuse_moved_values(parameters):
+    """Raise for a value of a dict of parameters that means something else, or elsewhere, by now."""
+    for (name, value), now in _MOVED_VALUES.items():
         if isinstance(parameters[name], str) and parameters[name] == value:
-            raise ValueError(f"{name}={value!r} has another name: set {now}.")
+            raise ValueError(f"{name}={value!r} {now}.")
 
 
 def refuse_exclusions(parameters):
     """Raise for two parameters of a dict that cannot go together."""
+    _refuse_for_cell(parameters)
     for (first, holds), (second, clashes), why in _EXCLUSIONS:
         if second in parameters and holds(parameters[first]) and clashes(parameters[second]):
             raise ValueError(
                 f"{first}={parameters[first]!r} cannot be combined with {second}={parameters[second]!r}: {why}."
+            )
+
+
+def _refuse_for_cell(parameters):
+    """Raise for what acts on recurrent weights, which some cells do not have."""
+    name = describe_cell(parameters["cell"])["cell"]
+    if name not in CELLS:
+        raise ValueError(f"cell={parameters['cell']!r} has no kernels in this version.")
+    if getattr(CELLS[name], "has_weight_hh", True):
+        return
+    for option in ("recurrent_dropout", "weight_dropout"):
+        if parameters[option]:
+            raise ValueError(
+                f"{option}={parameters[option]!r} cannot be combined with cell={parameters['cell']!r}: the cell has no "
+                "recurrent weights (weight_hh) that it could act on."
             )
 
 
@@ -111,20 +133,23 @@ def describe_network(parameters, input_size, n_outputs):
         If two parameters exclude each other; both are named.
     """
     hidden_sizes = check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"])
-    projection = parameters["projection_size"] or 0
-    if projection >= min(hidden_sizes):
-        raise ValueError(
-            f"projection_size={projection} must be smaller than hidden_size, but a layer has {min(hidden_sizes)} units."
-        )
     described = {
         "input_size": input_size,
         "hidden_sizes": hidden_sizes,
         "n_outputs": n_outputs,
-        "projection_size": int(projection),
         "every_step": parameters["training"] == "stateful",
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
+        **describe_cell(parameters["cell"]),
     }
+    projection = described["projection_size"]
+    if projection >= min(hidden_sizes):
+        raise ValueError(
+            f"cell__projection_size={projection} must be smaller than hidden_size, but a layer has "
+            f"{min(hidden_sizes)} units."
+        )
     _check_heads(described, parameters)
+    if "cell" not in Architecture.__dataclass_fields__:
+        described = _as_lstm(described)
     # NumPy scalars become Python numbers, which are compared and stored.
     described = {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
     n_parameters = sum(prod(shape) for _, shape in Architecture(**described).parameters)
@@ -133,6 +158,17 @@ def describe_network(parameters, input_size, n_outputs):
             f"{_sizes(parameters)} describe a network of {n_parameters:.2g} parameters for {input_size} columns of X "
             f"and {n_outputs} outputs; there may be {LARGEST_N_PARAMETERS:.2g}. Lower them."
         )
+    return described
+
+
+def _as_lstm(described):
+    """Return a description in the words of an `Architecture` that knows LSTM cells only."""
+    described = dict(described)
+    del described["cell"]
+    if described.pop("cell_norm"):
+        if described["layer_norm"]:
+            raise ValueError("layer_norm='output' cannot be combined with cell=LSTM(layer_norm=True).")
+        described["layer_norm"] = "gates"
     return described
 
 
@@ -173,10 +209,11 @@ def _check_heads(described, parameters):
     heads = described["attention_heads"]
     width = (described["projection_size"] or described["hidden_sizes"][-1]) * (2 if described["bidirectional"] else 1)
     if heads and width % heads:
-        source = "projection_size" if described["projection_size"] else "hidden_size"
+        projection = described["projection_size"]
+        source = f"cell__projection_size={projection}" if projection else f"hidden_size={parameters['hidden_size']!r}"
         raise ValueError(
-            f"attention_heads={heads} must divide the {width} outputs of the top layer, which {source}="
-            f"{parameters[source]!r}{' with bidirectional=True' if described['bidirectional'] else ''} gives it."
+            f"attention_heads={heads} must divide the {width} outputs of the top layer, which {source}"
+            f"{' with bidirectional=True' if described['bidirectional'] else ''} gives it."
         )
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklstm._docstrings import inherit_docstring
-from sklstm._options import refuse_renamed_values
+from sklstm._docstrings import complete_docstring
+from sklstm._options import refuse_moved_values
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation.parameters import LARGEST_N_LAYERS
+from sklstm.cells import Cell, check_cell
 
 
 @cache
@@ -34,16 +35,15 @@ class NetworkParameters(BaseEstimator):
         Units of every layer (multiples of 16 waste nothing), or of the first, the second, ... layer.
     n_layers : int, default=1
         Number of stacked layers, each of which reads the output of the one below; 1 where `hidden_size` is a sequence.
+    cell : str or object of `sklstm.cells`, default="lstm"
+        Recurrent cell of each layer: "lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm", or an object with
+        options of its kind, such as ``LSTM(peephole=True)``.
     bidirectional : bool, default=False
         Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.
-    projection_size : int or None, default=None
-        Size that the h of each layer is projected to, smaller than `hidden_size` [Sak2014]_; None for no projection.
-    peephole : bool, default=False
-        Whether the gates also read the cell state c, through a weight for each unit [Gers2000a]_.
     residual : int, default=0
         Number of layers that each residual connection spans [He2016]_; 0 for none.
-    layer_norm : {"output", "gates"} or None, default=None
-        Whether the output of each layer is normalised over its units [Ba2016]_, or the sums inside the cell.
+    layer_norm : {"output"} or None, default=None
+        Whether the output of each layer is normalised over its units [Ba2016]_; inside the cell, its `layer_norm` does.
     attention_heads : int, default=0
         Heads of a block of self-attention on the top layer [Vaswani2017]_, a divisor of the size of its output; 0 for
         no block.
@@ -127,16 +127,19 @@ default="constant"
 
     Notes
     -----
-    **Layers.** From its input x_t and its states h, c of the step before, a layer computes [Hochreiter1997]_
-    [Gers2000]_ ::
+    **Samples.** Rows of a table X are consecutive time steps. The sample of row i is the window of the last
+    `sequence_length` rows that end at i, inside its group; the first rows of a group have shorter windows. There is one
+    prediction for each row, and no window looks ahead. Rows out of time order, where a pandas index shows it, are told
+    by a `sklstm.TimeOrderWarning`. A sequence of a set (3-D array or list) is one sample.
 
-        i, f, o = sigmoid(W_ih x_t + W_hh h_(t-1) + b)        g = tanh(W_ih x_t + W_hh h_(t-1) + b)
-        c_t = f * c_(t-1) + i * g                             h_t = o * tanh(c_t)
+    **Layers.** A layer computes, from its input x_t and its states of the step before, the equations of its `cell`,
+    which stand in the docs of the objects of `sklstm.cells`; those of the LSTM are [Hochreiter1997]_ [Gers2000]_ ::
 
-    with one block of rows of W_ih, W_hh and b for each gate. The states start at zero at the first row of a sample's
-    window. With `projection_size`, ``h_t = W_hr (o * tanh(c_t))``. With `peephole`, ``p_i * c_(t-1)`` is added inside
-    i, ``p_f * c_(t-1)`` inside f, ``p_o * c_t`` inside o. ``layer_norm="gates"`` normalises inside the cell
-    [Ba2016]_: ``LN(W_ih x_t) + LN(W_hh h_(t-1)) + b`` over all four gates and ``o * tanh(LN(c_t))``.
+        i, f, o = sigmoid(W x_t + U h_(t-1) + b)        g = tanh(W x_t + U h_(t-1) + b)
+        c_t = f * c_(t-1) + i * g                       h_t = o * tanh(c_t)
+
+    The states start at zero at the first row of a sample's window. Without further options, the head, a linear map,
+    reads h of the top layer after the window's last row.
 
     **Directions.** Both stand side by side, ``[h_forward; h_backward]``. A window still ends at its row: there, where
     ``pooling="last"`` reads, the backward direction of the top layer has just begun; the other poolings read all of it.
@@ -171,8 +174,8 @@ default="constant"
     shifts never decay.
 
     **Initial weights.** Uniform within ``sqrt(6 / (fan_in + fan_out))`` ("glorot") or ``sqrt(6 / fan_in)`` ("he") for
-    inputs, head and other maps, each gate a matrix of its own; orthogonal for W_hh. The bias of the forget gate
-    [Jozefowicz2015]_ and the gains of normalisations are 1, all else is 0.
+    inputs, head and other maps, each gate a matrix of its own; orthogonal for recurrent weights. The bias of the LSTM's
+    forget gate [Jozefowicz2015]_ and the gains of normalisations are 1, all else is 0.
 
     **Step size.** "linear_warm_up" rises from 0 over the first twentieth of the steps [Goyal2017]_; "cosine" falls to
     0 by half a cosine; "cosine_restarts" does so over 10 epochs, then anew over 20, 40, ... [Loshchilov2017]_ (cycles
@@ -204,11 +207,10 @@ default="constant"
     hidden_size: int | Sequence[int] = 64
     n_layers: int = 1
     _: KW_ONLY
+    cell: str | Cell = "lstm"
     bidirectional: bool = False
-    projection_size: int | None = None
-    peephole: bool = False
     residual: int = 0
-    layer_norm: Literal["output", "gates"] | None = None
+    layer_norm: Literal["output"] | None = None
     attention_heads: int = 0
     pooling: Literal["last", "mean", "attention"] = "last"
     patch_length: int = 1
@@ -248,11 +250,10 @@ default="constant"
     _parameter_constraints: ClassVar[dict] = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
+        "cell": "no_validation",  # by `check_cell`, whose errors say more
         "bidirectional": ["boolean"],
-        "projection_size": [Interval(Integral, 1, None, closed="left"), None],
-        "peephole": ["boolean"],
         "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output", "gates"}), None],
+        "layer_norm": [StrOptions({"output"}), None],
         "attention_heads": [Interval(Integral, 0, None, closed="left")],
         "pooling": [StrOptions({"last", "mean", "attention"})],
         "patch_length": [Interval(Integral, 1, None, closed="left")],
@@ -291,7 +292,7 @@ default="constant"
     def __init_subclass__(cls, **keywords):
         """Complete the docstring by what the base says of the shared parameters."""
         super().__init_subclass__(**keywords)
-        inherit_docstring(cls, next(base for base in cls.__bases__ if issubclass(base, NetworkParameters)))
+        complete_docstring(cls, next(base for base in cls.__bases__ if issubclass(base, NetworkParameters)))
 
     @classmethod
     def _get_param_names(cls):
@@ -300,5 +301,33 @@ default="constant"
 
     def _validate_params(self):
         """Check the parameters of the constructor, as `fit` does before all else."""
-        refuse_renamed_values(self.get_params(deep=False))
+        refuse_moved_values(self.get_params(deep=False))
         super()._validate_params()
+        self._check_cell()
+
+    def _check_cell(self):
+        """Return the cell as an object, after a check of its own parameters."""
+        return check_cell(self.cell)
+
+    def set_params(self, **params):
+        """Set parameters, also those of the cell, such as ``cell__peephole``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name; those of the cell's object have ``cell__`` before their name.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        cell = params.get("cell", self.cell)
+        nested = [name for name in params if name.startswith("cell__")]
+        if nested and isinstance(cell, str):
+            kind = type(check_cell(cell)).__name__
+            raise ValueError(
+                f"{nested[0]} cannot be set where cell={cell!r} is a name, which has no parameters; set an object of "
+                f"sklstm.cells, cell={kind}()."
+            )
+        return super().set_params(**params)

@@ -26,11 +26,11 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 class Stream:
     """Streams of rows and what a fitted model says after each row.
 
-    Made by the method `stream` of `DeepLSTMRegressor` and `DeepLSTMClassifier`, which describes the arguments in full.
+    Made by the method `stream` of `DeepRNNRegressor` and `DeepRNNClassifier`, which describes the arguments in full.
 
     Parameters
     ----------
-    model : DeepLSTMRegressor or DeepLSTMClassifier
+    model : DeepRNNRegressor or DeepRNNClassifier
         Fitted.
     n_streams : int or None, default=None
         Number of independent streams; None for one whose rows and answers have no axis of streams.
@@ -44,8 +44,8 @@ class Stream:
 
     See Also
     --------
-    sklstm.DeepLSTMRegressor : Its method `stream` makes streams of numbers.
-    sklstm.DeepLSTMClassifier : Its method `stream` makes streams of labels or probabilities.
+    sklstm.DeepRNNRegressor : Its method `stream` makes streams of numbers.
+    sklstm.DeepRNNClassifier : Its method `stream` makes streams of labels or probabilities.
 
     Notes
     -----

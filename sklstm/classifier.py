@@ -1,4 +1,4 @@
-"""Classification with stacked LSTM layers."""
+"""Classification with stacked recurrent layers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklstm._base import BaseRNN
+from sklstm._base import BaseRNN, refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
@@ -18,17 +18,15 @@ from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
 from sklstm._time_order import look_at_score
 from sklstm._validation import naming
+from sklstm.cells import LSTM
 
 
 @dataclass(eq=False, repr=False)
-class DeepLSTMClassifier(ClassifierMixin, BaseRNN):
-    """Classification of the rows of time-ordered tables and of sequences with stacked LSTM layers.
+class DeepRNNClassifier(ClassifierMixin, BaseRNN):
+    """Classification of the rows of time-ordered tables and of sequences with stacked recurrent layers.
 
-    Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
-    that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
-    and no window looks ahead. A sample has one of several classes or, where y is a matrix of 0 and 1 with a column for
-    each label, any number of labels (multilabel). Rows out of time order, where a pandas index shows it, are told by a
-    `sklstm.TimeOrderWarning`.
+    Predicts a class for each row of a table, from a window of rows that ends there, or for each sequence of a set.
+    Where y is a matrix of 0 and 1 with a column for each label, a sample may have any number of labels (multilabel).
 
     Parameters
     ----------
@@ -45,7 +43,8 @@ class DeepLSTMClassifier(ClassifierMixin, BaseRNN):
 
     See Also
     --------
-    DeepLSTMRegressor : The same for numbers.
+    DeepRNNRegressor : The same for numbers.
+    DeepLSTMClassifier : The same with LSTM cells only.
     LSTMFeatureSelector : Chooses columns with temporal structure.
     WeightedEnsembleClassifier : Weighted mean with other models.
     sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
@@ -68,11 +67,11 @@ class DeepLSTMClassifier(ClassifierMixin, BaseRNN):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklstm import DeepLSTMClassifier
+    >>> from sklstm import DeepRNNClassifier
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 2))
     >>> y = np.where(X[:, 0] + np.roll(X[:, 0], 1) > 0, "up", "down")  # this row and the row before
-    >>> model = DeepLSTMClassifier(hidden_size=16, sequence_length=4, random_state=0).fit(X[:300], y[:300])
+    >>> model = DeepRNNClassifier(hidden_size=16, sequence_length=4, random_state=0).fit(X[:300], y[:300])
     >>> model.predict_proba(X[300:], context=X[:300]).shape
     (100, 2)
     >>> bool(model.score(X[300:], y[300:], context=X[:300]) > 0.8)
@@ -243,3 +242,42 @@ class DeepLSTMClassifier(ClassifierMixin, BaseRNN):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+@dataclass(eq=False, repr=False)
+class DeepLSTMClassifier(DeepRNNClassifier):
+    """Classification on time-ordered tables and on sequences with stacked LSTM layers.
+
+    This is `DeepRNNClassifier` for LSTM cells: it refuses others.
+
+    Parameters
+    ----------
+    cell : "lstm" or object of `sklstm.cells.LSTM`, default="lstm"
+        LSTM cell of each layer, as an object with options of its own, such as ``LSTM(peephole=True)``.
+
+    See Also
+    --------
+    DeepLSTMRegressor : The same for numbers.
+    DeepRNNClassifier : The same with any recurrent cell.
+    LSTMFeatureSelector : Chooses columns with temporal structure.
+    WeightedEnsembleClassifier : Weighted mean with other models.
+    sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepLSTMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 2))
+    >>> y = np.where(X[:, 0] + np.roll(X[:, 0], 1) > 0, "up", "down")  # this row and the row before
+    >>> model = DeepLSTMClassifier(hidden_size=16, sequence_length=4, random_state=0).fit(X[:300], y[:300])
+    >>> model.predict_proba(X[300:], context=X[:300]).shape
+    (100, 2)
+    >>> bool(model.score(X[300:], y[300:], context=X[:300]) > 0.8)
+    True
+    """
+
+    cell: Literal["lstm"] | LSTM = "lstm"
+
+    def _check_cell(self):
+        return refuse_other_cells(self, LSTM, "DeepRNNClassifier")

@@ -1,4 +1,4 @@
-"""Regression with stacked LSTM layers."""
+"""Regression with stacked recurrent layers."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -9,13 +9,14 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from sklstm._base import BaseRNN
+from sklstm._base import BaseRNN, refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 from sklstm._time_order import look_at_score
+from sklstm.cells import LSTM
 
 
 def _has_quantiles(model):
@@ -29,13 +30,11 @@ def _has_quantiles(model):
 
 
 @dataclass(eq=False, repr=False)
-class DeepLSTMRegressor(RegressorMixin, BaseRNN):
-    """Regression on time-ordered tables and on sequences with stacked LSTM layers.
+class DeepRNNRegressor(RegressorMixin, BaseRNN):
+    """Regression on time-ordered tables and on sequences with stacked recurrent layers.
 
-    Rows of a table X are consecutive time steps. The sample of row i is the window of the last `sequence_length` rows
-    that end at i, inside its group; the first rows of a group have shorter windows. There is one prediction per row,
-    and no window looks ahead. Rows out of time order, where a pandas index shows it, are told by a
-    `sklstm.TimeOrderWarning`.
+    Predicts one number, or several, for each row of a table, from a window of rows that ends there, or for each
+    sequence of a set.
 
     Parameters
     ----------
@@ -61,7 +60,8 @@ class DeepLSTMRegressor(RegressorMixin, BaseRNN):
 
     See Also
     --------
-    DeepLSTMClassifier : The same for labels.
+    DeepRNNClassifier : The same for labels.
+    DeepLSTMRegressor : The same with LSTM cells only.
     LSTMFeatureSelector : Chooses columns with temporal structure.
     WeightedEnsembleRegressor : Weighted mean with other models.
     sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
@@ -89,11 +89,11 @@ class DeepLSTMRegressor(RegressorMixin, BaseRNN):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklstm import DeepLSTMRegressor
+    >>> from sklstm import DeepRNNRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(400, 3))
     >>> y = np.convolve(X[:, 0], [0.5, 0.3, 0.2])[:400]  # what happened in the last three rows
-    >>> model = DeepLSTMRegressor(hidden_size=16, sequence_length=8, random_state=0)
+    >>> model = DeepRNNRegressor(hidden_size=16, sequence_length=8, random_state=0)
     >>> model.fit(X[:300], y[:300]).predict(X[300:], context=X[:300]).shape
     (100,)
     >>> bool(model.score(X[300:], y[300:], context=X[:300]) > 0.9)
@@ -229,3 +229,42 @@ class DeepLSTMRegressor(RegressorMixin, BaseRNN):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+@dataclass(eq=False, repr=False)
+class DeepLSTMRegressor(DeepRNNRegressor):
+    """Regression on time-ordered tables and on sequences with stacked LSTM layers.
+
+    This is `DeepRNNRegressor` for LSTM cells: it refuses others.
+
+    Parameters
+    ----------
+    cell : "lstm" or object of `sklstm.cells.LSTM`, default="lstm"
+        LSTM cell of each layer, as an object with options of its own, such as ``LSTM(peephole=True)``.
+
+    See Also
+    --------
+    DeepLSTMClassifier : The same for labels.
+    DeepRNNRegressor : The same with any recurrent cell.
+    LSTMFeatureSelector : Chooses columns with temporal structure.
+    WeightedEnsembleRegressor : Weighted mean with other models.
+    sklstm.streaming.Stream : Rows that arrive one at a time, from the method `stream`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepLSTMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(400, 3))
+    >>> y = np.convolve(X[:, 0], [0.5, 0.3, 0.2])[:400]  # what happened in the last three rows
+    >>> model = DeepLSTMRegressor(hidden_size=16, sequence_length=8, random_state=0)
+    >>> model.fit(X[:300], y[:300]).predict(X[300:], context=X[:300]).shape
+    (100,)
+    >>> bool(model.score(X[300:], y[300:], context=X[:300]) > 0.9)
+    True
+    """
+
+    cell: Literal["lstm"] | LSTM = "lstm"
+
+    def _check_cell(self):
+        return refuse_other_cells(self, LSTM, "DeepRNNRegressor")

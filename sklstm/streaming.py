@@ -27,8 +27,8 @@ def stream(
 
     Parameters
     ----------
-    model : Pipeline, search or LSTM estimator
-        Fitted. A `Pipeline` ends in a `DeepLSTMRegressor` or `DeepLSTMClassifier`; of a search (`GridSearchCV`, ...)
+    model : Pipeline, search or estimator with a network
+        Fitted. A `Pipeline` ends in a `DeepRNNRegressor` or `DeepRNNClassifier`; of a search (`GridSearchCV`, ...)
         it is the `best_estimator_`.
     n_streams : int or None, default=None
         Number of independent streams that are stepped together; None for one without an axis of streams.
@@ -37,7 +37,7 @@ def stream(
     context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
         The rows that came before, as the first step of the pipeline takes them: here they go through the steps.
     response_method : str, default="predict"
-        The method that is answered for, as of the method `stream` of the LSTM estimators.
+        The method that is answered for, as of the method `stream` of the estimators.
     row_wise : list of str, default=()
         Names of steps (of nested ones joined by ``__``) whose answer for a row depends on that row alone, although it
         cannot be seen from their class: a `FunctionTransformer` with a function of its own, a transformer of yours.
@@ -53,7 +53,7 @@ def stream(
         If a step is not known to answer for each row alone (it is named, with the reason), or as for the method
         `stream` of the model.
     TypeError
-        If the model, or the last step, is no LSTM estimator.
+        If the model, or the last step, is no estimator with a network.
 
     Notes
     -----
@@ -121,4 +121,4 @@ def _why_no_stream(model: Any) -> str:
         )
     if hasattr(model, "regressor"):
         return f"{name} maps the answers back: make a stream of regressor_ and put its answers through transformer_."
-    return f"expected a Pipeline, a search, DeepLSTMRegressor or DeepLSTMClassifier, found {name}."
+    return f"expected a Pipeline, a search or a model of sklstm such as DeepRNNRegressor, found {name}."

@@ -1,4 +1,4 @@
-"""Small data of every kind, and each LSTM estimator with what it learns from them."""
+"""Small data of every kind, and each estimator with what it learns from them."""
 
 import copy
 
@@ -6,7 +6,7 @@ import numpy as np
 from reference.lstm import network_forward, table_windows
 from scipy.special import expit, softmax
 
-from sklstm import DeepLSTMClassifier
+from sklstm import DeepRNNClassifier
 
 SMALL = {"hidden_size": 4, "sequence_length": 5, "max_iter": 3, "random_state": 0, "n_jobs": 1}
 
@@ -43,7 +43,7 @@ class Case:
     def __init__(self, kind):
         rng = np.random.default_rng(7)
         self.kind = kind
-        self.is_classifier = kind is DeepLSTMClassifier
+        self.is_classifier = issubclass(kind, DeepRNNClassifier)
         self.X = rng.normal(size=(90, 3))
         self.y = self.target(self.X[:, 0] + np.roll(self.X[:, 1], 1))
         self.groups = np.repeat(["b", "a", "c"], [40, 3, 47])

@@ -15,6 +15,7 @@ from reference.lstm import table_windows
 from reference.masks import Masks
 
 from sklstm import DeepLSTMRegressor
+from sklstm.cells import LSTM
 
 pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
 
@@ -75,17 +76,17 @@ def backwards(sequences):
             8,
         ),
         (
-            {"projection_size": 2},
+            {"cell": LSTM(projection_size=2)},
             {f"weight_hr_l{k}": (2, 4) for k in (0, 1)}
             | {"weight_hh_l0": (16, 2), "weight_ih_l1": (16, 2), "weight_hh_l1": (16, 2)},
             2,
         ),
-        ({"peephole": True}, {"weight_peephole_l0": (3, 4), "weight_peephole_l1": (3, 4)}, 4),
+        ({"cell": LSTM(peephole=True)}, {"weight_peephole_l0": (3, 4), "weight_peephole_l1": (3, 4)}, 4),
         ({"residual": 1}, {}, 4),
         ({"hidden_size": (4, 4, 6), "n_layers": 3, "residual": 2}, {"weight_residual_l2": (6, 4)}, 6),
         ({"layer_norm": "output"}, {f"norm_{kind}_l{k}": (4,) for kind in ("weight", "bias") for k in (0, 1)}, 4),
         (
-            {"layer_norm": "gates"},
+            {"cell": LSTM(layer_norm=True)},
             {f"norm_weight_{kind}_l{k}": (16,) for kind in ("ih", "hh") for k in (0, 1)}
             | {f"norm_{kind}_c_l{k}": (4,) for kind in ("weight", "bias") for k in (0, 1)},
             4,
@@ -93,7 +94,7 @@ def backwards(sequences):
         ({"attention_heads": 2}, dict(zip(ATTENTION, [(4,), (4,), (12, 4), (12,), (4, 4), (4,)], strict=True)), 4),
         ({"pooling": "mean"}, {}, 4),
         ({"pooling": "attention"}, {"weight_pool": (4,)}, 4),
-        ({"pooling": "attention", "bidirectional": True, "projection_size": 3, "n_layers": 1}, None, 6),
+        ({"pooling": "attention", "bidirectional": True, "cell": LSTM(projection_size=3), "n_layers": 1}, None, 6),
         ({"patch_length": 2}, {"weight_ih_l0": (16, 6)}, 4),
         ({"window_norm": "standard"}, {}, 4),
         ({"linear_skip": 5}, {"weight_skip": (1, 15)}, 4),
@@ -164,11 +165,11 @@ def test_bidirectional_windows_do_not_look_ahead(case):
 @pytest.mark.parametrize(
     "options",
     [
-        {"projection_size": 2},
-        {"peephole": True},
-        {"layer_norm": "gates"},
+        {"cell": LSTM(projection_size=2)},
+        {"cell": LSTM(peephole=True)},
+        {"cell": LSTM(layer_norm=True)},
         {"zoneout": 0.3},
-        {"projection_size": 3, "peephole": True, "layer_norm": "gates", "zoneout": 0.2, "recurrent_dropout": 0.2},
+        {"cell": LSTM(projection_size=3, peephole=True, layer_norm=True), "zoneout": 0.2, "recurrent_dropout": 0.2},
     ],
     ids=str,
 )

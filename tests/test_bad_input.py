@@ -118,4 +118,4 @@ def test_classes_that_have_no_order():
 
 
 def test_every_constraint_is_in_the_table():
-    assert set(CONSTRAINTS) | ONLY_OF_THE_CLASSIFIER == set(DeepLSTMClassifier._parameter_constraints)
+    assert set(CONSTRAINTS) | ONLY_OF_THE_CLASSIFIER | {"cell"} == set(DeepLSTMClassifier._parameter_constraints)

@@ -368,9 +368,8 @@ ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "huber_de
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
+    "cell": test_architecture.test_cells_are_those_of_the_equations,
     "bidirectional": test_architecture.test_bidirectional_is_two_layers_side_by_side,
-    "projection_size": test_architecture.test_cells_are_those_of_the_equations,
-    "peephole": test_architecture.test_cells_are_those_of_the_equations,
     "residual": test_deep.test_options_do_something,
     "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
     "attention_heads": test_architecture.test_attention_heads,

@@ -10,6 +10,7 @@ import pytest
 from sklearn.base import clone
 
 from sklstm._training.divergence import Divergence
+from sklstm.cells import LSTM, Cell
 
 
 def through_joblib(model):
@@ -34,6 +35,8 @@ def assert_same_state(first, second):
 def same(a, b):
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, Cell):
+        return type(a) is type(b) and same(vars(a), vars(b))
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     return type(a) is type(b) and (a == b)
@@ -169,9 +172,10 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
         ({"hidden_size": 6}, r"layers of \[6\] units, not layers of \[4\] .*or set hidden_size and n_layers back"),
         ({"n_layers": 2}, r"layers of \[4, 4\] units, not layers of \[4\] units"),
         ({"bidirectional": True}, "bidirectional=True, not bidirectional=False.*or set bidirectional back"),
-        ({"projection_size": 2}, "projection_size=2, not projection_size=None"),
-        ({"peephole": True}, "another network: peephole=True, not peephole=False"),
-        ({"layer_norm": "gates"}, "layer_norm='gates', not layer_norm=None"),
+        ({"cell": LSTM(projection_size=2)}, "cell__projection_size=2, not cell__projection_size=None"),
+        ({"cell": LSTM(peephole=True)}, "another network: cell__peephole=True, not cell__peephole=False"),
+        ({"cell": LSTM(layer_norm=True)}, "layer_norm=('gates'|True), not"),
+        ({"layer_norm": "output"}, "layer_norm='output', not layer_norm=None"),
         (
             {"attention_heads": 2, "pooling": "mean"},
             "attention_heads=2, .*; pooling='mean', .*heads and pool",

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._sequences import Sequences
 from sklstm._validation import check_sequences
+from sklstm.cells import LSTM
 
 N, N_TRAIN, LENGTH = 260, 200, 6
 SIGNAL = np.sin(np.arange(N) / 6) + 0.3 * np.random.default_rng(0).normal(size=N)
@@ -134,7 +135,7 @@ def test_float64_reads_more():
         model.predict(with_value(X, 7, 1e300))
 
 
-@pytest.mark.parametrize("options", [{}, {"layer_norm": "gates"}, {"linear_skip": 2}, {"pooling": "attention"}])
+@pytest.mark.parametrize("options", [{}, {"cell": LSTM(layer_norm=True)}, {"linear_skip": 2}, {"pooling": "attention"}])
 def test_the_largest_input_gives_finite_answers(options):
     """Sums of products and their squares stay below the largest float32."""
     model, X = fitted(**options)

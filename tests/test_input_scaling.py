@@ -12,6 +12,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from sklstm import DeepLSTMRegressor
 from sklstm._scaling import robust_scales
+from sklstm.cells import LSTM
 
 RNG = np.random.default_rng(8)
 N = 400
@@ -124,7 +125,7 @@ def test_constant_columns():
         {"patch_length": 2, "linear_skip": 3},
         {"bidirectional": True, "pooling": "attention", "attention_heads": 2},
         {"training": "stateful", "shuffle": False, "bptt_steps": 16},
-        {"layer_norm": "gates", "shuffle": "blocks"},
+        {"cell": LSTM(layer_norm=True), "shuffle": "blocks"},
     ],
     ids=lambda options: next(iter(options), "plain"),
 )

@@ -10,13 +10,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm.cells import LSTM
 
 pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
 
 OPTIONS = [
     {"bidirectional": True, "pooling": "mean", "n_layers": 2},
-    {"bidirectional": True, "pooling": "attention", "layer_norm": "gates"},
-    {"projection_size": 2, "peephole": True, "zoneout": 0.2},
+    {"bidirectional": True, "pooling": "attention", "cell": LSTM(layer_norm=True)},
+    {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
     {"attention_heads": 2, "recurrent_dropout": 0.2},
     {"pooling": "attention", "weight_dropout": 0.2},
     {"patch_length": 2, "linear_skip": 3},
@@ -105,10 +106,10 @@ def test_warm_start_of_all_options(case):
 
 GRID = {
     "bidirectional": [False, True],
-    "projection_size": [None, 2],
-    "peephole": [False, True],
+    "cell": ["lstm", LSTM(projection_size=2), LSTM(peephole=True)],
+    "cell__layer_norm": [False, True],
     "residual": [0, 1],
-    "layer_norm": [None, "output", "gates"],
+    "layer_norm": [None, "output"],
     "attention_heads": [0, 2],
     "pooling": ["last", "mean", "attention"],
     "patch_length": [1, 2],
@@ -123,6 +124,7 @@ GRID = {
 }
 NEEDED = {
     "residual": {"hidden_size": [4, 6]},
+    "cell__layer_norm": {"cell": LSTM(peephole=True)},
     "target_column": {"window_norm": "last"},
     "training": {"shuffle": False},
     "bptt_steps": {"training": "stateful", "shuffle": False},
@@ -153,7 +155,7 @@ STATEFUL = {"training": "stateful", "shuffle": False}
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"training": "stream"}, "training='stream' has another name: set training='stateful'"),
+        ({"training": "stream"}, "training='stream' is called training='stateful' now"),
         ({"training": "stateful"}, "training='stateful' cannot be combined with shuffle=True: .*set shuffle=False"),
         ({**STATEFUL, "shuffle": "blocks"}, "training='stateful' cannot be combined with shuffle='blocks'"),
         ({**STATEFUL, "bidirectional": True}, "'stateful' cannot be combined with bidirectional=True: the backward"),
@@ -164,11 +166,17 @@ STATEFUL = {"training": "stateful", "shuffle": False}
         ({**STATEFUL, "linear_skip": 2}, "'stateful' cannot be combined with linear_skip=2: there is no window"),
         ({**STATEFUL, "accumulation_steps": 2}, "'stateful' cannot be combined with accumulation_steps=2: each step"),
         ({**STATEFUL, "carry_context": True}, "'stateful' cannot be combined with carry_context=True: .* as context"),
-        ({"projection_size": 4}, "projection_size=4 must be smaller than hidden_size, but a layer has 4 units"),
-        ({"projection_size": 5, "hidden_size": [9, 5, 7]}, "projection_size=5 must be smaller .* has 5 units"),
+        (
+            {"cell": LSTM(projection_size=4)},
+            "cell__projection_size=4 must be smaller than hidden_size, but a layer has 4 units",
+        ),
+        (
+            {"cell": LSTM(projection_size=5), "hidden_size": [9, 5, 7]},
+            "cell__projection_size=5 must be smaller .* has 5 units",
+        ),
         ({"attention_heads": 3}, "attention_heads=3 must divide the 4 outputs of the top layer, .*hidden_size=4 gives"),
         (
-            {"attention_heads": 3, "projection_size": 2, "bidirectional": True},
+            {"attention_heads": 3, "cell": LSTM(projection_size=2), "bidirectional": True},
             "attention_heads=3 must divide the 4 outputs .*projection_size=2 with bidirectional=True gives it",
         ),
         ({"attention_heads": 4, "hidden_size": [4, 6]}, r"must divide the 6 outputs .*hidden_size=\[4, 6\] gives it"),

@@ -7,6 +7,7 @@ import pytest
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._network.parameters import ParameterLayout
+from sklstm.cells import LSTM
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 
@@ -21,7 +22,7 @@ TOO_LARGE = [
     ({"n_layers": 2**63}, "'n_layers' .* range .1, 10000.. Got 9223372036854775808"),
     ({"patch_length": 2**62, "sequence_length": sys.maxsize}, "n_layers=1 and patch_length=4611686018427387904"),
     ({"linear_skip": 2**62, "sequence_length": sys.maxsize}, "n_layers=1 and linear_skip=4611686018427387904"),
-    ({"projection_size": 10**9}, "projection_size=1000000000 must be smaller than hidden_size"),
+    ({"cell": LSTM(projection_size=10**9)}, "cell__projection_size=1000000000 must be smaller than hidden_size"),
     ({"attention_heads": 10**9}, "attention_heads=1000000000 must divide"),
 ]
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of the LSTM estimators, with their defaults, windows of one row, and options.
+"""scikit-learn's own checks of the estimators with a network, with their defaults, windows of one row, and options.
 
 Those of the selector and the ensembles are in test_feature_selection.py and test_ensemble.py.
 """
@@ -6,7 +6,9 @@ Those of the selector and the ensembles are in test_feature_selection.py and tes
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
+from sklstm._network.cells import CELLS
+from sklstm.cells import LSTM
 
 # Their targets are not the future of any column.
 pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
@@ -30,9 +32,9 @@ def expected_failures(estimator):
 QUICK = {"hidden_size": 8, "sequence_length": 2, "learning_rate_init": 0.03, "n_jobs": 1}
 OPTIONS = {
     DeepLSTMRegressor: [
-        {"bidirectional": True, "pooling": "attention", "layer_norm": "gates"},
+        {"bidirectional": True, "pooling": "attention", "cell": LSTM(layer_norm=True)},
         {"training": "stateful", "shuffle": False, "bptt_steps": 4},
-        {"projection_size": 4, "peephole": True, "zoneout": 0.1},
+        {"cell": LSTM(projection_size=4, peephole=True), "zoneout": 0.1},
         # What the last row is freed of can only be told from several others.
         {"window_norm": "last", "target_column": 0, "sequence_length": 6, "early_stopping": False},
     ],
@@ -41,6 +43,8 @@ OPTIONS = {
         {"attention_heads": 2},
         {"patch_length": 2, "linear_skip": 2, "weight_dropout": 0.1},
     ],
+    DeepRNNRegressor: [{"cell": cell} for cell in ("lstm", "gru", "elman", "minlstm") if cell in CELLS],
+    DeepRNNClassifier: [{"cell": cell} for cell in ("lstm", "gru", "delta", "mingru") if cell in CELLS],
 }
 
 

@@ -11,6 +11,7 @@ from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._fitting import automatic_stateful_batch_size
 from sklstm._sequences import Sequences
 from sklstm._training.passes import cut_series
+from sklstm.cells import LSTM
 
 STATEFUL = {"training": "stateful", "shuffle": False, "bptt_steps": 8, "batch_size": 3}
 LONG = np.random.default_rng(1).normal(size=(600, 3))  # more than two blocks of a prediction
@@ -18,8 +19,8 @@ LONG = np.random.default_rng(1).normal(size=(600, 3))  # more than two blocks of
 OPTIONS = [
     {},
     {"n_layers": 2, "residual": 1, "layer_norm": "output", "dropout": 0.2},
-    {"projection_size": 2, "peephole": True, "zoneout": 0.2},
-    {"layer_norm": "gates", "recurrent_dropout": 0.2, "weight_dropout": 0.2, "hidden_size": [4, 5]},
+    {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
+    {"cell": LSTM(layer_norm=True), "recurrent_dropout": 0.2, "weight_dropout": 0.2, "hidden_size": [4, 5]},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
 

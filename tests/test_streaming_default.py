@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from stream_case import LENGTH, ROWS, TABLE, TARGETS, fitted, methods, run
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm.cells import LSTM
 
 LONG = np.concatenate(ROWS[:3])
 CONFIGURATIONS = [
@@ -17,8 +18,8 @@ CONFIGURATIONS = [
     {"sequence_length": 50},
     {"hidden_size": 16, "n_layers": 2, "dtype": "float64"},
     {"hidden_size": [5, 9, 4], "residual": 1, "layer_norm": "output"},
-    {"layer_norm": "gates", "peephole": True, "n_jobs": 1},
-    {"projection_size": 3, "n_layers": 2},
+    {"cell": LSTM(layer_norm=True, peephole=True), "n_jobs": 1},
+    {"cell": LSTM(projection_size=3), "n_layers": 2},
     {"pooling": "mean"},
     {"pooling": "attention", "bidirectional": True, "n_layers": 2},
     {"attention_heads": 2, "hidden_size": 8, "dtype": "float64"},

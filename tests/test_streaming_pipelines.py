@@ -329,7 +329,7 @@ def test_a_model_alone_and_a_search():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Ridge(), "expected a Pipeline, a search, DeepLSTMRegressor or DeepLSTMClassifier, found Ridge"),
+        (Ridge(), "expected a Pipeline, a search or a model of sklstm such as DeepRNNRegressor, found Ridge"),
         (make_pipeline(StandardScaler(), Ridge()), "the last step of the pipeline: expected .*, found Ridge"),
         (GridSearchCV(lstm(), {}), "GridSearchCV has no best_estimator_ to make a stream of: fit it"),
         (

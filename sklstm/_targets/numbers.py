@@ -58,7 +58,7 @@ class NumberTargets(Targets):
 
     def check(self, y, name, present):
         """Return numbers of float64; entries that do not count become 0."""
-        y = check_numbers(y, name, dtype=np.float64, way_out=" For labels use DeepLSTMClassifier.")
+        y = check_numbers(y, name, dtype=np.float64, way_out=" For labels use a classifier, such as DeepRNNClassifier.")
         counts = counted_entries(present, y, name)
         with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
             assert_all_finite(y[counts], input_name=name)

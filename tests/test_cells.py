@@ -1,0 +1,256 @@
+"""The public cells: names and objects, what they stand for, how they are searched and refused."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from lstm_case import SMALL, parameters_equal
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
+from sklstm._network.cells import CELLS
+from sklstm.cells import GRU, LSTM, MGU, Cell, Delta, Elman, MinGRU, MinLSTM, check_cell, describe_cell
+
+X = np.random.default_rng(3).normal(size=(90, 3))
+Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
+LABELS = np.where(Y > 20, "up", "down")
+TARGETS = {DeepRNNRegressor: Y, DeepRNNClassifier: LABELS, DeepLSTMRegressor: Y, DeepLSTMClassifier: LABELS}
+
+NAMES = {"lstm": LSTM, "gru": GRU, "elman": Elman, "mgu": MGU, "delta": Delta, "mingru": MinGRU, "minlstm": MinLSTM}
+# Every object, the kernel it asks for, and whether the cell has recurrent weights.
+OBJECTS = [
+    (LSTM(), "lstm", True),
+    (GRU(), "gru", True),
+    (GRU(reset_after=False), "gru_reset_before", True),
+    (Elman(), "elman", True),
+    (Elman(activation="relu"), "elman_relu", True),
+    (MGU(), "mgu", True),
+    (Delta(), "delta", True),
+    (MinGRU(), "mingru", False),
+    (MinGRU(candidate="tanh"), "mingru_tanh", False),
+    (MinLSTM(), "minlstm", False),
+    (MinLSTM(candidate="tanh"), "minlstm_tanh", False),
+]
+TRAINABLE = [(cell, kernel, recurrent) for cell, kernel, recurrent in OBJECTS if kernel in CELLS]
+each_kind = pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])
+
+
+def fitted(kind, **parameters):
+    return kind(**{**SMALL, **parameters}).fit(X, TARGETS[kind])
+
+
+# Names and objects
+
+
+def test_all_cells_are_public():
+    assert {getattr(cells, name) for name in cells.__all__} == {Cell, *NAMES.values()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_stands_for_the_defaults(name):
+    cell = check_cell(name)
+    assert type(cell) is NAMES[name]
+    assert cell.get_params() == NAMES[name]().get_params()
+    assert describe_cell(name) == describe_cell(NAMES[name]())
+
+
+@pytest.mark.parametrize(("cell", "kernel", "recurrent"), OBJECTS, ids=str)
+def test_what_an_object_stands_for(cell, kernel, recurrent):
+    plain = {"cell": kernel, "peephole": False, "projection_size": 0, "cell_norm": False}
+    assert describe_cell(cell) == plain
+    options = clone(cell).set_params(projection_size=np.int64(3), layer_norm=np.True_)
+    described = describe_cell(options)
+    assert described == {**plain, "projection_size": 3, "cell_norm": True}
+    assert [type(value) for value in described.values()] == [str, bool, int, bool]
+
+
+def test_peepholes_are_an_option_of_the_lstm():
+    assert describe_cell(LSTM(peephole=True))["peephole"] is True
+    with pytest.raises(TypeError, match="unexpected keyword argument 'peephole'"):
+        GRU(peephole=True)
+
+
+@pytest.mark.parametrize("kind", NAMES.values())
+def test_cells_are_estimators_of_keywords(kind):
+    cell = kind(projection_size=5)
+    assert repr(cell) == f"{kind.__name__}(projection_size=5)"
+    assert clone(cell) is not cell
+    assert clone(cell).get_params() == cell.get_params()
+    assert set(kind._parameter_constraints) == set(cell.get_params())
+    with pytest.raises(TypeError, match="positional"):
+        kind(5)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (LSTM(peephole=1), "The 'peephole' parameter of LSTM must be .*bool.* Got 1"),
+        (GRU(reset_after="no"), "The 'reset_after' parameter of GRU must be .* Got 'no'"),
+        (Elman(activation="sigmoid"), "The 'activation' parameter of Elman must be a str among .* Got 'sigmoid'"),
+        (MinGRU(candidate=None), "The 'candidate' parameter of MinGRU must be .* Got None"),
+        (MinLSTM(candidate="relu"), "The 'candidate' parameter of MinLSTM must be .* Got 'relu'"),
+        (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
+        (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
+    ],
+    ids=str,
+)
+@each_kind
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_parameters_of_cells_are_checked(kind, method, cell, message):
+    model = kind(cell=cell)
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(X, TARGETS[kind])
+    assert not hasattr(model, "parameters_")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("rnn", r"cell='rnn' is not known; there are 'lstm', 'gru', .*, 'minlstm'\.$"),
+        ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
+        ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
+        (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),
+        (None, "cell must be one of the names 'lstm', .* or an object of sklstm.cells, found None of type NoneType"),
+        (["lstm"], r"found \['lstm'\] of type list"),
+        (DeepRNNRegressor(), r"found DeepRNNRegressor\(\) of type DeepRNNRegressor"),
+    ],
+    ids=str,
+)
+@each_kind
+def test_what_is_no_cell_is_refused(kind, cell, message):
+    model = kind(cell=cell)
+    for error in (ValueError, TypeError):
+        with pytest.raises(error, match=message):
+            model.fit(X, TARGETS[kind])
+
+
+def test_the_base_is_no_cell():
+    with pytest.raises(NotImplementedError, match=r"Cell is no cell of sklstm\.cells"):
+        describe_cell(Cell())
+
+
+# Estimators with one kind of cell
+
+
+@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+@pytest.mark.parametrize("cell", ["gru", MinGRU()], ids=str)
+def test_lstm_estimators_refuse_other_cells(kind, cell):
+    general = kind.__name__.replace("LSTM", "RNN")
+    with pytest.raises(ValueError, match=f"cell=.*is no LSTM, and {kind.__name__} has no other cells; use {general}"):
+        kind(cell=cell).fit(X, TARGETS[kind])
+
+
+@pytest.mark.parametrize(
+    ("general", "kind"), [(DeepRNNRegressor, DeepLSTMRegressor), (DeepRNNClassifier, DeepLSTMClassifier)]
+)
+@pytest.mark.parametrize("cell", ["lstm", LSTM(peephole=True, projection_size=2)], ids=str)
+def test_both_estimators_are_the_same_with_an_lstm(general, kind, cell):
+    assert kind().get_params() == general().get_params()
+    assert parameters_equal(fitted(kind, cell=cell), fitted(general, cell=cell))
+
+
+def test_values_of_before_are_refused_by_what_stands_for_them():
+    with pytest.raises(ValueError, match=r"layer_norm='gates' is an option of the cell now: set cell=LSTM\(layer_norm"):
+        DeepLSTMRegressor(layer_norm="gates").fit(X, Y)
+
+
+# Parameters of a cell through its estimator
+
+
+@each_kind
+def test_parameters_of_an_object_are_those_of_its_estimator(kind):
+    model = kind(cell=LSTM(peephole=True))
+    assert {k: v for k, v in model.get_params().items() if k.startswith("cell__")} == {
+        "cell__layer_norm": False,
+        "cell__peephole": True,
+        "cell__projection_size": None,
+    }
+    assert model.set_params(cell__projection_size=2).cell.projection_size == 2
+    # Both at once: the object comes first.
+    assert model.set_params(cell=GRU(), cell__reset_after=False).cell.reset_after is False
+    copied = clone(model)
+    assert copied.cell is not model.cell
+    assert copied.cell.get_params() == model.cell.get_params()
+    assert "cell=GRU(reset_after=False)" in repr(model)
+    with pytest.raises(ValueError, match="Invalid parameter 'peephole' for estimator GRU"):
+        model.set_params(cell__peephole=True)
+
+
+@each_kind
+def test_a_name_has_no_parameters(kind):
+    model = kind(cell="gru")
+    assert not [name for name in model.get_params() if name.startswith("cell__")]
+    expected = r"cell__reset_after cannot be set where cell='gru' is a name, .*; set an object .*, cell=GRU\(\)\."
+    with pytest.raises(ValueError, match=expected):
+        model.set_params(hidden_size=3, cell__reset_after=False)
+    assert model.hidden_size == 64
+    with pytest.raises(ValueError, match="cell='gre' is not known"):
+        model.set_params(cell="gre", cell__reset_after=False)
+
+
+@each_kind
+def test_fit_leaves_the_object_alone(kind):
+    cell = LSTM(peephole=np.True_, projection_size=np.int64(2))
+    before = copy.deepcopy(vars(cell))
+    model = fitted(kind, cell=cell)
+    model.partial_fit(X, TARGETS[kind]).predict(X)
+    assert model.cell is cell
+    assert vars(cell) == before
+    # What was fitted counts, whatever becomes of the object.
+    expected = model.predict(X)
+    cell.peephole = False
+    assert_array_equal(model.predict(X), expected)
+
+
+@each_kind
+def test_a_search_over_cells_and_their_options(kind):
+    # More cells than the LSTM, if the kernels are there.
+    objects = ["lstm", LSTM(projection_size=2), *(cell for cell, _, _ in TRAINABLE[1:6])]
+    grid = [{"cell": objects}, {"cell": [LSTM()], "cell__peephole": [False, True]}]
+    search = GridSearchCV(kind(**SMALL), grid, cv=TimeSeriesSplit(2), error_score="raise").fit(X, TARGETS[kind])
+    scores = search.cv_results_["mean_test_score"]
+    assert len(scores) == len(objects) + 2
+    assert np.isfinite(scores).all()
+    # The default is an LSTM without peepholes.
+    assert scores[0] == scores[len(objects)]
+    if kind is DeepRNNRegressor:  # an accuracy of few rows may be the same
+        assert len(set(scores)) == len(scores) - 1
+    assert isinstance(grid[1]["cell"][0], LSTM)
+    assert grid[1]["cell"][0].peephole is False
+
+
+@pytest.mark.parametrize(("cell", "kernel", "recurrent"), TRAINABLE, ids=str)
+@each_kind
+def test_models_survive_pickles_and_hold_plain_values(kind, cell, kernel, recurrent):
+    model = fitted(kind, cell=cell)
+    again = pickle.loads(pickle.dumps(model))
+    assert parameters_equal(model, again)
+    assert_array_equal(model.predict(X), again.predict(X))
+    assert again.cell.get_params() == cell.get_params()
+    plain = (bool, int, float, str, type(None), tuple)
+    assert all(type(value) in plain for value in model._architecture.values())
+    assert recurrent == any(name.startswith("weight_hh") for name in model.parameters_)
+
+
+# What a cell cannot do
+
+
+@pytest.mark.parametrize(("cell", "kernel", "recurrent"), TRAINABLE, ids=str)
+@each_kind
+@pytest.mark.parametrize("option", ["recurrent_dropout", "weight_dropout"])
+def test_dropout_of_recurrent_weights_needs_them(kind, cell, kernel, recurrent, option):
+    if recurrent:
+        assert np.isfinite(fitted(kind, cell=cell, **{option: 0.2}).loss_curve_).all()
+        return
+    expected = rf"{option}=0.2 cannot be combined with cell={type(cell).__name__}\(.*\): .*no recurrent weights"
+    with pytest.raises(ValueError, match=expected):
+        fitted(kind, cell=cell, **{option: 0.2})
+
+
+@pytest.mark.parametrize("name", [name for name in ("mingru", "minlstm") if name in CELLS])
+def test_a_refusal_says_the_name_that_was_given(name):
+    with pytest.raises(ValueError, match=f"recurrent_dropout=0.2 cannot be combined with cell='{name}': "):
+        fitted(DeepRNNRegressor, cell=name, recurrent_dropout=0.2)
