@@ -1,11 +1,14 @@
 """What the estimators share: fitted attributes, the network that they describe, features of its last state."""
 
+from __future__ import annotations
+
 from abc import ABCMeta, abstractmethod
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import InvalidParameterError
-from sklearn.utils.metaestimators import available_if
 
 from sklstm._fit_inputs import Given, looks_back
 from sklstm._fitted import fitted_network, freeze
@@ -13,12 +16,14 @@ from sklstm._fitting import fit
 from sklstm._parameters import NetworkParameters
 from sklstm._snapshot import snapshot_of
 from sklstm._stream_mixin import StreamMixin
+from sklstm._targets import Targets
 from sklstm._time_order import look_at_question
+from sklstm._typing import Array, available_if, checks_parameters
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
 from sklstm.cells import check_cell
 
 
-def _has_attention(model):
+def _has_attention(model: Any) -> bool:
     # What was fitted counts, not what was set afterwards.
     options = getattr(model, "_architecture", None) or model.get_params(deep=False)
     heads, pooling = options["attention_heads"], options["pooling"]
@@ -102,23 +107,40 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Names of the features; only when X had string column names.
     """
 
+    parameters_: dict[str, NDArray[np.floating[Any]]]
+    input_mean_: NDArray[np.float64]
+    input_scale_: NDArray[np.float64]
+    n_iter_: int
+    loss_: float
+    loss_curve_: list[float]
+    gradient_norms_: list[float]
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    best_iteration_: int
+    best_loss_: float | None
+    context_: Array
+    context_groups_: Array
+    n_features_in_: int
+    feature_names_in_: Array
+
     @abstractmethod
-    def _targets(self):
+    def _targets(self) -> Targets:
         """Return the `Targets` of this estimator, with what was learnt of them so far."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @checks_parameters(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight=None,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        groups_val=None,
-    ):
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        groups_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network.
 
         Parameters
@@ -157,7 +179,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         given, validation = Given(X, y, sample_weight, groups), Given(X_val, y_val, sample_weight_val, groups_val)
         return fit(self, given, validation)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle; NumPy does not keep read-only flags."""
         super().__setstate__(state)
         freeze(self)
@@ -206,7 +228,14 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         return in_place_of_rows(results)
 
     @available_if(_has_attention)
-    def attention_weights(self, X, *, groups=None, context=None, context_groups=None):
+    def attention_weights(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> dict[str, NDArray[np.floating[Any]]]:
         """Return how much each step of a sample's sequence counts, with `attention_heads` or ``pooling="attention"``.
 
         Parameters
@@ -241,7 +270,14 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
             joined[name] = in_place_of_rows(padded)
         return joined
 
-    def transform(self, X, *, groups=None, context=None, context_groups=None):
+    def transform(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> Any:
         """Return what the head reads, the last hidden state of the top layer, as features for another model.
 
         With `pooling` or `attention_heads`, what these make of the hidden states.
@@ -265,7 +301,14 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         """
         return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 
-    def fit_transform(self, X, y=None, *, sample_weight=None, groups=None):
+    def fit_transform(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Any:
         """Fit, then transform the same X, with the same groups.
 
         Parameters
@@ -285,7 +328,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         ndarray of shape (n_samples, n_features_out)
             What `transform` returns.
         """
-        fitted = self.fit(X, y, sample_weight=sample_weight, groups=groups)
+        fitted = self.fit(X, y, sample_weight=sample_weight, groups=groups)  # type: ignore[arg-type]  # refuses None
         if not self.carry_context:
             return fitted.transform(X, groups=groups)
         # The carried rows come after X, not before it: X stands at the beginning here.
@@ -293,10 +336,10 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         return fitted.transform(X, groups=groups, context=before, context_groups=None if groups is None else [])
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.parameters_["weight_out"].shape[1]
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Say that 3-D input is welcome and that features have the dtype of the network."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True

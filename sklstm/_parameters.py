@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from numbers import Integral, Real
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -247,7 +247,7 @@ default="constant"
     random_state: int | np.random.RandomState | None = None
     verbose: bool | int = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
         "cell": "no_validation",  # by `check_cell`, whose errors say more

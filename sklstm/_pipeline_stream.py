@@ -1,5 +1,7 @@
 """Predictions of a whole pipeline for rows that arrive one at a time."""
 
+from __future__ import annotations
+
 from copy import copy
 from typing import Any, Self
 

@@ -1,5 +1,7 @@
 """Selecting columns of sets of sequences, as of a table."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,8 @@ class SequenceTransformMixin:
         """
         check_is_fitted(self)
         model = snapshot_of(self)  # another thread may fit it meanwhile
-        return model._map_tables(X, super(SequenceTransformMixin, model).transform, model.n_features_in_)
+        of_tables = super(SequenceTransformMixin, model).transform  # type: ignore[misc]  # of the next class
+        return model._map_tables(X, of_tables, model.n_features_in_)
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """Put the selected columns back where they were, zeros where the others were.
@@ -51,7 +54,8 @@ class SequenceTransformMixin:
         """
         check_is_fitted(self)
         model = snapshot_of(self)
-        return model._map_tables(X, super(SequenceTransformMixin, model).inverse_transform, model.support_.sum())
+        of_tables = super(SequenceTransformMixin, model).inverse_transform  # type: ignore[misc]
+        return model._map_tables(X, of_tables, model.support_.sum())
 
     def _map_tables(self, X, function, n_columns):
         """Apply a function of tables to X, to each sequence in a list, or to all rows of a 3-D array at once."""

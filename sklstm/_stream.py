@@ -1,5 +1,7 @@
 """Streams: predictions of a fitted model for rows that arrive one at a time."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import copy

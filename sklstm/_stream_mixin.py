@@ -1,5 +1,7 @@
 """The method `stream` of the estimators."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from sklstm._stream import Stream

@@ -1,12 +1,15 @@
 """Classification with stacked recurrent layers."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -17,6 +20,7 @@ from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LabelTargets
 from sklstm._time_order import look_at_score
+from sklstm._typing import Array, checks_parameters
 from sklstm._validation import naming
 from sklstm.cells import LSTM
 
@@ -82,17 +86,28 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
     class_weight: Mapping[Any, float] | Sequence[Mapping[Any, float]] | Literal["balanced"] | None = None
     label_smoothing: float = 0.0
 
-    _parameter_constraints: ClassVar[dict] = {
+    # Fitted, no parameter.
+    classes_: Array = field(init=False)
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRNN._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def _targets(self):
+    def _targets(self) -> LabelTargets:
         return LabelTargets(self)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, *, classes=None, sample_weight=None, groups=None):
+    @checks_parameters(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Go on training for one epoch over these data.
 
         Later calls go on with what solver, ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` know
@@ -141,7 +156,14 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
             raise ValueError(f"classes needs at least 2 labels, found {classes.tolist()}.")
         return partial_fit(self, Given(X, y, sample_weight, groups), classes_=classes)
 
-    def predict_proba(self, X, *, groups=None, context=None, context_groups=None):
+    def predict_proba(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
         """Predict class probabilities.
 
         Parameters
@@ -163,7 +185,14 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         model = snapshot_of(self)
         return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_proba")
 
-    def predict_log_proba(self, X, *, groups=None, context=None, context_groups=None):
+    def predict_log_proba(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
         """Predict the logarithms of class probabilities.
 
         Parameters
@@ -185,7 +214,14 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         model = snapshot_of(self)
         return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_log_proba")
 
-    def predict(self, X, *, groups=None, context=None, context_groups=None):
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> Array:
         """Predict the most probable class per row of a table, or per sequence.
 
         Parameters
@@ -208,7 +244,16 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         model = snapshot_of(self)
         return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
 
-    def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> float:
         """Return the accuracy of the prediction.
 
         Parameters
@@ -237,7 +282,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         look_at_score(X, y, sample_weight, groups)
         return weighted_score(accuracy_score, y, predicted, sample_weight)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Say that a sample may have several labels."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True

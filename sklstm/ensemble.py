@@ -1,5 +1,7 @@
 """Weighted ensembles: several regressors or classifiers, one prediction per row."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Selection of columns with temporal structure."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self

@@ -1,13 +1,16 @@
 """Regression with stacked recurrent layers."""
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-from sklearn.base import RegressorMixin, _fit_context
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 
 from sklstm._base import BaseRNN, refuse_other_cells
 from sklstm._fit_inputs import Given
@@ -16,10 +19,11 @@ from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 from sklstm._time_order import look_at_score
+from sklstm._typing import available_if, checks_parameters
 from sklstm.cells import LSTM
 
 
-def _has_quantiles(model):
+def _has_quantiles(model: Any) -> bool:
     """Tell whether a model predicts quantiles, as `available_if` asks it; the error says what is missing."""
     loss = model._coding["loss"] if hasattr(model, "_coding") else model.loss
     if loss != "quantile":
@@ -106,7 +110,11 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     huber_delta: float = 1.0
     target_column: int | str | Sequence[int] | Sequence[str] | None = None
 
-    _parameter_constraints: ClassVar[dict] = {
+    # Fitted, no parameters.
+    target_mean_: Any = field(init=False)
+    target_scale_: Any = field(init=False)
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRNN._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
@@ -114,11 +122,18 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         "target_column": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
     }
 
-    def _targets(self):
+    def _targets(self) -> NumberTargets:
         return NumberTargets(self)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, *, sample_weight=None, groups=None):
+    @checks_parameters(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Go on training for one epoch over these data.
 
         The first call decides the network's shapes and what the columns of X are standardised by, but for columns that
@@ -149,7 +164,14 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         """
         return partial_fit(self, Given(X, y, sample_weight, groups))
 
-    def predict(self, X, *, groups=None, context=None, context_groups=None):
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
         """Predict one value (or one row of outputs) per row of a table, or per sequence.
 
         Parameters
@@ -173,7 +195,14 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
 
     @available_if(_has_quantiles)
-    def predict_quantiles(self, X, *, groups=None, context=None, context_groups=None):
+    def predict_quantiles(
+        self,
+        X: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
         """Predict all quantiles that were asked for, with ``loss="quantile"``.
 
         Parameters
@@ -195,7 +224,16 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         model = snapshot_of(self)
         return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_quantiles")
 
-    def score(self, X, y, sample_weight=None, *, groups=None, context=None, context_groups=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        context_groups: ArrayLike | None = None,
+    ) -> float:
         """Return the coefficient of determination R^2 of the prediction.
 
         Parameters
@@ -224,7 +262,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         look_at_score(X, y, sample_weight, groups)
         return weighted_score(r2_score, y, predicted, sample_weight, of_outputs=True)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Say that several outputs are welcome."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True

@@ -1,5 +1,7 @@
 """Predictions for rows that arrive one at a time."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

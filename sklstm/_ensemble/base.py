@@ -1,5 +1,7 @@
 """Base class of the weighted ensembles: members, metadata routing, search of the weights, mixture."""
 
+from __future__ import annotations
+
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress

@@ -25,7 +25,9 @@ class AdamW:
     """
 
     # The names of the vectors of its state, and of those among them that are weights and not gradients.
-    rule, vectors, weight_vectors = "adamw", ("mean", "square"), ()
+    rule: str = "adamw"
+    vectors: tuple[str, ...] = ("mean", "square")
+    weight_vectors: tuple[str, ...] = ()
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
     def __init__(self, network, weight_decay, state=None):
