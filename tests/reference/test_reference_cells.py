@@ -13,6 +13,7 @@ from reference.test_reference_layer import draw_parameters, logistic
 from reference.vectors import load_cases, split_rows
 
 STORED = {f"{kind}_{name}": case for kind in ("gru", "rnn") for name, case in load_cases(f"torch_{kind}").items()}
+STORED |= load_cases("torch_minimal")
 STORED |= {f"onnx_{name}": case for name, case in load_cases("onnx_gru").items()}
 
 
