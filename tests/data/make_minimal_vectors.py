@@ -1,9 +1,9 @@
-"""Writes the vectors of minGRU and minLSTM that the tests compare with. Run once; needs torch 2.13.0, minGRU-pytorch 0.2.1.
+"""Writes the vectors of minGRU and minLSTM that the tests compare with. Run once.
 
-    python tests/data/make_minimal_vectors.py
+    python tests/data/make_minimal_vectors.py            # needs torch 2.13.0 and minGRU-pytorch 0.2.1
 
-That package computes all steps of a sequence at once, by a sum in logarithms. Its results are right from a state of zero
-(findings/minlstm_in_parts.sh is about others); it has no bias. The test suite reads the file written and imports neither
+That package computes all steps of a sequence at once, by a sum in logarithms. It is right from a state of zero
+(findings/minlstm_in_parts.sh is about other states), and has no bias. The test suite reads the file and imports neither
 package. Keys, and the numbers that go in, are those of make_torch_vectors.py (torch_gru.npz), float64, one layer::
 
     {case}/cell            "mingru" or "minlstm"
