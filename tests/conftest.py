@@ -1,21 +1,21 @@
-"""Fixtures of the tests of the LSTM estimators."""
+"""Fixtures of the tests of the estimators."""
 
 import pytest
 from lstm_case import Case
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor
 
 
-@pytest.fixture(params=[DeepLSTMRegressor, DeepLSTMClassifier], ids=["regressor", "classifier"])
+@pytest.fixture(params=[DeepRNNRegressor, DeepRNNClassifier], ids=["regressor", "classifier"])
 def case(request):
     return Case(request.param)
 
 
 @pytest.fixture
 def regressor():
-    return Case(DeepLSTMRegressor)
+    return Case(DeepRNNRegressor)
 
 
 @pytest.fixture
 def classifier():
-    return Case(DeepLSTMClassifier)
+    return Case(DeepRNNClassifier)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor
 
 LENGTH, N_ROWS = 4, 11
 ROWS = np.random.default_rng(3).normal(size=(40, N_ROWS, 3))
@@ -19,13 +19,13 @@ KINDS = list(TARGETS)
 
 
 def fitted(kind, **parameters):
-    estimator = DeepLSTMClassifier if "labels" in kind else DeepLSTMRegressor
+    estimator = DeepRNNClassifier if "labels" in kind else DeepRNNRegressor
     settings = {"hidden_size": 7, "sequence_length": LENGTH, "max_iter": 2, "random_state": 0, "n_jobs": 2}
     return estimator(**{**settings, **parameters}).fit(TABLE, TARGETS[kind])
 
 
 def methods(model):
-    is_classifier = isinstance(model, DeepLSTMClassifier)
+    is_classifier = isinstance(model, DeepRNNClassifier)
     return ["predict", "transform"] + ["predict_proba", "predict_log_proba"] * is_classifier
 
 

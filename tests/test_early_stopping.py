@@ -6,7 +6,7 @@ from lstm_case import as_read
 from reference.lstm import network_forward, table_windows
 from scipy.special import logsumexp
 
-from sklstm import DeepLSTMClassifier
+from sklstm import DeepRNNClassifier
 
 # A step this small leaves the parameters where they are: losses belong to known parameters.
 FROZEN = {"learning_rate_init": 1e-300, "dtype": "float64", "max_iter": 1}
@@ -16,7 +16,7 @@ OVERFIT = {"hidden_size": 16, "learning_rate_init": 0.03, "max_iter": 60, "batch
 
 def losses(model, z, y):
     """Loss of each sample for raw outputs z, from the definitions."""
-    if not isinstance(model, DeepLSTMClassifier):
+    if not isinstance(model, DeepRNNClassifier):
         target = (y - model.target_mean_) / model.target_scale_
         return 0.5 * ((z - target.reshape(len(y), -1)) ** 2).mean(axis=1)
     if z.shape[1] == 1:
@@ -26,7 +26,7 @@ def losses(model, z, y):
 
 def best_constant(model, y, weights):
     """The raw output that is best for these targets if it has to be one for all."""
-    if not isinstance(model, DeepLSTMClassifier):
+    if not isinstance(model, DeepRNNClassifier):
         target = (y - model.target_mean_) / model.target_scale_
         return np.average(target.reshape(len(y), -1), axis=0, weights=weights)
     shares = np.array([weights[y == label].sum() for label in model.classes_]) / weights.sum()

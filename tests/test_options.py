@@ -100,7 +100,7 @@ def test_warm_start_of_all_options(case):
     for options in OPTIONS:
         model = case.fit(**options, warm_start=True)
         assert model.fit(case.X, case.y).n_iter_ == 6
-        with pytest.raises(ValueError, match=r"X has 2 features, but DeepLSTM.* is expecting 3"):
+        with pytest.raises(ValueError, match=r"X has 2 features, but DeepRNN.* is expecting 3"):
             model.fit(case.X[:, :2], case.y)
 
 

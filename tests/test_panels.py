@@ -100,7 +100,7 @@ def test_carried_rows_of_groups_through_a_search(regressor):
         is_test[[*range(30, 40), 42, *range(80, 90)]] = True
         folds = [(np.flatnonzero(~is_test), np.flatnonzero(is_test))]
         pipeline = make_pipeline(StandardScaler(), model)
-        search = GridSearchCV(pipeline, {"deeplstmregressor__hidden_size": [3]}, cv=folds, refit=False)
+        search = GridSearchCV(pipeline, {"deeprnnregressor__hidden_size": [3]}, cv=folds, refit=False)
         search.fit(regressor.X, regressor.y, groups=regressor.groups)
         scaler = StandardScaler().fit(regressor.X[~is_test])
         table = scaler.transform(regressor.X)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from stream_case import LENGTH, ROWS, TABLE, TARGETS, fitted, methods, run
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor
 from sklstm.cells import LSTM
 
 LONG = np.concatenate(ROWS[:3])
@@ -40,7 +40,7 @@ NAMES = [", ".join(f"{name}={value}" for name, value in options.items()) or "pla
 @pytest.mark.parametrize("options", CONFIGURATIONS, ids=NAMES)
 def test_a_stream_says_what_predict_says(options, kind):
     if "window_norm" in options and kind == "one":
-        model = DeepLSTMRegressor(7, sequence_length=LENGTH, max_iter=2, random_state=0, target_column=0, **options)
+        model = DeepRNNRegressor(7, sequence_length=LENGTH, max_iter=2, random_state=0, target_column=0, **options)
         model.fit(TABLE, np.roll(TABLE[:, 0], -1))
     else:
         model = fitted(kind, **options)
@@ -75,15 +75,15 @@ def test_after_partial_fit():
 
 def test_a_frame_by_its_rows():
     frame = pd.DataFrame(TABLE, columns=list("abc"), index=pd.date_range("2024-01-01", periods=60, freq="h"))
-    model = DeepLSTMRegressor(4, sequence_length=LENGTH, max_iter=2, random_state=0).fit(frame, TARGETS["one"])
+    model = DeepRNNRegressor(4, sequence_length=LENGTH, max_iter=2, random_state=0).fit(frame, TARGETS["one"])
     stream = model.stream()
     assert_array_equal([stream.step(row) for _, row in frame.iterrows()], model.predict(frame))
 
 
 @pytest.mark.parametrize("as_list", [False, True])
-@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+@pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])
 def test_fitted_on_sequences_it_reads_all_rows_so_far(kind, as_list):
-    y = ROWS[:, -1, 0] if kind is DeepLSTMRegressor else np.where(ROWS[:, -1, 0] > 0, "up", "down")
+    y = ROWS[:, -1, 0] if kind is DeepRNNRegressor else np.where(ROWS[:, -1, 0] > 0, "up", "down")
     model = kind(5, sequence_length=LENGTH, max_iter=2, random_state=0).fit(list(ROWS) if as_list else ROWS, y)
     expected = [model.predict(LONG[np.newaxis, : t + 1])[0] for t in range(len(LONG))]
     assert_array_equal(run(model.stream(), LONG), expected)
@@ -92,7 +92,7 @@ def test_fitted_on_sequences_it_reads_all_rows_so_far(kind, as_list):
 
 
 def test_fitted_on_sequences_that_no_stream_can_read():
-    model = DeepLSTMRegressor(5, bidirectional=True, max_iter=1, random_state=0).fit(ROWS, ROWS[:, -1, 0])
+    model = DeepRNNRegressor(5, bidirectional=True, max_iter=1, random_state=0).fit(ROWS, ROWS[:, -1, 0])
     with pytest.raises(ValueError, match=r"without a window .* bidirectional=True.*window=True\) answers for the last"):
         model.stream()
 
@@ -124,7 +124,7 @@ def test_a_context_without_rows(nothing, carry_context):
 @pytest.mark.parametrize(
     ("n_streams", "context", "message"),
     [
-        (None, np.empty((0, 5)), "context has 5 features, but DeepLSTMRegressor is expecting 3 features"),
+        (None, np.empty((0, 5)), "context has 5 features, but DeepRNNRegressor is expecting 3 features"),
         (None, np.float64(3), "context|Expected 2D array"),
         (2, np.empty((2, 0, 5)), "context has 5 features"),
         (2, np.empty((3, 0, 3)), "context"),
@@ -144,7 +144,7 @@ def test_a_context_that_is_nothing_else(n_streams, context, message):
 
 def test_carried_rows_of_several_groups_belong_to_no_stream():
     groups = np.repeat(["b", "a"], 30)
-    model = DeepLSTMRegressor(4, sequence_length=LENGTH, carry_context=True, max_iter=1, random_state=0)
+    model = DeepRNNRegressor(4, sequence_length=LENGTH, carry_context=True, max_iter=1, random_state=0)
     model.fit(TABLE, TARGETS["one"], groups=groups)
     with pytest.raises(ValueError, match="context is missing: carry_context=True kept the last rows of each group"):
         model.stream()

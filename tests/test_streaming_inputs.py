@@ -18,7 +18,7 @@ from stream_case import (
     same,
 )
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor
 from sklstm.streaming import Stream
 
 
@@ -59,7 +59,7 @@ def test_rows_are_rounded_as_predict_rounds_them(dtype):
 def test_names_of_features():
     names = ["a", "b", "c"]
     frame = pd.DataFrame(TABLE, columns=names)
-    model = DeepLSTMRegressor(4, max_iter=1, random_state=0).fit(frame, TARGETS["one"])
+    model = DeepRNNRegressor(4, max_iter=1, random_state=0).fit(frame, TARGETS["one"])
     expected = model.predict(frame[:1])
     for row in (frame.iloc[0], frame[:1], TABLE[0], pd.Series(TABLE[0])):
         assert same(model.stream().step(row), expected[0])
@@ -209,7 +209,7 @@ def test_out_of_labels_and_hidden_states():
         ({"window": "windows"}, "window must be None, True or False, found 'windows'"),
         ({"response_method": "score"}, r"response_method of .*Regressor .* \['predict', 'transform'\], found 'score'"),
         ({"response_method": "predict_proba"}, "response_method .*, found 'predict_proba'"),
-        ({"context": TABLE[:, :2]}, "context.* 2 features, but DeepLSTMRegressor is expecting 3 features"),
+        ({"context": TABLE[:, :2]}, "context.* 2 features, but DeepRNNRegressor is expecting 3 features"),
         ({"context": np.full((2, 3), NAN)}, "context: Input X contains NaN"),
         ({"context": [["a", "b", "c"]]}, "context: could not convert string"),
         ({"context": ROWS[:2]}, r"context has shape \(2, 11, 3\), expected \(n_rows, n_features\) for n_streams=None"),
@@ -229,11 +229,11 @@ def test_bad_arguments(regressor, arguments, message, window):
 
 def test_bad_response_method_of_a_classifier():
     methods = r"\['predict', 'predict_proba', 'predict_log_proba', 'transform'\]"
-    with pytest.raises(ValueError, match=f"response_method of DeepLSTMClassifier must be one of {methods}, found 3"):
+    with pytest.raises(ValueError, match=f"response_method of DeepRNNClassifier must be one of {methods}, found 3"):
         fitted("two labels").stream(response_method=3)
 
 
-@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+@pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])
 def test_not_fitted(kind):
     with pytest.raises(NotFittedError, match=f"This {kind.__name__} instance is not fitted yet"):
         kind().stream()

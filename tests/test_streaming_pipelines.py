@@ -35,7 +35,7 @@ from sklearn.preprocessing import (
 )
 from stream_case import LENGTH, ROWS, TABLE, TARGETS, fitted
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, LSTMFeatureSelector, WeightedEnsembleRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor, LSTMFeatureSelector, WeightedEnsembleRegressor
 from sklstm.streaming import PipelineStream, Stream, stream
 
 pl = pytest.importorskip("polars")
@@ -44,7 +44,7 @@ LONG = 100.0 + 5.0 * np.concatenate(ROWS[:3])
 
 
 def lstm(**parameters):
-    return DeepLSTMRegressor(
+    return DeepRNNRegressor(
         **{"hidden_size": 5, "sequence_length": LENGTH, "max_iter": 1, **parameters, "random_state": 0}
     )
 
@@ -118,7 +118,7 @@ def test_the_network_decides_about_windows(parameters):
 
 
 def test_every_method_that_answers():
-    model = make_pipeline(MinMaxScaler(), DeepLSTMClassifier(5, max_iter=1, random_state=0)).fit(
+    model = make_pipeline(MinMaxScaler(), DeepRNNClassifier(5, max_iter=1, random_state=0)).fit(
         X, TARGETS["two labels"]
     )
     for method in ("predict", "predict_proba", "predict_log_proba", "transform"):
@@ -283,7 +283,7 @@ class MyScaler(StandardScaler):
         ((Lag(),), r"step 'lag' \(Lag\) cannot be run row by row: it is not one of .*say so: row_wise=\['lag'\]"),
         ((StandardScaler(), MyScaler()), r"step 'myscaler' \(MyScaler\) cannot be run row by row"),
         ((NMF(2),), r"step 'nmf' \(NMF\) cannot be run row by row"),
-        ((lstm(),), r"step 'deeplstmregressor-1' .* cannot be run row by row: it reads windows of rows"),
+        ((lstm(),), r"step 'deeprnnregressor-1' .* cannot be run row by row: it reads windows of rows"),
         ((make_pipeline(StandardScaler(), Lag()),), r"step 'pipeline__lag' \(Lag\) .*row_wise=\['pipeline__lag'\]"),
         ((ColumnTransformer([("lagged", Lag(), [0])]),), r"step 'columntransformer__lagged' \(Lag\)"),
         ((ColumnTransformer([("s", StandardScaler(), [0])], remainder=Lag()),), "step 'columntransformer__remainder'"),
@@ -316,10 +316,10 @@ def test_a_model_alone_and_a_search():
     model = fitted("one")
     assert type(stream(model)) is Stream
     assert_array_equal(run(stream(model, context=TABLE[:5]), TABLE[5:]), model.predict(TABLE)[5:])
-    with pytest.raises(ValueError, match="row_wise names steps of a pipeline; found a DeepLSTMRegressor"):
+    with pytest.raises(ValueError, match="row_wise names steps of a pipeline; found a DeepRNNRegressor"):
         stream(model, row_wise=["scale"])
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), lstm()), {"deeplstmregressor__hidden_size": [3, 4]}, cv=TimeSeriesSplit(2)
+        make_pipeline(StandardScaler(), lstm()), {"deeprnnregressor__hidden_size": [3, 4]}, cv=TimeSeriesSplit(2)
     )
     made = stream(search.fit(X, Y))
     assert type(made) is PipelineStream

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklstm import DeepLSTMRegressor
+from sklstm import DeepRNNRegressor
 
 LENGTH = 5
 
@@ -294,7 +294,7 @@ def test_training_never_sees_the_validation_part(case, changed):
         assert (other != y).any()
     settings = {"early_stopping": True, "n_iter_no_change": 50, "max_iter": 4}
     first, second = case.make(**settings).fit(case.X, y), case.make(**settings).fit(X, other)
-    if isinstance(first, DeepLSTMRegressor):
+    if isinstance(first, DeepRNNRegressor):
         assert first.target_mean_ == second.target_mean_
     assert first.loss_curve_ == second.loss_curve_
     assert first.validation_scores_ != second.validation_scores_
