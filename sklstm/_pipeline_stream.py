@@ -14,7 +14,7 @@ from sklstm._typing import Array, State
 
 
 class PipelineStream:
-    """Streams of rows and what a fitted pipeline says after each row.
+    """Streams of rows, with the prediction of a fitted pipeline after each row.
 
     Made by `sklstm.streaming.stream`, which describes the arguments in full.
 
@@ -23,11 +23,11 @@ class PipelineStream:
     steps : RowWiseSteps
         The steps before the last, copies of their own.
     stream : Stream
-        Of the last step; it takes the rows as that step sees them.
+        Of the last step; it takes the rows as that step reads them.
     n_streams : int or None
-        Number of independent streams; None for one whose rows and answers have no axis of streams.
+        Number of independent streams; None for one whose rows and results have no axis of streams.
     context : array-like or None, default=None
-        The rows before, as the user gave them.
+        The rows before, as the user passed them.
 
     See Also
     --------
@@ -52,7 +52,7 @@ class PipelineStream:
         self._order = copy(stream._order) if context is None else RowOrder(context if n_streams is None else None)
 
     def step(self, x: ArrayLike, out: Array | None = None) -> Any:
-        """Take the next row of every stream, as the first step of the pipeline takes it, and answer.
+        """Take the next row of every stream, as the first step of the pipeline takes it, and predict.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class PipelineStream:
             One row; with `n_streams`, one for each stream. Names of features, where x (a Series or DataFrame) and the
             pipeline have them, must agree.
         out : ndarray, default=None
-            Where to write the answer, see `Stream.step`; None for a new answer.
+            Array for the result, see `Stream.step`; None for a new array.
 
         Returns
         -------
@@ -106,12 +106,12 @@ class PipelineStream:
 
     @property
     def state(self) -> dict[str, Array]:
-        """All that the next answers depend on, see `Stream.state`; rows are kept as the last step sees them.
+        """The state of the streams, see `Stream.state`; rows are kept as the last step reads them.
 
         Returns
         -------
         dict of str to ndarray
-            Copies that can be saved and put back.
+            Copies that can be saved and restored.
         """
         return self._stream.state
 

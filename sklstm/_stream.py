@@ -26,7 +26,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Stream:
-    """Streams of rows and what a fitted model says after each row.
+    """Streams of rows, with the prediction of a fitted model after each row.
 
     Made by the method `stream` of `DeepRNNRegressor` and `DeepRNNClassifier`, which describes the arguments in full.
 
@@ -35,13 +35,13 @@ class Stream:
     model : DeepRNNRegressor or DeepRNNClassifier
         Fitted.
     n_streams : int or None, default=None
-        Number of independent streams; None for one whose rows and answers have no axis of streams.
+        Number of independent streams; None for one whose rows and results have no axis of streams.
     window : bool, default=None
         Whether only the last `sequence_length` rows count; None for what the model was trained on.
     context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
         The rows that came before.
     response_method : str, default="predict"
-        The method of the model that `step` answers for: "predict", "predict_proba", "predict_log_proba",
+        The method of the model whose result `step` returns: "predict", "predict_proba", "predict_log_proba",
         "predict_quantiles" or "transform".
 
     See Also
@@ -164,7 +164,7 @@ class Stream:
                 self._advance(np.ascontiguousarray(rows[:, t]))
 
     def step(self, x: ArrayLike, out: Array | None = None) -> Any:
-        """Take the next row of every stream and answer.
+        """Take the next row of every stream and predict.
 
         Parameters
         ----------
@@ -172,9 +172,9 @@ class Stream:
             One row; with `n_streams`, one for each stream. A C-contiguous float32 or float64 array is the fastest.
             Names of features, where x (a pandas Series or DataFrame) and the model have them, must agree.
         out : ndarray, default=None
-            Where to write the answer, an array of the answer's shape (() for a scalar) and dtype: float64, for labels
+            Array for the result, with its shape (() for a scalar) and dtype: float64, for labels
             that of `classes_`, for `transform` the model's. No other memory is allocated for good; only labels and
-            probabilities need small temporary arrays. None for a new answer.
+            probabilities need small temporary arrays. None for a new array.
 
         Returns
         -------
@@ -284,9 +284,9 @@ class Stream:
 
     @property
     def state(self) -> dict[str, Array]:
-        """All that the next answers depend on: a dict of arrays, copies that can be saved and put back.
+        """The state of the streams: a dict of arrays, copies that can be saved and restored.
 
-        ``np.savez(file, **stream.state)`` saves it, ``stream.state = np.load(file)`` puts it back. What is put back is
+        ``np.savez(file, **stream.state)`` saves it, ``stream.state = np.load(file)`` restores it. A restored state is
         checked (names, shapes, dtypes, values); a ValueError or TypeError leaves the state as it was.
 
         Returns

@@ -21,33 +21,33 @@ class StreamMixin:
     ) -> Stream:
         """Predict rows that arrive one at a time.
 
-        Each ``stream.step(x)`` takes one row and answers what `predict` (or another `response_method`) says for it, bit
-        for bit: for the last row of the table of all rows so far, or, of a model that was fitted on sequences, for the
-        sequence of all rows so far.
+        Each ``stream.step(x)`` takes one row and returns what `predict` (or another `response_method`) returns for it,
+        bit for bit: for the last row of the table of all rows so far or, with a model that was fitted on sequences, for
+        the sequence of all rows so far.
 
         Parameters
         ----------
         n_streams : int or None, default=None
             Number of independent streams that are stepped together: x has shape (n_streams, n_features), and the
-            answers are those for n_streams sequences. None for one stream, x of shape (n_features,), and an answer
-            without the axis of sequences.
+            results have an axis of n_streams entries. None for one stream, x of shape (n_features,), and a result
+            without that axis.
         window : bool, default=None
             True: only the last `sequence_length` rows count, as for each row of a table. False: all rows since the
             start, as for a sequence; the states are carried on, which costs less than a window. None follows the
             model: True for one that was trained on windows of a table, False for ``training="stateful"`` and for one
             that was fitted on sequences.
         context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
-            The rows that came before, 3-D if `n_streams` is given; they are taken in without an answer. With a window,
+            The rows that came before, 3-D if `n_streams` is given; no predictions are made for them. With a window,
             None means the rows of ``carry_context=True``, if the model has them, before each stream, as `predict` takes
-            every table for what follows them; an array without rows starts at the beginning.
+            every table as what follows them; an array without rows starts at the beginning.
         response_method : str, default="predict"
-            The method that is answered for: "predict", "transform", of a classifier "predict_proba" or
+            The method whose result a step returns: "predict", "transform", of a classifier "predict_proba" or
             "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
 
         Returns
         -------
         Stream
-            With the methods `step` and `reset` and the attribute `state`. It is bound to the parameters of now.
+            With the methods `step` and `reset` and the attribute `state`. It keeps the present parameters.
 
         Raises
         ------

@@ -20,7 +20,7 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     """Weighted mean of the predictions of several regressors.
 
     Any regressors can be members, gradient boosted trees beside recurrent networks: each is fitted
-    with what it accepts (`groups`, `sample_weight`), gets `X` as it came, and must answer each row.
+    with what it accepts (`groups`, `sample_weight`), gets `X` unchanged, and must predict each row.
     The weights are given, equal, or found on predictions of later rows by models that were fitted
     on earlier rows only.
 
@@ -52,7 +52,7 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     named_estimators_ : Bunch
         The same by name; a dropped member is the string "drop".
     weights_ : ndarray of shape (n_members,)
-        Weight of each of `estimators_`, of sum 1. A member of weight 0 is not asked by ``predict``.
+        Weight of each of `estimators_`, of sum 1. ``predict`` does not call members of weight 0.
     n_outputs_ : int
         Number of outputs.
     n_features_in_ : int
@@ -87,12 +87,12 @@ class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
     the search (a warning says how many). Nothing compares the clocks of different series: if they
     cover different times, training rows of one may be later than test rows of another.
 
-    For a fold, members answer all rows from the first training row to the last test row, and only
+    For a fold, members predict all rows from the first training row to the last test row, and only
     the test rows count: a member that looks back over a window finds the rows before it, as in use.
 
     Metadata routing decides what members get where it is enabled. Where it is not (the default),
     `sample_weight` goes to all members, `groups` and `context` to those whose method names them in
-    its signature. A member that takes no `sample_weight`, or a pipeline that cannot hand on what
+    its signature. A member that takes no `sample_weight`, or a pipeline that cannot pass on what
     its last step accepts, is an error.
 
     References
@@ -198,7 +198,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     named_estimators_ : Bunch
         The same by name; a dropped member is the string "drop".
     weights_ : ndarray of shape (n_members,)
-        Weight of each of `estimators_`, of sum 1. A member of weight 0 is not asked by ``predict``.
+        Weight of each of `estimators_`, of sum 1. ``predict`` does not call members of weight 0.
     n_features_in_ : int
         Number of columns of `X`, or the length of the last axis of sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)

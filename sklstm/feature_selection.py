@@ -271,8 +271,8 @@ class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each sample, not negative; None means equal weights. A sample of weight zero
-            is not there: its target is not looked at, and of its rows those count that another
-            sample has among its last `max_lag` + 1.
+            is excluded: its target is ignored, and its rows count only where another sample has
+            them among its last `max_lag` + 1.
 
         Returns
         -------

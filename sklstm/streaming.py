@@ -39,9 +39,9 @@ def stream(
     context : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
         The rows that came before, as the first step of the pipeline takes them: here they go through the steps.
     response_method : str, default="predict"
-        The method that is answered for, as of the method `stream` of the estimators.
+        The method whose result a step returns, as in the method `stream` of the estimators.
     row_wise : list of str, default=()
-        Names of steps (of nested ones joined by ``__``) whose answer for a row depends on that row alone, although it
+        Names of steps (of nested ones joined by ``__``) whose result for a row depends on that row alone, although it
         cannot be seen from their class: a `FunctionTransformer` with a function of its own, a transformer of yours.
 
     Returns
@@ -52,7 +52,7 @@ def stream(
     Raises
     ------
     ValueError
-        If a step is not known to answer for each row alone (it is named, with the reason), or as for the method
+        If a step is not known to be row-wise (it is named, with the reason), or as for the method
         `stream` of the model.
     TypeError
         If the model, or the last step, is no estimator with a network.
@@ -65,7 +65,7 @@ def stream(
     done, in microseconds, where all steps are a `StandardScaler`, `RobustScaler`, `MinMaxScaler`, `MaxAbsScaler`,
     `SimpleImputer` or selectors and the row is an array of finite float64 or float32, or a Series of such.
 
-    The answers are those of ``pipeline.predict``, bit for bit where the steps work on each column alone or select
+    The results are those of ``pipeline.predict``, bit for bit where the steps work on each column alone or select
     columns. Steps with matrix products (`PCA`, ...) round one row otherwise than many.
 
     Examples
@@ -118,9 +118,9 @@ def _why_no_stream(model: Any) -> str:
         return f"{name} has no best_estimator_ to make a stream of: fit it, with refit=True."
     if hasattr(model, "estimators"):
         return (
-            f"{name} weighs the answers of several members, and not every member can be stepped: make a stream of each "
-            "LSTM member of estimators_ and weigh the answers."
+            f"{name} averages several members, and not every member can be stepped: make a stream of each "
+            "network of estimators_ and average the results."
         )
     if hasattr(model, "regressor"):
-        return f"{name} maps the answers back: make a stream of regressor_ and put its answers through transformer_."
+        return f"{name} maps the predictions back: make a stream of regressor_ and apply transformer_ to its results."
     return f"expected a Pipeline, a search or a model of sklstm such as DeepRNNRegressor, found {name}."

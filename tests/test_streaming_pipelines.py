@@ -338,7 +338,7 @@ def test_a_model_alone_and_a_search():
         ),
         (
             TransformedTargetRegressor(lstm()),
-            "TransformedTargetRegressor maps the answers back: make a stream of regressor_",
+            "TransformedTargetRegressor maps the predictions back: make a stream of regressor_",
         ),
         (BaggingRegressor(lstm()), "found BaggingRegressor"),
         (3, "found int"),
