@@ -1,7 +1,7 @@
 """Fixtures of the tests of the estimators."""
 
 import pytest
-from lstm_case import Case
+from estimator_case import Case
 
 from sklstm import DeepRNNClassifier, DeepRNNRegressor
 

@@ -6,7 +6,7 @@ tests/reference/ elsewhere. What training drops is in test_noise.py, `window_nor
 
 import numpy as np
 import pytest
-from lstm_case import with_parameters
+from estimator_case import with_parameters
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.attention import attention_block, softmax
 from reference.cells import REFERENCE_CELLS

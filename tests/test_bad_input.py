@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 from bad_input import CONSTRAINTS, FRAME, TABLE, TARGETS, X
-from lstm_case import Case
+from estimator_case import Case
 from sklearn.exceptions import NotFittedError
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor

@@ -14,7 +14,7 @@ import test_noise
 import test_regression_losses
 import test_stateful_training
 import test_window_norm
-from lstm_case import flat, parameters_equal
+from estimator_case import flat, parameters_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 

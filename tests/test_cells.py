@@ -5,8 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import SMALL, parameters_equal
-from numpy.testing import assert_array_equal
+from estimator_case import SMALL, parameters_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.cells import REFERENCE_CELLS
+from reference.layer import layer_forward
+from reference.lstm import table_windows
+from reference.masks import mean_masks
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
@@ -233,6 +237,19 @@ def test_models_survive_pickles_and_hold_plain_values(kind, cell, kernel, recurr
     plain = (bool, int, float, str, type(None), tuple)
     assert all(type(value) in plain for value in model._architecture.values())
     assert recurrent == any(name.startswith("weight_hh") for name in model.parameters_)
+
+
+@pytest.mark.parametrize("options", [{}, {"projection_size": 2}, {"layer_norm": True}], ids=str)
+@pytest.mark.parametrize(("cell", "kernel", "recurrent"), TRAINABLE, ids=str)
+@pytest.mark.parametrize("zoneout", [0.0, 0.3])
+def test_features_are_those_of_the_equations(cell, kernel, recurrent, options, zoneout):
+    exact = {"dtype": "float64", "early_stopping": False, "input_scaling": None, "learning_rate_init": 0.01}
+    model = fitted(DeepRNNRegressor, cell=clone(cell).set_params(**options), zoneout=zoneout, **exact)
+    parameters = {name.removesuffix("_l0"): array for name, array in model.parameters_.items() if name.endswith("_l0")}
+    windows = table_windows(X, 5)
+    masks = [mean_masks(zoneout)] * len(windows)
+    hidden = layer_forward(REFERENCE_CELLS[kernel], windows, parameters, masks=masks).hidden
+    assert_allclose(model.transform(X), [h[-1] for h in hidden], rtol=1e-10, atol=1e-12)
 
 
 # What a cell cannot do

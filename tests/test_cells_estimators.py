@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 import pytest
-from lstm_case import flat, parameters_equal
+from estimator_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
 from reference.layer import layer_forward

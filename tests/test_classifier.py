@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 from scipy.special import expit, softmax
 from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import accuracy_score

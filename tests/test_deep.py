@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import as_read
+from estimator_case import as_read
 from numpy.testing import assert_allclose
 from reference.layer_output import deep_forward
 from reference.lstm import table_windows

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lstm_case import as_read
+from estimator_case import as_read
 from reference.lstm import network_forward, table_windows
 from scipy.special import logsumexp
 

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 from sklearn.pipeline import make_pipeline

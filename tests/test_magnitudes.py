@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 
 from sklstm import DeepLSTMRegressor
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lstm_case import parameters_equal, with_parameters
+from estimator_case import parameters_equal, with_parameters
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm import DeepLSTMRegressor

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import as_read
+from estimator_case import as_read
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import network_forward, table_windows
 from sklearn.base import clone

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from lstm_case import as_read
+from estimator_case import as_read
 from reference.lstm import predict_table
 from sklearn.metrics import r2_score
 

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 from sklearn.metrics import r2_score
 
 from sklstm import DeepLSTMRegressor

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._sequences import Sequences

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from lstm_case import flat, parameters_equal
+from estimator_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import pandas as pd
 import pytest
-from lstm_case import flat, parameters_equal
+from estimator_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 

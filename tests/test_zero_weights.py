@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from lstm_case import parameters_equal
+from estimator_case import parameters_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._network.network import Network
