@@ -334,7 +334,7 @@ def test_a_model_alone_and_a_search():
         (GridSearchCV(lstm(), {}), "GridSearchCV has no best_estimator_ to make a stream of: fit it"),
         (
             WeightedEnsembleRegressor([("a", lstm()), ("b", Ridge())]),
-            "WeightedEnsembleRegressor weighs .*make a stream of",
+            "WeightedEnsembleRegressor averages .*make a stream of",
         ),
         (
             TransformedTargetRegressor(lstm()),
