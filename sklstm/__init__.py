@@ -37,14 +37,16 @@ _MODULES = {
 }
 
 
-def __getattr__(name):
-    """Import the module of a public name."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(_importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    return value
+if not _typing.TYPE_CHECKING:  # or every name would do
+
+    def __getattr__(name: str) -> object:
+        """Import the module of a public name."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(_importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     """Return the public names too, imported or not."""
     return sorted({*globals(), *__all__})

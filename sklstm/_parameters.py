@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,7 +15,7 @@ from sklstm._options import refuse_moved_values
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation.parameters import LARGEST_N_LAYERS
-from sklstm.cells import Cell, check_cell
+from sklstm.cells import Cell, CellName, check_cell
 
 
 @cache
@@ -207,7 +207,7 @@ default="constant"
     hidden_size: int | Sequence[int] = 64
     n_layers: int = 1
     _: KW_ONLY
-    cell: str | Cell = "lstm"
+    cell: CellName | Cell = "lstm"
     bidirectional: bool = False
     residual: int = 0
     layer_norm: Literal["output"] | None = None
@@ -289,7 +289,7 @@ default="constant"
         "verbose": ["verbose"],
     }
 
-    def __init_subclass__(cls, **keywords):
+    def __init_subclass__(cls, **keywords: Any) -> None:
         """Complete the docstring by what the base says of the shared parameters."""
         super().__init_subclass__(**keywords)
         complete_docstring(cls, next(base for base in cls.__bases__ if issubclass(base, NetworkParameters)))
@@ -309,7 +309,7 @@ default="constant"
         """Return the cell as an object, after a check of its own parameters."""
         return check_cell(self.cell)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, also those of the cell, such as ``cell__peephole``.
 
         Parameters
@@ -330,4 +330,5 @@ default="constant"
                 f"{nested[0]} cannot be set where cell={cell!r} is a name, which has no parameters; set an object of "
                 f"sklstm.cells, cell={kind}()."
             )
-        return super().set_params(**params)
+        super().set_params(**params)
+        return self

@@ -46,17 +46,17 @@ class Cell(BaseEstimator):
     projection_size: int | None = None
     layer_norm: bool = False
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "projection_size": [Interval(Integral, 1, None, closed="left"), None],
         "layer_norm": ["boolean"],
     }
 
-    def __init_subclass__(cls, **keywords):
+    def __init_subclass__(cls, **keywords: Any) -> None:
         """Complete the docstring by the options that all cells have."""
         super().__init_subclass__(**keywords)
         complete_docstring(cls, Cell)
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         """Return the key of the registry of cells that the options stand for."""
         raise NotImplementedError(f"{type(self).__name__} is no cell of sklstm.cells.")
 
@@ -108,9 +108,9 @@ class LSTM(Cell):
 
     peephole: bool = False
 
-    _parameter_constraints: ClassVar[dict] = {**Cell._parameter_constraints, "peephole": ["boolean"]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {**Cell._parameter_constraints, "peephole": ["boolean"]}
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "lstm"
 
 
@@ -145,9 +145,9 @@ class GRU(Cell):
 
     reset_after: bool = True
 
-    _parameter_constraints: ClassVar[dict] = {**Cell._parameter_constraints, "reset_after": ["boolean"]}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {**Cell._parameter_constraints, "reset_after": ["boolean"]}
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "gru" if self.reset_after else "gru_reset_before"
 
 
@@ -178,12 +178,12 @@ class Elman(Cell):
 
     activation: Literal["tanh", "relu"] = "tanh"
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "activation": [StrOptions({"tanh", "relu"})],
     }
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "elman" if self.activation == "tanh" else "elman_relu"
 
 
@@ -209,7 +209,7 @@ class MGU(Cell):
     8
     """
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "mgu"
 
 
@@ -236,7 +236,7 @@ class Delta(Cell):
     True
     """
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "delta"
 
 
@@ -271,12 +271,12 @@ class MinGRU(Cell):
 
     candidate: Literal["positive", "tanh"] = "positive"
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "candidate": [StrOptions({"positive", "tanh"})],
     }
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "mingru" if self.candidate == "positive" else "mingru_tanh"
 
 
@@ -311,17 +311,19 @@ class MinLSTM(Cell):
 
     candidate: Literal["positive", "tanh"] = "positive"
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "candidate": [StrOptions({"positive", "tanh"})],
     }
 
-    def _kernel_name(self):
+    def _kernel_name(self) -> str:
         return "minlstm" if self.candidate == "positive" else "minlstm_tanh"
 
 
+CellName = Literal["lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm"]
+
 # What a name stands for: the cell with its defaults.
-_KINDS = {
+_KINDS: dict[str, type[Cell]] = {
     "lstm": LSTM,
     "gru": GRU,
     "elman": Elman,
@@ -332,7 +334,7 @@ _KINDS = {
 }
 
 
-def check_cell(cell):
+def check_cell(cell: object) -> Cell:
     """Return a cell as an object with valid parameters.
 
     Parameters
@@ -368,7 +370,7 @@ def check_cell(cell):
     )
 
 
-def describe_cell(cell):
+def describe_cell(cell: object) -> dict[str, Any]:
     """Return the fields of `Architecture` that a cell stands for.
 
     Parameters

@@ -154,26 +154,6 @@ def test_the_documented_parameters_are_the_real_ones(value):
                 assert documented_parameters(method) == signature, name
 
 
-# Stubs of the compiled modules
-
-
-@pytest.mark.parametrize("stub", STUBS, ids=lambda stub: stub.stem)
-def test_stub_matches_the_compiled_module(stub):
-    module = importlib.import_module(".".join(stub.relative_to(ROOT).with_suffix("").parts))
-    declared = {node.name: node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.FunctionDef)}
-    compiled = {
-        name: value
-        for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == module.__name__ and inspect.isroutine(value)
-    }
-    public = {name for name in compiled if not name.startswith("_")}
-    assert public <= set(declared) <= set(compiled)
-    for name, node in declared.items():
-        arguments = node.args
-        names = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
-        assert names == list(inspect.signature(compiled[name]).parameters), name
-
-
 # Floors, where import-linter cannot see
 
 

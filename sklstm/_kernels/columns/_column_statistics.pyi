@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from sklstm._kernels.columns.centring import ColumnMoments, ColumnStatistics
 def column_statistics(
     X: NDArray[np.float32] | NDArray[np.float64],
     target: NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | None,
-    blocks: NDArray[np.integer] | Sequence[int],
+    blocks: NDArray[np.integer[Any]] | Sequence[int],
     *,
     max_lag: int,
     decay: float,
@@ -19,7 +20,7 @@ def column_statistics(
 ) -> ColumnStatistics: ...
 def column_moments(
     X: NDArray[np.float32] | NDArray[np.float64],
-    weights: NDArray[np.floating] | None = None,
+    weights: NDArray[np.floating[Any]] | None = None,
     *,
     n_threads: int,
     isa: str | None = None,

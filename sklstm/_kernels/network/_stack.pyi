@@ -1,9 +1,12 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklstm._kernels.network.architecture import Architecture
+
+LOSS_KINDS: dict[str, int]
 
 class Stack:
     n_parameters: int
@@ -19,7 +22,7 @@ class Stack:
     n_outputs: int
     hidden_size: int
     input_size: int
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     def __init__(
         self,
         input_size: int,
@@ -28,13 +31,13 @@ class Stack:
         dtype: str = ...,
         isa: str | None = None,
         *,
-        input_mean: Sequence[float] | NDArray | None = None,
-        input_scale: Sequence[float] | NDArray | None = None,
+        input_mean: Sequence[float] | NDArray[Any] | None = None,
+        input_scale: Sequence[float] | NDArray[Any] | None = None,
         **options: object,
     ) -> None: ...
-    def bind(self, panels: NDArray, back: NDArray | None = None, input_gradient: bool = False) -> None: ...
-    def to_panels(self, flat: NDArray, panels: NDArray) -> None: ...
-    def from_panels(self, panels: NDArray, flat: NDArray) -> None: ...
+    def bind(self, panels: NDArray[Any], back: NDArray[Any] | None = None, input_gradient: bool = False) -> None: ...
+    def to_panels(self, flat: NDArray[Any], panels: NDArray[Any]) -> None: ...
+    def from_panels(self, panels: NDArray[Any], flat: NDArray[Any]) -> None: ...
     def dealt(self, n_samples: int) -> NDArray[np.intp]: ...
     def workspace_bytes(
         self,
@@ -46,11 +49,11 @@ class Stack:
         recurrent_dropout: float = 0.0,
         neighbours: bool = False,
         d_x: bool = False,
-        table: NDArray | None = None,
+        table: NDArray[Any] | None = None,
     ) -> tuple[int, int, int]: ...
     def window_moments(
         self,
-        sequences: NDArray,
+        sequences: NDArray[Any],
         row_stride: int,
         starts: NDArray[np.intp],
         lengths: NDArray[np.intp],
@@ -59,23 +62,23 @@ class Stack:
     ) -> None: ...
     def forward(
         self,
-        sequences: NDArray,
+        sequences: NDArray[Any],
         row_stride: int,
         starts: NDArray[np.intp],
         lengths: NDArray[np.intp],
         workspace: NDArray[np.uint8],
         n_threads: int,
         *,
-        z: NDArray | None = None,
-        hidden: NDArray | None = None,
-        initial_state: NDArray | None = None,
-        final_state: NDArray | None = None,
-        pool_weights: NDArray | None = None,
-        head_weights: NDArray | None = None,
+        z: NDArray[Any] | None = None,
+        hidden: NDArray[Any] | None = None,
+        initial_state: NDArray[Any] | None = None,
+        final_state: NDArray[Any] | None = None,
+        pool_weights: NDArray[Any] | None = None,
+        head_weights: NDArray[Any] | None = None,
     ) -> None: ...
     def forward_backward(
         self,
-        sequences: NDArray,
+        sequences: NDArray[Any],
         row_stride: int,
         starts: NDArray[np.intp],
         lengths: NDArray[np.intp],
@@ -83,8 +86,8 @@ class Stack:
         n_threads: int,
         *,
         max_steps: int,
-        targets: NDArray,
-        weights: NDArray,
+        targets: NDArray[Any],
+        weights: NDArray[Any],
         loss: str,
         scale: float,
         slots: NDArray[np.uint8],
@@ -95,9 +98,9 @@ class Stack:
         seed: int = 0,
         epoch: int = 0,
         sample_ids: NDArray[np.uint32] | None = None,
-        z: NDArray | None = None,
-        initial_state: NDArray | None = None,
-        final_state: NDArray | None = None,
-        d_initial_state: NDArray | None = None,
-        d_x: NDArray | None = None,
+        z: NDArray[Any] | None = None,
+        initial_state: NDArray[Any] | None = None,
+        final_state: NDArray[Any] | None = None,
+        d_initial_state: NDArray[Any] | None = None,
+        d_x: NDArray[Any] | None = None,
     ) -> float: ...

@@ -1,16 +1,18 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-def squared_norm(gradient: NDArray, n_threads: int, isa: str | None = None) -> float: ...
+def squared_norm(gradient: NDArray[Any], n_threads: int, isa: str | None = None) -> float: ...
 
 UPDATE_RULES: dict[str, int]
 
 def update_step(
     rule: str,
-    parameters: NDArray,
-    gradient: NDArray,
-    first: NDArray,
-    second: NDArray | None,
+    parameters: NDArray[Any],
+    gradient: NDArray[Any],
+    first: NDArray[Any],
+    second: NDArray[Any] | None,
     ends: NDArray[np.intp],
     decays: NDArray[np.float64],
     n_threads: int,

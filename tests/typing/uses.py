@@ -1,0 +1,123 @@
+"""Uses of everything public, for a type checker: `test_types.py` runs mypy --strict over it, and nobody runs it.
+
+A line with ``type: ignore`` is one that must not pass; --strict tells of those that do.
+"""
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sklstm
+from sklstm import (
+    DeepLSTMClassifier,
+    DeepLSTMRegressor,
+    DeepRNNClassifier,
+    DeepRNNRegressor,
+    LSTMFeatureSelector,
+    TimeOrderWarning,
+    WeightedEnsembleClassifier,
+    WeightedEnsembleRegressor,
+)
+from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, MinGRU, MinLSTM
+from sklstm.datasets import load_etth1
+from sklstm.streaming import PipelineStream, Stream, stream
+
+Numbers = NDArray[np.float64]
+assert_type(sklstm.__version__, str)
+
+
+def data() -> tuple[Numbers, Numbers]:
+    bunch = load_etth1()
+    print(bunch.feature_names)
+    pair = load_etth1(return_X_y=True)
+    assert_type(pair, tuple[Numbers, Numbers])
+    return pair
+
+
+def regressors() -> DeepRNNRegressor:
+    X, y = data()
+    model = DeepLSTMRegressor(16, 2, learning_rate="cosine", max_grad_norm=None, batch_size=32, random_state=0)
+    assert_type(model.fit(X[:100], y[:100], groups=[0] * 100, X_val=X[100:], y_val=y[100:]), DeepLSTMRegressor)
+    assert_type(model.predict(X, context=X[:3]), Numbers)
+    assert_type(model.score(X, y), float)
+    assert_type(model.partial_fit(X, y, sample_weight=np.ones(len(y))), DeepLSTMRegressor)
+    assert_type(model.set_params(hidden_size=3), DeepLSTMRegressor)
+    assert_type(model.n_iter_, int)
+    assert_type(model.loss_curve_, list[float])
+    assert_type(model.validation_scores_, list[float] | None)
+    assert_type(model.input_mean_, Numbers)
+    print({name: array.shape for name, array in model.parameters_.items()}, model.target_mean_, model.transform(X))
+    several = DeepRNNRegressor([32, 16], loss="quantile", quantile=[0.1, 0.5, 0.9], target_column=["a", "b"])
+    assert_type(several.fit([X, X], [1.0, 2.0]).predict_quantiles(X), Numbers)
+    print(several.attention_weights(X)["heads"].shape)
+    return several
+
+
+def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
+    kinds = [GRU(reset_after=False), Elman(activation="relu"), MGU(), Delta(), MinGRU(candidate="tanh"), MinLSTM()]
+    models: list[DeepRNNRegressor | DeepRNNClassifier] = [DeepRNNRegressor(cell=cell) for cell in kinds]
+    models.append(DeepRNNClassifier(cell="mingru"))
+    models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
+    return models
+
+
+def classifiers() -> DeepRNNClassifier:
+    X, y = data()
+    labels = ["up" if value > 0 else "down" for value in y]
+    model = DeepLSTMClassifier(class_weight={"up": 2.0}, label_smoothing=0.1, training="stateful", shuffle=False)
+    assert_type(model.fit(X, labels), DeepLSTMClassifier)
+    assert_type(model.partial_fit(X, labels, classes=["down", "up"]), DeepLSTMClassifier)
+    assert_type(model.predict_proba(X), Numbers)
+    assert_type(model.predict_log_proba(X), Numbers)
+    assert_type(model.score(X, labels), float)
+    print(model.predict(X).tolist(), model.classes_.tolist())
+    return model
+
+
+def streams() -> None:
+    X, y = data()
+    model = DeepLSTMRegressor().fit(X, y)
+    rows = model.stream(n_streams=2, context=X[:10], response_method="transform")
+    assert_type(rows, Stream)
+    assert_type(rows.step(X[:2]), Any)
+    saved = rows.state
+    assert_type(saved, dict[str, NDArray[Any]])
+    rows.state = saved
+    assert_type(rows.reset([0]), Stream)
+    assert_type(stream(model, window=True), Stream | PipelineStream)
+
+
+def ensembles_and_selection() -> None:
+    X, y = data()
+    members = [("lstm", DeepLSTMRegressor()), ("gru", DeepRNNRegressor(cell="gru"))]
+    ensemble = WeightedEnsembleRegressor(members, weights="auto", n_jobs=2).fit(X, y)
+    assert_type(ensemble, WeightedEnsembleRegressor)
+    assert_type(ensemble.weights_, Numbers)
+    assert_type(ensemble.score(X, y, groups=[0] * len(y)), float)
+    votes = WeightedEnsembleClassifier([("lstm", DeepLSTMClassifier())], weights=[1.0]).fit(X, y > 0)
+    assert_type(votes.predict_proba(X), Numbers)
+    selector = LSTMFeatureSelector(0.5, max_lag=8, target_type="continuous").fit(X, y, sample_weight=np.ones(len(y)))
+    assert_type(selector, LSTMFeatureSelector)
+    assert_type(selector.support_, NDArray[np.bool_])
+    print(selector.transform([X, X]), issubclass(TimeOrderWarning, UserWarning))
+
+
+def mistakes() -> None:
+    """Without types of scikit-learn, mypy takes unknown keywords of a constructor for arguments of its base class."""
+    X, y = data()
+    sklstm.DeepGRURegressor()  # type: ignore[attr-defined]
+    DeepRNNRegressor(cell="LSTM")  # type: ignore[arg-type]
+    DeepLSTMRegressor(cell="gru")  # type: ignore[arg-type]
+    DeepLSTMRegressor(hidden_size="large")  # type: ignore[arg-type]
+    DeepRNNRegressor(loss="log_loss")  # type: ignore[arg-type]
+    DeepRNNRegressor(training="stream")  # type: ignore[arg-type]
+    DeepRNNClassifier(label_smoothing=None)  # type: ignore[arg-type]
+    DeepRNNRegressor().fit(X)  # type: ignore[call-arg]
+    DeepRNNRegressor().fit(X, y, None)  # type: ignore[call-arg]
+    DeepRNNRegressor().predict(X, group=y)  # type: ignore[call-arg]
+    DeepRNNRegressor().stream(response_method="score")  # type: ignore[arg-type]
+    Elman(activation="sigmoid")  # type: ignore[arg-type]
+    LSTMFeatureSelector(target_type="numbers")  # type: ignore[arg-type]
+    LSTMFeatureSelector(n_features=3)  # type: ignore[call-arg]
+    WeightedEnsembleRegressor([("a", DeepRNNRegressor())], n_jobs="all")  # type: ignore[arg-type]
