@@ -150,12 +150,12 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
             `sequence_length` rows that end at i), or a set of sequences, each one sample. What draws rows of a table at
             random tears windows apart: `train_test_split` without ``shuffle=False``, `HalvingGridSearchCV` with its
             resource of rows, bagging and boosting by copies of rows, SMOTE. Where a pandas index shows rows out of
-            order, or holes, a `TimeOrderWarning` tells.
+            order, or holes, there is a `TimeOrderWarning`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             One target per row of a table, or per sequence.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
-            is not there: its target may be NaN.
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
+            are excluded; their targets may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table; no window crosses from one group into another. The rows of a group follow
             each other.
@@ -318,8 +318,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             As in `fit`.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
-            is not there: its target may be NaN.
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
+            are excluded; their targets may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 

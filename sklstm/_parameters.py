@@ -164,7 +164,7 @@ default="constant"
     [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
 
     **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
-    most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many stretches run side by side
+    most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many segments run side by side
     ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more series than that so many after each other; each
     starts from zero states in every epoch.
 

@@ -125,8 +125,8 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
             All labels that will ever come. Needed in the first call if its y does not hold them all. Of a matrix of
             labels the numbers of its columns.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Weights of the samples in the loss, or of each of their labels; None for equal weights. What has weight 0
-            is not there: its target may be NaN.
+            Weights of the samples in the loss, or of each of their labels; None for equal weights. Samples of weight 0
+            are excluded; their targets may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 
@@ -263,7 +263,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             True labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples. As in `fit`, what has weight 0 is not there.
+            Weights of the samples. As in `fit`, what has weight 0 is excluded.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None

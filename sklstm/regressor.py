@@ -83,9 +83,9 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     target are sorted (rearrangement [Chernozhukov2010]_).
 
     **Future of a column.** With `window_norm`, y holds future levels of `target_column` (or means of them), not
-    changes, in the unit in which X arrives here: a scaler for X alone, in a pipeline, would break that. The loss is
-    measured on normalised targets, predictions are put back by the same numbers. A UserWarning tells if the deviation
-    of y is more than 1.5 times, or less than a third of, the column's.
+    changes, in the unit of X as passed to this estimator: a scaler for X alone, in a pipeline, would break that. The
+    loss is measured on normalised targets, and predictions are mapped back by the same moments. A UserWarning is given
+    if the deviation of y is more than 1.5 times, or less than a third of, the column's.
 
     **Partial fits.** Where the deviation of the targets of all calls of `partial_fit` outgrows `target_scale_`, the
     head is rescaled so that the answers stay (proposition 1 of [vanHasselt2016]_).
@@ -152,8 +152,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Weights of the samples in the loss, or of each of their outputs; None for equal weights. What has weight 0
-            is not there: its target may be NaN.
+            Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
+            are excluded; their targets may be NaN.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
 
@@ -243,7 +243,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True values.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Weights of the samples, or of each of their outputs. As in `fit`, what has weight 0 is not there.
+            Weights of the samples, or of each of their outputs. As in `fit`, what has weight 0 is excluded.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
