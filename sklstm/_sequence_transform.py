@@ -10,7 +10,15 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._snapshot import snapshot_of
-from sklstm._validation import axes_advice, check_container, is_list_of_sequences, naming, refuse_masked
+from sklstm._validation import (
+    advice_for_axes,
+    check_container,
+    check_entry,
+    is_list_of_sequences,
+    naming,
+    refuse_masked,
+    refuse_other_width,
+)
 
 
 class SequenceTransformMixin:
@@ -64,23 +72,16 @@ class SequenceTransformMixin:
         if is_list_of_sequences(X):
             answers = []
             for i, sequence in enumerate(X):
-                refuse_masked(sequence, f"X[{i}]")
                 with naming(f"X[{i}]"):
-                    answers.append(function(check_container(sequence, f"X[{i}]")))
+                    answers.append(function(check_entry(sequence, f"X[{i}]", "X")))
             return answers
         if getattr(X, "ndim", 2) != 3:
             with naming("X"):
                 return function(X)
         with naming("X"):
             X = check_array(X, dtype=None, allow_nd=True, input_name="X", estimator=self)
-        if X.shape[2] != n_columns:
-            advice = ""
-            if X.shape[1] == n_columns:
-                advice = f" The axes are (n_sequences, n_steps, n_features): {axes_advice('X', is_array=True)}"
-            raise ValueError(
-                f"X of shape {X.shape} has {X.shape[2]} features, but {type(self).__name__} is expecting {n_columns} "
-                f"features as input (the last axis).{advice}"
-            )
+        end = f" (the last axis).{advice_for_axes(X, n_columns)}"
+        refuse_other_width(self, X.shape[2], n_columns, f"X of shape {X.shape}", end)
         kept = self.support_
         if function.__name__ == "transform":
             return X[:, :, kept]

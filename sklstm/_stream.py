@@ -136,15 +136,15 @@ class Stream:
         self._advance = self._numbers.step
         self._checks = RowChecks(model, network, n_streams)
         self._shape = self._checks.shape
-        self._answer = _hidden_answer if is_transform else partial(targets.decode, method=response_method)
+        self._decode = _hidden_state if is_transform else partial(targets.decode, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
         if network.reference_columns is not None and not is_transform:
             width += 2 * len(network.reference_columns)
-        answer = self._answer(np.zeros((n_streams or 1, width), self._dtype))
+        answer = self._decode(np.zeros((n_streams or 1, width), self._dtype))
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
         # Fast path of a single number, without arrays.
-        self._scalar_answer = targets.decode_one(response_method) if self._is_one and not is_transform else None
+        self._decode_one = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
 
     def _follow(self, rows):
@@ -196,11 +196,11 @@ class Stream:
             If the label of x, the name of a Series or the index of a table of one row, is a time that does not come
             after that of the row before, or a number below it.
         """
-        if out is None and self._scalar_answer is not None and type(x) is np.ndarray and x.ndim == 1:
+        if out is None and self._decode_one is not None and type(x) is np.ndarray and x.ndim == 1:
             # Needs no claim: it returns a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
-                return self._scalar_answer(z)
+                return self._decode_one(z)
         label = None
         if (
             type(x) is not np.ndarray
@@ -235,15 +235,15 @@ class Stream:
             z = self._advance(x)
         except ValueError:
             raise self._checks.not_finite(x) from None
-        if self._scalar_answer is not None:
-            answer = self._scalar_answer(z.item())
+        if self._decode_one is not None:
+            answer = self._decode_one(z.item())
             if out is None:
                 return answer
             out[()] = answer
             return out
         if out is None:
-            return self._answer(z)[0] if self._is_one else self._answer(z)
-        self._answer(z, out=out[np.newaxis] if self._is_one else out)
+            return self._decode(z)[0] if self._is_one else self._decode(z)
+        self._decode(z, out=out[np.newaxis] if self._is_one else out)
         return out
 
     def reset(self, streams: ArrayLike | None = None) -> Self:
@@ -358,7 +358,7 @@ def _bound_copy(model):
     return bound
 
 
-def _hidden_answer(z, out=None):
+def _hidden_state(z, out=None):
     if out is None:
         return z.copy()
     out[...] = z

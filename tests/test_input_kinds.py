@@ -298,7 +298,7 @@ def test_swapped_axes_are_told_where_they_disagree():
         ensemble.predict(ARRAY.transpose(0, 2, 1))
     with pytest.raises(ValueError, match=r"sequence 1 has 51.*pass \[x.T for x in X\]"):
         ensemble.fit([sequence[:, : 50 + i] for i, sequence in enumerate(SMOOTH[:10])], Y[:10])
-    with pytest.raises(ValueError, match=r"expecting 2 features as input\.$"):
+    with pytest.raises(ValueError, match=r"expecting 2 features as input \(the last axis\)\.$"):
         ensemble.predict(ARRAY[:, :, [0, 1, 1]])
     with pytest.raises(ValueError, match=r"has 3 features, .*\(the last axis\)\.$"):
         fitted.predict(ARRAY[:, :, [0, 1, 1]])

@@ -35,7 +35,7 @@ def make(kind, target="three labels", method="predict_proba", **more):
 def test_whatever_another_thread_asks_of_it_is_refused(kind, with_out):
     _, stream = make(kind)
     expected = run(copy.deepcopy(stream), ROWS[0])
-    state, answer, refused = stream.state, stream._answer, []
+    state, answer, refused = stream.state, stream._decode, []
     asked = [
         lambda: stream.step(ROWS[1, 0]),
         lambda: stream.step(ROWS[1, 0], out=np.empty(3)),
@@ -53,14 +53,14 @@ def test_whatever_another_thread_asks_of_it_is_refused(kind, with_out):
             refused.append(question)
 
     def interrupted(z, out=None):
-        stream._answer = answer  # for whom nobody refuses
+        stream._decode = answer  # for whom nobody refuses
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
-        stream._answer = interrupted
+        stream._decode = interrupted
         return answer(z, out=out)
 
-    stream._answer = interrupted
+    stream._decode = interrupted
     found = [stream.step(row, out=np.empty(3) if with_out else None) for row in ROWS[0]]
     assert_array_equal(found, expected)
     assert len(refused) == len(asked) * len(ROWS[0])
@@ -70,7 +70,7 @@ def test_the_short_way_of_a_number_asks_too():
     """One stream and one output: no array is made, but a step that makes one may be under way."""
     _, stream = make("rows of a window", "one", "predict")
     expected = run(copy.deepcopy(stream), ROWS[0])
-    scalar, refused = stream._scalar_answer, []
+    scalar, refused = stream._decode_one, []
 
     def ask():
         with pytest.raises(RuntimeError, match="at work in another thread"):
@@ -78,14 +78,14 @@ def test_the_short_way_of_a_number_asks_too():
         refused.append(True)
 
     def interrupted(z):
-        stream._scalar_answer = scalar
+        stream._decode_one = scalar
         thread = threading.Thread(target=ask)
         thread.start()
         thread.join()
-        stream._scalar_answer = interrupted
+        stream._decode_one = interrupted
         return scalar(z)
 
-    stream._scalar_answer = interrupted
+    stream._decode_one = interrupted
     assert [stream.step(row.tolist()) for row in ROWS[0]] == expected
     assert len(refused) == len(ROWS[0])
 
@@ -97,10 +97,10 @@ def test_a_step_that_failed_locks_nobody_out(kind):
     def failing(z, out=None):
         raise KeyboardInterrupt
 
-    answer, stream._answer = stream._answer, failing
+    answer, stream._decode = stream._decode, failing
     with pytest.raises(KeyboardInterrupt):
         stream.step(ROWS[0, 0])
-    stream._answer, answers = answer, []
+    stream._decode, answers = answer, []
     thread = threading.Thread(target=lambda: answers.append(stream.reset().step(ROWS[0, 0])))
     thread.start()
     thread.join()

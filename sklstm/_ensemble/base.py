@@ -28,7 +28,7 @@ from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score
 from sklstm._typing import Array, checks_parameters
-from sklstm._validation import advice_for_axes, check_kind, refuse_target_per_row
+from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
 
 
 class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
@@ -194,11 +194,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
         """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
         X, n_rows, n_features, is_table = self._read_rows(X)
         check_kind(self._fitted_on, X)
-        if not is_table and n_features != self.n_features_in_:
-            raise ValueError(
-                f"The sequences of X have {n_features} features, but {type(self).__name__} is "
-                f"expecting {self.n_features_in_} features as input.{advice_for_axes(X, self.n_features_in_)}"
-            )
+        if not is_table:
+            end = f" (the last axis).{advice_for_axes(X, self.n_features_in_)}"
+            refuse_other_width(self, n_features, self.n_features_in_, "X, a set of sequences,", end)
         check_names(self, X, is_table)
         groups, _ = read_groups(groups, n_rows)
         if context is not None:

@@ -17,7 +17,13 @@ from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
 from sklstm._validation.range import beyond_range, check_range
 from sklstm._validation.scales import warn_of_other_scale
-from sklstm._validation.sequences import check_entry, check_names_of_list, check_sequences, window_length
+from sklstm._validation.sequences import (
+    check_entry,
+    check_names_of_list,
+    check_sequences,
+    refuse_other_width,
+    window_length,
+)
 from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
@@ -64,6 +70,7 @@ __all__ = [
     "refuse_datetimes",
     "refuse_masked",
     "refuse_no_container",
+    "refuse_other_width",
     "refuse_target_per_row",
     "refuse_times",
     "warn_of_other_scale",

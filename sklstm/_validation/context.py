@@ -8,7 +8,7 @@ from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_set_of_sequences
 from sklstm._validation.range import check_range
 from sklstm._validation.scales import warn_of_other_scale
-from sklstm._validation.sequences import check_sequences, make_windows, window_length
+from sklstm._validation.sequences import check_sequences, make_windows, refuse_other_width, window_length
 
 
 def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None):
@@ -132,11 +132,8 @@ def holds_no_rows(estimator, context, n_streams=None):
     if len(context):
         return False
     shape, n_axes = np.shape(context), 2 if n_streams is None else 3
-    if len(shape) == n_axes and shape[-1] != estimator.n_features_in_:
-        raise ValueError(
-            f"context has {shape[-1]} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input."
-        )
+    if len(shape) == n_axes:
+        refuse_other_width(estimator, shape[-1], estimator.n_features_in_, "context")
     return len(shape) in (1, n_axes)
 
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_feature_names, validate_data
 from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups
 from sklstm._validation.kinds import (
+    advice_for_axes,
     axes_advice,
     check_container,
     is_list_of_sequences,
@@ -106,10 +107,8 @@ def _check_array(estimator, X, reset, name):
         ) from error
     if 0 in array.shape:
         raise ValueError(f"{name} has an empty axis: its shape is {array.shape}, minimum of 1 is required on each.")
-    n_steps, n_features = array.shape[1:]
-    advice = ""
-    if not reset and n_steps == estimator.n_features_in_:
-        advice = f" The axes are (n_sequences, n_steps, n_features): {axes_advice(name, True)}"
+    n_features = array.shape[2]
+    advice = "" if reset else advice_for_axes(array, estimator.n_features_in_, name)
     _check_n_features(estimator, n_features, reset, f"{name} of shape {array.shape}", advice)
     if reset:
         _forget_names(estimator)
@@ -182,8 +181,14 @@ def _forget_names(estimator):
 def _check_n_features(estimator, n_features, reset, name, advice=""):
     if reset:
         estimator.n_features_in_ = n_features
-    elif n_features != estimator.n_features_in_:
+    else:
+        refuse_other_width(estimator, n_features, estimator.n_features_in_, name, f" (the last axis).{advice}")
+
+
+def refuse_other_width(estimator, n_features, expected, name, end="."):
+    """Raise, with scikit-learn's sentence, unless there are as many features as an estimator expects."""
+    if n_features != expected:
         raise ValueError(
-            f"{name} has {n_features} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input (the last axis).{advice}"
+            f"{name} has {n_features} features, but {type(estimator).__name__} is expecting {expected} features as "
+            f"input{end}"
         )

@@ -50,7 +50,7 @@ def test_sequences_go_through():
     block = rng.normal(size=(5, 4, 2))
     np.testing.assert_allclose(model.predict(block), block.mean(axis=(1, 2)))
     for wrong in (np.zeros((5, 2, 3)), [np.zeros((4, 3))]):
-        with pytest.raises(ValueError, match=r"have 3 features, but .* is expecting 2 features"):
+        with pytest.raises(ValueError, match=r"X, a set of sequences, has 3 features, but .* is expecting 2 features"):
             model.predict(wrong)
 
 
