@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from sklstm._targets import Targets
 from sklstm._time_order import look_at_question
 from sklstm._typing import Array, available_if, checks_parameters
 from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
-from sklstm.cells import check_cell
+from sklstm.cells import Cell, check_cell
 
 
 def _has_attention(model: Any) -> bool:
@@ -35,7 +35,10 @@ def _has_attention(model: Any) -> bool:
     )
 
 
-def refuse_other_cells(model, kind, general):
+CellKind = TypeVar("CellKind", bound=Cell)
+
+
+def refuse_other_cells(model: NetworkParameters, kind: type[CellKind], general: str) -> CellKind:
     """Return the cell of an estimator for one kind of cell only; the error names the one for any cell."""
     cell = check_cell(model.cell)
     if not isinstance(cell, kind):

@@ -14,7 +14,7 @@ _ORDER = ("Parameters", "Attributes", "See Also", "Notes", "References", "Exampl
 _INHERITED = ("Parameters", "Attributes", "Notes")
 
 
-def complete_docstring(cls, base=None):
+def complete_docstring(cls: type, base: type | None = None) -> None:
     """Complete the docstring of a class by that of a base, if any, and by the works that it cites.
 
     A class without docstring (``python -OO``) stays without. A parameter or an attribute that both describe keeps its

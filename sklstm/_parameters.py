@@ -305,7 +305,7 @@ default="constant"
         super()._validate_params()
         self._check_cell()
 
-    def _check_cell(self):
+    def _check_cell(self) -> Cell:
         """Return the cell as an object, after a check of its own parameters."""
         return check_cell(self.cell)
 

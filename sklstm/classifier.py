@@ -324,5 +324,5 @@ class DeepLSTMClassifier(DeepRNNClassifier):
 
     cell: Literal["lstm"] | LSTM = "lstm"
 
-    def _check_cell(self):
+    def _check_cell(self) -> LSTM:
         return refuse_other_cells(self, LSTM, "DeepRNNClassifier")

@@ -304,5 +304,5 @@ class DeepLSTMRegressor(DeepRNNRegressor):
 
     cell: Literal["lstm"] | LSTM = "lstm"
 
-    def _check_cell(self):
+    def _check_cell(self) -> LSTM:
         return refuse_other_cells(self, LSTM, "DeepRNNRegressor")
