@@ -18,7 +18,7 @@ from estimator_case import flat, parameters_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
 from sklstm._fitting import automatic_batch_size
 
 ONE_STEP = {"dtype": "float64", "max_iter": 1, "batch_size": 90, "early_stopping": False}
@@ -414,7 +414,7 @@ TESTS = {
 }
 
 
-@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+@pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier, DeepLSTMRegressor, DeepLSTMClassifier])
 def test_every_parameter_is_documented_constrained_and_tested(kind):
     names = list(inspect.signature(kind).parameters)
     section = re.search(r"Parameters\n-+\n(.*?)\nAttributes\n-+\n", inspect.getdoc(kind), re.DOTALL)[1]
@@ -427,11 +427,29 @@ def test_every_parameter_is_documented_constrained_and_tested(kind):
         assert literal_eval(text) == defaults[name], name
 
 
-@pytest.mark.parametrize("kind", [DeepLSTMRegressor, DeepLSTMClassifier])
+@pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])
 def test_every_fitted_attribute_is_documented(kind, request):
-    case = request.getfixturevalue("classifier" if kind is DeepLSTMClassifier else "regressor")
+    case = request.getfixturevalue("classifier" if kind is DeepRNNClassifier else "regressor")
     model = case.make(carry_context=True).fit(case.X, case.y)
     section = re.search(r"\nAttributes\n-+\n(.*?)\n\w[\w ]+\n-+\n", inspect.getdoc(kind), re.DOTALL)[1]
     documented = {n for line in re.findall(r"^(\w.*?) : ", section, re.MULTILINE) for n in line.split(", ")}
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert documented == public | {"feature_names_in_", "context_groups_"}
+
+
+@pytest.mark.parametrize(
+    ("general", "kind"), [(DeepRNNRegressor, DeepLSTMRegressor), (DeepRNNClassifier, DeepLSTMClassifier)]
+)
+def test_one_constructor(general, kind):
+    """Two sizes by position, all else by name; each argument is an attribute, as it was given."""
+    signature = inspect.signature(general)
+    names = {True: [], False: []}
+    for name, parameter in signature.parameters.items():
+        names[parameter.kind is parameter.KEYWORD_ONLY].append(name)
+    assert names[False] == ["hidden_size", "n_layers"]
+    assert list(inspect.signature(kind).parameters) == list(signature.parameters)
+    values = {name: object() for name in signature.parameters}
+    assert vars(general(**values)) == values
+    assert vars(general()) == {name: parameter.default for name, parameter in signature.parameters.items()}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'units'"):
+        general(units=4)
