@@ -33,6 +33,8 @@ SIZES = [
 each_size = pytest.mark.parametrize("size", SIZES, ids=str)
 # Of the largest number of an array: some steps of the rounding of sums and activations.
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5}
+# 1 - tanh(.)^2 has lost digits where the unit is saturated, and a step hands the loss on to the step before.
+GRADIENT_TOLERANCE = 5e-5
 
 
 def make_case(cell, size, isa, dtype, **options):
@@ -54,8 +56,9 @@ def in_float64(case, cell, size, isa):
 def assert_close(found, expected, tolerance, name=""):
     assert found.shape == expected.shape, name
     limit = tolerance * np.abs(expected).max() + np.finfo(np.float32).smallest_normal
+    error = np.abs(found - expected).max()
     # Also false for NaN.
-    assert np.abs(found - expected).max() <= limit, name
+    assert error <= limit, f"{name}: {error / np.abs(expected).max():.1e} of its largest number"
 
 
 @each_isa
@@ -69,8 +72,8 @@ def test_forward_against_the_reference(cell, size, dtype, isa):
         assert_close(found, wanted, TOLERANCE[dtype])
 
 
-def directional(case, array, direction, step=1e-4):
-    """Central difference of fourth order of the loss, along a direction."""
+def directional(case, array, direction, step=2e-6):
+    """Central difference of fourth order of the loss, along a direction; too short to meet many bends of a ReLU."""
     before, values = array.copy(), []
     for shift in (-2, -1, 1, 2):
         array[:] = before + shift * step * direction
@@ -106,7 +109,7 @@ def test_gradients_in_single_precision(cell, size, isa):
     found, expected = case.gradients(), twin.gradients()
     parts = [(case.layout.views(found[0])[name], view) for name, view in twin.layout.views(expected[0]).items()]
     for one, other in [*parts, *zip(found[1:], expected[1:], strict=True)]:
-        assert_close(one, other, TOLERANCE["float32"])
+        assert_close(one, other, GRADIENT_TOLERANCE)
 
 
 @each_isa

@@ -44,5 +44,5 @@ def check(case, hidden):
         # The last unit too, which lies in the last vector.
         places = np.unique(np.r_[rng.choice(size, min(5, size), replace=False), size - 1])
         chosen = parameter.begin + places
-        expected = numerical_gradient(case.loss, case.flat, 2e-4, [(int(k),) for k in chosen])[chosen]
+        expected = numerical_gradient(case.loss, case.flat, 1e-5, [(int(k),) for k in chosen])[chosen]
         assert_allclose(gradient[chosen], expected, rtol=1e-6, atol=1e-8, err_msg=parameter.name)

@@ -131,9 +131,11 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None):
     hidden, final = [], []
     for sequence, row, mask in zip(sequences, state, masks, strict=True):
         states, n_steps = np.split(row, sizes[:1])[: len(sizes)], len(sequence)
+        # Without a second state its mask goes unused.
+        kept = mask.zoneout_h, mask.zoneout_c if len(sizes) == 2 else None
         zoneout = [
-            [None] * n_steps if kept is None else np.broadcast_to(kept, (n_steps, size))
-            for kept, size in zip((mask.zoneout_h, mask.zoneout_c), (sizes[0], sizes[-1]), strict=True)
+            [None] * n_steps if one is None else np.broadcast_to(one, (n_steps, size))
+            for one, size in zip(kept, (sizes[0], sizes[-1]), strict=True)
         ]
         hs = []
         for x, kept_h, kept_second in zip(np.asarray(sequence, np.float64), *zoneout, strict=True):
