@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from math import prod
 
-from sklstm._kernels.network.architecture import LARGEST_N_PARAMETERS, Architecture
+from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
@@ -148,8 +148,6 @@ def describe_network(parameters, input_size, n_outputs):
             f"{min(hidden_sizes)} units."
         )
     _check_heads(described, parameters)
-    if "cell" not in Architecture.__dataclass_fields__:
-        described = _as_lstm(described)
     # NumPy scalars become Python numbers, which are compared and stored.
     described = {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
     n_parameters = sum(prod(shape) for _, shape in Architecture(**described).parameters)
@@ -158,17 +156,6 @@ def describe_network(parameters, input_size, n_outputs):
             f"{_sizes(parameters)} describe a network of {n_parameters:.2g} parameters for {input_size} columns of X "
             f"and {n_outputs} outputs; there may be {LARGEST_N_PARAMETERS:.2g}. Lower them."
         )
-    return described
-
-
-def _as_lstm(described):
-    """Return a description in the words of an `Architecture` that knows LSTM cells only."""
-    described = dict(described)
-    del described["cell"]
-    if described.pop("cell_norm"):
-        if described["layer_norm"]:
-            raise ValueError("layer_norm='output' cannot be combined with cell=LSTM(layer_norm=True).")
-        described["layer_norm"] = "gates"
     return described
 
 

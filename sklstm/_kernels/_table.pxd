@@ -6,23 +6,11 @@
 # void*, since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes.
 # Every array but the rows of a table starts on a 64-byte boundary.
 
-# Words used for sizes, in this order everywhere:
-#   n_steps      T   longest sequence of the chunk
-#   n_samples    n   sequences in the chunk, longest first
-#   input_size   D   columns the layer reads
-#   hidden_size  H   units of the layer
-#   hidden_stride Hp H rounded up to whole vectors; units H..Hp are zero everywhere and stay so
+# Words used for sizes: isa/layers/interface.h.
 # A matrix in panels: 4 vectors of columns side by side, k-major, panel after panel; the last may be narrower.
 
 cdef enum:
-    # (step, sequence) pairs in a block of the weight gradient: a 32-column panel of them is 16 KB, half of L1
-    PAIRS = 128
-
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
-
-    # From so many rows on, the cell follows each panel, whose pre-activations are then in L1; below, it follows the
-    # last panel, so that its chain of dependent operations has enough company.
-    ROWS_OF_A_PANEL = 8
 
 
 cdef enum Pooling:
@@ -52,77 +40,108 @@ cdef inline bint has_class_numbers(int kind) noexcept nogil:
     return kind == MULTINOMIAL_LOG_LOSS
 
 
-ctypedef struct VariantCall:
-    # the options of a cell (lstm_variant.h) beside what its LayerCall says; each array NULL and each rate 0 without it
-    const void *peepholes        # (3, Hp) of i, f, o
-    void *d_peepholes            # like it; added to
-    const void *gate_norm        # gain of x W_ih (4 Hp, panel order), of h W_hh likewise, gain and shift of c (Hp)
-    void *d_gate_norm            # like it; added to
-    const void *projection       # dense panels (pack_dense) of H rows, k-major: from m (H) to h (P)
-    const void *projection_back  # pack_gates_back of it: from d_h to d_m
-    void *d_projection           # like projection; added to
-    Py_ssize_t output_size       # of h: P with a projection, else H
-    Py_ssize_t output_stride     # rounded up to whole vectors
-    double zoneout
-    double recurrent_dropout
-    bint training                # masks are drawn, and the workspace is kept for the way back
-    unsigned long long seed
-    unsigned int epoch
-    unsigned int layer           # a number of this layer and direction
-    const unsigned int *sample_ids  # (n_samples,), read where masks are drawn
-    void *workspace              # variant_workspace bytes
+cdef extern from "isa/layers/interface.h" nogil:
+    const int PAIRS
+    const int ROWS_OF_A_PANEL
+    int RECURRENT
+    int ELEMENTWISE
 
+    ctypedef struct CellShape:
+        const char *name
+        const char *sums
+        int driver
+        int n_sums
+        int units
+        int x_first
+        int x_count
+        int h_first
+        int h_count
+        int gated_first
+        int gated_count
+        int reads_h
+        int has_c
+        int n_kept
+        int n_vectors
+        int vectors_are_optional
+        int normalises_state
 
-ctypedef struct LayerCall:
-    # one recurrent layer over one chunk of sequences
-    Py_ssize_t n_steps
-    Py_ssize_t n_samples
-    const int *n_active          # (n_steps,) sequences that still run at step t: never increases
-    Py_ssize_t input_size
-    Py_ssize_t hidden_size
-    Py_ssize_t hidden_stride
-    # input: row t of sequence r stands at x_rows[r] + t * x_step
-    const void **x_rows          # (n_samples,)
-    Py_ssize_t x_step
-    bint x_is_product            # the rows are bias + x W_ih already (input_products), 4 Hp wide
-    # weights
-    const void *weights          # (Hp / lanes, D + H, 4 lanes): panels of [i f g o], k-major
-    const void *bias             # (Hp / lanes, 4 lanes)
-    const void *weights_hh_back  # panels over H, k = 4 Hp: from d_gates to d_h
-    const void *weights_ih_back  # panels over D, k = 4 Hp: from d_gates to d_x; NULL: not wanted
-    # workspace: forward writes, backward reads; row 0 of c and h is the initial state
-    void *gates                  # (T, n, 4 Hp), overwritten by d_gates in backward; NULL: not kept
-    void *tanh_c                 # (T, n, Hp); NULL with gates
-    void *c                      # (T + 1, n, Hp), or (n, Hp) updated in place when kept_step is 0
-    void *h                      # (T + 1, n, Hp)
-    Py_ssize_t kept_step         # n Hp, or 0
-    void *z                      # scratch: (n, 4 lanes), or (fewer than ROWS_OF_A_PANEL, 4 Hp)
-    # the units that forward computes: a part of the panels when threads share a step
-    Py_ssize_t first_panel
-    Py_ssize_t n_panels
-    # backward
-    const void *d_h_above        # (T, n, Hp) what the layer above asks for; NULL: nothing
-    const void *d_h_last         # (n, Hp) gradient of each sequence's own last hidden state; NULL: none
-    void *d_h                    # (n, Hp) scratch; holds the gradient of the initial h on return
-    void *d_c                    # (n, Hp) scratch; holds the gradient of the initial c on return
-    void *d_x                    # (T, n, D rounded up to whole vectors); written when weights_ih_back is given
-    void *d_weights              # like weights; added to
-    void *d_bias                 # like bias; added to
-    # asked before each step and each block of pairs: is somebody waiting for this to end? NULL: never asked
-    bint (*interrupted)(void *context) noexcept nogil
-    void *interrupt_context
-    # neighbouring windows: d_gates are summed over the windows that read a row before they meet it, once for each row
-    Py_ssize_t n_shared          # rows of the table behind the chunk; 0: not shared
-    const void *shared_rows      # the first of them, x_step or -x_step apart
-    const int *shared_first      # (n_samples,) which of them each sequence reads at step 0
-    void *shared_gates           # (n_shared, 4 Hp) scratch
-    const void **row_pointers    # (2 n,) scratch
-    void *pair_rows              # (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch
-    Py_ssize_t pair_stride       # at least D + H
-    # NULL for the plain cell. With it: h, d_h* and the rows of the recurrent weights have output_size (output_stride)
-    # numbers instead of H (Hp), h keeps all its steps, gates and tanh_c are kept when training, z is (n, 4 Hp), and all
-    # panels are computed.
-    const VariantCall *variant
+    ctypedef struct PanelPart:
+        Py_ssize_t units
+        Py_ssize_t count
+        Py_ssize_t unit_size
+        Py_ssize_t part_offset
+
+    ctypedef struct LayerOptions:
+        const void *vectors
+        void *d_vectors
+        const void *norm
+        void *d_norm
+        const void *projection
+        const void *projection_transposed
+        void *d_projection
+        double zoneout
+        double recurrent_dropout
+        int training
+        unsigned long long seed
+        unsigned int epoch
+        unsigned int layer
+        const unsigned int *sample_ids
+        void *workspace
+
+    ctypedef struct LayerCall:
+        Py_ssize_t n_steps
+        Py_ssize_t n_samples
+        const int *n_active
+        Py_ssize_t input_size
+        Py_ssize_t hidden_size
+        Py_ssize_t hidden_stride
+        Py_ssize_t output_size
+        Py_ssize_t output_stride
+        const void **x_rows
+        Py_ssize_t x_step
+        int x_is_product
+        const void *weights
+        const void *bias
+        const void *vectors
+        const void *x_transposed
+        const void *h_transposed
+        const void *gated_transposed
+        void *gates
+        void *kept
+        void *c
+        void *h
+        Py_ssize_t kept_step
+        void *z
+        Py_ssize_t first_panel
+        Py_ssize_t n_panels
+        const void *d_h_above
+        const void *d_h_last
+        void *d_h
+        void *d_c
+        void *d_x
+        void *d_weights
+        void *d_bias
+        void *d_vectors
+        int (*interrupted)(void *context) noexcept nogil
+        void *interrupt_context
+        Py_ssize_t n_shared
+        const void *shared_rows
+        const int *shared_first
+        void *shared_sums
+        const void **row_pointers
+        void *pair_rows
+        Py_ssize_t pair_stride
+        const LayerOptions *options
+
+    ctypedef struct CellLayers:
+        void (*describe)(CellShape *shape) noexcept nogil
+        void (*forward)(const LayerCall *call) noexcept nogil
+        void (*backward)(const LayerCall *call) noexcept nogil
+        void (*options_forward)(const LayerCall *call) noexcept nogil
+        void (*options_backward)(const LayerCall *call) noexcept nogil
+        Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
+        void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
+                               void *products) noexcept nogil
 
 
 ctypedef struct AttentionCall:
@@ -160,7 +179,7 @@ ctypedef struct AttentionCall:
     void *d_weights_out
     void *d_bias_out
     # asked before each sequence: is somebody waiting for this to end? NULL: never asked
-    bint (*interrupted)(void *context) noexcept nogil
+    int (*interrupted)(void *context) noexcept nogil
     void *interrupt_context
 
 
@@ -210,26 +229,19 @@ ctypedef struct UpdateStep:
 ctypedef struct KernelTable:
     Py_ssize_t lanes             # numbers in a vector
     Py_ssize_t item_size         # bytes of a number
-    void (*lstm_layer_forward)(const LayerCall *call) noexcept nogil
-    void (*lstm_layer_backward)(const LayerCall *call) noexcept nogil
-    # a cell with options: a pair of its own, so that the plain one pays nothing
-    void (*lstm_variant_forward)(const LayerCall *call) noexcept nogil
-    void (*lstm_variant_backward)(const LayerCall *call) noexcept nogil
-    # bytes of VariantCall.workspace; of the pointers in `variant` only whether they are NULL is looked at
-    Py_ssize_t (*variant_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
-    void (*pack_gates)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
-                       Py_ssize_t n_columns_total, void *panels) noexcept nogil
-    void (*unpack_gates)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, Py_ssize_t column_offset,
-                         Py_ssize_t n_columns_total, void *weight) noexcept nogil
-    void (*pack_gates_back)(const void *panels, Py_ssize_t n_unit_panels, Py_ssize_t n_k, Py_ssize_t first_k,
-                            Py_ssize_t n_columns, void *back) noexcept nogil
-    void (*input_products)(Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_k, Py_ssize_t n_panels, const void *x_rows,
-                           Py_ssize_t x_stride, const void *weights, const void *bias, void *products) noexcept nogil
+    const CellLayers *cells      # by cell, in the order of isa/cells/cells.h
+    Py_ssize_t n_cells
+    void (*pack_block)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
+                       Py_ssize_t slot, void *panels) noexcept nogil
+    void (*unpack_block)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
+                         Py_ssize_t slot, void *weight) noexcept nogil
+    void (*pack_transposed)(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+                            void *transposed) noexcept nogil
     void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                        Py_ssize_t column_stride, void *panels) noexcept nogil
     void (*unpack_dense)(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept nogil
     void (*product)(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
-                    const void *panels, void *out, Py_ssize_t out_stride, bint add) noexcept nogil
+                    const void *panels, void *out, Py_ssize_t out_stride, int add) noexcept nogil
     void (*outer)(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
                   const void *d, Py_ssize_t d_stride, void *panels) noexcept nogil
     double (*loss)(int kind, const double *parameters, Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *z,

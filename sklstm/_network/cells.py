@@ -1,34 +1,120 @@
-"""The recurrent cells: what a layer of each kind is made of.
+"""The recurrent cells: the names of what the kernels know by numbers, and starting values.
 
-A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. A new one brings its
-equations as a kernel (`sklstm/_kernels/isa/{name}_cell.h`) and its shapes here.
+A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. Its equations are a header of
+the kernels (`sklstm/_kernels/isa/cells`), and so are its numbers: how many sums a unit has, which of them read x and h, which
+states it carries. Here are the names of its parameters' blocks, in the order of their rows, and how its bias starts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+
+from sklstm._kernels.network._stack import cell_numbers
+
+_NUMBERS = cell_numbers()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Shapes of one kind of recurrent cell.
+    """One kind of recurrent cell.
 
     Attributes
     ----------
     name : str
+        As in the kernels.
     gates : tuple of str
-        In the order of the rows of `weight_ih`, `weight_hh` and `bias`.
+        Blocks of `weight_ih` and of `weight_hh`, in the order of their rows.
+    sums : tuple of str
+        Blocks of the bias. A sum that reads only x or only h is called after its block, ``n_x`` or ``n_h``.
+    start : dict of str to float
+        What the bias of a sum starts from, where that is not 0.
+    vectors : str
+        Name of the parameter that holds the weights of single units, where the kernel has some.
     """
 
     name: str
     gates: tuple
+    sums: tuple = ()
+    start: dict = field(default_factory=dict)
+    vectors: str = ""
+
+    def __post_init__(self):
+        """Let the bias have the blocks of the weights unless it says otherwise."""
+        object.__setattr__(self, "sums", self.sums or self.gates)
+
+    def __getattr__(self, name):
+        """Return a number of the kernel's: n_sums, units, reads_h, has_c, n_vectors, ..."""
+        if name.startswith("_") or name not in (numbers := _NUMBERS[self.__dict__["name"]]):
+            raise AttributeError(f"a cell has no {name!r}")
+        return numbers[name]
+
+    @property
+    def stored(self):
+        """Names of the sums as the kernel stores them, side by side."""
+        return _NUMBERS[self.name]["sums"]
+
+    @property
+    def has_weight_hh(self):
+        """Whether h is multiplied by a matrix."""
+        return self.h_count + self.gated_count > 0
+
+    @property
+    def projects(self):
+        """Whether h may be a projection: not where a gate is applied to h unit by unit before the product."""
+        return self.gated_count == 0
+
+    @property
+    def is_elementwise(self):
+        """Whether nothing is multiplied inside the loop over time."""
+        return not self.has_weight_hh
+
+    @cached_property
+    def gates_x(self):
+        """Blocks of `weight_ih`."""
+        return self.gates
+
+    @cached_property
+    def gates_h(self):
+        """Blocks of `weight_hh`; empty without it."""
+        return self.gates if self.has_weight_hh else ()
+
+    def states(self, projected):
+        """Return the names of the states: h, and c, or m where the cell reads h and h is a projection."""
+        if self.has_c:
+            return ("h", "c")
+        return ("h", "m") if self.reads_h and projected else ("h",)
+
+    def runs(self):
+        """Return the name of each part of the panels, the blocks in it and how many vectors it has."""
+        h = range(self.h_first, self.h_first + self.h_count)
+        gated = range(self.gated_first, self.gated_first + self.gated_count)
+        return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
+
+    def place(self, block, reads):
+        """Return where the kernel stores the sum of a block of `weight_ih` (`reads` "x"), `weight_hh` ("h") or the bias."""
+        name = f"{block}_{reads}"
+        return self.stored.index(name if name in self.stored else block)
 
     def initial_bias(self, hidden_size):
-        """Return the bias at the start: 1 for the forget gate (Gers et al. 2000; Jozefowicz et al. 2015), else 0."""
-        bias = np.zeros((len(self.gates), hidden_size))
-        if "f" in self.gates:
-            bias[self.gates.index("f")] = 1.0
-        return bias.ravel()
+        """Return the bias at the start."""
+        return np.repeat([float(self.start.get(name, 0.0)) for name in self.sums], hidden_size)
 
 
-CELLS = {"lstm": Cell("lstm", gates=("i", "f", "g", "o"))}
+CELLS = {
+    cell.name: cell
+    for cell in (
+        # 1 for the forget gate: Gers et al. 2000; Jozefowicz et al. 2015.
+        Cell("lstm", ("i", "f", "g", "o"), start={"f": 1.0}, vectors="weight_peephole"),
+        Cell("gru", ("r", "z", "n"), sums=("r", "z", "n_x", "n_h")),
+        Cell("gru_reset_before", ("r", "z", "n")),
+        Cell("elman", ("h",)),
+        Cell("elman_relu", ("h",)),
+        Cell("mgu", ("f", "n")),
+        Cell("delta", ("d", "n")),
+        Cell("mingru", ("z", "n")),
+        Cell("mingru_tanh", ("z", "n")),
+        Cell("minlstm", ("f", "i", "n")),
+        Cell("minlstm_tanh", ("f", "i", "n")),
+    )
+}

@@ -1,11 +1,12 @@
 """A network bound to its parameters: forward over sequences, and the loss with its gradient."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
-from sklstm._kernels.network._stack import Stack
 from sklstm._kernels.network._stream import StackStream
+from sklstm._network.architecture import Architecture
+from sklstm._network.build import build_stack
 from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
 from sklstm._network.series import run_series
 from sklstm._network.workspace import Workspace, aligned_empty
@@ -39,11 +40,10 @@ class Network:
     def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
         self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
         shape = self.architecture = layout.architecture
-        options = {f.name: getattr(shape, f.name) for f in fields(shape)}
         self.input_mean, self.input_scale = input_mean, input_scale
-        self._stack = Stack(**options, dtype=self.dtype, isa=isa, input_mean=input_mean, input_scale=input_scale)
+        self._stack = build_stack(shape, self.dtype, isa, input_mean=input_mean, input_scale=input_scale)
         self.reference_columns = None
-        self._back = self._masked = self._last_dealt = self._last_call = None
+        self._transposed = self._masked = self._last_dealt = self._last_call = None
         self._last_threads = 0
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
@@ -319,16 +319,16 @@ class Network:
             self._last_threads = min(self.n_threads, n_tasks)
             self._workspace.reserve(n_bytes * self._last_threads, slot_bytes)
             self._last_call = len(starts), max_rows, table.dtype, drops
-        if self._back is None:
-            self._back = aligned_empty(self._stack.back_size * self.dtype.itemsize).view(self.dtype)
-            self._stack.bind(self.weights, self._back)
+        if self._transposed is None:
+            self._transposed = aligned_empty(self._stack.transposed_size * self.dtype.itemsize).view(self.dtype)
+            self._stack.bind(self.weights, self._transposed)
         mask = None
         if noise.weight_dropout:
             mask = self.to_panels(recurrent_weight_mask(self.layout, noise))
             if self._masked is None:
                 self._masked = aligned_empty(self.weights.nbytes).view(self.dtype)
             np.multiply(self.weights, mask, out=self._masked)
-            self._stack.bind(self._masked, self._back)
+            self._stack.bind(self._masked, self._transposed)
         try:
             value = self._stack.forward_backward(
                 table,
@@ -347,7 +347,7 @@ class Network:
             )
         finally:
             if mask is not None:
-                self._stack.bind(self.weights, self._back)
+                self._stack.bind(self.weights, self._transposed)
         if mask is not None:
             self.gradient[:] *= mask
         return value
@@ -372,7 +372,7 @@ def window_moments(sequences, window_norm, columns, scale):
     wanted, places = np.unique(columns, return_inverse=True)
     table = np.ascontiguousarray(sequences.table[:, wanted])
     scale = [scale[k] for k in wanted]
-    stack = Stack(len(wanted), (1,), 1, table.dtype, window_norm=window_norm, input_scale=scale)
+    stack = build_stack(Architecture(len(wanted), (1,), 1, window_norm=window_norm), table.dtype, input_scale=scale)
     return _moments(stack, replace(sequences, table=table), places)
 
 

@@ -6,7 +6,7 @@ from math import prod, sqrt
 import numpy as np
 
 from sklstm._kernels.network._orthogonal import fill_orthogonal
-from sklstm._kernels.network.architecture import LARGEST_N_PARAMETERS, Architecture
+from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 
 DRAWN_AT_ONCE = 1 << 20
@@ -39,10 +39,9 @@ class ParameterLayout:
         Of `Architecture`.
     """
 
-    cell = CELLS["lstm"]
-
     def __init__(self, input_size, hidden_sizes, n_outputs, **options):
         self.architecture = Architecture(input_size, hidden_sizes, n_outputs, **options)
+        self.cell = CELLS[self.architecture.cell]
         self.parameters, begin = [], 0
         for name, shape in self.architecture.parameters:
             self.parameters.append(Parameter(name, shape, begin))
@@ -93,7 +92,7 @@ class ParameterLayout:
         start at zero. The number of threads changes no bit.
         """
         limit_of = {"glorot": _glorot_limit, "he": _he_limit}[weight_init]
-        n_gates, flat = len(self.cell.gates), np.zeros(self.size, dtype)
+        n_gates, flat = len(self.cell.gates_x), np.zeros(self.size, dtype)
         for name, view in self.views(flat).items():
             if name.startswith("weight_hh"):
                 for gate in view.reshape(n_gates, -1, view.shape[1]):
@@ -107,7 +106,7 @@ class ParameterLayout:
             elif name.startswith("norm_weight"):
                 view[:] = 1.0
             elif name.startswith("bias_l"):
-                view[:] = self.cell.initial_bias(len(view) // n_gates)
+                view[:] = self.cell.initial_bias(len(view) // len(self.cell.sums))
         return flat
 
 

@@ -18,17 +18,16 @@ from sklstm._kernels._table cimport (
     COLUMN_STRIP,
     KernelTable,
     LAST_NORM,
-    LayerCall,
     MEAN_POOLING,
     PAIRS,
     PoolCall,
-    ROWS_OF_A_PANEL,
     SCHEDULE_FREE,
     SGD,
     SQUARED_LOSS,
     STANDARD_NORM,
     UpdateStep,
-    VariantCall,
+    CellLayers,
+    PanelPart,
 )
 
 # Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
@@ -36,7 +35,32 @@ cdef extern from "isa/kernels.h" nogil:
     ctypedef double real
     const int LANES
     const int TILE_ROWS
+    const int N_CELLS
+    const CellLayers cell_layers[]
     real square_root(real x) noexcept
+    Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept
+    Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept
+    Py_ssize_t odd_lines(Py_ssize_t n) noexcept
+    real *take_numbers(char **cursor, Py_ssize_t n) noexcept
+    void pack_block(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
+                    Py_ssize_t slot, void *panels) noexcept
+    void unpack_block(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
+                      Py_ssize_t slot, void *weight) noexcept
+    void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+                         void *transposed) noexcept
+    void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
+                    Py_ssize_t column_stride, void *panels) noexcept
+    void unpack_dense(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept
+    int tile_rows(int vecs, Py_ssize_t left) noexcept
+    void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
+                      Py_ssize_t out_stride) noexcept
+    void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
+                 const void *panels, void *out, Py_ssize_t out_stride, int add) noexcept
+    void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
+               const void *d, Py_ssize_t d_stride, void *panels) noexcept
+    void dropout(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
+                 unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept
+    void dropout_backward(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept
     void sigmoid_array(Py_ssize_t n, const void *x, void *out) noexcept
     void tanh_array(Py_ssize_t n, const void *x, void *out) noexcept
     double layer_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, double epsilon, void *row,
@@ -51,13 +75,8 @@ cdef extern from "isa/kernels.h" nogil:
     void standardise_doubles(Py_ssize_t n, const double *x, const double *mean, const double *inverse,
                              real *out) noexcept
 
-include "memory.pxi"
-include "layers/recurrent.pxi"
-include "products.pxi"
 include "losses.pxi"
-include "dropout.pxi"
 include "input_rows.pxi"
-include "layers/variant.pxi"
 include "updates.pxi"
 include "columns.pxi"
 include "attention/attention.pxi"
@@ -69,15 +88,11 @@ cdef KernelTable table
 
 table.lanes = LANES
 table.item_size = sizeof(real)
-table.lstm_layer_forward = lstm_layer_forward
-table.lstm_layer_backward = lstm_layer_backward
-table.lstm_variant_forward = lstm_variant_forward
-table.lstm_variant_backward = lstm_variant_backward
-table.variant_workspace = variant_workspace
-table.input_products = input_products
-table.pack_gates = pack_gates
-table.unpack_gates = unpack_gates
-table.pack_gates_back = pack_gates_back
+table.cells = cell_layers
+table.n_cells = N_CELLS
+table.pack_block = pack_block
+table.unpack_block = unpack_block
+table.pack_transposed = pack_transposed
 table.pack_dense = pack_dense
 table.unpack_dense = unpack_dense
 table.product = product

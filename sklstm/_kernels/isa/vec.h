@@ -38,6 +38,11 @@ SKLSTM_INLINE real square_root(real x) { return SKLSTM_REAL_IS_FLOAT ? (real)sqr
 
 #if defined(__GNUC__)
 typedef real vec __attribute__((vector_size(SKLSTM_VEC_BYTES)));
+#  if SKLSTM_REAL_IS_FLOAT
+typedef int32_t vec_mask __attribute__((vector_size(SKLSTM_VEC_BYTES)));
+#  else
+typedef int64_t vec_mask __attribute__((vector_size(SKLSTM_VEC_BYTES)));
+#  endif
 
 SKLSTM_INLINE vec v_broadcast(real x) { return x - (vec){0}; }
 SKLSTM_INLINE vec v_add(vec a, vec b) { return a + b; }
@@ -106,3 +111,35 @@ SKLSTM_INLINE vec v_clamp(vec a, real low, real high) {
 #  endif
 }
 #endif
+
+/* Lane by lane: a where x >= 0, else b (also for NaN). */
+SKLSTM_INLINE vec v_select_nonnegative(vec x, vec a, vec b) {
+#if defined(__GNUC__)
+    const vec_mask mask = x >= v_broadcast(0);
+    return (vec)((mask & (vec_mask)a) | (~mask & (vec_mask)b));
+#else
+    vec r;
+    for (int l = 0; l < LANES; l++) LANE(r, l) = LANE(x, l) >= 0 ? LANE(a, l) : LANE(b, l);
+    return r;
+#endif
+}
+
+/* max(x, 0); a NaN stays one. */
+SKLSTM_INLINE vec v_relu(vec x) {
+#if defined(__GNUC__)
+    return (vec)(~(x <= v_broadcast(0)) & (vec_mask)x);
+#else
+    for (int l = 0; l < LANES; l++) LANE(x, l) = LANE(x, l) <= 0 ? 0 : LANE(x, l);
+    return x;
+#endif
+}
+
+/* a where x > 0, else 0. */
+SKLSTM_INLINE vec v_where_positive(vec x, vec a) {
+#if defined(__GNUC__)
+    return (vec)((x > v_broadcast(0)) & (vec_mask)a);
+#else
+    for (int l = 0; l < LANES; l++) LANE(a, l) = LANE(x, l) > 0 ? LANE(a, l) : 0;
+    return a;
+#endif
+}

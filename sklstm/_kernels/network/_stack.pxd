@@ -1,39 +1,44 @@
-# The shapes of a network, for the doors that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
+# The shapes of a network, for the modules that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._table cimport KernelTable, ROWS_OF_A_PANEL
+from sklstm._kernels._table cimport CellLayers, CellShape, KernelTable, PanelPart, PAIRS, ROWS_OF_A_PANEL
 
 
 cdef struct Recurrence:
     # One direction of a layer: offsets in elements, into a vector of panels (weights, moments and gradients alike), ...
     Py_ssize_t panels
     Py_ssize_t panel_bias
-    Py_ssize_t peepholes         # -1: none, here and below
-    Py_ssize_t gate_norm
+    Py_ssize_t vectors           # -1: none, here and below
+    Py_ssize_t norm
     Py_ssize_t projection
-    # ... into the copies for the way back, ...
-    Py_ssize_t hh_back
-    Py_ssize_t ih_back
-    Py_ssize_t projection_back
-    # ... and where h (width), then c (hidden_size), begins in a row of states.
+    # ... into the transposed copies, ...
+    Py_ssize_t x_transposed
+    Py_ssize_t h_transposed
+    Py_ssize_t gated_transposed
+    Py_ssize_t projection_transposed
+    # ... and where h (width), then the second state (hidden_size), begins in a row of states.
     Py_ssize_t state
 
 
 cdef struct Layer:
     Py_ssize_t input_size
-    Py_ssize_t hidden_size       # cells of one direction
+    Py_ssize_t hidden_size       # units of one direction
     Py_ssize_t hidden_stride
-    Py_ssize_t width             # h of one direction: its cells, or their projection
+    Py_ssize_t width             # h of one direction: its units, or their projection
     Py_ssize_t width_stride
     Py_ssize_t output_size       # what the reader reads: h of all directions
     Py_ssize_t output_stride
+    const CellLayers *kernels
+    CellShape cell
+    Py_ssize_t n_panels
+    bint second_state            # c, or m where a cell that reads h is projected
     int n_directions
     Recurrence directions[2]
     # what stands between this layer and its reader (layer_output.h)
     Py_ssize_t residual_from     # the layer whose output is added; -1: none
     Py_ssize_t residual          # panels of the linear map on its way, -1: none needed
-    Py_ssize_t residual_back
+    Py_ssize_t residual_transposed
     Py_ssize_t residual_stride   # output_size rounded up to whole tiles
     bint norm
     Py_ssize_t panel_norm        # gain, then shift, output_stride apart
@@ -64,8 +69,8 @@ cdef struct Attention:
     Py_ssize_t bias_in
     Py_ssize_t weights_out
     Py_ssize_t bias_out
-    Py_ssize_t weights_in_back   # ... and into the copies for the way back
-    Py_ssize_t weights_out_back
+    Py_ssize_t weights_in_transposed  # ... and into the transposed copies
+    Py_ssize_t weights_out_transposed
     int pooling                  # a Pooling
     Py_ssize_t pool_weights
     Py_ssize_t state             # where the pooling begins in a row of states
@@ -76,17 +81,16 @@ cdef struct Head:
     Py_ssize_t stride            # n_outputs rounded up to whole tiles
     Py_ssize_t panels
     Py_ssize_t panel_bias
-    Py_ssize_t back
+    Py_ssize_t transposed
 
 
 cdef struct Copy:
-    # one matrix that the way back reads in another order (pack_gates_back)
+    # one matrix, or part of the panels of a layer, that backward reads transposed (pack_transposed)
     Py_ssize_t panels
-    Py_ssize_t n_unit_panels
-    Py_ssize_t n_k
-    Py_ssize_t first_k
+    Py_ssize_t n_vecs
+    PanelPart part
     Py_ssize_t n_columns
-    Py_ssize_t back
+    Py_ssize_t transposed
     bint input_only              # needed for the gradient of the input only
 
 
@@ -98,13 +102,13 @@ cdef class Stack:
     cdef Head head
     cdef Copy *copies
     cdef Py_ssize_t n_layers, n_copies
-    cdef readonly Py_ssize_t n_parameters, state_size, panels_size, back_size, n_outputs, hidden_size, input_size
+    cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
-    cdef readonly bint every_step, variant, reads_row_by_row
+    cdef readonly bint every_step, options, reads_row_by_row
     cdef readonly double largest_input
     cdef list pieces
     cdef double zoneout
-    cdef object panels, back
+    cdef object panels, transposed
     cdef bint input_gradient
     cdef char code
 
@@ -132,9 +136,15 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
     return (n + step - 1) // step * step
 
 
-cdef inline Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t hidden_stride, Py_ssize_t lanes) noexcept nogil:
-    """Elements of a layer's pre-activations: one panel of n rows, or all panels of a few."""
-    return max(n * 4 * lanes, min(n, <Py_ssize_t> ROWS_OF_A_PANEL) * 4 * hidden_stride)
+cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
+    """Numbers of the second state in a row of states."""
+    return layer.hidden_size if layer.second_state else 0
+
+
+cdef inline Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t n_sums, Py_ssize_t hidden_stride,
+                                    Py_ssize_t lanes) noexcept nogil:
+    """Numbers of a layer's sums: one panel of n rows, or of the rows of several steps, or all panels of a few."""
+    return max((2 * n + PAIRS) * 4 * lanes, min(n, <Py_ssize_t> ROWS_OF_A_PANEL) * n_sums * hidden_stride)
 
 
 cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:

@@ -1,4 +1,4 @@
-"""Stacked recurrent layers with a dense head: the door to the recurrent kernels.
+"""Stacked recurrent layers with a dense head, run over batches of sequences.
 
 A `Stack` knows the shapes of one network and where its numbers lie; it holds on to the weights it was bound to and owns
 nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not depend on
@@ -22,10 +22,14 @@ from sklstm._kernels._table cimport (
     has_class_numbers,
     HUBER_LOSS,
     QUANTILE_LOSS,
+    CellLayers,
+    CellShape,
     KernelTable,
+    PanelPart,
     LAST_NORM,
     LAST_POOLING,
     LayerCall,
+    LayerOptions,
     MEAN_POOLING,
     MULTINOMIAL_LOG_LOSS,
     NO_NORM,
@@ -34,13 +38,9 @@ from sklstm._kernels._table cimport (
     POISSON_LOSS,
     SQUARED_LOSS,
     STANDARD_NORM,
-    VariantCall,
 )
 
 from cpython.buffer cimport PyBUF_STRIDES
-
-from sklstm._kernels.network.architecture import Architecture
-from sklstm._kernels.network.memory_plan import DENSE, GATES, Plan
 
 include "../core/buffers.pxi"
 include "../core/signals.pxi"
@@ -79,29 +79,25 @@ cdef int fill(double *numbers, Py_ssize_t n, value) except -1:
 
 
 cdef class Stack:
-    """The shapes of a network of stacked LSTM layers and a dense head, and where its numbers lie.
+    """The shapes of a network of stacked recurrent layers and a dense head, and where its numbers lie.
 
     Parameters
     ----------
-    input_size : int
-    hidden_sizes : sequence of int
-    n_outputs : int
+    plan : Plan
+        The architecture of the network, and where its parameters lie; filled here.
     dtype : "float32" or "float64"
     isa : str or None
         A name from `available_isas`; None for the one in use.
     input_mean, input_scale : sequence of float or None
         Of each column: the first layer reads (row - mean) / scale, whatever float a table holds; None for zeros and
         ones. With `window_norm`, `input_scale` is the deviation of each column as a whole.
-    **options
-        Of `Architecture`.
-
     Attributes
     ----------
     architecture : Architecture
     n_parameters : int
         Length of the flat vector of parameters.
-    panels_size, back_size : int
-        Length of a vector of panels, and of the copies of the weights for the way back.
+    panels_size, transposed_size : int
+        Length of a vector of panels, and of the transposed copies of the weights.
     segments : list of (int, bool)
         Where stretches of a vector of panels end, and whether the weights in them decay.
     reads_row_by_row : bool
@@ -110,95 +106,101 @@ cdef class Stack:
         Up to here no product of an input, and no square of such a product, overflows, for any sensible weights.
     """
 
-    def __cinit__(self, input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, *, input_mean=None,
-                  input_scale=None, **options):
+    def __cinit__(self, plan, dtype="float32", isa=None, *, input_mean=None, input_scale=None):
         cdef Py_ssize_t i
         cdef Copy *copy
-        self.architecture = shape = Architecture(input_size, hidden_sizes, n_outputs, **options)
+        self.architecture = shape = plan.architecture
         self.dtype = np.dtype(dtype)
         self.code = code_of(dtype)
         self.largest_input = 1e15 if self.code == FLOAT32 else 1e150
         self.kernels = open_table(self.code, isa)
+        if plan.lanes != self.kernels.lanes:
+            raise ValueError(f"the plan is for vectors of {plan.lanes} numbers, not {self.kernels.lanes}")
         self.n_layers = shape.n_layers
         self.layers = <Layer *> calloc(self.n_layers, sizeof(Layer))
         if self.layers == NULL:
             raise MemoryError()
-        plan = Plan(shape, self.kernels.lanes)
         for i in range(self.n_layers):
             place_layer(self, i, plan)
         place_attention(self, plan)
         place_head(self, plan)
         place_input_stage(self, plan, input_mean, input_scale)
         self.pieces, self.segments = plan.pieces, plan.segments
-        self.panels_size, self.back_size, self.n_parameters = plan.size, plan.back_size, plan.n_parameters
+        self.panels_size, self.transposed_size, self.n_parameters = plan.size, plan.transposed_size, plan.n_parameters
         self.n_copies = len(plan.copies)
         self.copies = <Copy *> calloc(self.n_copies, sizeof(Copy))
         if self.copies == NULL:
             raise MemoryError()
         for i in range(self.n_copies):
-            copy = &self.copies[i]
-            (copy.panels, copy.n_unit_panels, copy.n_k, copy.first_k, copy.n_columns, copy.back,
-             copy.input_only) = plan.copies[i]
+            self.copies[i] = plan.copies[i]
         self.state_size = sum(size for _, size in shape.states)
-        self.n_outputs, self.hidden_size, self.input_size = n_outputs, shape.features_size, input_size
+        self.n_outputs, self.hidden_size, self.input_size = shape.n_outputs, shape.features_size, shape.input_size
         self.every_step, self.zoneout = shape.every_step, shape.zoneout
-        self.variant = (shape.peephole or shape.layer_norm == "gates" or shape.projection_size > 0
-                        or shape.zoneout > 0)
-        self.reads_row_by_row = not (self.variant or shape.bidirectional or shape.attention_heads or shape.window_norm
-                                     or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
-                                     or any(name.startswith("weight_residual") for name, _ in shape.parameters))
+        self.options = shape.peephole or shape.cell_norm or shape.projection_size > 0 or shape.zoneout > 0
+        self.reads_row_by_row = not (
+            self.options or self.layers[0].cell.gated_count or shape.bidirectional or shape.attention_heads
+            or shape.window_norm or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
+            or any(name.startswith("weight_residual") for name, _ in shape.parameters))
 
     def __dealloc__(self):
         free(self.layers)
         free(self.copies)
         free(self.input.block)
 
-    def bind(self, panels, back=None, bint input_gradient=False):
+    def bind(self, panels, transposed=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
 
-        `back` (`back_size` numbers) is what training needs beside them; it is filled anew by each `forward_backward`.
-        `input_gradient` also prepares what only the gradient of the input needs.
+        `transposed` (`transposed_size` numbers) is what training needs beside them; it is filled anew by each
+        `forward_backward`. `input_gradient` also prepares what only the gradient of the input needs.
         """
         required(panels, self.code, self.panels_size)
-        data_of(back, self.code, self.back_size, True)
-        self.panels, self.back, self.input_gradient = panels, back, input_gradient
+        data_of(transposed, self.code, self.transposed_size, True)
+        self.panels, self.transposed, self.input_gradient = panels, transposed, input_gradient
 
     def to_panels(self, flat, panels):
         """Bring a flat vector of parameters into panels; what belongs to no parameter becomes zero, and stays so."""
-        cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
+        cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
+        cdef PanelPart part
         cdef SignalWatch watch
         cdef list errors = []
         open_watch(&watch, errors)
         clear(out, self.panels_size * size, &watch, 0)
-        for kind, begin, place, p, q, r, wide in self.pieces:
+        for begin, place, n_columns, n_rows, parts, slot in self.pieces:
             if must_stop(&watch, 0):
                 raise errors[0]
-            if kind == GATES:
-                self.kernels.pack_gates(source + begin * size, p, q, r, wide, out + place * size)
-            elif kind == DENSE:
-                self.kernels.pack_dense(source + begin * size, p, q, 1, p, out + place * size)
+            if parts is not None:
+                part = parts
+                self.kernels.pack_block(source + <Py_ssize_t> begin * size, n_columns, n_rows, &part, slot,
+                                        out + <Py_ssize_t> place * size)
+            elif n_rows > 0:
+                self.kernels.pack_dense(source + <Py_ssize_t> begin * size, n_columns, n_rows, 1, n_columns,
+                                        out + <Py_ssize_t> place * size)
             else:
-                memcpy(out + place * size, source + begin * size, p * size)
+                memcpy(out + <Py_ssize_t> place * size, source + <Py_ssize_t> begin * size, n_columns * size)
 
     def from_panels(self, panels, flat):
         """Bring a vector of panels back into the order of the parameters."""
-        cdef Py_ssize_t size = self.kernels.item_size, begin, place, p, q, r, wide
+        cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
         cdef const char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
+        cdef PanelPart part
         cdef SignalWatch watch
         cdef list errors = []
         open_watch(&watch, errors)
-        for kind, begin, place, p, q, r, wide in self.pieces:
+        for begin, place, n_columns, n_rows, parts, slot in self.pieces:
             if must_stop(&watch, 0):
                 raise errors[0]
-            if kind == GATES:
-                self.kernels.unpack_gates(source + place * size, p, q, r, wide, out + begin * size)
-            elif kind == DENSE:
-                self.kernels.unpack_dense(source + place * size, p, q, out + begin * size)
+            if parts is not None:
+                part = parts
+                self.kernels.unpack_block(source + <Py_ssize_t> place * size, n_columns, n_rows, &part, slot,
+                                          out + <Py_ssize_t> begin * size)
+            elif n_rows > 0:
+                self.kernels.unpack_dense(source + <Py_ssize_t> place * size, n_columns, n_rows,
+                                          out + <Py_ssize_t> begin * size)
             else:
-                memcpy(out + begin * size, source + place * size, p * size)
+                memcpy(out + <Py_ssize_t> begin * size, source + <Py_ssize_t> place * size, n_columns * size)
 
     def dealt(self, Py_ssize_t n_samples):
         """Return the order in which sequences, longest first, are dealt to the chunks of a batch, like cards.
@@ -292,8 +294,8 @@ cdef class Stack:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and (changes_windows(&self.input) or self.input.skip_rows > 0):
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
-        if self.back is None:
-            raise ValueError("training needs room for the copies of the weights: bind(panels, back)")
+        if self.transposed is None:
+            raise ValueError("training needs room for the copies of the weights: bind(panels, transposed)")
         describe(self, &call, code_of_table(sequences), n, max_steps, True, dropout, recurrent_dropout, d_x is not None,
                  neighbours)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
@@ -322,7 +324,7 @@ cdef class Stack:
             open_watch(&watch, errors)
             call.watch = &watch
             with nogil:
-                copy_back(self, &call, n_threads)
+                transpose_weights(self, &call, n_threads)
                 if not watch.stopped:
                     pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
                 if not watch.stopped:

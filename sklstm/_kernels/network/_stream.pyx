@@ -1,4 +1,4 @@
-"""A stack that sees one row at a time: the door to single steps.
+"""A stack that sees one row at a time.
 
 Everything is laid out once: a step allocates nothing. The cell, the products and their order are those of whole
 sequences, hence so are the bits.
@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport InputStage, Layer, Stack, finish_row, has_output, scratch_size, take
-from sklstm._kernels._table cimport KernelTable, LayerCall
+from sklstm._kernels._table cimport CellLayers, KernelTable, LayerCall, PAIRS
 
 include "../core/buffers.pxi"
 
@@ -21,14 +21,14 @@ cdef enum:
 
 
 cdef struct Share:
-    const KernelTable *kernels
+    const CellLayers *kernels
     LayerCall *calls  # one for each task
 
 
 cdef void share_task(void *context, int task, int worker) noexcept nogil:
-    """The panels of one task: units of a layer do not meet within a step."""
+    """The panels of one task: within a step the units of a layer are independent."""
     cdef const Share *share = <const Share *> context
-    share.kernels.lstm_layer_forward(&share.calls[task])
+    share.kernels.forward(&share.calls[task])
 
 
 cdef class OneThread:
@@ -87,7 +87,7 @@ cdef class StackStream(OneThread):
     cdef double *raw                 # (n, D) the rows of this step, as they came
     cdef char *x                     # (n, D) as the first layer reads them
     cdef double *rows                # (n, ring, D) the rows seen last, as they came
-    cdef char *products              # (n, ring, 4 Hp of the first layer)
+    cdef char *products              # (n, ring, S Hp of the first layer)
     cdef char *features              # (n, Hp of the top layer), by stream
     cdef char *z
     cdef char *answer
@@ -129,13 +129,17 @@ cdef class StackStream(OneThread):
         self.raw = <double *> take(&base, self.n * self.stack.input_size * sizeof(double))
         self.x = take(&base, self.n * self.stack.input_size * size)
         self.rows = <double *> take(&base, self.n * self.ring * self.stack.input_size * sizeof(double))
-        self.products = take(&base, self.n * self.ring * 4 * self.stack.layers[0].hidden_stride * size)
+        self.products = take(&base, self.n * self.ring * self.sums_size(0) * size)
         self.features = take(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
         self.z = take(&base, self.n * self.stack.head.stride * size)
         self.n_active = <int *> take(&base, max(1, self.length) * sizeof(int))
         self.counts = <Py_ssize_t *> take(&base, self.n * sizeof(Py_ssize_t))
         self.order = <Py_ssize_t *> take(&base, self.n * sizeof(Py_ssize_t))
         return self.lay_out_layers(base, base == NULL or self.block == NULL)
+
+    cdef Py_ssize_t sums_size(self, Py_ssize_t i) noexcept nogil:
+        """Numbers of all sums of a layer."""
+        return self.stack.layers[i].cell.n_sums * self.stack.layers[i].hidden_stride
 
     cdef char *lay_out_layers(self, char *base, bint measuring) noexcept:
         cdef Py_ssize_t size = self.stack.kernels.item_size, steps = max(1, self.length), i, k, state, scratch
@@ -146,15 +150,16 @@ cdef class StackStream(OneThread):
         cdef LayerCall *call
         for i in range(self.stack.n_layers):
             state = self.n * self.stack.layers[i].hidden_stride * size
-            scratch = scratch_size(self.n, self.stack.layers[i].hidden_stride, self.stack.kernels.lanes)
+            scratch = scratch_size(self.n, self.stack.layers[i].cell.n_sums, self.stack.layers[i].hidden_stride,
+                                   self.stack.kernels.lanes)
             arrays[0] = take(&base, (steps + 1) * state)
-            arrays[1] = take(&base, state)
+            arrays[1] = take(&base, state) if self.stack.layers[i].second_state else NULL
             arrays[2] = take(&base, self.n * sizeof(void *))
             out = take(&base, steps * state) if has_output(&self.stack.layers[i]) else NULL
             if not measuring:
                 self.outputs[i] = out
             for k in range(self.n_shares):
-                pointers = take(&base, 2 * self.n * sizeof(void *))
+                pointers = take(&base, (2 * self.n + PAIRS) * sizeof(void *))
                 z = take(&base, scratch * size)
                 if not measuring:
                     call = &self.calls[i * self.n_shares + k]
@@ -173,17 +178,20 @@ cdef class StackStream(OneThread):
         self.weights = data_of(self.panels, self.stack.code, self.stack.panels_size)
         for i in range(self.stack.n_layers):
             layer = &self.stack.layers[i]
-            n_panels = layer.hidden_stride // kernels.lanes
+            n_panels = layer.n_panels
             for k in range(self.n_shares):
                 call = &self.calls[i * self.n_shares + k]
                 call.n_steps, call.n_samples, call.n_active = 1, self.n, self.n_active
                 call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
                 call.hidden_stride = layer.hidden_stride
+                call.output_size, call.output_stride = layer.width, layer.width_stride
                 call.weights = self.weights + layer.directions[0].panels * size
                 call.bias = self.weights + layer.directions[0].panel_bias * size
+                if layer.directions[0].vectors >= 0:
+                    call.vectors = self.weights + layer.directions[0].vectors * size
                 begin = k * n_panels // self.n_shares
                 call.first_panel, call.n_panels = begin, (k + 1) * n_panels // self.n_shares - begin
-                if 4 * layer.hidden_stride * (layer.input_size + layer.hidden_size) * self.n < SHARED_STEP:
+                if self.sums_size(i) * (layer.input_size + layer.hidden_size) * self.n < SHARED_STEP:
                     call.first_panel, call.n_panels = 0, n_panels if k == 0 else 0
             call = &self.calls[i * self.n_shares]
             for r in range(self.n):
@@ -198,7 +206,7 @@ cdef class StackStream(OneThread):
                     self.n * self.stack.layers[i - 1].hidden_stride if i > 0 else 0)
         if self.length:
             self.calls[0].x_is_product = True
-            self.calls[0].x_step = 4 * self.stack.layers[0].hidden_stride
+            self.calls[0].x_step = self.sums_size(0)
         return 0
 
     def step(self, x):
@@ -292,11 +300,11 @@ cdef class StackStream(OneThread):
         cdef Share share
         for i in range(self.stack.n_layers):
             call = &self.calls[i * self.n_shares]
-            if call.n_panels * kernels.lanes < call.hidden_stride:
-                share.kernels, share.calls = kernels, call
+            if call.n_panels < self.stack.layers[i].n_panels:
+                share.kernels, share.calls = self.stack.layers[i].kernels, call
                 pool_run(share_task, &share, self.n_shares, self.n_shares)
             else:
-                kernels.lstm_layer_forward(call)
+                self.stack.layers[i].kernels.forward(call)
             self.finish_layer(i)
             # The hidden state of this step is the one before the next; the layer above still reads the new one.
             state = self.n * call.hidden_stride * kernels.item_size
@@ -328,8 +336,9 @@ cdef class StackStream(OneThread):
         for i in range(self.stack.n_layers):
             call = &self.calls[i]
             call.n_steps = n_steps
-            memset(call.c, 0, self.n * call.hidden_stride * size)
-            kernels.lstm_layer_forward(call)
+            if call.c != NULL:
+                memset(call.c, 0, self.n * call.hidden_stride * size)
+            self.stack.layers[i].kernels.forward(call)
             self.finish_layer(i)
         call = &self.calls[self.stack.n_layers - 1]
         stride = call.hidden_stride * size
@@ -346,8 +355,7 @@ cdef class StackStream(OneThread):
         cdef Py_ssize_t place = stream * self.ring + position
         cdef const LayerCall *call = &self.calls[0]
         memcpy(self.rows + place * d, raw, d * sizeof(double))
-        self.stack.kernels.input_products(1, d, d + call.hidden_size, call.n_panels, row, d, call.weights, call.bias,
-                                          self.products + place * call.x_step * size)
+        self.stack.layers[0].kernels.input_products(call, 1, row, d, self.products + place * call.x_step * size)
 
     cdef void turn_ring(self) noexcept nogil:
         """The rows of the last window but one go back to the beginning: once in sequence_length steps."""
@@ -381,7 +389,7 @@ cdef class StackStream(OneThread):
     # The state: h and c of every layer (layout of `Stack.forward`), or the rows of the windows.
 
     def get_state(self, state):
-        """Fill `state` (n_streams, state_size) with h, then c, of every layer."""
+        """Fill `state` (n_streams, state_size) with the states of every layer."""
         self.refuse_other_threads()
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size, True), False)
 
@@ -402,7 +410,7 @@ cdef class StackStream(OneThread):
             for r in range(self.n):
                 inside[0] = <char *> self.calls[i * self.n_shares].h + r * stride
                 inside[1] = <char *> self.calls[i * self.n_shares].c + r * stride
-                for part in range(2):
+                for part in range(1 + layer.second_state):
                     outside = state + (r * self.stack.state_size + layer.directions[0].state) * size + part * hidden
                     if put:
                         memcpy(inside[part], outside, hidden)
@@ -457,7 +465,8 @@ cdef class StackStream(OneThread):
             for i in range(self.stack.n_layers):
                 stride = self.stack.layers[i].hidden_stride * size
                 memset(<char *> self.calls[i * self.n_shares].h + r * stride, 0, stride)
-                memset(<char *> self.calls[i * self.n_shares].c + r * stride, 0, stride)
+                if self.calls[i * self.n_shares].c != NULL:
+                    memset(<char *> self.calls[i * self.n_shares].c + r * stride, 0, stride)
         self.sort()
 
     cdef void sort(self) noexcept:

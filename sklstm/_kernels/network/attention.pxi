@@ -86,8 +86,8 @@ cdef void features_backward(const StackCall *call, const ChunkBuffers *buffers, 
     if attention.n_heads == 0:
         return
     describe_attention(call, buffers, n, n_steps, &block)
-    block.weights_in_back = call.back + attention.weights_in_back * size
-    block.weights_out_back = call.back + attention.weights_out_back * size
+    block.weights_in_back = call.transposed + attention.weights_in_transposed * size
+    block.weights_out_back = call.transposed + attention.weights_out_transposed * size
     block.d_y, block.d_norm = buffers.d_top, slot + attention.norm * size
     block.d_weights_in, block.d_bias_in = slot + attention.weights_in * size, slot + attention.bias_in * size
     block.d_weights_out, block.d_bias_out = slot + attention.weights_out * size, slot + attention.bias_out * size

@@ -30,12 +30,12 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
                        char *slot) noexcept nogil:
     """One direction of layer i: the gradient of its weights, and what it hands down."""
     cdef LayerCall layer_call
-    cdef VariantCall variant
+    cdef LayerOptions options
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
-    describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &variant)
-    if i == 0 and shares(call) and not call.variant:
+    describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options)
+    if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
     if from_above == NULL:
         layer_call.d_h_last = buffers.d_last
@@ -49,21 +49,21 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     layer_call.d_x = buffers.d_x[i % 2] if direction == 0 else buffers.d_x_backward
     layer_call.d_weights = slot + recurrence.panels * size
     layer_call.d_bias = slot + recurrence.panel_bias * size
-    if call.variant:
-        if recurrence.peepholes >= 0:
-            variant.d_peepholes = slot + recurrence.peepholes * size
-        if recurrence.gate_norm >= 0:
-            variant.d_gate_norm = slot + recurrence.gate_norm * size
+    if recurrence.vectors >= 0:
+        layer_call.d_vectors = options.d_vectors = slot + recurrence.vectors * size
+    if layer_call.options != NULL:
+        if recurrence.norm >= 0:
+            options.d_norm = slot + recurrence.norm * size
         if recurrence.projection >= 0:
-            variant.d_projection = slot + recurrence.projection * size
-        call.kernels.lstm_variant_backward(&layer_call)
+            options.d_projection = slot + recurrence.projection * size
+        layer.kernels.options_backward(&layer_call)
     else:
-        call.kernels.lstm_layer_backward(&layer_call)
+        layer.kernels.backward(&layer_call)
     if call.watch.stopped:
         return
     if call.d_initial_state != NULL:
         give_initial_state_gradient(call, layer, direction, buffers, first, n)
-    if direction == 1 and layer_call.weights_ih_back != NULL:
+    if direction == 1 and layer_call.x_transposed != NULL:
         add_backward_share(call, buffers, i, first, n)
 
 
@@ -141,7 +141,7 @@ cdef void map_residual_back(const StackCall *call, const ChunkBuffers *buffers, 
                            y + t * n * source.output_stride * size, source.output_stride,
                            buffers.residual + t * n * wide * size, wide, slot + layer.residual * size)
     map_rows(call, buffers, n, n_steps, wide, source.output_stride // lanes, buffers.residual, wide,
-             call.back + layer.residual_back * size, d_skip, source.output_stride)
+             call.transposed + layer.residual_transposed * size, d_skip, source.output_stride)
 
 
 cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
@@ -151,7 +151,8 @@ cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer,
     for r in range(n):
         out = call.d_initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(out, buffers.d_h + r * layer.width_stride * size, layer.width * size)
-        memcpy(out + layer.width * size, buffers.d_c + r * layer.hidden_stride * size, layer.hidden_size * size)
+        if layer.second_state:
+            memcpy(out + layer.width * size, buffers.d_c + r * layer.hidden_stride * size, layer.hidden_size * size)
 
 
 cdef void give_input_gradient(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,

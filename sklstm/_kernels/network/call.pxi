@@ -68,7 +68,7 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
     call.max_steps = (max_rows + stack.input.patch_length - 1) // stack.input.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
     call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
-    call.variant = stack.variant or call.recurrent_dropout > 0
+    call.options = stack.options or call.recurrent_dropout > 0
     # An even number of chunks, so that two threads finish together.
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
     call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
@@ -82,7 +82,7 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     """Point the call at its arrays."""
     cdef Py_ssize_t n = call.n_samples, n_rows
     call.panels = required(stack.panels, stack.code, stack.panels_size)
-    call.back = data_of(stack.back, stack.code, stack.back_size)
+    call.transposed = data_of(stack.transposed, stack.code, stack.transposed_size)
     call.table = table_of(sequences, FLOAT64 if call.is_double else FLOAT32, stack.input_size, row_stride, &n_rows)
     call.row_stride = row_stride
     call.starts = <Py_ssize_t *> data_of(starts, INTP, n)

@@ -4,9 +4,9 @@ cdef struct RunBuffers:
     # one direction of a layer
     char *gates
     char *c
-    char *tanh_c
+    char *kept
     char *h
-    char *variant                # what a variant of the cell keeps beside these
+    char *options                # what a layer with options keeps beside these
 
 
 cdef struct LayerBuffers:
@@ -25,10 +25,10 @@ cdef struct StackCall:
     const Attention *attention
     const Head *head
     bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
-    bint variant                 # the cell is not the plain one
+    bint options                 # some layer is not the plain one
     double zoneout
     const char *panels
-    const char *back             # NULL: nothing goes back
+    const char *transposed       # NULL: nothing goes back
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
     const char *table
     bint is_double               # the table's dtype, which need not be the network's
@@ -89,7 +89,7 @@ cdef struct ChunkBuffers:
     char *pooling                # the workspace of the pooling
     char *features               # (n, output_stride of the top layer)
     char *z                      # (n, head stride), or (T, n, head stride)
-    char *z_gates                # pre-activations of one panel, or of one step
+    char *sums                   # of one panel, or of one step
     char *d_z
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
@@ -104,14 +104,15 @@ cdef struct ChunkBuffers:
     const void **row_pointers
     char *pair_rows
     int *n_active
-    char *products               # (rows of the chunk, 4 hidden_stride of the first layer) when windows share them
+    char *products               # (rows of the chunk, n_sums hidden_stride of the first layer) when windows share them
     int *shared_first            # (n,) the row of the chunk that each sequence reads first
     char *one                    # the number 1, to sum rows by an outer product
 
 
 cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:
-    """Room for [x | h] in an odd number of cache lines, so that rows spread over all sets of the cache."""
-    return (((layer.input_size + layer.width) * size + 63) // 64 | 1) * 64 // size
+    """Room for [x | h | gated h] in an odd number of cache lines, so that rows spread over all sets of the cache."""
+    cdef Py_ssize_t n_h = (layer.cell.h_count > 0) + (layer.cell.gated_count > 0)
+    return (((layer.input_size + n_h * layer.width) * size + 63) // 64 | 1) * 64 // size
 
 
 cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
@@ -131,7 +132,7 @@ cdef inline const char *top_of(const StackCall *call, const ChunkBuffers *buffer
     return output_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
 
 
-cdef bint chunk_interrupted(void *buffers) noexcept nogil:
+cdef int chunk_interrupted(void *buffers) noexcept nogil:
     return must_stop((<ChunkBuffers *> buffers).watch, (<ChunkBuffers *> buffers).worker)
 
 
@@ -161,9 +162,14 @@ cdef void turn_round(const StackCall *call, const ChunkBuffers *buffers, Py_ssiz
     layer_call.x_step = -layer_call.x_step
 
 
+cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept nogil:
+    """Whether a layer goes through its driver with options."""
+    return call.options or layer.cell.gated_count > 0
+
+
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                          Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
-                         VariantCall *variant) noexcept nogil:
+                         LayerOptions *options) noexcept nogil:
     """Everything that forward and backward of one direction of a layer over this chunk have in common."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
@@ -174,54 +180,60 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.n_steps = n_steps
     layer_call.n_samples = n
     layer_call.n_active = buffers.n_active
-    layer_call.input_size = layer.input_size
-    layer_call.hidden_size = layer.hidden_size
-    layer_call.hidden_stride = layer.hidden_stride
     layer_call.x_rows = buffers.x_rows
     layer_call.row_pointers = buffers.row_pointers
     layer_call.pair_rows = buffers.pair_rows
     layer_call.pair_stride = pair_stride(layer, size)
+    describe_sizes(layer, layer_call)
     set_rows(call, buffers, i, direction, first, n, layer_call)
     layer_call.weights = call.panels + recurrence.panels * size
     layer_call.bias = call.panels + recurrence.panel_bias * size
+    if recurrence.vectors >= 0:
+        layer_call.vectors = call.panels + recurrence.vectors * size
     if call.training:
-        layer_call.weights_hh_back = call.back + recurrence.hh_back * size
+        layer_call.h_transposed = call.transposed + recurrence.h_transposed * size
+        layer_call.gated_transposed = call.transposed + recurrence.gated_transposed * size
         if i > 0 or call.want_d_x:
-            layer_call.weights_ih_back = call.back + recurrence.ih_back * size
+            layer_call.x_transposed = call.transposed + recurrence.x_transposed * size
     layer_call.gates = buffer.gates
     layer_call.c = buffer.c
-    layer_call.tanh_c = buffer.tanh_c
+    layer_call.kept = buffer.kept
     layer_call.h = buffer.h
-    layer_call.z = buffers.z_gates
+    layer_call.z = buffers.sums
     layer_call.kept_step = n * layer.hidden_stride if call.training else 0
-    layer_call.n_panels = layer.hidden_stride // call.kernels.lanes
-    if call.variant:
-        describe_variant(call, buffers, i, direction, first, variant)
-        layer_call.variant = variant
+    layer_call.n_panels = layer.n_panels
+    if has_options(call, layer):
+        describe_options(call, buffers, i, direction, first, options)
+        layer_call.options = options
 
 
-cdef void describe_variant(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
-                           Py_ssize_t first, VariantCall *variant) noexcept nogil:
-    """What a variant of the cell needs beside the plain call."""
+cdef inline void describe_sizes(const Layer *layer, LayerCall *layer_call) noexcept nogil:
+    layer_call.input_size = layer.input_size
+    layer_call.hidden_size, layer_call.hidden_stride = layer.hidden_size, layer.hidden_stride
+    layer_call.output_size, layer_call.output_stride = layer.width, layer.width_stride
+
+
+cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
+                           Py_ssize_t first, LayerOptions *options) noexcept nogil:
+    """What a layer with options needs beside the plain call."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
-    memset(variant, 0, sizeof(VariantCall))
-    if recurrence.peepholes >= 0:
-        variant.peepholes = call.panels + recurrence.peepholes * size
-    if recurrence.gate_norm >= 0:
-        variant.gate_norm = call.panels + recurrence.gate_norm * size
+    memset(options, 0, sizeof(LayerOptions))
+    if recurrence.vectors >= 0:
+        options.vectors = call.panels + recurrence.vectors * size
+    if recurrence.norm >= 0:
+        options.norm = call.panels + recurrence.norm * size
     if recurrence.projection >= 0:
-        variant.projection = call.panels + recurrence.projection * size
+        options.projection = call.panels + recurrence.projection * size
         if call.training:
-            variant.projection_back = call.back + recurrence.projection_back * size
-    variant.output_size, variant.output_stride = layer.width, layer.width_stride
-    variant.zoneout, variant.recurrent_dropout = call.zoneout, call.recurrent_dropout
-    variant.training, variant.seed, variant.epoch = call.training, call.seed, call.epoch
-    variant.layer = <unsigned int> (2 * i + direction)
+            options.projection_transposed = call.transposed + recurrence.projection_transposed * size
+    options.zoneout, options.recurrent_dropout = call.zoneout, call.recurrent_dropout
+    options.training, options.seed, options.epoch = call.training, call.seed, call.epoch
+    options.layer = <unsigned int> (2 * i + direction)
     if call.sample_ids != NULL:
-        variant.sample_ids = call.sample_ids + first
-    variant.workspace = buffers.layers[i].runs[direction].variant
+        options.sample_ids = call.sample_ids + first
+    options.workspace = buffers.layers[i].runs[direction].options
 
 
 cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
@@ -229,13 +241,15 @@ cdef void set_initial_state(const StackCall *call, const Layer *layer, int direc
     cdef Py_ssize_t size = call.kernels.item_size, r
     cdef const char *state
     memset(buffer.h, 0, n * layer.width_stride * size)
-    memset(buffer.c, 0, n * layer.hidden_stride * size)
+    if layer.second_state:
+        memset(buffer.c, 0, n * layer.hidden_stride * size)
     if call.initial_state == NULL:
         return
     for r in range(n):
         state = call.initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(buffer.h + r * layer.width_stride * size, state, layer.width * size)
-        memcpy(buffer.c + r * layer.hidden_stride * size, state + layer.width * size, layer.hidden_size * size)
+        if layer.second_state:
+            memcpy(buffer.c + r * layer.hidden_stride * size, state + layer.width * size, layer.hidden_size * size)
 
 
 cdef void give_final_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
@@ -246,8 +260,9 @@ cdef void give_final_state(const StackCall *call, const Layer *layer, int direct
         last_row = steps_of(call, first + r) * n + r
         state = call.final_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(state, buffer.h + last_row * layer.width_stride * size, layer.width * size)
-        memcpy(state + layer.width * size,
-               buffer.c + (last_row if call.training else r) * layer.hidden_stride * size, layer.hidden_size * size)
+        if layer.second_state:
+            memcpy(state + layer.width * size,
+                   buffer.c + (last_row if call.training else r) * layer.hidden_stride * size, layer.hidden_size * size)
 
 
 cdef void join_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
@@ -320,7 +335,7 @@ cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ss
 cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps) noexcept nogil:
     cdef LayerCall layer_call
-    cdef VariantCall variant
+    cdef LayerOptions options
     cdef const Layer *layer
     cdef Py_ssize_t i
     cdef int d
@@ -328,14 +343,14 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     for i in range(call.n_layers):
         layer = &call.layers[i]
         for d in range(layer.n_directions):
-            describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &variant)
+            describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &options)
             set_initial_state(call, layer, d, &buffers.layers[i].runs[d], first, n)
             if i == 0 and shares(call):
                 share_products(call, buffers, d, first, n, n_steps, &layer_call)
-            if call.variant:
-                call.kernels.lstm_variant_forward(&layer_call)
+            if layer_call.options != NULL:
+                layer.kernels.options_forward(&layer_call)
             else:
-                call.kernels.lstm_layer_forward(&layer_call)
+                layer.kernels.forward(&layer_call)
             if call.watch.stopped:
                 return
             if call.final_state != NULL:

@@ -78,7 +78,7 @@ cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, cons
                        slot + call.head.panels * size)
     call.kernels.outer(n, 1, n_panels, buffers.one, 0, d_z, call.head.stride, slot + call.head.panel_bias * size)
     call.kernels.product(n, call.head.stride, top.output_stride // call.kernels.lanes, d_z, call.head.stride,
-                         call.back + call.head.back * size, d_features, top.output_stride, False)
+                         call.transposed + call.head.transposed * size, d_features, top.output_stride, False)
 
 
 cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,

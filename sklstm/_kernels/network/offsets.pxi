@@ -1,31 +1,60 @@
 # From an architecture to the structs that the chunks read: sizes, and where a plan has put each matrix.
 
+cdef const CellLayers *find_cell(const KernelTable *kernels, str name) except NULL:
+    cdef CellShape shape
+    cdef Py_ssize_t i
+    for i in range(kernels.n_cells):
+        kernels.cells[i].describe(&shape)
+        if shape.name.decode() == name:
+            return &kernels.cells[i]
+    raise ValueError(f"there is no cell {name!r}")
+
+
+def cell_numbers():
+    """Return a dict for each cell of the kernels, by its name: what `CellShape` says of it."""
+    cdef const KernelTable *kernels = open_table(FLOAT32, None)
+    cdef CellShape shape
+    cdef Py_ssize_t i
+    cdef dict numbers, found = {}
+    for i in range(kernels.n_cells):
+        kernels.cells[i].describe(&shape)
+        numbers = shape
+        numbers["sums"] = tuple(shape.sums.decode().split())
+        found[numbers.pop("name").decode()] = numbers
+    return found
+
+
+def lanes_of(dtype, isa=None):
+    """Return how many numbers a vector has."""
+    return open_table(code_of(dtype), isa).lanes
+
+
 cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
     cdef Layer *layer = &stack.layers[i]
     cdef Recurrence *recurrence
     cdef Py_ssize_t state = 0, lanes = stack.kernels.lanes, d
-    shape = stack.architecture
+    shape = plan.architecture
     if i > 0:
         recurrence = &stack.layers[i - 1].directions[stack.layers[i - 1].n_directions - 1]
-        state = recurrence.state + stack.layers[i - 1].width + stack.layers[i - 1].hidden_size
+        state = recurrence.state + stack.layers[i - 1].width + second_size(&stack.layers[i - 1])
     layer.input_size, layer.hidden_size, layer.width = shape.step_size(i), shape.hidden_sizes[i], shape.width(i)
     layer.hidden_stride, layer.width_stride = round_up(layer.hidden_size, lanes), round_up(layer.width, lanes)
     layer.output_size, layer.n_directions = shape.output_size(i), len(shape.directions)
     layer.output_stride = round_up(layer.output_size, lanes)
+    layer.kernels = find_cell(stack.kernels, shape.cell)
+    layer.kernels.describe(&layer.cell)
+    layer.n_panels = (layer.hidden_stride // lanes + layer.cell.units - 1) // layer.cell.units
+    layer.second_state = layer.cell.has_c or (layer.cell.reads_h and shape.projection_size > 0)
     for d in range(layer.n_directions):
         recurrence = &layer.directions[d]
-        places = plan.recurrence(i, shape.directions[d])
-        recurrence.panels, recurrence.panel_bias = places["panels"], places["panel_bias"]
-        recurrence.peepholes, recurrence.gate_norm = places["peepholes"], places["gate_norm"]
-        recurrence.projection, recurrence.projection_back = places["projection"], places["projection_back"]
-        recurrence.hh_back, recurrence.ih_back = places["hh_back"], places["ih_back"]
+        recurrence[0] = plan.recurrence(i, shape.directions[d])
         recurrence.state = state
-        state += layer.width + layer.hidden_size
+        state += layer.width + second_size(layer)
     layer.residual_from, layer.residual = shape.residual_from(i), -1
     if layer.residual_from >= 0 and stack.layers[layer.residual_from].output_size != layer.output_size:
         d = stack.layers[layer.residual_from].output_size
         layer.residual = plan.dense(f"weight_residual_l{i}", d, layer.output_size)
-        layer.residual_back = plan.dense_copy(layer.residual, d, layer.output_size)
+        layer.residual_transposed = plan.dense_copy(layer.residual, d, layer.output_size)
         layer.residual_stride = round_up(layer.output_size, 4 * lanes)
     layer.norm = shape.layer_norm == "output"
     if layer.norm:
@@ -37,7 +66,7 @@ cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
 cdef int place_attention(Stack stack, plan) except -1:
     cdef Attention *attention = &stack.attention
     cdef Py_ssize_t lanes = stack.kernels.lanes, size
-    shape = stack.architecture
+    shape = plan.architecture
     size = shape.features_size
     # A network that reads forwards only stays causal throughout.
     attention.n_heads, attention.causal = shape.attention_heads, not shape.bidirectional
@@ -47,8 +76,8 @@ cdef int place_attention(Stack stack, plan) except -1:
         attention.bias_in = plan.vectors(["bias_attention_in"], 3 * size, round_up(3 * size, 4 * lanes))
         attention.weights_out = plan.dense("weight_attention_out", size, size)
         attention.bias_out = plan.vectors(["bias_attention_out"], size, round_up(size, 4 * lanes))
-        attention.weights_in_back = plan.dense_copy(attention.weights_in, size, 3 * size)
-        attention.weights_out_back = plan.dense_copy(attention.weights_out, size, size)
+        attention.weights_in_transposed = plan.dense_copy(attention.weights_in, size, 3 * size)
+        attention.weights_out_transposed = plan.dense_copy(attention.weights_out, size, size)
     attention.pooling = {"last": LAST_POOLING, "mean": MEAN_POOLING, "attention": ATTENTION_POOLING}[shape.pooling]
     if attention.pooling == ATTENTION_POOLING:
         attention.pool_weights = plan.vectors(["weight_pool"], size, round_up(size, lanes), decays=True)
@@ -57,11 +86,11 @@ cdef int place_attention(Stack stack, plan) except -1:
 
 
 cdef int place_head(Stack stack, plan) except -1:
-    cdef Py_ssize_t d = stack.architecture.features_size, n = stack.architecture.n_outputs
+    cdef Py_ssize_t d = plan.architecture.features_size, n = plan.architecture.n_outputs
     stack.head.n_outputs, stack.head.stride = n, round_up(n, 4 * stack.kernels.lanes)
     stack.head.panels = plan.dense("weight_out", d, n)
     stack.head.panel_bias = plan.vectors(["bias_out"], n, stack.head.stride)
-    stack.head.back = plan.dense_copy(stack.head.panels, d, n)
+    stack.head.transposed = plan.dense_copy(stack.head.panels, d, n)
     return 0
 
 
@@ -76,7 +105,7 @@ cdef int place_input_stage(Stack stack, plan, input_mean, input_scale) except -1
     cdef Py_ssize_t d, size, j
     cdef double *numbers
     cdef int exponent
-    shape = stack.architecture
+    shape = plan.architecture
     d = stage.n_columns = shape.input_size
     stage.patch_length, stage.skip_rows = shape.patch_length, shape.linear_skip
     stage.norm = {None: NO_NORM, "last": LAST_NORM, "standard": STANDARD_NORM}[shape.window_norm]

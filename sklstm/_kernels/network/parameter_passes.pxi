@@ -31,33 +31,33 @@ cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
     call.kernels.add_rows(call.n_slots, call.panels_size, begin, min(begin + BLOCK_SIZE, call.panels_size), call.slots)
 
 
-cdef struct BackCall:
+cdef struct TransposeCall:
     const KernelTable *kernels
     const Copy *copies
     bint input_gradient
     const char *panels
-    char *back
+    char *transposed
     SignalWatch *watch
 
 
-cdef void back_task(void *context, int task, int worker) noexcept nogil:
-    """One matrix of the way back."""
-    cdef const BackCall *call = <const BackCall *> context
+cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
+    """One matrix."""
+    cdef const TransposeCall *call = <const TransposeCall *> context
     cdef const Copy *copy = &call.copies[task]
     cdef Py_ssize_t size = call.kernels.item_size
     if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
         return
-    call.kernels.pack_gates_back(call.panels + copy.panels * size, copy.n_unit_panels, copy.n_k, copy.first_k,
-                                 copy.n_columns, call.back + copy.back * size)
+    call.kernels.pack_transposed(call.panels + copy.panels * size, copy.n_vecs, &copy.part, copy.n_columns,
+                                 call.transposed + copy.transposed * size)
 
 
-cdef void copy_back(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
-    """Copy the weights as they are now into the layout of the way back."""
-    cdef BackCall job
+cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
+    """Copy the weights as they are now into the layout that backward reads."""
+    cdef TransposeCall job
     job.kernels, job.copies = stack.kernels, stack.copies
-    job.panels, job.back, job.input_gradient = call.panels, <char *> call.back, stack.input_gradient
+    job.panels, job.transposed, job.input_gradient = call.panels, <char *> call.transposed, stack.input_gradient
     job.watch = call.watch
-    pool_run(back_task, &job, <int> stack.n_copies, n_threads if stack.back_size > BLOCK_SIZE else 1)
+    pool_run(transpose_task, &job, <int> stack.n_copies, n_threads if stack.transposed_size > BLOCK_SIZE else 1)
 
 
 cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:

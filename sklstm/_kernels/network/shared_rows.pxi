@@ -13,7 +13,7 @@ cdef inline bint shares_rows(const StackCall *call) noexcept nogil:
 
 cdef inline bint shares(const StackCall *call) noexcept nogil:
     """Whether the first product could be shared."""
-    return shares_rows(call) and call.layers[0].directions[0].gate_norm < 0
+    return shares_rows(call) and call.layers[0].directions[0].norm < 0
 
 
 cdef Py_ssize_t common_rows(const StackCall *call, Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps,
@@ -35,11 +35,10 @@ cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int
     cdef Py_ssize_t n_rows = common_rows(call, first, n, n_steps, &begin)
     if n_rows == 0:
         return
-    call.kernels.input_products(n_rows, layer.input_size, layer.input_size + layer.width, layer_call.n_panels,
-                                common_inputs(call, buffers, begin), input_stride(call), layer_call.weights,
-                                layer_call.bias, buffers.products)
+    layer.kernels.input_products(layer_call, n_rows, common_inputs(call, buffers, begin), input_stride(call),
+                                 buffers.products)
     layer_call.x_is_product = True
-    layer_call.x_step = 4 * layer.hidden_stride
+    layer_call.x_step = layer.cell.n_sums * layer.hidden_stride
     for r in range(n):
         buffers.x_rows[r] = buffers.products + (call.starts[first + r] - begin) * layer_call.x_step * size
     if direction == 1:
@@ -55,4 +54,4 @@ cdef void share_gradients(const StackCall *call, const ChunkBuffers *buffers, in
         buffers.shared_first[r] = <int> (call.starts[first + r] - begin
                                          + (call.lengths[first + r] - 1 if direction == 1 else 0))
     layer_call.shared_rows = common_inputs(call, buffers, begin)
-    layer_call.shared_first, layer_call.shared_gates = buffers.shared_first, buffers.products
+    layer_call.shared_first, layer_call.shared_sums = buffers.shared_first, buffers.products

@@ -13,19 +13,20 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     cdef Py_ssize_t rows = n * layer.hidden_stride, out_rows = steps * n * layer.output_stride
     cdef RunBuffers *run
     cdef LayerCall layer_call
-    cdef VariantCall variant
+    cdef LayerOptions options
     cdef int d
     memset(buffer, 0, sizeof(LayerBuffers))
     for d in range(layer.n_directions):
         run = &buffer.runs[d]
         run.h = take(&base, (steps + 1) * n * layer.width_stride * size)
-        run.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
+        if layer.second_state:
+            run.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
         if call.training:
-            run.gates = take(&base, 4 * steps * rows * size)
-            run.tanh_c = take(&base, steps * rows * size)
-        if call.variant:
-            measure_variant(call, i, d, &layer_call, &variant)
-            run.variant = take(&base, call.kernels.variant_workspace(&layer_call, n, steps))
+            run.gates = take(&base, layer.cell.n_sums * steps * rows * size)
+            run.kept = take(&base, layer.cell.n_kept * steps * rows * size)
+        if has_options(call, layer):
+            measure_options(call, i, d, &layer_call, &options)
+            run.options = take(&base, layer.kernels.options_workspace(&layer_call, n, steps))
     if call.training:
         if drops(call, i):
             buffer.kept = <unsigned char *> take(&base, out_rows)
@@ -37,29 +38,29 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     return base
 
 
-cdef void measure_variant(const StackCall *call, Py_ssize_t i, int d, LayerCall *layer_call,
-                          VariantCall *variant) noexcept nogil:
-    """As much of a call as decides the size of a variant's workspace: sizes, and which options there are."""
+cdef void measure_options(const StackCall *call, Py_ssize_t i, int d, LayerCall *layer_call,
+                          LayerOptions *options) noexcept nogil:
+    """As much of a call as decides the size of a workspace of options: sizes, and which options there are."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[d]
     # Any address that is not NULL says that there is such an option.
     cdef const char *there = <const char *> recurrence
     memset(layer_call, 0, sizeof(LayerCall))
-    memset(variant, 0, sizeof(VariantCall))
-    layer_call.input_size, layer_call.hidden_size = layer.input_size, layer.hidden_size
-    layer_call.hidden_stride, layer_call.variant = layer.hidden_stride, variant
-    variant.peepholes = there if recurrence.peepholes >= 0 else NULL
-    variant.gate_norm = there if recurrence.gate_norm >= 0 else NULL
-    variant.projection = there if recurrence.projection >= 0 else NULL
-    variant.output_size, variant.output_stride = layer.width, layer.width_stride
-    variant.zoneout, variant.recurrent_dropout = call.zoneout, call.recurrent_dropout
-    variant.training = call.training
+    memset(options, 0, sizeof(LayerOptions))
+    describe_sizes(layer, layer_call)
+    layer_call.options = options
+    options.vectors = there if recurrence.vectors >= 0 else NULL
+    options.norm = there if recurrence.norm >= 0 else NULL
+    options.projection = there if recurrence.projection >= 0 else NULL
+    options.zoneout, options.recurrent_dropout = call.zoneout, call.recurrent_dropout
+    options.training = call.training
 
 
 cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *buffers) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
     cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, widest = 0, longest_pair = 0, residual = 0
+    cdef Py_ssize_t sums = 0
     cdef const Layer *layer
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     memset(buffers, 0, sizeof(ChunkBuffers))
@@ -69,12 +70,15 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         base = lay_out_layer(call, i, &layers[i], base)
         widest = max(widest, max(layer.hidden_stride, layer.output_stride))
         longest_pair = max(longest_pair, pair_stride(layer, size))
+        sums = max(sums, scratch_size(n, layer.cell.n_sums, layer.hidden_stride, lanes))
+        if has_options(call, layer):
+            sums = max(sums, n * layer.cell.n_sums * layer.hidden_stride)
         residual = max(residual, layer.residual_stride)
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
-    buffers.z_gates = take(&base, (n * 4 * widest if call.variant else scratch_size(n, widest, lanes)) * size)
+    buffers.sums = take(&base, sums * size)
     if shares(call):
-        buffers.products = take(&base, 4 * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
+        buffers.products = take(&base, call.layers[0].cell.n_sums * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
         buffers.shared_first = <int *> take(&base, n * sizeof(int))
     if call.fills_inputs:
         buffers.inputs = take(&base, n * steps * call.layers[0].input_size * size)
@@ -87,7 +91,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     buffers.features = take(&base, n * top.output_stride * size)
     buffers.z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
     buffers.x_rows = <const void **> take(&base, n * sizeof(void *))
-    buffers.row_pointers = <const void **> take(&base, 2 * n * sizeof(void *))
+    buffers.row_pointers = <const void **> take(&base, (2 * n + PAIRS) * sizeof(void *))
     buffers.n_active = <int *> take(&base, steps * sizeof(int))
     if call.training:
         base = lay_out_backward(call, base, buffers, widest, longest_pair)

@@ -59,37 +59,37 @@ cdef struct AttentionBuffers:
 cdef char *lay_out_attention(Py_ssize_t n_samples, Py_ssize_t n_steps, Py_ssize_t n_units, Py_ssize_t n_heads,
                              bint training, char *base, AttentionBuffers *b) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: nothing is written."""
-    cdef Py_ssize_t stride = whole(n_units, LANES), tile = 4 * LANES, kept = n_steps * (n_samples if training else 1)
-    cdef Py_ssize_t steps = whole(n_steps, LANES), head_room
+    cdef Py_ssize_t stride = round_up(n_units, LANES), tile = 4 * LANES, kept = n_steps * (n_samples if training else 1)
+    cdef Py_ssize_t steps = round_up(n_steps, LANES), head_room
     memset(b, 0, sizeof(AttentionBuffers))
     b.head_size = n_units // n_heads
-    b.head_stride = whole(b.head_size, LANES)
+    b.head_stride = round_up(b.head_size, LANES)
     b.scale = 1 / square_root(<real> b.head_size)
-    b.in_width, b.out_width = whole(3 * n_units, tile), whole(n_units, tile)
+    b.in_width, b.out_width = round_up(3 * n_units, tile), round_up(n_units, tile)
     b.u_stride, b.in_stride, b.out_stride = odd_lines(stride), odd_lines(b.in_width), odd_lines(b.out_width)
     # A head of a width that is no whole vector reaches into the next one's place; the last one into the padding.
     b.heads_stride = odd_lines(n_units - b.head_size + b.head_stride)
-    b.score_stride = odd_lines(whole(n_steps, LANES) + 4 * TILE_ROWS)
-    b.normalised = numbers(&base, kept * b.u_stride)
-    b.inverse = <double *> numbers(&base, kept * <Py_ssize_t> (sizeof(double) // sizeof(real)))
-    b.q_k_v = numbers(&base, kept * b.in_stride)
-    b.heads = numbers(&base, kept * b.heads_stride)
-    b.statistics = numbers(&base, kept * n_heads * 2)
-    b.positions = numbers(&base, n_steps * stride)
-    b.u = numbers(&base, n_steps * b.u_stride)
-    b.rows = numbers(&base, n_steps * b.out_stride)
-    b.values = numbers(&base, n_steps * b.head_stride)
-    b.keys_across = numbers(&base, b.head_size * steps)
-    b.p = numbers(&base, QUERIES * b.score_stride)
+    b.score_stride = odd_lines(round_up(n_steps, LANES) + 4 * TILE_ROWS)
+    b.normalised = take_numbers(&base, kept * b.u_stride)
+    b.inverse = <double *> take_numbers(&base, kept * <Py_ssize_t> (sizeof(double) // sizeof(real)))
+    b.q_k_v = take_numbers(&base, kept * b.in_stride)
+    b.heads = take_numbers(&base, kept * b.heads_stride)
+    b.statistics = take_numbers(&base, kept * n_heads * 2)
+    b.positions = take_numbers(&base, n_steps * stride)
+    b.u = take_numbers(&base, n_steps * b.u_stride)
+    b.rows = take_numbers(&base, n_steps * b.out_stride)
+    b.values = take_numbers(&base, n_steps * b.head_stride)
+    b.keys_across = take_numbers(&base, b.head_size * steps)
+    b.p = take_numbers(&base, QUERIES * b.score_stride)
     if training:
-        head_room = whole(n_steps, 4 * TILE_ROWS) * b.head_stride
-        b.d_q_k_v = numbers(&base, n_steps * b.in_stride)
-        b.d_heads = numbers(&base, n_steps * b.heads_stride)
-        b.keys = numbers(&base, n_steps * b.head_stride)
-        b.values_across = numbers(&base, b.head_size * steps)
-        b.d_k, b.d_v = numbers(&base, head_room), numbers(&base, head_room)
-        b.d_p = numbers(&base, QUERIES * b.score_stride)
-        b.d_q = numbers(&base, QUERIES * b.head_stride)
+        head_room = round_up(n_steps, 4 * TILE_ROWS) * b.head_stride
+        b.d_q_k_v = take_numbers(&base, n_steps * b.in_stride)
+        b.d_heads = take_numbers(&base, n_steps * b.heads_stride)
+        b.keys = take_numbers(&base, n_steps * b.head_stride)
+        b.values_across = take_numbers(&base, b.head_size * steps)
+        b.d_k, b.d_v = take_numbers(&base, head_room), take_numbers(&base, head_room)
+        b.d_p = take_numbers(&base, QUERIES * b.score_stride)
+        b.d_q = take_numbers(&base, QUERIES * b.head_stride)
     return base
 
 
@@ -127,7 +127,7 @@ cdef void pack_narrow(const real *matrix, Py_ssize_t n_rows, Py_ssize_t n_column
     cdef const real *source
     while first < n_columns:
         n_valid = min(<Py_ssize_t> 4 * LANES, n_columns - first)
-        width = whole(n_valid, LANES)
+        width = round_up(n_valid, LANES)
         source = matrix + first * column_stride
         if n_valid < width:
             memset(panels, 0, n_rows * width * sizeof(real))
@@ -154,7 +154,7 @@ cdef void product_of_head(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t packed_k
 cdef inline void across_steps(const AttentionBuffers *b, Py_ssize_t n_rows, Py_ssize_t n_keys, Py_ssize_t length,
                               const real *a, Py_ssize_t a_stride, const real *panels, real *out) noexcept nogil:
     """Rows of one head by the first n_keys steps (or more, up to a whole panel): scores, or their gradients' terms."""
-    cdef Py_ssize_t n_vecs = min(whole(n_keys, 4 * LANES), whole(length, LANES)) // LANES
+    cdef Py_ssize_t n_vecs = min(round_up(n_keys, 4 * LANES), round_up(length, LANES)) // LANES
     product(n_rows, b.head_size, n_vecs, a, a_stride, panels, out, b.score_stride, False)
 
 

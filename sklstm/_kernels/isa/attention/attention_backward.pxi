@@ -44,7 +44,7 @@ cdef void head_backward(const AttentionCall *call, const AttentionBuffers *b, Py
                         Py_ssize_t head) noexcept nogil:
     """From the gradient of one head's output to that of its q, k and v."""
     cdef Py_ssize_t i = length - 1 if call.last_only else 0, n_rows, t
-    cdef Py_ssize_t room = whole(length, 4 * TILE_ROWS) * b.head_stride
+    cdef Py_ssize_t room = round_up(length, 4 * TILE_ROWS) * b.head_stride
     cdef const real *k = b.q_k_v + slot * b.in_stride + call.n_units + head * b.head_size
     cdef const real *v = k + call.n_units
     cdef real *d_k = b.d_q_k_v + call.n_units + head * b.head_size

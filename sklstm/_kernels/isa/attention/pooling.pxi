@@ -21,11 +21,11 @@ cdef char *lay_out_pool(int kind, Py_ssize_t n_samples, Py_ssize_t n_steps, Py_s
                         PoolBuffers *b) noexcept nogil:
     """Cut a workspace into its arrays; return its end. Also used to measure: nothing is written."""
     memset(b, 0, sizeof(PoolBuffers))
-    b.state = numbers(&base, pool_state_size(kind, n_units))
+    b.state = take_numbers(&base, pool_state_size(kind, n_units))
     if kind == ATTENTION_POOLING:
-        b.scores = numbers(&base, n_samples * n_steps)
-        b.statistics = numbers(&base, 2 * n_samples)
-        b.row = numbers(&base, whole(n_units, LANES))
+        b.scores = take_numbers(&base, n_samples * n_steps)
+        b.statistics = take_numbers(&base, 2 * n_samples)
+        b.row = take_numbers(&base, round_up(n_units, LANES))
     return base
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from sklstm._network.cells import CELLS
+
 # These numbers become lengths of arrays in the kernels, and may come out of a file: nothing else may get through.
 _LEAST = {
     "input_size": 1,
@@ -14,8 +16,9 @@ _LEAST = {
     "linear_skip": 0,
 }
 _CHOICES = {
-    "layer_norm": (None, "output", "gates"),
+    "layer_norm": (None, "output"),
     "peephole": (False, True),
+    "cell_norm": (False, True),
     "bidirectional": (False, True),
     "pooling": ("last", "mean", "attention"),
     "window_norm": (None, "last", "standard"),
@@ -38,10 +41,15 @@ class Architecture:
     n_outputs : int
     residual : int
         Every so many layers the output of the layer so far below is added; 0 for never.
-    layer_norm : "output", "gates" or None
+    layer_norm : "output" or None
+    cell : str
+        A name from `CELLS`.
     peephole : bool
+        Whether the cell has its optional weights of single units.
     projection_size : int
         Size of h where it is not that of the cell; 0: it is.
+    cell_norm : bool
+        Whether the sums inside the cell are normalised.
     zoneout : float
         Share of the units that keep their state; a network that predicts takes the mean.
     bidirectional : bool
@@ -64,8 +72,10 @@ class Architecture:
     n_outputs: int
     residual: int = 0
     layer_norm: str | None = None
+    cell: str = "lstm"
     peephole: bool = False
     projection_size: int = 0
+    cell_norm: bool = False
     zoneout: float = 0.0
     bidirectional: bool = False
     attention_heads: int = 0
@@ -88,10 +98,29 @@ class Architecture:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected one of {choices}")
+        self._check_cell()
         if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
             raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
         if self.attention_heads and self.features_size % self.attention_heads:
             raise ValueError(f"attention_heads={self.attention_heads} must divide the {self.features_size} features")
+
+    def _check_cell(self):
+        if self.cell not in CELLS:
+            raise ValueError(f"cell={self.cell!r}, expected one of {tuple(CELLS)}")
+        cell = CELLS[self.cell]
+        if self.peephole and not (cell.n_vectors and cell.vectors_are_optional):
+            raise ValueError(f"peephole=True: the cell {self.cell!r} has no such weights")
+        if self.projection_size and not cell.projects:
+            raise ValueError(
+                f"projection_size={self.projection_size}: the cell {self.cell!r} applies a gate to h, unit by unit, before "
+                "the product with it"
+            )
+
+    @property
+    def has_vectors(self):
+        """Whether there are weights of single units."""
+        cell = CELLS[self.cell]
+        return bool(cell.n_vectors) and (self.peephole or not cell.vectors_are_optional)
 
     @property
     def directions(self):
@@ -131,7 +160,9 @@ class Architecture:
         named = []
         for layer, hidden in enumerate(self.hidden_sizes):
             for suffix in self.directions:
-                named += [(f"h_l{layer}{suffix}", self.width(layer)), (f"c_l{layer}{suffix}", hidden)]
+                names = CELLS[self.cell].states(self.projection_size > 0)
+                sizes = (self.width(layer), hidden)
+                named += [(f"{name}_l{layer}{suffix}", size) for name, size in zip(names, sizes, strict=False)]
         if self.pooling == "mean":
             named.append(("pool", self.features_size + 1))
         if self.pooling == "attention":
@@ -162,19 +193,21 @@ class Architecture:
         return named
 
     def _layer_parameters(self, layer):
-        hidden, width, named = self.hidden_sizes[layer], self.width(layer), []
+        hidden, width, named, cell = self.hidden_sizes[layer], self.width(layer), [], CELLS[self.cell]
         for suffix in self.directions:
             end = f"_l{layer}{suffix}"
-            named += [
-                (f"weight_ih{end}", (4 * hidden, self.step_size(layer))),
-                (f"weight_hh{end}", (4 * hidden, width)),
-                (f"bias{end}", (4 * hidden,)),
-            ]
-            if self.peephole:
-                named.append((f"weight_peephole{end}", (3, hidden)))
-            if self.layer_norm == "gates":
-                named += [(f"norm_weight_{kind}{end}", (4 * hidden,)) for kind in ("ih", "hh")]
-                named += [(f"norm_weight_c{end}", (hidden,)), (f"norm_bias_c{end}", (hidden,))]
+            named.append((f"weight_ih{end}", (len(cell.gates_x) * hidden, self.step_size(layer))))
+            if cell.has_weight_hh:
+                named.append((f"weight_hh{end}", (len(cell.gates_h) * hidden, width)))
+            named.append((f"bias{end}", (len(cell.sums) * hidden,)))
+            if self.has_vectors:
+                named.append((f"{cell.vectors}{end}", (cell.n_vectors, hidden)))
+            if self.cell_norm:
+                named.append((f"norm_weight_ih{end}", (len(cell.gates_x) * hidden,)))
+                if cell.has_weight_hh:
+                    named.append((f"norm_weight_hh{end}", (len(cell.gates_h) * hidden,)))
+                if cell.normalises_state:
+                    named += [(f"norm_weight_c{end}", (hidden,)), (f"norm_bias_c{end}", (hidden,))]
             if self.projection_size:
                 named.append((f"weight_hr{end}", (width, hidden)))
         size, source = self.output_size(layer), self.residual_from(layer)

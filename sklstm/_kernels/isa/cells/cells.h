@@ -1,0 +1,13 @@
+/* All cells. A new one is a line among the includes, which is its header, and a row of the list. */
+#include "delta.h"
+#include "elman.h"
+#include "gru.h"
+#include "gru_reset_before.h"
+#include "lstm.h"
+#include "mgu.h"
+#include "mingru.h"
+#include "minlstm.h"
+
+#define FOR_ALL_CELLS(ROW) \
+    ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
+    ROW(minlstm) ROW(minlstm_tanh)

@@ -1,0 +1,37 @@
+/* The gated recurrent unit, with the reset gate after the product (Cho et al. 2014, in the form of cuDNN, PyTorch, Keras):
+ *   r, z = sigmoid(.)   n = tanh(n_x + r n_h)   h_t = (1 - z) n + z h_{t-1}
+ * n_x and n_h are two sums: W_n x + b and U_n h + b'.
+ */
+SKLSTM_INLINE void gru_forward(const int n, CellForward *s) {
+    vec r[SIDE_BY_SIDE], z[SIDE_BY_SIDE], candidate[SIDE_BY_SIDE], n_h[SIDE_BY_SIDE];
+    EACH r[j] = v_load(s->sums[j] + LANES);
+    v_sigmoid(n, r);
+    EACH z[j] = v_load(s->sums[j] + 2 * LANES);
+    v_sigmoid(n, z);
+    EACH n_h[j] = v_load(s->sums[j] + 3 * LANES);
+    EACH candidate[j] = v_fma(r[j], n_h[j], v_load(s->sums[j]));
+    v_tanh(n, candidate);
+    EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
+    if (s->gates[0]) EACH {
+        v_store(s->gates[j], candidate[j]);
+        v_store(s->gates[j] + LANES, r[j]);
+        v_store(s->gates[j] + 2 * LANES, z[j]);
+        v_store(s->gates[j] + 3 * LANES, n_h[j]);
+    }
+}
+
+SKLSTM_INLINE void gru_backward(CellBackward *s) {
+    const vec one = v_broadcast(1), n = v_load(s->gates), r = v_load(s->gates + LANES);
+    const vec z = v_load(s->gates + 2 * LANES), n_h = v_load(s->gates + 3 * LANES);
+    const vec d_n = v_mul(v_mul(s->d_h, v_sub(one, z)), v_sub(one, v_mul(n, n)));
+    s->d_sums[0] = d_n;
+    s->d_sums[1] = v_mul(v_mul(d_n, n_h), v_mul(r, v_sub(one, r)));
+    s->d_sums[2] = v_mul(v_mul(s->d_h, v_sub(s->h_prev, n)), v_mul(z, v_sub(one, z)));
+    s->d_sums[3] = v_mul(d_n, r);
+    s->d_h = v_mul(s->d_h, z);
+}
+
+static const Cell gru = {
+    .name = "gru", .sums = "n_x r z n_h", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 3, .h_first = 1,
+    .h_count = 3, .reads_h = 1, .forward = gru_forward, .backward = gru_backward,
+};

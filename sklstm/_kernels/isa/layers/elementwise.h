@@ -1,0 +1,30 @@
+/* The elementwise driver: no product with h, so that all products come before the loop over time, several steps at once, and
+ * a panel's units go through their steps while their sums and states are in L1. Backward is plain_backward (recurrent.h). */
+
+SKLSTM_INLINE void elementwise_forward(const Cell *cell, const LayerCall *call) {
+    const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, most = 2 * n + PAIRS;
+    const real **x = (const real **)call->row_pointers;
+    real *z = (real *)call->z, *h = (real *)call->h;
+    for (Py_ssize_t t = 0; t < call->n_steps;) {
+        const Py_ssize_t begin = t;
+        Py_ssize_t n_rows = 0;
+        if (is_interrupted(call)) return;
+        for (; t < call->n_steps && n_rows + call->n_active[t] <= most; t++)
+            for (Py_ssize_t r = 0; r < call->n_active[t]; r++)
+                x[n_rows++] = (const real *)call->x_rows[r] + t * call->x_step;
+        for (Py_ssize_t p = call->first_panel; p < call->first_panel + call->n_panels; p++) {
+            const Py_ssize_t unit = p * cell->units, count = smaller(cell->units, hp / LANES - unit), u = unit * LANES;
+            const Py_ssize_t z_stride = count * cell->n_sums * LANES;
+            real *sums = z;
+            sums_of_panel(cell, call, p, n_rows, x, NULL, z, z_stride);
+            for (Py_ssize_t s = begin; s < t; s++) {
+                const Py_ssize_t kept = s * call->kept_step;
+                cells_forward(cell, call->n_active[s], count, hp, sums, z_stride,
+                              call->gates ? (real *)call->gates + cell->n_sums * (kept + u) : NULL,
+                              call->gates && cell->n_kept ? (real *)call->kept + cell->n_kept * (kept + u) : NULL,
+                              vectors_at(cell, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u);
+                sums += call->n_active[s] * z_stride;
+            }
+        }
+    }
+}

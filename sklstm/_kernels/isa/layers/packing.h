@@ -1,0 +1,80 @@
+/* Panels: how weights and what belongs to sums lie in memory.
+ *
+ * A *part* is what some of a cell's sums have of their own: the weights of x (x_count sums of each unit), those of h, those of
+ * the gated h, or a row of numbers such as the bias. It is k-major, the sums of a unit side by side, `units` vectors of units
+ * in a panel; the last panel may hold fewer. The parts of one layer share their panels: panel after panel, in each of them
+ * the rows of x, those of h, those of the gated h. One block is the (H, n_columns) matrix of one sum.
+ */
+
+/* Where row k of the `unit`-th vector of units begins (its count vectors); n_vecs: vectors of units in all. */
+SKLSTM_INLINE Py_ssize_t place_in_panels(const PanelPart *part, Py_ssize_t n_vecs, Py_ssize_t unit, Py_ssize_t k) {
+    const Py_ssize_t first = unit - unit % part->units;
+    const Py_ssize_t here = smaller(part->units, n_vecs - first);
+    return first * part->unit_size + here * part->part_offset + (k * here + unit - first) * part->count * LANES;
+}
+
+/* Block `slot` of a part from a matrix (hidden_size, n_columns); units beyond hidden_size are zero. */
+static void pack_block(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part, Py_ssize_t slot,
+                       void *panels) {
+    const Py_ssize_t n_vecs = (hidden_size + LANES - 1) / LANES;
+    for (Py_ssize_t unit = 0; unit < n_vecs * LANES; unit++) {
+        const real *row = (const real *)weight + unit * n_columns;
+        for (Py_ssize_t k = 0; k < n_columns; k++)
+            ((real *)panels)[place_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES] =
+                unit < hidden_size ? row[k] : 0;
+    }
+}
+
+/* The inverse of pack_block, for gradients. */
+static void unpack_block(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
+                         Py_ssize_t slot, void *weight) {
+    const Py_ssize_t n_vecs = (hidden_size + LANES - 1) / LANES;
+    for (Py_ssize_t unit = 0; unit < hidden_size; unit++) {
+        real *row = (real *)weight + unit * n_columns;
+        for (Py_ssize_t k = 0; k < n_columns; k++)
+            row[k] =
+                ((const real *)panels)[place_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES];
+    }
+}
+
+/* A part -> panels over its columns, k running over the sums, unit by unit: the transposed matrix. In and out, a (column,
+ * unit) block of lanes by lanes is transposed; the last panel may have fewer than 4 vectors. */
+static void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+                            void *transposed) {
+    real *restrict out = (real *)transposed;
+    for (Py_ssize_t first = 0; first < n_columns; first += TILE_VECS * LANES) {
+        const Py_ssize_t n_valid = smaller(TILE_VECS * LANES, n_columns - first);
+        const Py_ssize_t width = (n_valid + LANES - 1) / LANES * LANES;
+        for (Py_ssize_t unit = 0; unit < n_vecs; unit++) {
+            const real *source = (const real *)panels + place_in_panels(part, n_vecs, unit, first);
+            const Py_ssize_t step = place_in_panels(part, n_vecs, unit, 1) - place_in_panels(part, n_vecs, unit, 0);
+            for (Py_ssize_t slot = 0; slot < part->count; slot++, source += LANES, out += LANES * width) {
+                if (n_valid < width) memset(out, 0, (size_t)(LANES * width) * sizeof(real));
+                for (Py_ssize_t j = 0; j < n_valid; j++)
+                    for (int lane = 0; lane < LANES; lane++) out[lane * width + j] = source[j * step + lane];
+            }
+        }
+    }
+}
+
+/* A (n_rows, n_columns) matrix of any strides -> dense panels (panels, n_rows, 4 lanes), zeros beyond the last column. */
+static void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
+                       Py_ssize_t column_stride, void *panels) {
+    const Py_ssize_t width = TILE_VECS * LANES, n_panels = (n_columns + width - 1) / width;
+    real *out = (real *)panels;
+    for (Py_ssize_t p = 0; p < n_panels; p++)
+        for (Py_ssize_t k = 0; k < n_rows; k++, out += width)
+            for (Py_ssize_t j = 0; j < width; j++)
+                out[j] = p * width + j < n_columns
+                             ? ((const real *)weight)[k * row_stride + (p * width + j) * column_stride]
+                             : 0;
+}
+
+/* The inverse of pack_dense for a row-major weight (n_rows, n_columns) that maps columns to rows. */
+static void unpack_dense(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) {
+    const Py_ssize_t width = TILE_VECS * LANES;
+    for (Py_ssize_t j = 0; j < n_rows; j++) {
+        const real *column = (const real *)panels + (j / width) * n_columns * width + j % width;
+        for (Py_ssize_t k = 0; k < n_columns; k++) ((real *)weight)[j * n_columns + k] = column[k * width];
+    }
+}

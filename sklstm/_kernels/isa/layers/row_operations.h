@@ -1,0 +1,36 @@
+/* Operations on a row of states, `stride` numbers of whole vectors. */
+
+/* kept previous + (1 - kept) fresh; exactly one of the two where kept is 0 or 1 */
+SKLSTM_INLINE vec mix(vec kept, vec previous, vec fresh) {
+    return v_fma(kept, previous, v_mul(v_sub(v_broadcast(1), kept), fresh));
+}
+
+static void mix_row(Py_ssize_t stride, const real *kept, const real *previous, const real *fresh, real *out) {
+    for (Py_ssize_t u = 0; u < stride; u += LANES)
+        v_store(out + u, mix(v_load(kept + u), v_load(previous + u), v_load(fresh + u)));
+}
+
+/* The gradient of h_t (d_h, and what the layer above asks for, or NULL) to that of the fresh h; with zoneout (kept not NULL)
+ * `direct` gets what goes to h_{t-1}. fresh may be d_h. */
+static void split_row(Py_ssize_t stride, const real *d_h, const real *above, const real *kept, real *direct, real *fresh) {
+    for (Py_ssize_t u = 0; u < stride; u += LANES) {
+        vec d = v_load(d_h + u);
+        if (above) d = v_add(d, v_load(above + u));
+        if (kept) {
+            const vec k = v_load(kept + u);
+            v_store(direct + u, v_mul(k, d));
+            d = v_mul(v_sub(v_broadcast(1), k), d);
+        }
+        v_store(fresh + u, d);
+    }
+}
+
+/* out = scale x + direct, where NULL stands for ones and zeros; out may be x */
+static void scale_row(Py_ssize_t stride, const real *x, const real *scale, const real *direct, real *out) {
+    for (Py_ssize_t u = 0; u < stride; u += LANES) {
+        vec value = v_load(x + u);
+        if (scale) value = v_mul(value, v_load(scale + u));
+        if (direct) value = v_add(value, v_load(direct + u));
+        v_store(out + u, value);
+    }
+}

@@ -1,0 +1,130 @@
+/* The sums of a panel's units, and the cells of the units they belong to. */
+
+SKLSTM_INLINE int is_interrupted(const LayerCall *call) {
+    return call->interrupted && call->interrupted(call->interrupt_context);
+}
+
+typedef struct {
+    Py_ssize_t n_vecs;                    /* vectors of units in the layer */
+    Py_ssize_t unit_size;                 /* numbers of weights for one of them */
+    Py_ssize_t h_offset, gated_offset;    /* where the parts of h and of the gated h begin */
+} LayerPanels;
+
+SKLSTM_INLINE LayerPanels panels_of(const Cell *cell, const LayerCall *call) {
+    LayerPanels panels;
+    panels.n_vecs = call->hidden_stride / LANES;
+    panels.h_offset = call->input_size * cell->x_count * LANES;
+    panels.gated_offset = panels.h_offset + call->output_size * cell->h_count * LANES;
+    panels.unit_size = panels.gated_offset + call->output_size * cell->gated_count * LANES;
+    return panels;
+}
+
+/* Add rows @ part to some vectors of the sums. */
+SKLSTM_INLINE void add_product(int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows, const real *panel,
+                               real *sums, Py_ssize_t stride) {
+    for (Py_ssize_t r = 0; r < n_rows;) {
+        const int count = tile_rows(vecs, n_rows - r);
+        product_tile(count, vecs, 1, n_k, rows + r, panel, sums + r * stride, stride);
+        r += count;
+    }
+}
+
+/* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or a ready product with x + h W. */
+SKLSTM_INLINE void sums_of_panel(const Cell *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
+                                 const real *const *x, const real *const *h_prev, real *z, Py_ssize_t z_stride) {
+    const LayerPanels panels = panels_of(cell, call);
+    const Py_ssize_t unit = p * cell->units, n_x = call->x_is_product ? 0 : call->input_size;
+    const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
+    const Py_ssize_t first = unit * cell->n_sums * LANES;
+    const real *x_panel = (const real *)call->weights + unit * panels.unit_size, *h_panel = x_panel + units * panels.h_offset;
+    const int full = vecs == TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums;
+    const int three = vecs == TILE_VECS && cell->x_first == 0 && cell->x_count == 3 && cell->h_first == 1 && cell->h_count == 3;
+    const real *start[2 * TILE_ROWS];
+    for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
+        const int rows = (int)smaller(n_rows - r, TILE_ROWS);
+        for (int i = 0; i < rows; i++) start[i] = (call->x_is_product ? x[r + i] : (const real *)call->bias) + first;
+        if (full)
+            sum_tile(rows, n_x, x + r, x_panel, call->output_size, h_prev + r, h_panel, start, z + r * z_stride, z_stride);
+        else if (three)
+            sum_tile_of_three(rows, n_x, x + r, x_panel, call->output_size, h_prev + r, h_panel, start, z + r * z_stride,
+                              z_stride);
+        else
+            for (int i = 0; i < rows; i++) memcpy(z + (r + i) * z_stride, start[i], (size_t)(vecs * LANES) * sizeof(real));
+    }
+    if (full || three) return;
+    if (n_x)
+        add_product(units * cell->x_count, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
+    if (cell->h_count)
+        add_product(units * cell->h_count, n_rows, call->output_size, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
+}
+
+/* products (n_rows, S Hp) = bias + x W_ih: what overlapping windows share. */
+SKLSTM_INLINE void products_of_rows(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
+                                    Py_ssize_t x_stride, real *products) {
+    const LayerPanels panels = panels_of(cell, call);
+    const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES;
+    const real *x[2 * TILE_ROWS];
+    for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
+        const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
+        const Py_ssize_t first = unit * cell->n_sums * LANES;
+        const real *panel = (const real *)call->weights + unit * panels.unit_size;
+        for (Py_ssize_t r = 0; r < n_rows; r++)
+            memcpy(products + r * stride + first, (const real *)call->bias + first, (size_t)(vecs * LANES) * sizeof(real));
+        for (Py_ssize_t r = 0; r < n_rows;) {
+            const int count = tile_rows(units * cell->x_count, n_rows - r);
+            for (int i = 0; i < count; i++) x[i] = x_rows + (r + i) * x_stride;
+            product_tile(count, units * cell->x_count, 1, call->input_size, x, panel,
+                         products + r * stride + first + cell->x_first * LANES, stride);
+            r += count;
+        }
+    }
+}
+
+/* The weights of single units that the plain layer hands to its cells. */
+SKLSTM_INLINE const real *vectors_at(const Cell *cell, const LayerCall *call, Py_ssize_t u) {
+    return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
+}
+
+/* The cells of n vectors of units side by side: states at offsets u. */
+SKLSTM_INLINE void step_cells(const Cell *cell, const int n, CellForward *s, const Py_ssize_t *u, const real *h_prev,
+                              const real *c_prev, real *c_next, real *h_next) {
+    if (cell->reads_h) EACH s->h[j] = v_load(h_prev + u[j]);
+    if (cell->has_c) EACH s->c[j] = v_load(c_prev + u[j]);
+    cell->forward(n, s);
+    if (cell->has_c) EACH v_store(c_next + u[j], s->c[j]);
+    EACH v_store(h_next + u[j], s->h[j]);
+}
+
+/* From sums z (rows z_stride apart) of n_units vectors of units to their next states. gates, kept and the states begin at the
+ * first of these units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. gates
+ * and kept are NULL where nothing goes back. c_prev may be c_next. */
+SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
+                                 Py_ssize_t z_stride, real *gates, real *kept, const real *vectors, const real *h_prev,
+                                 const real *c_prev, real *c_next, real *h_next) {
+    CellForward s;
+    Py_ssize_t u[SIDE_BY_SIDE];
+    int waiting = 0;
+    s.stride = stride;
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t q = 0; q < n_units; q++) {
+            u[waiting] = r * stride + q * LANES;
+            s.sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
+            s.gates[waiting] = gates ? gates + cell->n_sums * u[waiting] : NULL;
+            if (cell->n_kept) s.kept[waiting] = kept ? kept + cell->n_kept * u[waiting] : NULL;
+            if (cell->n_vectors && !cell->vectors_are_optional) s.vectors[waiting] = vectors + q * LANES;
+            if (++waiting == SIDE_BY_SIDE) {
+                step_cells(cell, SIDE_BY_SIDE, &s, u, h_prev, c_prev, c_next, h_next);
+                waiting = 0;
+            }
+        }
+    for (int w = 0; w < waiting; w++) {
+        if (w) {
+            s.sums[0] = s.sums[w];
+            s.gates[0] = s.gates[w];
+            if (cell->n_kept) s.kept[0] = s.kept[w];
+            if (cell->n_vectors && !cell->vectors_are_optional) s.vectors[0] = s.vectors[w];
+            u[0] = u[w];
+        }
+        step_cells(cell, 1, &s, u, h_prev, c_prev, c_next, h_next);
+    }
+}

@@ -1,0 +1,133 @@
+/* The gradients that are left when all steps have gone back: d_weights from pairs of rows, and d_x.
+ *
+ * Rows of [x | h] stand side by side, an odd number of cache lines apart, and a panel's columns of d_sums without gaps: read
+ * where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
+ */
+
+/* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
+ * n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers, the same where the sums are not normalised. */
+SKLSTM_INLINE void outer_of_rows(const Cell *cell, const LayerCall *call, Py_ssize_t n_pairs, const real *const *d_x_sums,
+                                 const real *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
+    const LayerPanels panels = panels_of(cell, call);
+    const real *rows = (const real *)call->pair_rows;
+    real *panel = (real *)call->pair_rows + PAIRS * call->pair_stride;
+    const int joined = cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && d_x_sums == d_h_sums && n_x && n_h;
+    for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
+        const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
+        const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
+        real *out = (real *)call->d_weights + unit * panels.unit_size;
+        for (Py_ssize_t i = 0; i < n_pairs; i++) memcpy(panel + i * width, d_x_sums[i] + first, (size_t)width * sizeof(real));
+        if (joined) { /* the rows of x and h follow each other in the panel too */
+            outer_panel(n_pairs, n_x + n_h, vecs, rows, call->pair_stride, panel, width, out);
+            continue;
+        }
+        if (n_x)
+            outer_panel(n_pairs, n_x, units * cell->x_count, rows, call->pair_stride, panel + cell->x_first * LANES, width,
+                        out);
+        if (d_h_sums != d_x_sums)
+            for (Py_ssize_t i = 0; i < n_pairs; i++)
+                memcpy(panel + i * width, d_h_sums[i] + first, (size_t)width * sizeof(real));
+        if (n_h && cell->h_count)
+            outer_panel(n_pairs, n_h, units * cell->h_count, rows + n_x, call->pair_stride, panel + cell->h_first * LANES,
+                        width, out + units * panels.h_offset);
+        if (n_gated && cell->gated_count)
+            outer_panel(n_pairs, n_gated, units * cell->gated_count, rows + n_x + n_h, call->pair_stride,
+                        panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
+    }
+}
+
+/* For x of neighbouring windows: d_sums are added up over the windows that read a row, and multiplied by it once. */
+SKLSTM_INLINE void collect_shared_gradients(const Cell *cell, const LayerCall *call) {
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
+    const Py_ssize_t step = call->x_step * direction;
+    real *sums = (real *)call->shared_sums, *rows = (real *)call->pair_rows;
+    const real *d_sums[PAIRS];
+    memset(sums, 0, (size_t)(call->n_shared * width) * sizeof(real));
+    for (Py_ssize_t t = 0; t < call->n_steps; t++)
+        for (Py_ssize_t r = 0; r < call->n_active[t]; r++)
+            sum_rows(width, sums + (call->shared_first[r] + direction * t) * width,
+                     (const real *)call->gates + (t * call->n_samples + r) * width);
+    for (Py_ssize_t row = 0; row < call->n_shared; row += PAIRS) {
+        const Py_ssize_t n_pairs = smaller(call->n_shared - row, PAIRS);
+        for (Py_ssize_t r = 0; r < n_pairs; r++) {
+            memcpy(rows + r * call->pair_stride, (const real *)call->shared_rows + (row + r) * step,
+                   (size_t)call->input_size * sizeof(real));
+            d_sums[r] = sums + (row + r) * width;
+        }
+        outer_of_rows(cell, call, n_pairs, d_sums, d_sums, call->input_size, 0, 0);
+    }
+}
+
+/* What a layer with options has beside the rows of h: see options.h. NULL in the plain layer. */
+typedef struct OptionBuffers OptionBuffers;
+SKLSTM_INLINE void take_option_row(const Cell *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r,
+                                   real *h_row);
+SKLSTM_INLINE const real *d_h_sums_of(const OptionBuffers *b);
+SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers *b, Py_ssize_t first, Py_ssize_t n_pairs);
+
+/* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of PAIRS pairs. */
+SKLSTM_INLINE void collect_weight_gradients(const Cell *cell, const LayerCall *call, const OptionBuffers *b) {
+    const Py_ssize_t n = call->n_samples, width = cell->n_sums * call->hidden_stride;
+    /* Where windows share their rows, only h is left to be multiplied pair by pair. */
+    const Py_ssize_t n_x = call->n_shared > 0 ? 0 : call->input_size, n_h = cell->h_count ? call->output_size : 0;
+    const Py_ssize_t n_gated = cell->gated_count ? call->output_size : 0;
+    Py_ssize_t t = 0, r = 0, first = 0;
+    real *rows = (real *)call->pair_rows;
+    const real *d_sums[PAIRS], *d_h_sums[PAIRS];
+    const real *h_sums = b ? d_h_sums_of(b) : NULL;
+    if (call->n_shared > 0) collect_shared_gradients(cell, call);
+    if (!n_x && !n_h && !n_gated && !b) return;
+    while (t < call->n_steps) {
+        Py_ssize_t n_pairs = 0;
+        if (is_interrupted(call)) return;
+        while (t < call->n_steps && n_pairs < PAIRS) {
+            real *row = rows + n_pairs * call->pair_stride;
+            memcpy(row, (const real *)call->x_rows[r] + t * call->x_step, (size_t)n_x * sizeof(real));
+            if (n_h)
+                memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
+            if (b) take_option_row(cell, call, b, t, r, row + n_x);
+            d_sums[n_pairs] = (const real *)call->gates + (t * n + r) * width;
+            if (h_sums) d_h_sums[n_pairs] = h_sums + (t * n + r) * width;
+            n_pairs++;
+            if (++r == call->n_active[t]) {
+                r = 0;
+                t++;
+            }
+        }
+        outer_of_rows(cell, call, n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
+        if (b) collect_projection(call, b, first, n_pairs);
+        first += n_pairs;
+    }
+}
+
+/* d_x = d_sums @ W_ih, step by step for the sequences that run (what stands beyond their ends is left alone). */
+SKLSTM_INLINE void input_gradients(const Cell *cell, const LayerCall *call) {
+    const Py_ssize_t n_vecs = (call->input_size + LANES - 1) / LANES, stride = n_vecs * LANES;
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride;
+    const int all = cell->x_count == cell->n_sums;
+    const Py_ssize_t n_runs = all ? 1 : call->hidden_stride / LANES;
+    const Py_ssize_t run_length = all ? width : cell->x_count * LANES, run_stride = cell->n_sums * LANES;
+    const real *d_sums = (const real *)call->gates + cell->x_first * LANES;
+    real *d_x = (real *)call->d_x;
+    if (call->n_active[call->n_steps - 1] == call->n_samples) {
+        /* All of one length: one product with every (t, sequence) as a row, so that a panel is loaded once. */
+        product_runs(call->n_samples * call->n_steps, n_runs, run_length, run_stride, n_vecs, d_sums, width,
+                     (const real *)call->x_transposed, d_x, stride, 0);
+        return;
+    }
+    for (Py_ssize_t t = 0; t < call->n_steps; t++)
+        product_runs(call->n_active[t], n_runs, run_length, run_stride, n_vecs, d_sums + t * call->n_samples * width, width,
+                     (const real *)call->x_transposed, d_x + t * call->n_samples * stride, stride, 0);
+}
+
+/* d_h (rows) = the sums that read h @ W_hh, or added to what d_h holds. */
+SKLSTM_INLINE void state_gradients(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums, real *d_h,
+                                   int add) {
+    const Py_ssize_t n_vecs = call->output_stride / LANES, width = cell->n_sums * call->hidden_stride;
+    if (!cell->h_count) return;
+    if (cell->h_count == cell->n_sums)
+        product_runs(n_rows, 1, width, 0, n_vecs, d_sums, width, (const real *)call->h_transposed, d_h, call->output_stride, add);
+    else
+        product_runs(n_rows, call->hidden_stride / LANES, cell->h_count * LANES, cell->n_sums * LANES, n_vecs,
+                     d_sums + cell->h_first * LANES, width, (const real *)call->h_transposed, d_h, call->output_stride, add);
+}

@@ -1,0 +1,190 @@
+/* The register tile: TILE_ROWS rows by 4 vectors of columns, kept in registers over the whole of k.
+ *
+ * Every product of the package runs through one of the three loops below. Rows never share an accumulator and every
+ * row sees its k in the same order whatever `rows` is, so a row has the same bits alone and in a batch.
+ * 16 registers (SSE2, AVX2): 3 x 4 accumulators + 3 broadcasts + 1 load. 32 registers (AVX-512, NEON): 6 x 4.
+ */
+#ifndef TILE_ROWS
+#  if SKLSTM_VEC_BYTES == 64 || defined(__aarch64__)
+#    define TILE_ROWS 6
+#  else
+#    define TILE_ROWS 3
+#  endif
+#  define TILE_VECS 4
+#endif
+
+/* acc[r][first + v] += sum_k a[r][k] * b[k][v], k from `begin`; b is one packed panel, k-major, `vecs` vectors a row. The
+ * shorter side of the tile is what an iteration keeps in registers beside the accumulators. */
+SKLSTM_INLINE void accumulate(const int rows, const int first, const int vecs, Py_ssize_t begin, Py_ssize_t n_k,
+                              const real *const *restrict a, const real *restrict b, vec (*acc)[TILE_VECS]) {
+    for (Py_ssize_t k = begin; k < begin + n_k; k++, b += vecs * LANES) {
+        if (vecs < 3) {
+            vec w[2];
+#pragma GCC unroll 2
+            for (int v = 0; v < vecs; v++) w[v] = v_load(b + v * LANES);
+#pragma GCC unroll 12
+            for (int r = 0; r < rows; r++) {
+                const vec x = v_broadcast(a[r][k]);
+#pragma GCC unroll 2
+                for (int v = 0; v < vecs; v++) acc[r][first + v] = v_fma(x, w[v], acc[r][first + v]);
+            }
+        } else {
+            vec x[TILE_ROWS];
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r][k]);
+#pragma GCC unroll 4
+            for (int v = 0; v < vecs; v++) {
+                const vec w = v_load(b + v * LANES);
+#pragma GCC unroll 6
+                for (int r = 0; r < rows; r++) acc[r][first + v] = v_fma(x[r], w, acc[r][first + v]);
+            }
+        }
+    }
+}
+
+/* out (rows, vecs) = a @ panel, optionally added to what out holds; a row of a is n_runs times run_length numbers, run_stride
+ * apart. The last panel of a matrix may have fewer than 4 vectors; it takes twice the rows where that keeps the FMA units
+ * busy. */
+SKLSTM_INLINE void product_rows(const int rows, const int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
+                                Py_ssize_t run_stride, const real *const *a, const real *restrict panel, real *restrict out,
+                                Py_ssize_t out_stride) {
+    vec acc[2 * TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) acc[r][v] = add ? v_load(out + r * out_stride + v * LANES) : v_broadcast(0);
+    for (Py_ssize_t run = 0; run < n_runs; run++, panel += run_length * vecs * LANES)
+        accumulate(rows, 0, vecs, run * run_stride, run_length, a, panel, acc);
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) v_store(out + r * out_stride + v * LANES, acc[r][v]);
+}
+
+/* out (rows, vecs) += sum_p a[p, 0:rows]^T d[p, 0:vecs vectors]: the outer product of a gradient, over pairs of rows. */
+SKLSTM_INLINE void outer_rows(const int rows, const int vecs, Py_ssize_t n_pairs, const real *restrict a, Py_ssize_t a_stride,
+                              const real *restrict d, Py_ssize_t d_stride, real *restrict out) {
+    vec acc[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) acc[r][v] = v_load(out + (r * vecs + v) * LANES);
+    for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
+        vec x[TILE_ROWS];
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            const vec w = v_load(d + v * LANES);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) v_store(out + (r * vecs + v) * LANES, acc[r][v]);
+}
+
+/* `rows` must be a constant inside the tile, or the accumulators live in memory: one instance for each count. */
+#if TILE_ROWS == 6
+#  define FOR_TILE_ROWS(rows, CALL) \
+    switch (rows) { case 6: CALL(6); break; case 5: CALL(5); break; case 4: CALL(4); break; \
+                    case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
+#else
+#  define FOR_TILE_ROWS(rows, CALL) switch (rows) { case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
+#endif
+
+/* The rows that product_tile takes at once when `left` are left. */
+SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
+    if (vecs == TILE_VECS) return left < TILE_ROWS ? (int)left : TILE_ROWS;
+    if (vecs < 3 && left >= 2 * TILE_ROWS) return 2 * TILE_ROWS;
+    return left >= TILE_ROWS ? TILE_ROWS : 1;
+}
+
+/* Counts of rows that tile_rows gives. */
+#define NARROW(product, n) \
+    if (rows == TILE_ROWS) product(TILE_ROWS, n); \
+    else product(1, n)
+#define NARROW_TALL(product, n) \
+    if (rows == 2 * TILE_ROWS) product(2 * TILE_ROWS, n); \
+    else NARROW(product, n)
+
+static void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
+                         real *out, Py_ssize_t out_stride) {
+#define PRODUCT(n, v) product_rows(n, v, add, 1, n_k, 0, a, panel, out, out_stride)
+#define CALL(n) PRODUCT(n, 4)
+    switch (vecs) {
+        case 4: FOR_TILE_ROWS(rows, CALL) break;
+        case 3: NARROW(PRODUCT, 3); break;
+        case 2: NARROW_TALL(PRODUCT, 2); break;
+        default: NARROW_TALL(PRODUCT, 1);
+    }
+#undef CALL
+#undef PRODUCT
+}
+
+static void product_tile_of_runs(int rows, int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
+                                 const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
+#define PRODUCT(n, v) product_rows(n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
+#define CALL(n) PRODUCT(n, 4)
+    switch (vecs) {
+        case 4: FOR_TILE_ROWS(rows, CALL) break;
+        case 3: NARROW(PRODUCT, 3); break;
+        case 2: NARROW_TALL(PRODUCT, 2); break;
+        default: NARROW_TALL(PRODUCT, 1);
+    }
+#undef CALL
+#undef PRODUCT
+}
+
+/* With fewer than 4 vectors: TILE_ROWS rows, or one. */
+static void outer_tile(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+                       Py_ssize_t d_stride, real *out) {
+#define PRODUCT(n, v) outer_rows(n, v, n_pairs, a, a_stride, d, d_stride, out)
+#define CALL(n) PRODUCT(n, 4)
+    switch (vecs) {
+        case 4: FOR_TILE_ROWS(rows, CALL) break;
+        case 3: NARROW(PRODUCT, 3); break;
+        case 2: NARROW(PRODUCT, 2); break;
+        default: NARROW(PRODUCT, 1);
+    }
+#undef CALL
+#undef PRODUCT
+}
+
+/* sums (rows, n_sums vectors of one panel) = start + [x | h] @ panel, the rows of sums and of start a stride apart. x, h: row
+ * pointers, n_x and n_h columns. x_panel holds the x_count vectors from x_first on, h_panel likewise. */
+SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const int x_count, const int h_first, const int h_count,
+                                     Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
+                                     const real *const *h, const real *h_panel, const real *const *start, real *restrict sums,
+                                     Py_ssize_t stride) {
+    vec acc[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(start[r] + v * LANES);
+    if (n_x) accumulate(rows, x_first, x_count, 0, n_x, x, x_panel, acc);
+    accumulate(rows, h_first, h_count, 0, n_h, h, h_panel, acc);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < TILE_VECS; v++) v_store(sums + r * stride + v * LANES, acc[r][v]);
+}
+
+/* All four vectors read x and h. */
+static void sum_tile(int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h, const real *const *h,
+                     const real *h_panel, const real *const *start, real *sums, Py_ssize_t stride) {
+#define CALL(n) sum_rows_of_panel(n, 0, 4, 0, 4, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride)
+    FOR_TILE_ROWS(rows, CALL)
+#undef CALL
+}
+
+/* The first three read x, the last three read h. */
+static void sum_tile_of_three(int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
+                              const real *const *h, const real *h_panel, const real *const *start, real *sums,
+                              Py_ssize_t stride) {
+#define CALL(n) sum_rows_of_panel(n, 0, 3, 1, 3, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride)
+    FOR_TILE_ROWS(rows, CALL)
+#undef CALL
+}

@@ -1,0 +1,23 @@
+"""From an architecture to the kernels that run it."""
+
+from sklstm._kernels.network._stack import Stack, lanes_of
+from sklstm._network.memory_plan import Plan
+
+
+def build_stack(architecture, dtype="float32", isa=None, **scaling):
+    """Return the stack of an architecture.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    dtype : "float32" or "float64", default="float32"
+    isa : str or None, default=None
+        Instruction-set variant of the kernels; None for the one in use.
+    **scaling
+        ``input_mean`` and ``input_scale`` of `Stack`.
+
+    Returns
+    -------
+    Stack
+    """
+    return Stack(Plan(architecture, lanes_of(dtype, isa)), dtype, isa, **scaling)

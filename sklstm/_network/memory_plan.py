@@ -1,0 +1,166 @@
+"""Where each parameter of a network lies in a vector of panels, the layout that the kernels read.
+
+A *piece* says how one named array, or a block of one, comes into the panels and back; a *copy* is a matrix that backward reads
+transposed; a *segment* is a stretch of equal weight decay.
+"""
+
+from math import prod
+
+from sklstm._network.cells import CELLS
+
+# Everything starts at a multiple of 16 elements: 64 bytes for either dtype.
+ALIGNMENT = 16
+NOTHING = -1
+
+
+def round_up(n, step):
+    """Return the next multiple of step."""
+    return -(-n // step) * step
+
+
+def panel_part(units, count, unit_size, part_offset):
+    """Return the fields of `PanelPart` (isa/layers/interface.h)."""
+    return {"units": units, "count": count, "unit_size": unit_size, "part_offset": part_offset}
+
+
+class Plan:
+    """The offsets of all parameters, filled in their order.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    lanes : int
+        Numbers in a vector of this instruction set.
+
+    Attributes
+    ----------
+    size, transposed_size : int
+        Length of a vector of panels, and of the transposed copies.
+    pieces : list of (begin in the flat vector, offset in the panels, n_columns, n_rows, part, slot)
+        With a part, a matrix (n_rows, n_columns) that is block `slot` of that part; else a dense matrix; with n_rows=0 a
+        vector.
+    copies : list of dict
+        The fields of `Copy` (_stack.pxd).
+    segments : list of (end, bool)
+        Where stretches of the panels end, and whether they decay: biases and norms do not.
+    """
+
+    def __init__(self, architecture, lanes):
+        self.architecture, self.lanes = architecture, lanes
+        self.size = self.transposed_size = self.n_parameters = 0
+        self.pieces, self.copies, self.segments, self._begins = [], [], [], {}
+        for name, shape in architecture.parameters:
+            self._begins[name] = self.n_parameters
+            self.n_parameters += prod(shape)
+
+    def _take(self, n, decays):
+        offset = self.size
+        self.size += round_up(n, ALIGNMENT)
+        if self.segments and self.segments[-1][1] == decays:
+            self.segments.pop()
+        self.segments.append((self.size, decays))
+        return offset
+
+    def dense(self, name, n_columns, n_rows):
+        """Lay out a matrix (n_rows, n_columns) that maps columns to rows."""
+        offset = self._take(round_up(n_rows, 4 * self.lanes) * n_columns, True)
+        self.pieces.append((self._begins[name], offset, n_columns, n_rows, None, 0))
+        return offset
+
+    def vectors(self, names, n, stride, *, decays=False, count=1):
+        """Lay out vectors `stride` apart; with a count, each name holds so many of them."""
+        offset = self._take(len(names) * count * stride, decays)
+        for i, name in enumerate(names):
+            for k in range(count):
+                self._vector(self._begins[name] + k * n, offset + (i * count + k) * stride, n)
+        return offset
+
+    def _vector(self, begin, offset, n):
+        self.pieces.append((begin, offset, n, 0, None, 0))
+
+    def _blocks(self, name, offset, n_columns, hidden, part, places):
+        """Lay out the blocks of an array one by one; `places` are their slots, None for one of another part."""
+        begin = self._begins[name]
+        for slot in places:
+            if slot is not None:
+                self.pieces.append((begin, offset, n_columns, hidden, part, slot))
+            begin += hidden * n_columns
+
+    def transposed(self, panels, n_vecs, part, n_columns, input_only=False):
+        """Make room for a part of some panels as backward reads it."""
+        offset = self.transposed_size
+        self.copies.append(
+            {
+                "panels": panels,
+                "n_vecs": n_vecs,
+                "part": part,
+                "n_columns": n_columns,
+                "transposed": offset,
+                "input_only": input_only,
+            }
+        )
+        size = n_vecs * part["count"] * self.lanes * round_up(n_columns, self.lanes)
+        self.transposed_size += round_up(size, ALIGNMENT)
+        return offset
+
+    def dense_copy(self, panels, n_columns, n_rows):
+        """Make room for a dense matrix as backward reads it: from rows to columns."""
+        part = panel_part(1, 4, 4 * self.lanes * n_columns, 0)
+        return self.transposed(panels, round_up(n_rows, 4 * self.lanes) // (4 * self.lanes), part, n_columns)
+
+    def recurrence(self, layer, suffix):
+        """Lay out one direction of a layer; return the fields of `Recurrence` (_stack.pxd)."""
+        shape, hidden, end = self.architecture, self.architecture.hidden_sizes[layer], f"_l{layer}{suffix}"
+        cell, stride = CELLS[shape.cell], round_up(hidden, self.lanes)
+        offsets = self._weights(cell, hidden, shape.step_size(layer), shape.width(layer), end, layer == 0)
+        bias = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
+        offsets["panel_bias"] = self._take(cell.n_sums * stride, False)
+        self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, [cell.place(block, "") for block in cell.sums])
+        offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING), state=0)
+        if shape.has_vectors:
+            offsets["vectors"] = self.vectors([f"{cell.vectors}{end}"], hidden, stride, decays=True, count=cell.n_vectors)
+        if shape.cell_norm:
+            offsets["norm"] = self._norms(cell, hidden, stride, bias, end)
+        if shape.projection_size:
+            width = shape.width(layer)
+            offsets["projection"] = self.dense(f"weight_hr{end}", hidden, width)
+            offsets["projection_transposed"] = self.dense_copy(offsets["projection"], hidden, width)
+        return offsets
+
+    def _weights(self, cell, hidden, n_x, n_h, end, is_first):
+        """Lay out the parts of a layer's panels: x, h and the gated h side by side in each of them."""
+        n_vecs, runs = round_up(hidden, self.lanes) // self.lanes, cell.runs()
+        columns = {"x": n_x, "h": n_h, "gated": n_h}
+        sizes = {part: columns[part] * len(run) * self.lanes for part, run in runs.items()}
+        unit_size, begin, offsets = sum(sizes.values()), 0, {}
+        offsets["panels"] = self._take(n_vecs * unit_size, True)
+        for name, run in runs.items():
+            offsets[f"{name}_transposed"] = NOTHING
+            reads, blocks = ("x", cell.gates_x) if name == "x" else ("h", cell.gates_h)
+            part = panel_part(cell.units, len(run), unit_size, begin)
+            begin += sizes[name]
+            if not run:
+                continue
+            places = [cell.place(block, reads) for block in blocks]
+            slots = [place - run.start if place in run else None for place in places]
+            array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
+            self._blocks(array, offsets["panels"], columns[name], hidden, part, slots)
+            copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x")
+            offsets[f"{name}_transposed"] = copy
+        return offsets
+
+    def _norms(self, cell, hidden, stride, part, end):
+        """Lay out without gaps: gains of the sums that read x, h and the gated h, then gain and shift of the state."""
+        parts = [("ih", "x")] + [("hh", name) for name, run in cell.runs().items() if name != "x" and run]
+        n_sets = 3 if cell.gated_count else 2
+        offset = self._take((n_sets * cell.n_sums + 2 * cell.normalises_state) * stride, False)
+        for name, run in parts:
+            k = ("x", "h", "gated").index(run)
+            places = [cell.place(block, "x" if run == "x" else "h") for block in cell.gates]
+            slots = [place if place in cell.runs()[run] else None for place in places]
+            self._blocks(f"norm_weight_{name}{end}", offset + k * cell.n_sums * stride, 1, hidden, part, slots)
+        if cell.normalises_state:
+            for k, kind in enumerate(("weight", "bias")):
+                begin = offset + (n_sets * cell.n_sums + k) * stride
+                self._vector(self._begins[f"norm_{kind}_c{end}"], begin, hidden)
+        return offset
