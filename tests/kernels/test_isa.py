@@ -100,9 +100,9 @@ from sklstm._kernels.core import _pointwise
 from sklstm._kernels.network import _stack
 from sklstm._kernels.optim import _updates
 print(variants())
-_stack.Stack(1, [1], 1, "float32")
+_stack.lanes_of("float32")
 print(variants())
-_stack.Stack(1, [1], 1, "float64")
+_stack.lanes_of("float64")
 print(variants())
 """
     run = run_python(code, kernels_only, SKLSTM_MAX_ISA="baseline")
@@ -115,7 +115,7 @@ def test_missing_variant_is_an_error(kernels_only, tmp_path):
     shutil.copytree(kernels_only, tmp_path, dirs_exist_ok=True)
     (missing,) = (tmp_path / "sklstm" / "_kernels").glob(f"_isa_{ISA}_f32.*")
     missing.unlink()
-    code = "from sklstm._kernels.network._stack import Stack; Stack(1, [1], 1, '{}')"
+    code = "from sklstm._kernels.network._stack import lanes_of; lanes_of('{}')"
     run = run_python(code.format("float32"), tmp_path, SKLSTM_MAX_ISA=ISA)
     assert run.returncode == 1
     expected = f"ModuleNotFoundError: No module named 'sklstm._kernels._isa_{ISA}_f32'"

@@ -7,13 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from network.stack_runner import StackRunner, aligned
+from network.stack_runner import StackRunner, aligned, make_stack
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.losses import LOSSES as REFERENCE
 from scipy.special import expit, softmax
 
 from sklstm._kernels import available_isas
-from sklstm._kernels.network._stack import Stack
 
 REFERENCE_NAMES = {"squared": "squared", "binary_log": "binary", "multinomial_log": "multinomial"}
 N_OUTPUTS = {"squared": 3, "binary_log": 1, "multinomial_log": 4}
@@ -26,10 +25,10 @@ each_loss = pytest.mark.parametrize("loss", N_OUTPUTS)
 def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, loss_parameter=0.0):
     """Value and gradient by z of the loss of one sample; `weight` is a number, or one for each output."""
     z = np.asarray(z, dtype)
-    stack = Stack(1, [1], len(z), dtype, isa)
+    stack = make_stack(1, [1], len(z), dtype, isa)
     flat = np.zeros(stack.n_parameters, dtype)
     flat[-len(z) :] = z
-    panels, back = (aligned(size * flat.itemsize).view(dtype) for size in (stack.panels_size, stack.back_size))
+    panels, back = (aligned(size * flat.itemsize).view(dtype) for size in (stack.panels_size, stack.transposed_size))
     stack.to_panels(flat, panels)
     stack.bind(panels, back)
     n_bytes, slot_bytes, _ = stack.workspace_bytes(1, 1, training=True)
@@ -47,8 +46,8 @@ def evaluate(loss, z, y, *, weight=1.0, scale=1.0, dtype=np.float64, isa=None, l
 def evaluate_batch(loss, y):
     """The loss of many samples whose outputs are all 0: the sum over the samples."""
     n, dtype = len(y), y.dtype
-    stack = Stack(1, [1], y.shape[1], dtype)
-    panels, back = (aligned(size * dtype.itemsize).view(dtype) for size in (stack.panels_size, stack.back_size))
+    stack = make_stack(1, [1], y.shape[1], dtype)
+    panels, back = (aligned(size * dtype.itemsize).view(dtype) for size in (stack.panels_size, stack.transposed_size))
     stack.bind(panels, back)
     n_bytes, slot_bytes, _ = stack.workspace_bytes(n, 1, training=True)
     return stack.forward_backward(

@@ -42,28 +42,34 @@ DRIVER = """
 int lanes(void) { return LANES; }
 int rows_of_tile(void) { return TILE_ROWS; }
 int next_rows(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
-void product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
-             Py_ssize_t out_stride) { product_tile(rows, vecs, add, n_k, a, panel, out, out_stride); }
+void drive_product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
+                   Py_ssize_t out_stride) { product_tile(rows, vecs, add, n_k, a, panel, out, out_stride); }
 #ifndef PRODUCT_ONLY
-void outer(int rows, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
-           Py_ssize_t d_stride, real *out) {
-    outer_tile(rows, n_pairs, a, a_stride, d, d_stride, out);
+void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+                 Py_ssize_t d_stride, real *out) {
+    outer_tile(rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
+}
+void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
+          const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
+    product_runs(n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride, add);
 }
 void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
     transposed_product(n_rows, n_pairs, n_vecs, a, a_stride, d, d_stride, out, out_stride);
 }
-void drive_gate_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
-                const real *panel, const real *const *start, real *gates, Py_ssize_t stride) {
-    gate_tile(rows, n_x, x, n_h, h, panel, start, gates, stride);
+void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
+                    const real *const *h, const real *h_panel, const real *const *start, real *sums,
+                    Py_ssize_t stride) {
+    if (three) sum_tile_of_three(rows, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride);
+    else sum_tile(rows, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride);
 }
-void cell_forward(Py_ssize_t rows, Py_ssize_t n_panels, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
+void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
-    lstm_cell_forward(rows, n_panels, stride, z, z_stride, gates, c, c_next, tanh_c, h_next);
+    cells_forward(&lstm, rows, n_units, stride, z, z_stride, gates, tanh_c, NULL, NULL, c, c_next, h_next);
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
-                   const real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
-    lstm_cell_backward(n_units, gates, c_prev, tanh_c, d_h, d_h_above, d_c, d_bias);
+                   real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
+    cells_backward(&lstm, n_units, gates, tanh_c, NULL, NULL, c_prev, d_h, d_h_above, d_c, d_bias, NULL);
 }
 void sigmoid(Py_ssize_t n, const real *x, real *out) { sigmoid_array(n, x, out); }
 #endif
@@ -146,7 +152,7 @@ def test_product_tile(tile, add, n_k, vecs):
     for rows in {4: (6, 5, 4, 3, 2, 1), 3: (6, 1), 2: (12, 6, 1), 1: (12, 6, 1)}[vecs]:
         out = before.copy()
         call(
-            tile.library.product, rows, vecs, add, n_k, row_addresses(a), panel, out, out.shape[1]
+            tile.library.drive_product, rows, vecs, add, n_k, row_addresses(a), panel, out, out.shape[1]
         )  # fmt: skip
         exact = a[:rows, :n_k].astype(np.float64) @ panel.astype(np.float64)
         assert_allclose(out[:rows, :width], exact + add * before[:rows, :width], **tile.close)
@@ -169,22 +175,42 @@ def test_any_number_of_rows_is_cut_into_tiles_that_exist(tile, vecs):
             left -= rows
 
 
+@pytest.mark.parametrize("vecs", [4, 3, 2, 1])
 @pytest.mark.parametrize("n_pairs", [1, 7, 64])
-def test_outer_tile(tile, n_pairs):
+def test_outer_tile(tile, n_pairs, vecs):
     rng = np.random.default_rng(n_pairs)
-    width = 4 * tile.lanes
+    width = vecs * tile.lanes
     a, d = normal(rng, tile, n_pairs, 9), normal(rng, tile, n_pairs, width + 2)
     before = normal(rng, tile, 6, width)
     full = None
-    for rows in (6, 5, 4, 3, 2, 1):
+    for rows in (6, 5, 4, 3, 2, 1) if vecs == 4 else (6, 1):
         out = before.copy()
-        call(tile.library.outer, rows, n_pairs, a, a.shape[1], d, d.shape[1], out)
+        call(tile.library.drive_outer, rows, vecs, n_pairs, a, a.shape[1], d, d.shape[1], out)
         exact = a[:, :rows].astype(np.float64).T @ d[:, :width].astype(np.float64)
         scale = np.sqrt(n_pairs)  # of the sums, for the absolute part of the tolerance
         assert_allclose(out[:rows] / scale, (exact + before[:rows]) / scale, **tile.close)
         assert_array_equal(out[rows:], before[rows:])
         full = out if full is None else full
         assert_array_equal(out[:rows], full[:rows])
+
+
+@pytest.mark.parametrize("add", [0, 1])
+@pytest.mark.parametrize("n_vecs", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize(("n_runs", "length", "stride"), [(1, 7, 0), (3, 2, 5), (2, 4, 4)])
+def test_product_of_runs(tile, n_runs, length, stride, n_vecs, add):
+    """Rows of some sums of each unit: runs of numbers, with others between them."""
+    rng = np.random.default_rng(n_vecs)
+    places = (np.arange(n_runs)[:, np.newaxis] * stride + np.arange(length)).ravel()
+    a, weight = normal(rng, tile, 14, places.max() + 4), normal(rng, tile, len(places), n_vecs * tile.lanes)
+    panels = [weight[:, k : k + 4 * tile.lanes].ravel() for k in range(0, weight.shape[1], 4 * tile.lanes)]
+    before = normal(rng, tile, 14, weight.shape[1])
+    out = before.copy()
+    call(
+        tile.library.drive_runs, 14, n_runs, length, stride, n_vecs, a, a.shape[1], np.concatenate(panels), out,
+        out.shape[1], add,
+    )  # fmt: skip
+    exact = a[:, places].astype(np.float64) @ weight.astype(np.float64) + add * before
+    assert_allclose(out, exact, **tile.close)
 
 
 @pytest.mark.parametrize("vecs", [1, 2, 3, 4, 5])
@@ -210,28 +236,33 @@ def gates_of(z):
     return expit(z[:, 0]), expit(z[:, 1]), np.tanh(z[:, 2]), expit(z[:, 3])
 
 
+@pytest.mark.parametrize("three", [0, 1])
 @pytest.mark.parametrize(("n_x", "n_h"), [(0, 5), (1, 1), (5, 16), (48, 33), (7, 0)])
-def test_gates(tile, n_x, n_h):
+def test_sums_of_a_panel(tile, n_x, n_h, three):
+    """All four vectors read x and h, or the first three x and the last three h."""
     rng = np.random.default_rng(n_x)
-    width = 4 * tile.lanes
+    lanes, width = tile.lanes, 4 * tile.lanes
+    x_run, h_run = (slice(0, 3 * lanes), slice(lanes, 4 * lanes)) if three else (slice(None), slice(None))
     panels, start = normal(rng, tile, 6, n_x + n_h, width), normal(rng, tile, 6, 6 * width)
     x, h = normal(rng, tile, 6, n_x + 1), normal(rng, tile, 6, n_h + 2)
     panels /= np.sqrt(n_x + n_h).astype(tile.dtype)
-    inputs = np.hstack([x[:, :n_x], h[:, :n_h]]).astype(np.float64)
-    exact = start.reshape(6, 6, width) + np.einsum("rk,pkw->rpw", inputs, panels.astype(np.float64))
+    exact = start.astype(np.float64).reshape(6, 6, width)
+    exact[:, :, x_run] += np.einsum("rk,pkw->rpw", x[:, :n_x], panels[:, :n_x, x_run], dtype=np.float64)
+    exact[:, :, h_run] += np.einsum("rk,pkw->rpw", h[:, :n_h], panels[:, n_x:, h_run], dtype=np.float64)
     found = np.full((6, 6, width), np.nan, tile.dtype)
     for p in range(6):
         for rows in (6, 5, 4, 3, 2, 1):
-            gates = np.full((6, width + 3), np.nan, tile.dtype)
+            sums = np.full((6, width + 3), np.nan, tile.dtype)
             call(
-                tile.library.drive_gate_tile, rows, n_x, row_addresses(x), n_h, row_addresses(h), panels[p].copy(),
-                row_addresses(start[:, p * width :]), gates, gates.shape[1],
+                tile.library.drive_sum_tile, three, rows, n_x, row_addresses(x), panels[p, :n_x, x_run].copy(), n_h,
+                row_addresses(h), panels[p, n_x:, h_run].copy(), row_addresses(start[:, p * width :]), sums,
+                sums.shape[1],
             )  # fmt: skip
-            assert np.isnan(gates[rows:]).all()
-            assert np.isnan(gates[:, width:]).all()
+            assert np.isnan(sums[rows:]).all()
+            assert np.isnan(sums[:, width:]).all()
             if rows == 6:
-                found[:, p] = gates[:, :width]
-            assert_array_equal(found[:rows, p], gates[:rows, :width])
+                found[:, p] = sums[:, :width]
+            assert_array_equal(found[:rows, p], sums[:rows, :width])
     assert_allclose(found, exact, **tile.close)
 
 
@@ -246,22 +277,21 @@ def test_cell_forward(tile, n_panels, in_place, keeps_gates):
     i, f, g, o = gates_of(z.astype(np.float64).transpose(0, 2, 1, 3).reshape(n_rows, 4, -1))
     used = n_panels * lanes
     c_exact = (f * c_prev + i * g)[:, :used]
-    activated, gates = z.copy(), np.full_like(z, np.nan)
+    sums, gates = z.copy(), np.full_like(z, np.nan)
     c = c_prev.copy() if in_place else np.full_like(c_prev, np.nan)
     tanh_c, h = (np.full_like(c_prev, np.nan) for _ in range(2))
     call(
-        tile.library.cell_forward, n_rows, n_panels, stride, activated, 12 * lanes, gates if keeps_gates else 0,
+        tile.library.cell_forward, n_rows, n_panels, stride, sums, 12 * lanes, gates if keeps_gates else 0,
         c if in_place else c_prev, c, tanh_c if keeps_gates else 0, h,
     )  # fmt: skip
     assert_allclose(c[:, :used], c_exact, **tile.close)
     assert_allclose(h[:, :used], o[:, :used] * np.tanh(c_exact), **tile.close)
-    for number, gate in enumerate((i, f, g, o)):
-        assert_allclose(activated[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
     if keeps_gates:
+        for number, gate in enumerate((i, f, g, o)):
+            assert_allclose(gates[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
         assert_allclose(tanh_c[:, :used], np.tanh(c_exact), **tile.close)
-        assert_array_equal(gates[:, :n_panels], activated[:, :n_panels])
-    # Panels that were not asked for keep their pre-activations and states.
-    assert_array_equal(activated[:, n_panels:], z[:, n_panels:])
+    # Nothing is written over the sums, nor for units that were not asked for.
+    assert_array_equal(sums, z)
     assert np.isnan(gates if not keeps_gates else gates[:, n_panels:]).all()
     assert np.isnan(h[:, used:]).all()
     assert np.isnan(tanh_c[:, used:]).all()
@@ -315,7 +345,7 @@ def is_gcc():
     return "__GNUC__" in macros and "__clang__" not in macros
 
 
-TILES = ("transposed", "gate_tile", "outer", "product")
+TILES = ("transposed", "sum_tile", "outer", "product")
 
 
 def inner_loops(assembler):
@@ -374,9 +404,14 @@ def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
         assert all(register in line for line in products)
         if len(products) == 4 * rows:
             full.append(function)
-    # One loop over k in the product and one in its tall tile of two vectors, one over pairs in the outer product,
-    # one over x and one over h; three widths of the transposed product (that of three vectors has fewer rows).
-    assert sorted(full) == ["gate_tile", "gate_tile", "outer", "product", "product", *["transposed"] * 3]
+    # One loop over k in the product and one in its tall tile of two vectors, and so in the product of runs; one over
+    # pairs in the outer product, one over x and one over h; three widths of the transposed product (that of three
+    # vectors has fewer rows).
+    assert sorted(full) == ["outer", *["product"] * 4, "sum_tile", "sum_tile", *["transposed"] * 3]
+    # The same over x and over h where only three of the four sums read each.
+    assert [function for function, body in loops if sum("vfmadd" in line for line in body) == 3 * rows].count(
+        "sum_tile"
+    ) == 2
 
 
 @needs_gcc_on_x86

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 from network.stack_runner import aligned
 
-from sklstm._kernels.network.architecture import Architecture
+from sklstm._network.architecture import Architecture
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
@@ -63,7 +63,7 @@ class OptionsCase:
         self.weights = rng.uniform(0.5, 2.0, n_targets).astype(dtype)
         self.drops = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
         self.workspace, self.guards = None, []
-        self.back = self.take_array(self.stack.back_size)
+        self.back = self.take_array(self.stack.transposed_size)
         self.changes_rows = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
         self.stack.bind(self.network.weights, self.back, True)
         self.ids, self.seed, self.epoch = (10 + np.arange(n)).astype(np.uint32), 3, 1

@@ -11,7 +11,7 @@ import pytest
 from network.options_case import HAS_CELLS, OptionsCase
 
 from sklstm._kernels import available_isas
-from sklstm._kernels.network.architecture import Architecture
+from sklstm._network.architecture import Architecture
 from sklstm._network.cells import CELLS
 
 # Each option alone, in a network of two layers where it needs them.

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from sklstm._kernels.network._stack import Stack
+from sklstm._network.architecture import Architecture
+from sklstm._network.build import build_stack
+
+
+def make_stack(input_size, hidden_sizes, n_outputs, dtype="float32", isa=None, *, scaling=(), **options):
+    return build_stack(Architecture(input_size, hidden_sizes, n_outputs, **options), dtype, isa, **dict(scaling))
 
 
 def aligned(n_bytes):
@@ -52,11 +57,11 @@ class StackRunner:
         self.sizes = [parameters[n].shape[1] for n in ordered(parameters) if n.startswith("weight_hh")]
         n_outputs = parameters["weight_out"].shape[0]
         self.input_size = parameters["weight_ih_l0"].shape[1]
-        self.stack = Stack(self.input_size, self.sizes, n_outputs, self.dtype, isa)
+        self.stack = make_stack(self.input_size, self.sizes, n_outputs, self.dtype, isa)
         flat = np.ascontiguousarray(flatten(parameters), self.dtype)
         panels, back = (
             aligned(size * self.dtype.itemsize).view(self.dtype)
-            for size in (self.stack.panels_size, self.stack.back_size)
+            for size in (self.stack.panels_size, self.stack.transposed_size)
         )
         self.stack.to_panels(flat, panels)
         self.stack.bind(panels, back, True)

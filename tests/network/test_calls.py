@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
+from network.stack_runner import make_stack
 
 from sklstm._kernels import ISA
-from sklstm._kernels.network._stack import Stack
 
 
 def make_case(**options):
@@ -82,7 +82,7 @@ def test_a_table_that_lies_otherwise_is_refused(wrong):
 
 
 def test_moments_of_windows_outside_the_table_are_refused():
-    stack, table = Stack(2, (1,), 1, "float64", window_norm="last"), np.zeros((5, 2))
+    stack, table = make_stack(2, (1,), 1, "float64", window_norm="last"), np.zeros((5, 2))
     out = np.empty((2, 1, 2))
     for start, length in [(-1, 2), (4, 2), (0, 0), (0, 6)]:
         with pytest.raises(ValueError, match="sequence 0 starts at row"):
@@ -91,6 +91,6 @@ def test_moments_of_windows_outside_the_table_are_refused():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_a_workspace_beyond_64_bits_is_not_measured(training):
-    stack = Stack(3, (64, 64), 1, "float32")
+    stack = make_stack(3, (64, 64), 1, "float32")
     with pytest.raises(MemoryError, match="windows of 4611686018427387904 steps do not fit into memory"):
         stack.workspace_bytes(100, 2**62, training=training)

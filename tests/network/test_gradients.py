@@ -7,12 +7,11 @@ non-zero initial states.
 
 import numpy as np
 import pytest
-from network.stack_runner import aligned
+from network.stack_runner import aligned, make_stack
 from numpy.testing import assert_allclose
 from reference.differences import numerical_gradient
 
 from sklstm._kernels import available_isas
-from sklstm._kernels.network._stack import Stack
 
 N_CONFIGURATIONS = 36
 LOSSES = ("squared", "binary_log", "multinomial_log")
@@ -35,7 +34,7 @@ class Configuration:
         # One configuration in eight has several chunks.
         n = int(rng.integers(16, 20)) if number % 8 == 7 else int(rng.integers(2, 6))
         steps, input_size = int(rng.integers(3, 7)), int(rng.integers(1, 5))
-        self.stack = Stack(input_size, hidden_sizes, n_outputs, "float64", isa)
+        self.stack = make_stack(input_size, hidden_sizes, n_outputs, "float64", isa)
         self.flat = rng.uniform(-1.0, 1.0, self.stack.n_parameters)
         lengths = rng.integers(1, steps + 1, n) if ragged else np.full(n, steps)
         lengths[0] = steps
@@ -54,7 +53,7 @@ class Configuration:
         self.sample_ids = rng.permutation(100)[:n].astype(np.uint32)
         self.scale, self.n_threads = 1.0 / n, n_threads
         self.panels, back = (
-            aligned(8 * size).view(np.float64) for size in (self.stack.panels_size, self.stack.back_size)
+            aligned(8 * size).view(np.float64) for size in (self.stack.panels_size, self.stack.transposed_size)
         )
         self.stack.bind(self.panels, back, True)
         n_bytes, slot_bytes, _ = self.stack.workspace_bytes(n, steps, training=True, dropout=self.dropout, d_x=True)

@@ -34,7 +34,7 @@ class Problem:
         self.state = rng.normal(size=(n, self.stack.state_size)).astype(dtype)
         self.targets, self.weights = rng.normal(size=(n, 2)).astype(dtype), rng.uniform(0.5, 2.0, n).astype(dtype)
         self.threads, size = threads, np.dtype(dtype).itemsize
-        self.back = aligned(self.stack.back_size * size).view(dtype)
+        self.back = aligned(self.stack.transposed_size * size).view(dtype)
         self.stack.bind(self.network.weights, self.back, True)
 
     @property

@@ -45,7 +45,7 @@ class VectorRunner:
         arrays = {name.replace("_reverse", "_backward"): array for name, array in own.items()}
         arrays |= {"weight_out": np.eye(self.n_outputs), "bias_out": np.zeros(self.n_outputs)}
         self.network.load(self.layout.flatten(arrays, dtype))
-        self.back = aligned(self.stack.back_size * self.dtype.itemsize).view(dtype)
+        self.back = aligned(self.stack.transposed_size * self.dtype.itemsize).view(dtype)
         self.stack.bind(self.network.weights, self.back, True)
         self.order = np.argsort(-case["lengths"], kind="stable")
         self.lengths = case["lengths"][self.order].astype(np.intp)

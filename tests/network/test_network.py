@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from network.stack_runner import StackRunner
+from network.stack_runner import StackRunner, make_stack
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklstm._kernels.network._stack import Stack
 from sklstm._network.network import Network
 from sklstm._network.noise import Noise
 from sklstm._network.parameters import ParameterLayout
@@ -112,7 +111,7 @@ def test_loss_and_gradient_of_chosen_rows(loss):
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 33, 64, 65, 130, 512])
 def test_sequences_are_dealt_to_the_chunks(n):
     """Each chunk gets long and short ones, longest first, and every sequence is dealt once."""
-    stack = Stack(3, (4,), 1)
+    stack = make_stack(3, (4,), 1)
     dealt = stack.dealt(n)
     assert_array_equal(np.sort(dealt), np.arange(n))
     lengths = np.sort(np.random.default_rng(n).integers(7, 30, n))[::-1]

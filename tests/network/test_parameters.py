@@ -3,10 +3,9 @@
 import time
 
 import numpy as np
-from network.stack_runner import ordered
+from network.stack_runner import make_stack, ordered
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklstm._kernels.network._stack import Stack
 from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
@@ -31,7 +30,7 @@ def test_names_and_shapes_in_the_order_of_the_kernels():
     layout = make_layout()
     assert {p.name: p.shape for p in layout.parameters} == SHAPES
     assert [p.name for p in layout.parameters] == ordered(SHAPES)
-    assert layout.size == Stack(3, (5, 7), 2).n_parameters
+    assert layout.size == make_stack(3, (5, 7), 2).n_parameters
     begin = 0
     for parameter in layout.parameters:
         assert parameter.begin == begin

@@ -4,11 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from network.stack_runner import StackRunner
+from network.stack_runner import StackRunner, make_stack
 from numpy.testing import assert_array_equal
 
 from sklstm._kernels import available_isas
-from sklstm._kernels.network._stack import Stack
 
 each_isa = pytest.mark.parametrize("isa", available_isas())
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -157,8 +156,8 @@ class Memory:
 def run_on_table(flat, table, row_stride, starts, lengths, *, isa, n_threads=1):
     """Forward and backward on sequences in any table, in memory that holds NaN before."""
     dtype, n, steps = flat.dtype, len(starts), int(lengths[0])
-    stack, memory = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, flat.dtype, isa), Memory()
-    panels, back = memory.take(stack.panels_size, dtype), memory.take(stack.back_size, dtype)
+    stack, memory = make_stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, flat.dtype, isa), Memory()
+    panels, back = memory.take(stack.panels_size, dtype), memory.take(stack.transposed_size, dtype)
     stack.to_panels(flat, panels)
     stack.bind(panels, back, True)
     z, z_training = (memory.take((n, N_OUTPUTS), dtype) for _ in range(2))
@@ -202,7 +201,7 @@ def problem(request):
 
 
 def flat_parameters(rng, dtype):
-    size = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS).n_parameters
+    size = make_stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS).n_parameters
     return rng.normal(0.0, 0.4, size).astype(dtype)
 
 
@@ -236,12 +235,12 @@ def test_wide_layers_stay_in_their_memory(dtype):
     """More inputs and outputs than one panel; and a single unit. One thread more than chunks."""
     for isa in available_isas():
         for d, sizes, n_outputs in ((70, (65,), 66), (1, (1, 1), 1), (33, (16, 48), 2)):
-            stack, memory = Stack(d, sizes, n_outputs, dtype, isa), Memory()
+            stack, memory = make_stack(d, sizes, n_outputs, dtype, isa), Memory()
             rng = np.random.default_rng(d)
             flat = rng.normal(0.0, 0.1, stack.n_parameters).astype(dtype)
             panels = memory.take(stack.panels_size, dtype)
             stack.to_panels(flat, panels)
-            stack.bind(panels, memory.take(stack.back_size, dtype), True)
+            stack.bind(panels, memory.take(stack.transposed_size, dtype), True)
             lengths = np.array([5, 5, 2] + [1] * 16, np.intp)
             starts, n = np.zeros(19, np.intp), 19
             n_bytes, slot_bytes, n_tasks = stack.workspace_bytes(n, 5, training=True, d_x=True)
@@ -260,10 +259,10 @@ def test_wide_layers_stay_in_their_memory(dtype):
 def test_arrays_that_do_not_fit_are_refused():
     rng = np.random.default_rng(0)
     flat = flat_parameters(rng, "float32")
-    stack = Stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, "float32")
+    stack = make_stack(INPUT_SIZE, HIDDEN_SIZES, N_OUTPUTS, "float32")
     starts, lengths = np.zeros(2, np.intp), np.full(2, 3, np.intp)
     table = np.ones((3, INPUT_SIZE), np.float32)
-    panels, back = (np.zeros(size, np.float32) for size in (stack.panels_size, stack.back_size))
+    panels, back = (np.zeros(size, np.float32) for size in (stack.panels_size, stack.transposed_size))
     for wrong in ((flat[:-1], panels), (flat.astype(np.float64), panels), (flat, panels[:-1]), (flat[::2], panels)):
         with pytest.raises(ValueError, match="contiguous"):
             stack.to_panels(*wrong)
