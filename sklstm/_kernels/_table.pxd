@@ -59,6 +59,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         int gated_first
         int gated_count
         int reads_h
+        int leaves_zero
         int has_c
         int n_kept
         int n_vectors

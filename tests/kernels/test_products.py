@@ -57,15 +57,15 @@ void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const 
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
     transposed_product(n_rows, n_pairs, n_vecs, a, a_stride, d, d_stride, out, out_stride);
 }
-void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
-                    const real *const *h, const real *h_panel, const real *const *start, real *sums,
-                    Py_ssize_t stride) {
-    if (three) sum_tile_of_three(rows, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride);
-    else sum_tile(rows, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride);
+void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                    const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
+    if (three) sum_tile_of_three(rows, n_x, x, n_h, h, panel, start, sums, stride);
+    else sum_tile(rows, n_x, x, n_h, h, panel, start, sums, stride);
 }
 void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
-    cells_forward(&lstm, rows, n_units, stride, z, z_stride, gates, tanh_c, NULL, NULL, c, c_next, h_next);
+    const CellArrays arrays = {gates, tanh_c, NULL, NULL, c, c_next, h_next};
+    cells_forward(&lstm, rows, n_units, stride, z, z_stride, &arrays);
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                    real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
@@ -251,12 +251,12 @@ def test_sums_of_a_panel(tile, n_x, n_h, three):
     exact[:, :, h_run] += np.einsum("rk,pkw->rpw", h[:, :n_h], panels[:, n_x:, h_run], dtype=np.float64)
     found = np.full((6, 6, width), np.nan, tile.dtype)
     for p in range(6):
+        packed = np.concatenate([panels[p, :n_x, x_run].ravel(), panels[p, n_x:, h_run].ravel()])
         for rows in (6, 5, 4, 3, 2, 1):
             sums = np.full((6, width + 3), np.nan, tile.dtype)
             call(
-                tile.library.drive_sum_tile, three, rows, n_x, row_addresses(x), panels[p, :n_x, x_run].copy(), n_h,
-                row_addresses(h), panels[p, n_x:, h_run].copy(), row_addresses(start[:, p * width :]), sums,
-                sums.shape[1],
+                tile.library.drive_sum_tile, three, rows, n_x, row_addresses(x), n_h, row_addresses(h), packed,
+                row_addresses(start[:, p * width :]), sums, sums.shape[1],
             )  # fmt: skip
             assert np.isnan(sums[rows:]).all()
             assert np.isnan(sums[:, width:]).all()

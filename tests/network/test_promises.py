@@ -287,7 +287,7 @@ def test_arrays_that_do_not_fit_are_refused():
         "slots": np.empty(slot_bytes, np.uint8),
     }  # fmt: skip
     arguments = table, INPUT_SIZE, starts, lengths, workspace, 1
-    with pytest.raises(ValueError, match=r"bind\(panels, back\)"):
+    with pytest.raises(ValueError, match=r"bind\(panels, transposed\)"):
         stack.forward_backward(*arguments, **call)
     stack.bind(panels, back)
     d_x = np.empty((2, 3, INPUT_SIZE), np.float32)

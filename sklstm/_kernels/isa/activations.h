@@ -75,6 +75,14 @@ SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     EACH x[j] = tanh_of_parts(s[j], q[j]);
 }
 
+/* e^x for x <= 0; a NaN stays one. */
+SKLSTM_INLINE void v_exp_of_negative(const int n, vec *x) {
+    vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
+    EACH x[j] = v_clamp(x[j], -87.0f, 0.0f);
+    exp_parts(n, x, s, q);
+    EACH x[j] = v_fma(s[j], q[j], s[j]);
+}
+
 #else
 
 SKLSTM_INLINE vec sigmoid_by_lanes(vec x) {
@@ -100,6 +108,10 @@ SKLSTM_INLINE void v_sigmoid(const int n, vec *x) {
 
 SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     EACH x[j] = tanh_by_lanes(x[j]);
+}
+
+SKLSTM_INLINE void v_exp_of_negative(const int n, vec *x) {
+    EACH for (int l = 0; l < LANES; l++) LANE(x[j], l) = exp(LANE(x[j], l));
 }
 
 #endif

@@ -154,18 +154,17 @@ static void outer_tile(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py
 }
 
 /* sums (rows, n_sums vectors of one panel) = start + [x | h] @ panel, the rows of sums and of start a stride apart. x, h: row
- * pointers, n_x and n_h columns. x_panel holds the x_count vectors from x_first on, h_panel likewise. */
+ * pointers, n_x and n_h columns. panel: n_x rows of the x_count vectors from x_first on, n_h rows of those that read h. */
 SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const int x_count, const int h_first, const int h_count,
-                                     Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
-                                     const real *const *h, const real *h_panel, const real *const *start, real *restrict sums,
-                                     Py_ssize_t stride) {
+                                     Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                                     const real *panel, const real *const *start, real *restrict sums, Py_ssize_t stride) {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(start[r] + v * LANES);
-    if (n_x) accumulate(rows, x_first, x_count, 0, n_x, x, x_panel, acc);
-    accumulate(rows, h_first, h_count, 0, n_h, h, h_panel, acc);
+    if (n_x) accumulate(rows, x_first, x_count, 0, n_x, x, panel, acc);
+    accumulate(rows, h_first, h_count, 0, n_h, h, panel + n_x * x_count * LANES, acc);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -173,18 +172,17 @@ SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const in
 }
 
 /* All four vectors read x and h. */
-static void sum_tile(int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h, const real *const *h,
-                     const real *h_panel, const real *const *start, real *sums, Py_ssize_t stride) {
-#define CALL(n) sum_rows_of_panel(n, 0, 4, 0, 4, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride)
+static void sum_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h, const real *panel,
+                     const real *const *start, real *sums, Py_ssize_t stride) {
+#define CALL(n) sum_rows_of_panel(n, 0, 4, 0, 4, n_x, x, n_h, h, panel, start, sums, stride)
     FOR_TILE_ROWS(rows, CALL)
 #undef CALL
 }
 
 /* The first three read x, the last three read h. */
-static void sum_tile_of_three(int rows, Py_ssize_t n_x, const real *const *x, const real *x_panel, Py_ssize_t n_h,
-                              const real *const *h, const real *h_panel, const real *const *start, real *sums,
-                              Py_ssize_t stride) {
-#define CALL(n) sum_rows_of_panel(n, 0, 3, 1, 3, n_x, x, x_panel, n_h, h, h_panel, start, sums, stride)
+static void sum_tile_of_three(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                              const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
+#define CALL(n) sum_rows_of_panel(n, 0, 3, 1, 3, n_x, x, n_h, h, panel, start, sums, stride)
     FOR_TILE_ROWS(rows, CALL)
 #undef CALL
 }

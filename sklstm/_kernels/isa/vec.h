@@ -27,8 +27,10 @@
 #endif
 #if defined(__GNUC__)
 #  define SKLSTM_INLINE static inline __attribute__((always_inline))
+#  define SKLSTM_APART static __attribute__((noinline))
 #else
 #  define SKLSTM_INLINE static __forceinline
+#  define SKLSTM_APART static __declspec(noinline)
 #  define restrict __restrict
 #endif
 
@@ -121,6 +123,17 @@ SKLSTM_INLINE vec v_select_nonnegative(vec x, vec a, vec b) {
     vec r;
     for (int l = 0; l < LANES; l++) LANE(r, l) = LANE(x, l) >= 0 ? LANE(a, l) : LANE(b, l);
     return r;
+#endif
+}
+
+/* The smaller of two numbers, lane by lane; a NaN in b stays one. */
+SKLSTM_INLINE vec v_minimum(vec a, vec b) {
+#if defined(__GNUC__)
+    const vec_mask mask = a < b;
+    return (vec)((mask & (vec_mask)a) | (~mask & (vec_mask)b));
+#else
+    for (int l = 0; l < LANES; l++) LANE(b, l) = LANE(a, l) < LANE(b, l) ? LANE(a, l) : LANE(b, l);
+    return b;
 #endif
 }
 

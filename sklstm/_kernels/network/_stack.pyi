@@ -4,19 +4,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklstm._kernels.network.architecture import Architecture
+from sklstm._network.architecture import Architecture
+from sklstm._network.memory_plan import Plan
 
 LOSS_KINDS: dict[str, int]
+
+def cell_numbers() -> dict[str, dict[str, Any]]: ...
+def lanes_of(dtype: str | np.dtype[Any], isa: str | None = None) -> int: ...
 
 class Stack:
     n_parameters: int
     state_size: int
     panels_size: int
-    back_size: int
+    transposed_size: int
     segments: list[tuple[int, bool]]
     architecture: Architecture
     every_step: bool
-    variant: bool
+    options: bool
     reads_row_by_row: bool
     largest_input: float
     n_outputs: int
@@ -25,17 +29,14 @@ class Stack:
     dtype: np.dtype[Any]
     def __init__(
         self,
-        input_size: int,
-        hidden_sizes: Sequence[int],
-        n_outputs: int,
+        plan: Plan,
         dtype: str = ...,
         isa: str | None = None,
         *,
         input_mean: Sequence[float] | NDArray[Any] | None = None,
         input_scale: Sequence[float] | NDArray[Any] | None = None,
-        **options: object,
     ) -> None: ...
-    def bind(self, panels: NDArray[Any], back: NDArray[Any] | None = None, input_gradient: bool = False) -> None: ...
+    def bind(self, panels: NDArray[Any], transposed: NDArray[Any] | None = None, input_gradient: bool = False) -> None: ...
     def to_panels(self, flat: NDArray[Any], panels: NDArray[Any]) -> None: ...
     def from_panels(self, panels: NDArray[Any], flat: NDArray[Any]) -> None: ...
     def dealt(self, n_samples: int) -> NDArray[np.intp]: ...

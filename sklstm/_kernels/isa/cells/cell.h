@@ -17,9 +17,10 @@ enum { MAX_SUMS = 4, MAX_VECTORS = 3 };
 
 /* n <= SIDE_BY_SIDE vectors of units, j = 0 .. n - 1; they may be of different rows. */
 typedef struct {
-    const real *sums[SIDE_BY_SIDE];    /* n_sums vectors */
-    real *gates[SIDE_BY_SIDE];         /* n_sums vectors that backward reads; may be `sums`; NULL: nothing goes back */
-    real *kept[SIDE_BY_SIDE];          /* n_kept vectors more, likewise */
+    const real *sums[SIDE_BY_SIDE];    /* n_sums vectors, activated if the cell says so: `gates` holds them already then */
+    const Py_ssize_t *u;               /* where their units stand among those of all rows: the n_sums vectors that */
+    real *gates;                       /* backward reads go to gates + n_sums * u[j]; NULL where nothing goes back, */
+    real *kept;                        /* n_kept vectors more to kept + n_kept * u[j] */
     const real *vectors[SIDE_BY_SIDE]; /* n_vectors vectors of weights, `stride` apart */
     Py_ssize_t stride;
     vec h[SIDE_BY_SIDE];               /* in: previous h, where the cell reads it; out: next h */
@@ -73,6 +74,7 @@ typedef struct {
 
 typedef struct {
     CELL_NUMBERS                       /* interface.h */
+    void (*activate)(vec *sums);       /* of one vector of units, in a loop of its own; NULL: forward takes the sums as they are */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);
     void (*gate)(const int n, CellGate *s);
@@ -80,3 +82,15 @@ typedef struct {
     void (*row_forward)(CellRow *row); /* NULL: the layer goes through `forward` and `backward` */
     void (*row_backward)(CellRow *row);
 } Cell;
+
+/* Where the cells of some rows find their arrays; gates and kept are NULL where nothing goes back. */
+typedef struct {
+    real *gates, *kept;
+    const real *vectors, *h_prev, *c_prev;
+    real *c_next, *h_next;             /* c_prev may be c_next */
+} CellArrays;
+
+/* The loop of one cell over some rows and units (cells_forward in sums.h), a function of its own: inlined into the loop over
+ * time its constants had no registers left (5 % of a forward pass of 17 units). */
+typedef void (*CellLoop)(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,
+                         const CellArrays *arrays);

@@ -8,9 +8,9 @@ SKLSTM_INLINE void delta_forward(const int n, CellForward *s) {
     EACH candidate[j] = v_load(s->sums[j] + LANES);
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(d[j], v_sub(candidate[j], s->h[j]), s->h[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], d[j]);
-        v_store(s->gates[j] + LANES, candidate[j]);
+    if (s->gates) EACH {
+        v_store(s->gates + 2 * s->u[j], d[j]);
+        v_store(s->gates + 2 * s->u[j] + LANES, candidate[j]);
     }
 }
 

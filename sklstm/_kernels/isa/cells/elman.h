@@ -2,7 +2,7 @@
 SKLSTM_INLINE void elman_forward(const int n, CellForward *s) {
     EACH s->h[j] = v_load(s->sums[j]);
     v_tanh(n, s->h);
-    if (s->gates[0]) EACH v_store(s->gates[j], s->h[j]);
+    if (s->gates) EACH v_store(s->gates + s->u[j], s->h[j]);
 }
 
 SKLSTM_INLINE void elman_backward(CellBackward *s) {
@@ -17,7 +17,7 @@ static const Cell elman = {
 
 SKLSTM_INLINE void elman_relu_forward(const int n, CellForward *s) {
     EACH s->h[j] = v_relu(v_load(s->sums[j]));
-    if (s->gates[0]) EACH v_store(s->gates[j], s->h[j]);
+    if (s->gates) EACH v_store(s->gates + s->u[j], s->h[j]);
 }
 
 SKLSTM_INLINE void elman_relu_backward(CellBackward *s) { s->d_sums[0] = v_where_positive(v_load(s->gates), s->d_h); }

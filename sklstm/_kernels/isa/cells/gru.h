@@ -12,11 +12,11 @@ SKLSTM_INLINE void gru_forward(const int n, CellForward *s) {
     EACH candidate[j] = v_fma(r[j], n_h[j], v_load(s->sums[j]));
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], candidate[j]);
-        v_store(s->gates[j] + LANES, r[j]);
-        v_store(s->gates[j] + 2 * LANES, z[j]);
-        v_store(s->gates[j] + 3 * LANES, n_h[j]);
+    if (s->gates) EACH {
+        v_store(s->gates + 4 * s->u[j], candidate[j]);
+        v_store(s->gates + 4 * s->u[j] + LANES, r[j]);
+        v_store(s->gates + 4 * s->u[j] + 2 * LANES, z[j]);
+        v_store(s->gates + 4 * s->u[j] + 3 * LANES, n_h[j]);
     }
 }
 

@@ -16,10 +16,10 @@ SKLSTM_INLINE void gru_reset_before_forward(const int n, CellForward *s) {
     EACH candidate[j] = v_load(s->sums[j] + 2 * LANES);
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], v_load(s->sums[j]));
-        v_store(s->gates[j] + LANES, z[j]);
-        v_store(s->gates[j] + 2 * LANES, candidate[j]);
+    if (s->gates) EACH {
+        v_store(s->gates + 3 * s->u[j], v_load(s->sums[j]));
+        v_store(s->gates + 3 * s->u[j] + LANES, z[j]);
+        v_store(s->gates + 3 * s->u[j] + 2 * LANES, candidate[j]);
     }
 }
 

@@ -2,19 +2,14 @@
  *   i, f, o = sigmoid(.)   g = tanh(.)   c_t = f c_{t-1} + i g   h_t = o tanh(c_t)
  * Peepholes and the normalised c: lstm_row.h.
  */
+SKLSTM_INLINE void lstm_activate(vec *z) { v_gates(z); }
+
 SKLSTM_INLINE void lstm_forward(const int n, CellForward *s) {
-    vec z[SIDE_BY_SIDE][4];
-    EACH {
-        for (int g = 0; g < 4; g++) z[j][g] = v_load(s->sums[j] + g * LANES);
-        v_gates(z[j]);
-        if (s->gates[0])
-            for (int g = 0; g < 4; g++) v_store(s->gates[j] + g * LANES, z[j][g]);
-    }
-    EACH s->c[j] = v_fma(z[j][1], s->c[j], v_mul(z[j][0], z[j][2]));
+    EACH s->c[j] = v_fma(v_load(s->sums[j] + LANES), s->c[j], v_mul(v_load(s->sums[j]), v_load(s->sums[j] + 2 * LANES)));
     EACH s->h[j] = s->c[j];
     v_tanh(n, s->h);
-    if (s->gates[0]) EACH v_store(s->kept[j], s->h[j]);
-    EACH s->h[j] = v_mul(z[j][3], s->h[j]);
+    if (s->gates) EACH v_store(s->kept + s->u[j], s->h[j]);
+    EACH s->h[j] = v_mul(v_load(s->sums[j] + 3 * LANES), s->h[j]);
 }
 
 SKLSTM_INLINE void lstm_backward(CellBackward *s) {
@@ -32,6 +27,6 @@ SKLSTM_INLINE void lstm_backward(CellBackward *s) {
 
 static const Cell lstm = {
     .name = "lstm", .sums = "i f g o", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 4, .h_count = 4, .has_c = 1,
-    .n_kept = 1, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .forward = lstm_forward,
+    .n_kept = 1, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate, .forward = lstm_forward,
     .backward = lstm_backward, .row_forward = lstm_row_forward, .row_backward = lstm_row_backward,
 };

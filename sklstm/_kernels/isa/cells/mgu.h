@@ -14,9 +14,9 @@ SKLSTM_INLINE void mgu_forward(const int n, CellForward *s) {
     EACH candidate[j] = v_load(s->sums[j] + LANES);
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(v_load(s->sums[j]), v_sub(candidate[j], s->h[j]), s->h[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], v_load(s->sums[j]));
-        v_store(s->gates[j] + LANES, candidate[j]);
+    if (s->gates) EACH {
+        v_store(s->gates + 2 * s->u[j], v_load(s->sums[j]));
+        v_store(s->gates + 2 * s->u[j] + LANES, candidate[j]);
     }
 }
 

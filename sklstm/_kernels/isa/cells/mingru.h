@@ -24,9 +24,9 @@ SKLSTM_INLINE void mingru_step(const int n, CellForward *s, const int positive) 
     if (positive) v_positive_candidate(n, candidate);
     else v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(candidate[j], s->h[j]), s->h[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], z[j]);
-        v_store(s->gates[j] + LANES, candidate[j]);
+    if (s->gates) EACH {
+        v_store(s->gates + 2 * s->u[j], z[j]);
+        v_store(s->gates + 2 * s->u[j] + LANES, candidate[j]);
     }
 }
 
@@ -45,6 +45,7 @@ SKLSTM_INLINE void mingru_tanh_backward(CellBackward *s) { mingru_gradient(s, 0)
 
 static const Cell mingru = {
     .name = "mingru", .sums = "z n", .driver = ELEMENTWISE, .n_sums = 2, .units = 2, .x_count = 2, .reads_h = 1,
+    .leaves_zero = 1,
     .forward = mingru_forward, .backward = mingru_backward,
 };
 static const Cell mingru_tanh = {

@@ -3,26 +3,20 @@
  * minlstm_tanh has tanh for g.
  */
 
-/* f / (f + i) from the sums of f and i, side by side; they become 1 - f and 1 - i, which backward needs. Neither sum may
- * make it 0 / 0: for float the argument of sigmoid is clamped, so that f and i stay normal numbers. */
-SKLSTM_INLINE void v_share_of_forget(const int n, vec *f, vec *i, vec *share) {
-    const vec one = v_broadcast(1);
-#if SKLSTM_REAL_IS_FLOAT
-    v_sigmoid(n, f);
-    v_sigmoid(n, i);
-    EACH share[j] = v_div(f[j], v_add(f[j], i[j]));
-#else
-    EACH for (int l = 0; l < LANES; l++) {
-        /* log i - log f, without a quotient of two zeros */
-        const double a = LANE(f[j], l), b = LANE(i[j], l);
-        const double log_f = fmin(a, 0) - log1p(exp(-fabs(a))), log_i = fmin(b, 0) - log1p(exp(-fabs(b)));
-        LANE(share[j], l) = 1 / (1 + exp(log_i - log_f));
-    }
-    v_sigmoid(n, f);
-    v_sigmoid(n, i);
-#endif
-    EACH f[j] = v_sub(one, f[j]);
-    EACH i[j] = v_sub(one, i[j]);
+/* f / (f + i) from the sums of f and i, side by side. With e^-a for the sum a of a gate it is
+ *   (1 + e^-i) / (1 + e^-i + 1 + e^-f),
+ * here with both sides times e^m, m = min(f, i, 0): no exponent is above 0 and one of them is 0, so that neither far sums nor
+ * two that are far alike give 0 / 0 or lose their quotient. */
+SKLSTM_INLINE void v_share_of_forget(const int n, const vec *f, const vec *i, vec *share) {
+    vec lowest[SIDE_BY_SIDE], e_f[SIDE_BY_SIDE], e_i[SIDE_BY_SIDE];
+    EACH lowest[j] = v_minimum(v_minimum(f[j], i[j]), v_broadcast(0));
+    EACH e_f[j] = v_sub(lowest[j], f[j]);
+    EACH e_i[j] = v_sub(lowest[j], i[j]);
+    v_exp_of_negative(n, lowest);
+    v_exp_of_negative(n, e_f);
+    v_exp_of_negative(n, e_i);
+    EACH e_i[j] = v_add(lowest[j], e_i[j]);
+    EACH share[j] = v_div(e_i[j], v_add(e_i[j], v_add(lowest[j], e_f[j])));
 }
 
 SKLSTM_INLINE void minlstm_step(const int n, CellForward *s, const int positive) {
@@ -34,12 +28,16 @@ SKLSTM_INLINE void minlstm_step(const int n, CellForward *s, const int positive)
     if (positive) v_positive_candidate(n, candidate);
     else v_tanh(n, candidate);
     EACH s->h[j] = v_fma(share[j], v_sub(s->h[j], candidate[j]), candidate[j]);
-    if (s->gates[0]) EACH {
-        v_store(s->gates[j], f[j]);
-        v_store(s->gates[j] + LANES, i[j]);
-        v_store(s->gates[j] + 2 * LANES, candidate[j]);
-        v_store(s->kept[j], share[j]);
-    }
+    if (!s->gates) return;
+    /* 1 - f and 1 - i are sigmoid(-.). */
+    EACH f[j] = v_sub(v_broadcast(0), f[j]);
+    EACH i[j] = v_sub(v_broadcast(0), i[j]);
+    v_sigmoid(n, f);
+    v_sigmoid(n, i);
+    EACH v_store(s->gates + 3 * s->u[j], f[j]);
+    EACH v_store(s->gates + 3 * s->u[j] + LANES, i[j]);
+    EACH v_store(s->gates + 3 * s->u[j] + 2 * LANES, candidate[j]);
+    EACH v_store(s->kept + s->u[j], share[j]);
 }
 
 /* The share is sigmoid(log f - log i), so its slope by the sum of f is share (1 - share) (1 - f). */
@@ -60,7 +58,7 @@ SKLSTM_INLINE void minlstm_tanh_backward(CellBackward *s) { minlstm_gradient(s, 
 
 static const Cell minlstm = {
     .name = "minlstm", .sums = "f i n", .driver = ELEMENTWISE, .n_sums = 3, .units = 1, .x_count = 3, .reads_h = 1,
-    .n_kept = 1, .forward = minlstm_forward, .backward = minlstm_backward,
+    .leaves_zero = 1, .n_kept = 1, .forward = minlstm_forward, .backward = minlstm_backward,
 };
 static const Cell minlstm_tanh = {
     .name = "minlstm_tanh", .sums = "f i n", .driver = ELEMENTWISE, .n_sums = 3, .units = 1, .x_count = 3, .reads_h = 1,

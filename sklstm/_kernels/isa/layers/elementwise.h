@@ -1,7 +1,7 @@
 /* The elementwise driver: no product with h, so that all products come before the loop over time, several steps at once, and
  * a panel's units go through their steps while their sums and states are in L1. Backward is plain_backward (recurrent.h). */
 
-SKLSTM_INLINE void elementwise_forward(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, most = 2 * n + PAIRS;
     const real **x = (const real **)call->row_pointers;
     real *z = (real *)call->z, *h = (real *)call->h;
@@ -19,12 +19,15 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, const LayerCall *call) 
             sums_of_panel(cell, call, p, n_rows, x, NULL, z, z_stride);
             for (Py_ssize_t s = begin; s < t; s++) {
                 const Py_ssize_t kept = s * call->kept_step;
-                cells_forward(cell, call->n_active[s], count, hp, sums, z_stride,
-                              call->gates ? (real *)call->gates + cell->n_sums * (kept + u) : NULL,
-                              call->gates && cell->n_kept ? (real *)call->kept + cell->n_kept * (kept + u) : NULL,
-                              vectors_at(cell, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u);
+                const CellArrays arrays = {
+                    call->gates ? (real *)call->gates + cell->n_sums * (kept + u) : NULL,
+                    call->gates && cell->n_kept ? (real *)call->kept + cell->n_kept * (kept + u) : NULL,
+                    vectors_at(cell, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
+                };
+                cells(call->n_active[s], count, hp, sums, z_stride, &arrays);
                 sums += call->n_active[s] * z_stride;
             }
         }
+        for (Py_ssize_t s = begin; s < t; s++) clear_padding(cell, call, call->n_active[s], h + (s + 1) * n * hp);
     }
 }

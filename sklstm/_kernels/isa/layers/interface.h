@@ -31,6 +31,7 @@ typedef enum { RECURRENT = 0, ELEMENTWISE = 1 } Driver;
     int n_sums, units;                                                                                                        \
     int x_first, x_count, h_first, h_count, gated_first, gated_count;                                                         \
     int reads_h;               /* the previous h enters unit by unit, not only through the product */                         \
+    int leaves_zero;           /* with sums of zero its h moves away from zero */                                             \
     int has_c;                 /* a second state, c */                                                                        \
     int n_kept;                /* vectors kept beside the gates */                                                            \
     int n_vectors;             /* weights that belong to one unit each */                                                     \

@@ -3,18 +3,22 @@
 #define LAYERS_OF(C)                                                                                                       \
     static void C##_describe(CellShape *shape) {                                                                           \
         *shape = (CellShape){C.name, C.sums, C.driver, C.n_sums, C.units, C.x_first, C.x_count,          \
-                             C.h_first, C.h_count, C.gated_first, C.gated_count, C.reads_h, C.has_c,        \
-                             C.n_kept, C.n_vectors, C.vectors_are_optional, C.normalises_state};                  \
+                             C.h_first, C.h_count, C.gated_first, C.gated_count, C.reads_h,                 \
+                             C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional, C.normalises_state};                  \
+    }                                                                                                                         \
+    SKLSTM_APART void C##_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,        \
+                                const CellArrays *arrays) {                                                                   \
+        cells_forward(&C, n_rows, n_units, stride, z, z_stride, arrays);                                                      \
     }                                                                                                                         \
     static void C##_layer_forward(const LayerCall *call) {                                                                 \
         if (C.gated_count) return;                                                                                         \
-        if (C.driver == ELEMENTWISE) elementwise_forward(&C, call);                                                     \
-        else recurrent_forward(&C, call);                                                                                  \
+        if (C.driver == ELEMENTWISE) elementwise_forward(&C, C##_cells, call);                                               \
+        else recurrent_forward(&C, C##_cells, call);                                                                            \
     }                                                                                                                         \
     static void C##_layer_backward(const LayerCall *call) {                                                                \
         if (!C.gated_count) plain_backward(&C, call);                                                                   \
     }                                                                                                                         \
-    static void C##_options_forward(const LayerCall *call) { options_forward(&C, call); }                               \
+    static void C##_options_forward(const LayerCall *call) { options_forward(&C, C##_cells, call); }                         \
     static void C##_options_backward(const LayerCall *call) { options_backward(&C, call); }                             \
     static Py_ssize_t C##_options_workspace(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) {             \
         return size_of_options(&C, call, n_samples, n_steps);                                                              \

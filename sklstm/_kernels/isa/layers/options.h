@@ -216,8 +216,8 @@ SKLSTM_INLINE void describe_row(const Cell *cell, const LayerCall *call, const O
 }
 
 /* The cell of one row: fresh h to `m`, states to their place, mixed with the previous ones by zoneout. */
-SKLSTM_INLINE void row_of_cells(const Cell *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r,
-                                real *m) {
+SKLSTM_INLINE void row_of_cells(const Cell *cell, CellLoop cells, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
+                                Py_ssize_t r, real *m) {
     const LayerOptions *options = call->options;
     const Py_ssize_t hp = call->hidden_stride, here = t * b->step + r;
     const real *kept_c = b->kept_c ? b->kept_c + here * hp : NULL;
@@ -235,9 +235,12 @@ SKLSTM_INLINE void row_of_cells(const Cell *cell, const LayerCall *call, const O
     row.h_next = m;
     row.c_next = c_next;
     if (cell->row_forward) cell->row_forward(&row);
-    else
-        cells_forward(cell, 1, hp / LANES, hp, row.gates, cell->n_sums * hp, options->training ? row.gates : NULL,
-                      options->training ? row.kept : NULL, row.vectors, row.h_prev, row.c_prev, row.c_next, m);
+    else {
+        const CellArrays arrays = {options->training ? row.gates : NULL, options->training ? row.kept : NULL, row.vectors,
+                                   row.h_prev, row.c_prev, row.c_next, m};
+        cells(1, hp / LANES, hp, row.gates, cell->n_sums * hp, &arrays);
+        clear_padding(cell, call, 1, m);
+    }
     if (b->inverses) b->inverses[4 * here + 2] = row.inverse;
     if (carries_m(cell, call)) memcpy(c_next, m, (size_t)hp * sizeof(real));
     if (kept_c && c_next) mix_row(hp, kept_c, row.c_prev, c_next, c_next);
@@ -265,7 +268,7 @@ SKLSTM_INLINE void outputs_of_step(const LayerCall *call, const OptionBuffers *b
     }
 }
 
-SKLSTM_INLINE void options_forward(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE void options_forward(const Cell *cell, CellLoop cells, const LayerCall *call) {
     const LayerOptions *options = call->options;
     const Py_ssize_t n = call->n_samples, op = call->output_stride, width = cell->n_sums * call->hidden_stride;
     const real **x = (const real **)call->row_pointers, **h_prev = x + n;
@@ -288,7 +291,7 @@ SKLSTM_INLINE void options_forward(const Cell *cell, const LayerCall *call) {
         sums_of_step(cell, call, &b, t, x, h_prev, z);
         if (cell->gated_count) gated_sums_of_step(cell, call, &b, t, h, h_prev, z);
         for (Py_ssize_t r = 0; r < n_active; r++)
-            row_of_cells(cell, call, &b, t, r, b.m ? b.m + (pair + r) * b.m_stride : h + (n + r) * op);
+            row_of_cells(cell, cells, call, &b, t, r, b.m ? b.m + (pair + r) * b.m_stride : h + (n + r) * op);
         outputs_of_step(call, &b, t, pair, h);
         pair += options->training ? n_active : 0;
     }

@@ -1,6 +1,6 @@
 /* The recurrent driver: a product with h inside the time loop, forward and backward; the plain layer, without options. */
 
-SKLSTM_INLINE void recurrent_forward(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride;
     const Py_ssize_t first = call->first_panel * cell->units;
     const Py_ssize_t n_units = smaller(hp / LANES - first, call->n_panels * cell->units);
@@ -30,9 +30,11 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, const LayerCall *call) {
             sums_of_panel(cell, call, p, n_active, x, h_prev,
                           z + (joined ? (p - call->first_panel) * cell->units * cell->n_sums * LANES : 0), z_stride);
             if (joined && p + 1 < call->first_panel + call->n_panels) continue;
-            cells_forward(cell, n_active, count, hp, z, z_stride, gates ? gates + cell->n_sums * u : NULL,
-                          kept ? kept + cell->n_kept * u : NULL, vectors_at(cell, call, u), h_row + u,
-                          cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u);
+            const CellArrays arrays = {
+                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL, vectors_at(cell, call, u),
+                h_row + u, cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
+            };
+            cells(n_active, count, hp, z, z_stride, &arrays);
         }
     }
 }

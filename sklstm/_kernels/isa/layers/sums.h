@@ -39,15 +39,14 @@ SKLSTM_INLINE void sums_of_panel(const Cell *cell, const LayerCall *call, Py_ssi
     const real *x_panel = (const real *)call->weights + unit * panels.unit_size, *h_panel = x_panel + units * panels.h_offset;
     const int full = vecs == TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums;
     const int three = vecs == TILE_VECS && cell->x_first == 0 && cell->x_count == 3 && cell->h_first == 1 && cell->h_count == 3;
-    const real *start[2 * TILE_ROWS];
+    /* n_x rows of x, if any, then those of h */
+    const real *panel = n_x ? x_panel : h_panel, *start[TILE_ROWS];
     for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
         const int rows = (int)smaller(n_rows - r, TILE_ROWS);
         for (int i = 0; i < rows; i++) start[i] = (call->x_is_product ? x[r + i] : (const real *)call->bias) + first;
-        if (full)
-            sum_tile(rows, n_x, x + r, x_panel, call->output_size, h_prev + r, h_panel, start, z + r * z_stride, z_stride);
+        if (full) sum_tile(rows, n_x, x + r, call->output_size, h_prev + r, panel, start, z + r * z_stride, z_stride);
         else if (three)
-            sum_tile_of_three(rows, n_x, x + r, x_panel, call->output_size, h_prev + r, h_panel, start, z + r * z_stride,
-                              z_stride);
+            sum_tile_of_three(rows, n_x, x + r, call->output_size, h_prev + r, panel, start, z + r * z_stride, z_stride);
         else
             for (int i = 0; i < rows; i++) memcpy(z + (r + i) * z_stride, start[i], (size_t)(vecs * LANES) * sizeof(real));
     }
@@ -85,46 +84,66 @@ SKLSTM_INLINE const real *vectors_at(const Cell *cell, const LayerCall *call, Py
     return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
 }
 
-/* The cells of n vectors of units side by side: states at offsets u. */
-SKLSTM_INLINE void step_cells(const Cell *cell, const int n, CellForward *s, const Py_ssize_t *u, const real *h_prev,
-                              const real *c_prev, real *c_next, real *h_next) {
-    if (cell->reads_h) EACH s->h[j] = v_load(h_prev + u[j]);
-    if (cell->has_c) EACH s->c[j] = v_load(c_prev + u[j]);
-    cell->forward(n, s);
-    if (cell->has_c) EACH v_store(c_next + u[j], s->c[j]);
-    EACH v_store(h_next + u[j], s->h[j]);
+/* The cells of n vectors of units side by side, with their states at offsets u, which are those of `column` in
+ * their row. */
+SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
+                              const Py_ssize_t *column, Py_ssize_t stride, const CellArrays *a) {
+    CellForward s;
+    s.stride = stride;
+    s.u = u;
+    s.gates = a->gates;
+    s.kept = a->kept;
+    EACH s.sums[j] = sums[j];
+    if (cell->n_vectors && !cell->vectors_are_optional) EACH s.vectors[j] = a->vectors + column[j];
+    if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
+    if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
+    cell->forward(n, &s);
+    if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
+    EACH v_store(a->h_next + u[j], s.h[j]);
 }
 
-/* From sums z (rows z_stride apart) of n_units vectors of units to their next states. gates, kept and the states begin at the
- * first of these units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. gates
- * and kept are NULL where nothing goes back. c_prev may be c_next. */
-SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
-                                 Py_ssize_t z_stride, real *gates, real *kept, const real *vectors, const real *h_prev,
-                                 const real *c_prev, real *c_next, real *h_next) {
-    CellForward s;
-    Py_ssize_t u[SIDE_BY_SIDE];
-    int waiting = 0;
-    s.stride = stride;
+/* The activations of a cell that has them unit by unit, in place, with a copy for backward. In the same loop as the states they
+ * would wait for each other: 2 to 6 % of a training step. */
+SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
+                                 Py_ssize_t z_stride, real *restrict gates) {
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t q = 0; q < n_units; q++) {
+            real *sums = z + r * z_stride + q * cell->n_sums * LANES;
+            vec v[MAX_SUMS];
+            for (int g = 0; g < cell->n_sums; g++) v[g] = v_load(sums + g * LANES);
+            cell->activate(v);
+            for (int g = 0; g < cell->n_sums; g++) v_store(sums + g * LANES, v[g]);
+            if (gates && gates != z)
+                for (int g = 0; g < cell->n_sums; g++)
+                    v_store(gates + cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
+        }
+}
+
+/* From sums z (rows z_stride apart) of n_units vectors of units to their next states. The arrays begin at the first of these
+ * units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. */
+SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
+                                 Py_ssize_t z_stride, const CellArrays *arrays) {
+    const CellArrays copy = *arrays, *a = &copy;
+    real *sums[SIDE_BY_SIDE];
+    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
+    int waiting = 0;
+    if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, a->gates);
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t q = 0; q < n_units; q++) {
+            sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
             u[waiting] = r * stride + q * LANES;
-            s.sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
-            s.gates[waiting] = gates ? gates + cell->n_sums * u[waiting] : NULL;
-            if (cell->n_kept) s.kept[waiting] = kept ? kept + cell->n_kept * u[waiting] : NULL;
-            if (cell->n_vectors && !cell->vectors_are_optional) s.vectors[waiting] = vectors + q * LANES;
+            if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
             if (++waiting == SIDE_BY_SIDE) {
-                step_cells(cell, SIDE_BY_SIDE, &s, u, h_prev, c_prev, c_next, h_next);
+                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, a);
                 waiting = 0;
             }
         }
-    for (int w = 0; w < waiting; w++) {
-        if (w) {
-            s.sums[0] = s.sums[w];
-            s.gates[0] = s.gates[w];
-            if (cell->n_kept) s.kept[0] = s.kept[w];
-            if (cell->n_vectors && !cell->vectors_are_optional) s.vectors[0] = s.vectors[w];
-            u[0] = u[w];
-        }
-        step_cells(cell, 1, &s, u, h_prev, c_prev, c_next, h_next);
-    }
+    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, a);
+}
+
+/* Units beyond H are zero and stay so, but for a cell that moves away from zero by itself: its rows of h are cleared there. */
+SKLSTM_INLINE void clear_padding(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, real *h) {
+    if (!cell->leaves_zero || call->hidden_size == call->hidden_stride) return;
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t u = call->hidden_size; u < call->hidden_stride; u++) h[r * call->hidden_stride + u] = 0;
 }
