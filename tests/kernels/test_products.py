@@ -286,12 +286,13 @@ def test_cell_forward(tile, n_panels, in_place, keeps_gates):
     )  # fmt: skip
     assert_allclose(c[:, :used], c_exact, **tile.close)
     assert_allclose(h[:, :used], o[:, :used] * np.tanh(c_exact), **tile.close)
+    for number, gate in enumerate((i, f, g, o)):
+        assert_allclose(sums[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
     if keeps_gates:
-        for number, gate in enumerate((i, f, g, o)):
-            assert_allclose(gates[:, :n_panels, number].reshape(n_rows, -1), gate[:, :used], **tile.close)
         assert_allclose(tanh_c[:, :used], np.tanh(c_exact), **tile.close)
-    # Nothing is written over the sums, nor for units that were not asked for.
-    assert_array_equal(sums, z)
+        assert_array_equal(gates[:, :n_panels], sums[:, :n_panels])
+    # Units that were not asked for keep their sums and states.
+    assert_array_equal(sums[:, n_panels:], z[:, n_panels:])
     assert np.isnan(gates if not keeps_gates else gates[:, n_panels:]).all()
     assert np.isnan(h[:, used:]).all()
     assert np.isnan(tanh_c[:, used:]).all()
