@@ -1,8 +1,9 @@
 """The recurrent cells: the names of what the kernels know by numbers, and starting values.
 
-A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. Its equations are a header of
-the kernels (`sklstm/_kernels/isa/cells`), and so are its numbers: how many sums a unit has, which of them read x and h, which
-states it carries. Here are the names of its parameters' blocks, in the order of their rows, and how its bias starts.
+A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. Its equations are a
+header of the kernels (`sklstm/_kernels/isa/cells`), and so are its numbers: how many sums a unit has, which of them
+read x and h, which states it carries. Here are the names of its parameters' blocks, in the order of their rows, and
+how its bias starts.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Cell:
         What the bias of a sum starts from, where that is not 0.
     vectors : str
         Name of the parameter that holds the weights of single units, where the kernel has some.
+    vectors_start : tuple of two floats
+        These weights start uniform between the two.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Cell:
     sums: tuple = ()
     start: dict = field(default_factory=dict)
     vectors: str = ""
+    vectors_start: tuple = (0.0, 0.0)
 
     def __post_init__(self):
         """Let the bias have the blocks of the weights unless it says otherwise."""
@@ -92,7 +96,7 @@ class Cell:
         return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
 
     def place(self, block, reads):
-        """Return where the kernel stores the sum of a block of `weight_ih` (`reads` "x"), `weight_hh` ("h") or the bias."""
+        """Return where the kernel stores the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
         name = f"{block}_{reads}"
         return self.stored.index(name if name in self.stored else block)
 

@@ -1,7 +1,7 @@
 """Where each parameter of a network lies in a vector of panels, the layout that the kernels read.
 
-A *piece* says how one named array, or a block of one, comes into the panels and back; a *copy* is a matrix that backward reads
-transposed; a *segment* is a stretch of equal weight decay.
+A *piece* says how one named array, or a block of one, comes into the panels and back; a *copy* is a matrix that
+backward reads transposed; a *segment* is a stretch of equal weight decay.
 """
 
 from math import prod
@@ -37,8 +37,8 @@ class Plan:
     size, transposed_size : int
         Length of a vector of panels, and of the transposed copies.
     pieces : list of (begin in the flat vector, offset in the panels, n_columns, n_rows, part, slot)
-        With a part, a matrix (n_rows, n_columns) that is block `slot` of that part; else a dense matrix; with n_rows=0 a
-        vector.
+        With a part, a matrix (n_rows, n_columns) that is block `slot` of that part; else a dense matrix; with
+        n_rows=0 a vector.
     copies : list of dict
         The fields of `Copy` (_stack.pxd).
     segments : list of (end, bool)
@@ -115,10 +115,12 @@ class Plan:
         offsets = self._weights(cell, hidden, shape.step_size(layer), shape.width(layer), end, layer == 0)
         bias = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
         offsets["panel_bias"] = self._take(cell.n_sums * stride, False)
-        self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, [cell.place(block, "") for block in cell.sums])
+        places = [cell.place(block, "") for block in cell.sums]
+        self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, places)
         offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING), state=0)
         if shape.has_vectors:
-            offsets["vectors"] = self.vectors([f"{cell.vectors}{end}"], hidden, stride, decays=True, count=cell.n_vectors)
+            name, count = f"{cell.vectors}{end}", cell.n_vectors
+            offsets["vectors"] = self.vectors([name], hidden, stride, decays=True, count=count)
         if shape.cell_norm:
             offsets["norm"] = self._norms(cell, hidden, stride, bias, end)
         if shape.projection_size:

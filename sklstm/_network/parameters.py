@@ -99,7 +99,11 @@ class ParameterLayout:
                     fill_orthogonal(generator, gate, n_threads)
             elif name.startswith("weight_ih"):
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // n_gates))
-            elif name.startswith(("weight_peephole", "weight_pool", "weight_skip")):
+            elif self.cell.vectors and name.startswith(self.cell.vectors):
+                low, high = self.cell.vectors_start
+                if low < high:
+                    view[:] = generator.uniform(low, high, view.shape)
+            elif name.startswith(("weight_pool", "weight_skip")):
                 continue
             elif name.startswith("weight"):
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0]))

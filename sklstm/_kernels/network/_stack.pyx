@@ -108,7 +108,6 @@ cdef class Stack:
 
     def __cinit__(self, plan, dtype="float32", isa=None, *, input_mean=None, input_scale=None):
         cdef Py_ssize_t i
-        cdef Copy *copy
         self.architecture = shape = plan.architecture
         self.dtype = np.dtype(dtype)
         self.code = code_of(dtype)

@@ -78,7 +78,8 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
     buffers.sums = take(&base, sums * size)
     if shares(call):
-        buffers.products = take(&base, call.layers[0].cell.n_sums * shared_rows(n, steps) * call.layers[0].hidden_stride * size)
+        buffers.products = take(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
+                                        * call.layers[0].hidden_stride * size))
         buffers.shared_first = <int *> take(&base, n * sizeof(int))
     if call.fills_inputs:
         buffers.inputs = take(&base, n * steps * call.layers[0].input_size * size)
