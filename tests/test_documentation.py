@@ -7,6 +7,8 @@ import pytest
 import sklearn
 from page_runner import check, read_blocks, run_page
 
+from sklstm._network.cells import CELLS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc" / "guide").glob("*.md"))]
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("doc/**/*.md")])
@@ -47,6 +49,29 @@ def test_every_page_of_the_guide_is_in_its_index():
     index = ROOT / "doc" / "guide" / "index.md"
     listed = set(_LINK.findall(index.read_text(encoding="utf-8")))
     assert {page.name for page in index.parent.glob("*.md")} - {"index.md"} <= listed
+
+
+def test_the_table_of_cells_is_that_of_the_kernels():
+    page = (ROOT / "doc" / "developers" / "cells.md").read_text(encoding="utf-8")
+    rows = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            name, _, driver, sums, reads, states, *_ = (entry.strip() for entry in line.strip("|").split("|"))
+            rows[name.strip("`")] = driver, sums, reads, states
+    expected = {}
+    for name, cell in CELLS.items():
+        counts = (cell.x_count, cell.h_count, cell.gated_count)
+        driver = "recurrent" if cell.has_weight_hh else "elementwise"
+        reads = " / ".join(str(count) if count else "–" for count in counts)
+        expected[name] = driver, " ".join(cell.stored), reads, ", ".join(cell.states(False))
+    assert rows == expected
+
+
+def test_the_example_of_a_cell_is_its_header():
+    page = (ROOT / "doc" / "developers" / "cells.md").read_text(encoding="utf-8")
+    example = re.search(r"```c\n(.*?)```", page, re.S)[1]
+    header = (ROOT / "sklstm" / "_kernels" / "isa" / "cells" / "delta.h").read_text(encoding="utf-8")
+    assert example.strip() in header
 
 
 @pytest.mark.parametrize(
