@@ -1,11 +1,11 @@
-"""What a network is made of: its sizes and options, and the names and shapes of its parameters in their order."""
+"""The architecture of a network: sizes, options, and the names and shapes of its parameters in order."""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 from sklstm._network.cells import CELLS
 
-# These numbers become lengths of arrays in the kernels, and may come out of a file: nothing else may get through.
+# These numbers become lengths of arrays in the kernels and may come from a file: their types are checked.
 _LEAST = {
     "input_size": 1,
     "n_outputs": 1,
@@ -24,13 +24,13 @@ _CHOICES = {
     "window_norm": (None, "last", "standard"),
     "every_step": (False, True),
 }
-# 256 GiB of float32. Far below what 64-bit offsets into a workspace can tell apart.
+# 256 GiB of float32, far below the range of 64-bit offsets into a workspace.
 LARGEST_N_PARAMETERS = 1 << 36
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes and options of stacked recurrent layers, of what stands before them and behind them.
+    """Sizes and options of stacked recurrent layers, their input stage and their head.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class Architecture:
     patch_length : int
         Rows that one step reads.
     window_norm : "last", "standard" or None
-        What each sequence is freed of before it is read.
+        Normalisation of each input window.
     linear_skip : int
         Last rows of the sequence that the output reads directly; 0 for none.
     every_step : bool
-        Every step has an output, not the sequence.
+        Whether there is an output at every step instead of one for the sequence.
     """
 
     input_size: int
@@ -86,7 +86,7 @@ class Architecture:
     every_step: bool = False
 
     def __post_init__(self):
-        """Accept any sequence of sizes; refuse what is no network."""
+        """Accept any sequence of sizes; check all fields."""
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         if not self.hidden_sizes:
             raise ValueError("hidden_sizes is empty, expected the units of each layer")
@@ -137,11 +137,11 @@ class Architecture:
         return self.projection_size or self.hidden_sizes[layer]
 
     def output_size(self, layer):
-        """Return how many numbers the reader of a layer reads at each step."""
+        """Return the size of the output of a layer at each step."""
         return self.width(layer) * len(self.directions)
 
     def step_size(self, layer):
-        """Return how many numbers a layer reads at each step."""
+        """Return the size of the input of a layer at each step."""
         return self.output_size(layer - 1) if layer else self.input_size * self.patch_length
 
     def residual_from(self, layer):
@@ -151,12 +151,12 @@ class Architecture:
 
     @property
     def features_size(self):
-        """Size of what the dense head reads."""
+        """Size of the features that the dense head reads."""
         return self.output_size(self.n_layers - 1)
 
     @property
     def states(self):
-        """Names and sizes of what a network carries from step to step, in the order of a row of states."""
+        """Names and sizes of the states, in the order of a row of states."""
         named = []
         for layer, hidden in enumerate(self.hidden_sizes):
             for suffix in self.directions:

@@ -1,9 +1,9 @@
-"""The recurrent cells: the names of what the kernels know by numbers, and starting values.
+"""Registry of the recurrent cells: names of the blocks of their parameters, and initial values.
 
-A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. Its equations are a
-header of the kernels (`sklstm/_kernels/isa/cells`), and so are its numbers: how many sums a unit has, which of them
-read x and h, which states it carries. Here are the names of its parameters' blocks, in the order of their rows, and
-how its bias starts.
+A cell is an entry in a registry, never a subclass of an estimator and never a flag in a loop. A header of the kernels
+(`sklstm/_kernels/isa/cells`) has its equations and its numbers: how many sums a unit has, which of them read x and h,
+which states it carries. This registry adds the names of the blocks of its parameters, in the order of their rows, and
+the initial bias; doc/developers/cells.md describes how a cell is added.
 """
 
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ class Cell:
     Attributes
     ----------
     name : str
-        As in the kernels.
+        The name in the kernels.
     gates : tuple of str
         Blocks of `weight_ih` and of `weight_hh`, in the order of their rows.
     sums : tuple of str
-        Blocks of the bias. A sum that reads only x or only h is called after its block, ``n_x`` or ``n_h``.
+        Blocks of the bias. A sum that reads only x or only h is named after its block, ``n_x`` or ``n_h``.
     start : dict of str to float
-        What the bias of a sum starts from, where that is not 0.
+        Initial bias of a sum, where it is not 0.
     vectors : str
-        Name of the parameter that holds the weights of single units, where the kernel has some.
+        Name of the parameter with the per-unit weights, if the cell has any.
     vectors_start : tuple of two floats
-        These weights start uniform between the two.
+        Initial per-unit weights are uniform between these two.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Cell:
     vectors_start: tuple = (0.0, 0.0)
 
     def __post_init__(self):
-        """Let the bias have the blocks of the weights unless it says otherwise."""
+        """Default the blocks of the bias to those of the weights."""
         object.__setattr__(self, "sums", self.sums or self.gates)
 
     def __getattr__(self, name):
-        """Return a number of the kernel's: n_sums, units, reads_h, has_c, n_vectors, ..."""
+        """Return a number of the kernel's entry: n_sums, units, reads_h, has_c, n_vectors, ..."""
         if name.startswith("_") or name not in (numbers := _NUMBERS[self.__dict__["name"]]):
             raise AttributeError(f"a cell has no {name!r}")
         return numbers[name]
@@ -65,7 +65,7 @@ class Cell:
 
     @property
     def projects(self):
-        """Whether h may be a projection: not where a gate is applied to h unit by unit before the product."""
+        """Whether h may be projected: not where a gate is applied to h elementwise before the product."""
         return self.gated_count == 0
 
     @property
@@ -90,18 +90,18 @@ class Cell:
         return ("h", "m") if self.reads_h and projected else ("h",)
 
     def runs(self):
-        """Return the name of each part of the panels, the blocks in it and how many vectors it has."""
+        """Return for each part of the panels (x, h, gated) the range of its sums."""
         h = range(self.h_first, self.h_first + self.h_count)
         gated = range(self.gated_first, self.gated_first + self.gated_count)
         return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
 
     def place(self, block, reads):
-        """Return where the kernel stores the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
+        """Return the position of the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
         name = f"{block}_{reads}"
         return self.stored.index(name if name in self.stored else block)
 
     def initial_bias(self, hidden_size):
-        """Return the bias at the start."""
+        """Return the initial bias."""
         return np.repeat([float(self.start.get(name, 0.0)) for name in self.sums], hidden_size)
 
 

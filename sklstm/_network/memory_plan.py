@@ -1,7 +1,7 @@
-"""Where each parameter of a network lies in a vector of panels, the layout that the kernels read.
+"""Offsets of the parameters of a network in a vector of panels, the packed layout that the kernels read.
 
-A *piece* says how one named array, or a block of one, comes into the panels and back; a *copy* is a matrix that
-backward reads transposed; a *segment* is a stretch of equal weight decay.
+A *piece* describes how one named array, or a block of one, is packed and unpacked; a *copy* is a matrix that the
+backward pass reads transposed; a *segment* is a range of panels with equal weight decay.
 """
 
 from math import prod
@@ -42,7 +42,7 @@ class Plan:
     copies : list of dict
         The fields of `Copy` (_stack.pxd).
     segments : list of (end, bool)
-        Where stretches of the panels end, and whether they decay: biases and norms do not.
+        Ends of the segments, and whether they decay: biases and norms do not.
     """
 
     def __init__(self, architecture, lanes):
@@ -87,7 +87,7 @@ class Plan:
             begin += hidden * n_columns
 
     def transposed(self, panels, n_vecs, part, n_columns, input_only=False):
-        """Make room for a part of some panels as backward reads it."""
+        """Reserve a transposed copy of a part of some panels for the backward pass."""
         offset = self.transposed_size
         self.copies.append(
             {
@@ -104,7 +104,7 @@ class Plan:
         return offset
 
     def dense_copy(self, panels, n_columns, n_rows):
-        """Make room for a dense matrix as backward reads it: from rows to columns."""
+        """Reserve a transposed copy of a dense matrix for the backward pass."""
         part = panel_part(1, 4, 4 * self.lanes * n_columns, 0)
         return self.transposed(panels, round_up(n_rows, 4 * self.lanes) // (4 * self.lanes), part, n_columns)
 
