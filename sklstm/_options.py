@@ -78,18 +78,20 @@ def refuse_exclusions(parameters):
 
 
 def _refuse_for_cell(parameters):
-    """Raise for what acts on recurrent weights, which some cells do not have."""
-    name = describe_cell(parameters["cell"])["cell"]
-    if name not in CELLS:
-        raise ValueError(f"cell={parameters['cell']!r} has no kernels in this version.")
-    if getattr(CELLS[name], "has_weight_hh", True):
-        return
+    """Raise for an option that needs what the registry says the cell does not have."""
+    described, given = describe_cell(parameters["cell"]), f"cell={parameters['cell']!r}"
+    kind = CELLS[described["cell"]]
     for option in ("recurrent_dropout", "weight_dropout"):
-        if parameters[option]:
+        if parameters[option] and not kind.has_weight_hh:
             raise ValueError(
-                f"{option}={parameters[option]!r} cannot be combined with cell={parameters['cell']!r}: the cell has no "
-                "recurrent weights (weight_hh) that it could act on."
+                f"{option}={parameters[option]!r} cannot be combined with {given}: the cell has no recurrent weights "
+                "(weight_hh) that it could act on."
             )
+    if described["projection_size"] and not kind.projects:
+        raise ValueError(
+            f"projection_size={described['projection_size']} cannot be combined with {given}: the cell multiplies h by "
+            "a gate, unit by unit, before the product with it, so h needs the size of the gate."
+        )
 
 
 def warn_of_no_effect(parameters):

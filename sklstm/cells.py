@@ -32,9 +32,10 @@ class Cell(BaseEstimator):
     Notes
     -----
     **Options.** With `projection_size`, the network reads ``h_t = W_hr m_t`` of the vector m_t that the cell computes;
-    where an equation takes the previous h element by element, it takes the previous m there. With `layer_norm`, each
-    of the two products of the equations, ``W x_t`` and ``U h_(t-1)``, is normalised to mean 0 and variance 1 over all
-    its rows and multiplied by a learnt gain for each row; the bias is added behind.
+    where an equation takes the previous h element by element, it takes the previous m there. Cells that multiply h by a
+    gate before its product, `MGU` and ``GRU(reset_after=False)``, have no projection. With `layer_norm`, each of the
+    two products of the equations, ``W x_t`` and ``U h_(t-1)``, is normalised to mean 0 and variance 1 over all its rows
+    and multiplied by a learnt gain for each row; the bias is added behind.
 
     Examples
     --------
@@ -137,10 +138,13 @@ class GRU(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import GRU
-    >>> DeepRNNRegressor(cell=GRU(reset_after=False)).get_params()["cell__reset_after"]
-    False
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=GRU(layer_norm=True), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.parameters_["weight_hh_l0"].shape
+    (24, 8)
     """
 
     reset_after: bool = True
@@ -170,10 +174,13 @@ class Elman(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import Elman
-    >>> DeepRNNRegressor(cell=Elman(activation="relu")).get_params()["cell__activation"]
-    'relu'
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=Elman(activation="relu"), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.parameters_["weight_ih_l0"].shape
+    (8, 3)
     """
 
     activation: Literal["tanh", "relu"] = "tanh"
@@ -203,10 +210,13 @@ class MGU(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import MGU
-    >>> DeepRNNRegressor(cell=MGU(projection_size=8)).get_params()["cell__projection_size"]
-    8
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=MGU(), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.parameters_["weight_hh_l0"].shape
+    (16, 8)
     """
 
     def _kernel_name(self) -> str:
@@ -230,10 +240,13 @@ class Delta(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import Delta
-    >>> DeepRNNRegressor(cell=Delta(layer_norm=True)).get_params()["cell__layer_norm"]
-    True
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=Delta(projection_size=4), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.transform(X).shape
+    (100, 4)
     """
 
     def _kernel_name(self) -> str:
@@ -263,10 +276,13 @@ class MinGRU(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import MinGRU
-    >>> DeepRNNRegressor(cell=MinGRU(candidate="tanh")).get_params()["cell__candidate"]
-    'tanh'
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=MinGRU(candidate="tanh"), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> sorted(model.parameters_)
+    ['bias_l0', 'bias_out', 'weight_ih_l0', 'weight_out']
     """
 
     candidate: Literal["positive", "tanh"] = "positive"
@@ -303,10 +319,13 @@ class MinLSTM(Cell):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklstm import DeepRNNRegressor
     >>> from sklstm.cells import MinLSTM
-    >>> DeepRNNRegressor(cell=MinLSTM(candidate="tanh")).get_params()["cell__candidate"]
-    'tanh'
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=MinLSTM(candidate="tanh"), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> sorted(model.parameters_)
+    ['bias_l0', 'bias_out', 'weight_ih_l0', 'weight_out']
     """
 
     candidate: Literal["positive", "tanh"] = "positive"

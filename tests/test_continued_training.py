@@ -174,7 +174,8 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
         ({"bidirectional": True}, "bidirectional=True, not bidirectional=False.*or set bidirectional back"),
         ({"cell": LSTM(projection_size=2)}, "cell__projection_size=2, not cell__projection_size=None"),
         ({"cell": LSTM(peephole=True)}, "another network: cell__peephole=True, not cell__peephole=False"),
-        ({"cell": LSTM(layer_norm=True)}, "layer_norm=('gates'|True), not"),
+        ({"cell": LSTM(layer_norm=True)}, "cell__layer_norm=True, not cell__layer_norm=False"),
+        ({"cell": "gru"}, "another network: cell='gru', not cell='lstm'.*or set cell back"),
         ({"layer_norm": "output"}, "layer_norm='output', not layer_norm=None"),
         (
             {"attention_heads": 2, "pooling": "mean"},
