@@ -60,8 +60,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         ``bias_out`` (n_outputs,), for the features that `transform` gives:
 
         - each layer: ``weight_ih_l0`` (k hidden_size, n_features), ``weight_hh_l0`` (k hidden_size, hidden_size) if the
-          cell has recurrent weights, and ``bias_l0``, then ``_l1``, ...; of k blocks of rows, one for each sum of the
-          cell, in the order of its equations: i, f, g, o of the LSTM.
+          cell has recurrent weights, and ``bias_l0``, then ``_l1``, ...; the k blocks of rows have the order that the
+          docs of the cell name, for the LSTM i, f, g, o.
         - cell with projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
         - cell with layer_norm: ``norm_weight_ih_l0``, ``norm_weight_hh_l0``, a gain for each row; of the LSTM also
           ``norm_weight_c_l0``, ``norm_bias_c_l0`` (hidden_size,).

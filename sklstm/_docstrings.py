@@ -14,17 +14,18 @@ _ORDER = ("Parameters", "Attributes", "See Also", "Notes", "References", "Exampl
 _INHERITED = ("Parameters", "Attributes", "Notes")
 
 
-def complete_docstring(cls: type, base: type | None = None) -> None:
+def complete_docstring(cls: type, base: type | None = None, *, own_notes_first: bool = False) -> None:
     """Complete the docstring of a class by that of a base, if any, and by the works that it cites.
 
     A class without docstring (``python -OO``) stays without. A parameter or an attribute that both describe keeps its
-    place in the base and the text of the class.
+    place in the base and the text of the class. Notes of the class follow those of the base unless `own_notes_first`.
     """
     if cls.__doc__ is None:
         return
     own, inherited = _sections(cls.__doc__), _sections((base and base.__doc__) or "")
     for name in _INHERITED:
-        texts = [sections[name] for sections in (inherited, own) if name in sections]
+        order = (own, inherited) if own_notes_first and name == "Notes" else (inherited, own)
+        texts = [sections[name] for sections in order if name in sections]
         if texts:
             own[name] = "\n\n".join(texts) if name == "Notes" else _joined_entries(texts)
     own.pop("References", None)

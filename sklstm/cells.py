@@ -53,9 +53,9 @@ class Cell(BaseEstimator):
     }
 
     def __init_subclass__(cls, **keywords: Any) -> None:
-        """Complete the docstring by the options that all cells have."""
+        """Complete the docstring by the options of the base."""
         super().__init_subclass__(**keywords)
-        complete_docstring(cls, Cell)
+        complete_docstring(cls, cls.__bases__[0], own_notes_first=True)
 
     def _kernel_name(self) -> str:
         """Return the key of the registry of cells that the options stand for."""
@@ -254,13 +254,31 @@ class Delta(Cell):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MinGRU(Cell):
-    """Gated recurrent unit whose gate and candidate read the input only, with the state h.
+class _MinimalCell(Cell):
+    """Cell whose gates and candidate read the input only.
 
     Parameters
     ----------
     candidate : {"positive", "tanh"}, default="positive"
         Function of the candidate's sum: one with positive values, as in the paper, or tanh.
+
+    Notes
+    -----
+    There is no ``weight_hh``: all products are computed before the loop over time, which makes the cell fast, and
+    `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    """
+
+    candidate: Literal["positive", "tanh"] = "positive"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Cell._parameter_constraints,
+        "candidate": [StrOptions({"positive", "tanh"})],
+    }
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MinGRU(_MinimalCell):
+    """Gated recurrent unit whose gate and candidate read the input only, with the state h.
 
     Notes
     -----
@@ -270,9 +288,7 @@ class MinGRU(Cell):
         n = g(W_n x_t + b_n)        g(a) = a + 1/2 if a >= 0 else sigmoid(a)
         h_t = (1 - z) * h_(t-1) + z * n
 
-    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows z, n in ``weight_ih`` (W) and ``bias``. There is no
-    ``weight_hh``: all products are computed before the loop over time, which makes the cell fast, and
-    `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows z, n in ``weight_ih`` (W) and ``bias``.
 
     Examples
     --------
@@ -285,25 +301,13 @@ class MinGRU(Cell):
     ['bias_l0', 'bias_out', 'weight_ih_l0', 'weight_out']
     """
 
-    candidate: Literal["positive", "tanh"] = "positive"
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **Cell._parameter_constraints,
-        "candidate": [StrOptions({"positive", "tanh"})],
-    }
-
     def _kernel_name(self) -> str:
         return "mingru" if self.candidate == "positive" else "mingru_tanh"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class MinLSTM(Cell):
+class MinLSTM(_MinimalCell):
     """Long short-term memory whose gates and candidate read the input only, with the state h.
-
-    Parameters
-    ----------
-    candidate : {"positive", "tanh"}, default="positive"
-        Function of the candidate's sum: one with positive values, as in the paper, or tanh.
 
     Notes
     -----
@@ -313,9 +317,7 @@ class MinLSTM(Cell):
         n = g(W_n x_t + b_n)        g(a) = a + 1/2 if a >= 0 else sigmoid(a)
         h_t = f / (f + i) * h_(t-1) + i / (f + i) * n
 
-    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows f, i, n in ``weight_ih`` (W) and ``bias``. There is no
-    ``weight_hh``: all products are computed before the loop over time, which makes the cell fast, and
-    `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows f, i, n in ``weight_ih`` (W) and ``bias``.
 
     Examples
     --------
@@ -327,13 +329,6 @@ class MinLSTM(Cell):
     >>> sorted(model.parameters_)
     ['bias_l0', 'bias_out', 'weight_ih_l0', 'weight_out']
     """
-
-    candidate: Literal["positive", "tanh"] = "positive"
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **Cell._parameter_constraints,
-        "candidate": [StrOptions({"positive", "tanh"})],
-    }
 
     def _kernel_name(self) -> str:
         return "minlstm" if self.candidate == "positive" else "minlstm_tanh"
