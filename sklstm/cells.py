@@ -62,8 +62,7 @@ class Cell(BaseEstimator):
         raise NotImplementedError(f"{type(self).__name__} is no cell of sklstm.cells.")
 
     def _architecture(self) -> dict[str, Any]:
-        """Return the fields of `Architecture` that the object stands for, after a check of its parameters."""
-        self._validate_params()
+        """Return the fields of `Architecture` that the object, with valid parameters, stands for."""
         return {
             "cell": self._kernel_name(),
             "peephole": bool(getattr(self, "peephole", False)),
