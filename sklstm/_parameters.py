@@ -32,7 +32,7 @@ class NetworkParameters(BaseEstimator):
     Parameters
     ----------
     hidden_size : int or sequence of int, default=64
-        Units of every layer (multiples of 16 waste nothing), or of the first, the second, ... layer.
+        Units of every layer, or of the first, the second, ... layer; multiples of 16 make the best use of the kernels.
     n_layers : int, default=1
         Number of stacked layers, each of which reads the output of the one below; 1 where `hidden_size` is a sequence.
     cell : str or object of `sklstm.cells`, default="lstm"
@@ -66,7 +66,7 @@ class NetworkParameters(BaseEstimator):
         Rows in the window of a row of a table, the row itself included; sets of sequences (3-D or list) are used as
         they are.
     bptt_steps : int, default=32
-        Rows that gradients go back with ``training="stateful"`` [Williams1990]_.
+        Rows over which gradients are propagated back with ``training="stateful"`` [Williams1990]_.
     dropout : float, default=0.0
         Share of the outputs of a layer that are set to zero on the way to the next one in training [Zaremba2014]_.
     recurrent_dropout : float, default=0.0
@@ -75,7 +75,7 @@ class NetworkParameters(BaseEstimator):
     weight_dropout : float, default=0.0
         Share of the recurrent weights `weight_hh` that are set to zero for a batch [Merity2018]_.
     zoneout : float, default=0.0
-        Share of the units whose states stay as they were, step by step, in training [Krueger2017]_.
+        Share of the units whose states keep their previous values, drawn at each step of training [Krueger2017]_.
     weight_init : {"glorot", "he"}, default="glorot"
         Distribution of the initial weights of inputs and head, of Glorot and Bengio [Glorot2010]_ or of He et al.
         [He2015]_.
@@ -102,8 +102,8 @@ default="constant"
     shuffle : bool or "blocks", default=True
         Whether the samples of a batch are drawn from the whole training part, as blocks of 32 neighbours, or in order.
     early_stopping : bool or "auto", default="auto"
-        Whether the last samples in time are set aside to stop training by their score; "auto" for so from 200 samples
-        on.
+        Whether the last samples in time are set aside, and training stops when their score no longer improves; "auto"
+        for True from 200 samples on.
     validation_fraction : float, default=0.1
         Share of the samples, of each group, that are set aside.
     n_iter_no_change : int, default=10
@@ -113,8 +113,7 @@ default="constant"
     warm_start : bool, default=False
         Whether `fit` goes on from the parameters of the last `fit`.
     carry_context : bool, default=False
-        Whether the last ``sequence_length - 1`` training rows of each group are kept, and come before the X of
-        `predict`.
+        Whether the last ``sequence_length - 1`` training rows of each group are kept as the `context` of later calls.
     dtype : {"float32", "float64"}, default="float32"
         Precision of the network; float64 is for reference results and several times slower.
     n_jobs : int or None, default=None
@@ -129,11 +128,11 @@ default="constant"
     -----
     **Samples.** Rows of a table X are consecutive time steps. The sample of row i is the window of the last
     `sequence_length` rows that end at i, inside its group; the first rows of a group have shorter windows. There is one
-    prediction for each row, and no window looks ahead. Rows out of time order, where a pandas index shows it, are told
-    by a `sklstm.TimeOrderWarning`. A sequence of a set (3-D array or list) is one sample.
+    prediction for each row, and no window looks ahead. A `sklstm.TimeOrderWarning` is issued where a pandas index shows
+    rows out of time order. A sequence of a set (3-D array or list) is one sample.
 
     **Layers.** A layer computes, from its input x_t and its states of the step before, the equations of its `cell`,
-    which stand in the docs of the objects of `sklstm.cells`; those of the LSTM are [Hochreiter1997]_ [Gers2000]_ ::
+    given in the docs of the objects in `sklstm.cells`; those of the LSTM are [Hochreiter1997]_ [Gers2000]_ ::
 
         i, f, o = sigmoid(W x_t + U h_(t-1) + b)        g = tanh(W x_t + U h_(t-1) + b)
         c_t = f * c_(t-1) + i * g                       h_t = o * tanh(c_t)
@@ -196,7 +195,7 @@ default="constant"
     **Carried rows.** With `carry_context`, the X of `predict` is taken as what follows the training table, row after
     row, as this estimator saw it (in a pipeline: scaled and selected); with groups, each group of X follows the rows of
     its label, and a new one begins with X. This makes `TimeSeriesSplit` folds exact through a pipeline, if its `gap` is
-    0. Predicting rows of the training table, or rows behind a gap, gets wrong windows. Off by default: the pickle then
+    0. Rows of the training table, or rows after a gap, would be given wrong windows. Off by default: the pickle then
     holds no training row. Not with ``training="stateful"``.
 
     **Threads, memory.** The results are the same bits for any `n_jobs`; the same seed gives the same bits on the same
