@@ -36,7 +36,7 @@ class NetworkParameters(BaseEstimator):
     n_layers : int, default=1
         Number of stacked layers, each of which reads the output of the one below; 1 where `hidden_size` is a sequence.
     cell : str or object of `sklstm.cells`, default="lstm"
-        Recurrent cell of each layer: "lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm", or an object with
+        Recurrent cell of each layer, by its name in lower case, such as "gru", or as an object of `sklstm.cells` with
         options of its kind, such as ``LSTM(peephole=True)``.
     bidirectional : bool, default=False
         Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.

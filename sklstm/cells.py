@@ -1,7 +1,8 @@
 """Recurrent cells: small objects that name the cell of a network and hold the options of its kind.
 
-`DeepRNNRegressor` and `DeepRNNClassifier` take one as their `cell`. It is a scikit-learn estimator without `fit`: its
-parameters are reached through the network, as in ``model.set_params(cell__peephole=True)`` or in the grid of a search.
+`DeepRNNRegressor` and `DeepRNNClassifier` take one as their `cell`, or the name of its class in lower case. It is a
+scikit-learn estimator without `fit`: its parameters are reached through the network, as in
+``model.set_params(cell__peephole=True)`` or in the grid of a search.
 """
 
 import difflib
@@ -337,13 +338,7 @@ CellName = Literal["lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm"]
 
 # What a name stands for: the cell with its defaults.
 _KINDS: dict[str, type[Cell]] = {
-    "lstm": LSTM,
-    "gru": GRU,
-    "elman": Elman,
-    "mgu": MGU,
-    "delta": Delta,
-    "mingru": MinGRU,
-    "minlstm": MinLSTM,
+    kind.__name__.lower(): kind for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM)
 }
 
 

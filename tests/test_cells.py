@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cell_objects import KINDS, OBJECTS, each_cell
 from estimator_case import SMALL, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
@@ -14,31 +15,16 @@ from reference.masks import mean_masks
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
 from sklstm._network.cells import CELLS
-from sklstm.cells import GRU, LSTM, MGU, Cell, Delta, Elman, MinGRU, MinLSTM, check_cell, describe_cell
+from sklstm.cells import _KINDS, GRU, LSTM, MGU, Cell, Delta, Elman, MinGRU, MinLSTM, check_cell, describe_cell
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
 LABELS = np.where(Y > 20, "up", "down")
 TARGETS = {DeepRNNRegressor: Y, DeepRNNClassifier: LABELS, DeepLSTMRegressor: Y, DeepLSTMClassifier: LABELS}
 
-NAMES = {"lstm": LSTM, "gru": GRU, "elman": Elman, "mgu": MGU, "delta": Delta, "mingru": MinGRU, "minlstm": MinLSTM}
-# Every object, the kernel it asks for, and whether the cell has recurrent weights.
-OBJECTS = [
-    (LSTM(), "lstm", True),
-    (GRU(), "gru", True),
-    (GRU(reset_after=False), "gru_reset_before", True),
-    (Elman(), "elman", True),
-    (Elman(activation="relu"), "elman_relu", True),
-    (MGU(), "mgu", True),
-    (Delta(), "delta", True),
-    (MinGRU(), "mingru", False),
-    (MinGRU(candidate="tanh"), "mingru_tanh", False),
-    (MinLSTM(), "minlstm", False),
-    (MinLSTM(candidate="tanh"), "minlstm_tanh", False),
-]
-each_object = pytest.mark.parametrize(("cell", "kernel", "recurrent"), OBJECTS, ids=str)
+NAMES = list(_KINDS)
 each_kind = pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])
 
 
@@ -49,24 +35,42 @@ def fitted(kind, **parameters):
 # Names and objects
 
 
-def test_all_cells_are_public():
-    assert [kernel for _, kernel, _ in OBJECTS] == list(CELLS)
-    assert {getattr(cells, name) for name in cells.__all__} == {Cell, *NAMES.values()}
+def test_every_cell_has_a_name_and_objects():
+    assert OBJECTS.keys() == CELLS.keys()
+    assert {type(check_cell(name)) for name in NAMES} == set(KINDS)
+    assert [kind.__name__.lower() for kind in map(type, map(check_cell, NAMES))] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_stands_for_the_defaults(name):
-    cell = check_cell(name)
-    assert type(cell) is NAMES[name]
-    assert cell.get_params() == NAMES[name]().get_params()
-    assert describe_cell(name) == describe_cell(NAMES[name]())
+    kind = type(check_cell(name))
+    assert check_cell(name).get_params() == kind().get_params()
+    assert describe_cell(name) == describe_cell(kind())
 
 
-@pytest.mark.parametrize(("cell", "kernel", "recurrent"), OBJECTS, ids=str)
-def test_what_an_object_stands_for(cell, kernel, recurrent):
-    plain = {"cell": kernel, "peephole": False, "projection_size": 0, "cell_norm": False}
-    assert describe_cell(cell) == plain
-    options = clone(cell).set_params(projection_size=np.int64(3), layer_norm=np.True_)
+@pytest.mark.parametrize(
+    ("cell", "kernel"),
+    [
+        (GRU(), "gru"),
+        (GRU(reset_after=False), "gru_reset_before"),
+        (Elman(), "elman"),
+        (Elman(activation="relu"), "elman_relu"),
+        (MinGRU(), "mingru"),
+        (MinGRU(candidate="tanh"), "mingru_tanh"),
+        (MinLSTM(), "minlstm"),
+        (MinLSTM(candidate="tanh"), "minlstm_tanh"),
+    ],
+    ids=str,
+)
+def test_options_that_choose_the_equations(cell, kernel):
+    assert describe_cell(cell)["cell"] == kernel
+
+
+@each_cell
+def test_what_an_object_stands_for(cell):
+    plain = {"cell": cell, "peephole": False, "projection_size": 0, "cell_norm": False}
+    assert describe_cell(OBJECTS[cell]) == plain
+    options = clone(OBJECTS[cell]).set_params(projection_size=np.int64(3), layer_norm=np.True_)
     described = describe_cell(options)
     assert described == {**plain, "projection_size": 3, "cell_norm": True}
     assert [type(value) for value in described.values()] == [str, bool, int, bool]
@@ -78,7 +82,7 @@ def test_peepholes_are_an_option_of_the_lstm():
         GRU(peephole=True)
 
 
-@pytest.mark.parametrize("kind", NAMES.values())
+@pytest.mark.parametrize("kind", KINDS)
 def test_cells_are_estimators_of_keywords(kind):
     cell = kind(projection_size=5)
     assert repr(cell) == f"{kind.__name__}(projection_size=5)"
@@ -226,47 +230,49 @@ def test_a_search_over_cells_and_their_options(kind):
     assert grid[1]["cell"][0].peephole is False
 
 
-@each_object
+@each_cell
 @each_kind
-def test_models_survive_pickles_and_hold_plain_values(kind, cell, kernel, recurrent):
-    model = fitted(kind, cell=cell)
+def test_models_survive_pickles_and_hold_plain_values(kind, cell):
+    model = fitted(kind, cell=OBJECTS[cell])
     again = pickle.loads(pickle.dumps(model))
     assert parameters_equal(model, again)
     assert_array_equal(model.predict(X), again.predict(X))
-    assert again.cell.get_params() == cell.get_params()
+    assert again.cell.get_params() == OBJECTS[cell].get_params()
     plain = (bool, int, float, str, type(None), tuple)
     assert all(type(value) in plain for value in model._architecture.values())
-    assert recurrent == any(name.startswith("weight_hh") for name in model.parameters_)
+    assert bool(REFERENCE_CELLS[cell].h) == any(name.startswith("weight_hh") for name in model.parameters_)
 
 
 @pytest.mark.parametrize("options", [{}, {"projection_size": 2}, {"layer_norm": True}], ids=str)
-@each_object
+@each_cell
 @pytest.mark.parametrize("zoneout", [0.0, 0.3])
-def test_features_are_those_of_the_equations(cell, kernel, recurrent, options, zoneout):
-    if "projection_size" in options and not CELLS[kernel].projects:
+def test_features_are_those_of_the_equations(cell, options, zoneout):
+    if "projection_size" in options and not CELLS[cell].projects:
         return  # refused, see below
     exact = {"dtype": "float64", "early_stopping": False, "input_scaling": None, "learning_rate_init": 0.01}
-    model = fitted(DeepRNNRegressor, cell=clone(cell).set_params(**options), zoneout=zoneout, **exact)
+    model = fitted(DeepRNNRegressor, cell=clone(OBJECTS[cell]).set_params(**options), zoneout=zoneout, **exact)
     parameters = {name.removesuffix("_l0"): array for name, array in model.parameters_.items() if name.endswith("_l0")}
     windows = table_windows(X, 5)
     masks = [mean_masks(zoneout)] * len(windows)
-    hidden = layer_forward(REFERENCE_CELLS[kernel], windows, parameters, masks=masks).hidden
+    hidden = layer_forward(REFERENCE_CELLS[cell], windows, parameters, masks=masks).hidden
     assert_allclose(model.transform(X), [h[-1] for h in hidden], rtol=1e-10, atol=1e-12)
 
 
 # What a cell cannot do
 
 
-@each_object
+@each_cell
 @each_kind
 @pytest.mark.parametrize("option", ["recurrent_dropout", "weight_dropout"])
-def test_dropout_of_recurrent_weights_needs_them(kind, cell, kernel, recurrent, option):
-    if recurrent:
-        assert np.isfinite(fitted(kind, cell=cell, **{option: 0.2}).loss_curve_).all()
+def test_dropout_of_recurrent_weights_needs_them(kind, cell, option):
+    model = kind(**SMALL, cell=OBJECTS[cell], **{option: 0.2})
+    if REFERENCE_CELLS[cell].h:
+        assert np.isfinite(model.fit(X, TARGETS[kind]).loss_curve_).all()
         return
-    expected = rf"{option}=0.2 cannot be combined with cell={type(cell).__name__}\(.*\): .*no recurrent weights"
+    name = type(OBJECTS[cell]).__name__
+    expected = rf"{option}=0.2 cannot be combined with cell={name}\(.*\): .*no recurrent weights"
     with pytest.raises(ValueError, match=expected):
-        fitted(kind, cell=cell, **{option: 0.2})
+        model.fit(X, TARGETS[kind])
 
 
 @pytest.mark.parametrize("name", ["mingru", "minlstm"])
@@ -275,9 +281,10 @@ def test_a_refusal_says_the_name_that_was_given(name):
         fitted(DeepRNNRegressor, cell=name, recurrent_dropout=0.2)
 
 
-@pytest.mark.parametrize("cell", [MGU(projection_size=2), GRU(projection_size=2, reset_after=False)], ids=str)
+@pytest.mark.parametrize("cell", [name for name in OBJECTS if not CELLS[name].projects])
 @each_kind
 def test_a_gate_on_h_needs_all_of_it(kind, cell):
-    expected = rf"projection_size=2 cannot be combined with cell={type(cell).__name__}\(.*\): .* unit by unit"
+    projected = clone(OBJECTS[cell]).set_params(projection_size=2)
+    expected = rf"projection_size=2 cannot be combined with cell={type(projected).__name__}\(.*\): .* unit by unit"
     with pytest.raises(ValueError, match=expected):
-        fitted(kind, cell=cell)
+        fitted(kind, cell=projected)

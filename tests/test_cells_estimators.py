@@ -1,10 +1,10 @@
 """Estimators with every cell: the equations, streams, the same bits for any threads, alone and reloaded."""
 
 import pickle
-import typing
 
 import numpy as np
 import pytest
+from cell_objects import OBJECTS, each_cell
 from estimator_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
@@ -12,8 +12,7 @@ from reference.layer import layer_forward
 from reference.lstm import table_windows
 from sklearn.base import clone
 
-from sklstm import DeepRNNClassifier, DeepRNNRegressor, cells
-from sklstm._network.cells import CELLS
+from sklstm import DeepRNNClassifier, DeepRNNRegressor
 
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(90, 3))
@@ -28,24 +27,6 @@ OPTIONS = {
     "noise": {"zoneout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.2, "dtype": "float64"},
     "windows": {"bidirectional": True, "pooling": "attention", "patch_length": 2, "linear_skip": 3},
 }
-
-
-def variants(kind):
-    """An object of a kind of cell for every choice that leads to equations of its own."""
-    found = {}
-    for name, hint in typing.get_type_hints(kind).items():
-        choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-        if hint is bool and name not in ("peephole", "layer_norm"):
-            choices = (True, False)
-        for choice in choices:
-            cell = kind(**{name: choice})
-            found[cell._architecture()["cell"]] = cell
-    return found or {kind()._architecture()["cell"]: kind()}
-
-
-KINDS = [kind for kind in map(vars(cells).get, cells.__all__) if kind is not cells.Cell]
-OBJECTS = {name: cell for kind in KINDS for name, cell in variants(kind).items() if name in CELLS}
-each_cell = pytest.mark.parametrize("cell", OBJECTS)
 each_estimator = pytest.mark.parametrize("estimator", Y, ids=["regressor", "classifier"])
 each_option = pytest.mark.parametrize("name", OPTIONS)
 
@@ -62,10 +43,6 @@ def fitted(estimator, cell, **options):
 
 def methods(model):
     return ["predict", "transform"] + ["predict_proba"] * hasattr(model, "predict_proba")
-
-
-def test_every_cell_has_an_object():
-    assert OBJECTS.keys() == CELLS.keys()
 
 
 @each_estimator

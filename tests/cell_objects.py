@@ -1,0 +1,25 @@
+"""An object of `sklstm.cells` for every entry of the registry of cells: what tests run over."""
+
+import typing
+
+import pytest
+
+from sklstm import cells
+
+
+def variants(kind):
+    """An object of a kind of cell for every choice that leads to equations of its own."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+        if hint is bool and name not in ("peephole", "layer_norm"):
+            choices = (True, False)
+        for choice in choices:
+            cell = kind(**{name: choice})
+            found[cell._architecture()["cell"]] = cell
+    return found or {kind()._architecture()["cell"]: kind()}
+
+
+KINDS = [kind for kind in map(vars(cells).get, cells.__all__) if kind is not cells.Cell]
+OBJECTS = {name: cell for kind in KINDS for name, cell in variants(kind).items()}
+each_cell = pytest.mark.parametrize("cell", OBJECTS)
