@@ -322,6 +322,7 @@ class DeepLSTMClassifier(DeepRNNClassifier):
     True
     """
 
+    _: KW_ONLY
     cell: Literal["lstm"] | LSTM = "lstm"
 
     def _check_cell(self) -> LSTM:

@@ -302,6 +302,7 @@ class DeepLSTMRegressor(DeepRNNRegressor):
     True
     """
 
+    _: KW_ONLY
     cell: Literal["lstm"] | LSTM = "lstm"
 
     def _check_cell(self) -> LSTM:
