@@ -1,7 +1,7 @@
 /* Loops that time the kernels of one instruction-set variant, and the limits that they are held against.
  *
  * The headers of the package are compiled here with the flags that setup.py gives to the variant in use. The loops over
- * panels and rows are those of isa/_recurrent_layer.pxi and isa/_products.pxi. Every time_* runs its work `repeats`
+ * panels and rows are those of isa/layers and isa/products.h. Every time_* runs its work `repeats`
  * times and returns the seconds of one. */
 
 #include "isa/kernels.h" /* with Python.h: it comes first, or clock_gettime stays hidden */
@@ -18,9 +18,9 @@ static double seconds(void) {
 }
 
 /* Without the barrier the compiler may see that a second pass would leave the same numbers, and drop it. */
-#define TIMED(WORK) \
+#define TIMED(...) \
     const double begin = seconds(); \
-    for (Py_ssize_t repeat = 0; repeat < repeats; repeat++) { WORK __asm__ volatile("" ::: "memory"); } \
+    for (Py_ssize_t repeat = 0; repeat < repeats; repeat++) { __VA_ARGS__ __asm__ volatile("" ::: "memory"); } \
     return (seconds() - begin) / (double)repeats
 
 int lanes(void) { return LANES; }
@@ -30,9 +30,9 @@ int rows_of_product(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
 /* The kernels */
 
 /* Panel p writes to out + p * out_step: 0 is the scratch of the layer, which holds one panel. */
-double time_gate_tile(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_panels,
-                      const real *x, const real *h, const real *weights, const real *bias, real *out,
-                      Py_ssize_t out_step) {
+double time_sum_tile(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_panels,
+                     const real *x, const real *h, const real *weights, const real *bias, real *out,
+                     Py_ssize_t out_step) {
     const real *x_rows[CHUNK_ROWS], *h_rows[CHUNK_ROWS], *start[TILE_ROWS];
     for (Py_ssize_t r = 0; r < n_rows; r++) {
         x_rows[r] = x + r * n_x;
@@ -41,8 +41,8 @@ double time_gate_tile(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_x, Py_
     TIMED(for (Py_ssize_t p = 0; p < n_panels; p++) {
         for (int i = 0; i < TILE_ROWS; i++) start[i] = bias + p * WIDTH;
         for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS)
-            gate_tile((int)(n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS), n_x, x_rows + r, n_h, h_rows + r,
-                      weights + p * (n_x + n_h) * WIDTH, start, out + p * out_step + r * WIDTH, WIDTH);
+            sum_tile((int)(n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS), n_x, x_rows + r, n_h, h_rows + r,
+                     weights + p * (n_x + n_h) * WIDTH, start, out + p * out_step + r * WIDTH, WIDTH);
     });
 }
 
@@ -54,20 +54,23 @@ double time_cell_forward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_ro
     TIMED(for (Py_ssize_t t = 0; t < n_steps; t++)
               for (Py_ssize_t p = 0; p < n_panels; p++) {
                   const Py_ssize_t at = t * state + p * LANES;
-                  lstm_cell_forward(n_rows, 1, stride, z, WIDTH, gates + 4 * at, c + at, c + at + state, tanh_c + at,
-                                    h + at + state);
+                  const CellArrays arrays = {
+                      gates + 4 * at, tanh_c + at, NULL, NULL, c + at, c + at + state, h + at + state,
+                  };
+                  lstm_cells(n_rows, 1, stride, z, WIDTH, &arrays);
               });
 }
 
 /* As in a stream: one row, all panels, nothing kept. */
 double time_cell_of_row(Py_ssize_t repeats, Py_ssize_t n_panels, real *z, real *c, real *h) {
-    TIMED(lstm_cell_forward(1, n_panels, n_panels * LANES, z, n_panels * WIDTH, NULL, c, c, NULL, h););
+    const CellArrays arrays = {NULL, NULL, NULL, NULL, c, c, h};
+    TIMED(lstm_cells(1, n_panels, n_panels * LANES, z, n_panels * WIDTH, &arrays););
 }
 
 /* Back over all steps. The gates are overwritten, so each pass gets them afresh, outside its time: otherwise they would
  * shrink to denormal numbers. */
 double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_rows, Py_ssize_t n_units, real *gates,
-                          const real *saved, const real *c, const real *tanh_c, const real *d_h, real *d_c,
+                          const real *saved, const real *c, const real *tanh_c, real *d_h, real *d_c,
                           real *d_bias) {
     const Py_ssize_t state = n_rows * n_units;
     double total = 0;
@@ -79,8 +82,9 @@ double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_r
         for (Py_ssize_t t = n_steps - 1; t >= 0; t--)
             for (Py_ssize_t r = 0; r < n_rows; r++) {
                 const Py_ssize_t at = t * state + r * n_units;
-                lstm_cell_backward(n_units, gates + 4 * at, c + at, tanh_c + at, d_h + r * n_units, NULL,
-                                   d_c + r * n_units, d_bias);
+                /* the LSTM leaves d_h alone */
+                cells_backward(&lstm, n_units, gates + 4 * at, tanh_c + at, NULL, NULL, c + at, d_h + r * n_units,
+                               NULL, d_c + r * n_units, d_bias, NULL);
             }
         total += seconds() - begin;
     }
@@ -107,8 +111,8 @@ double time_outer(Py_ssize_t repeats, Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssi
                   Py_ssize_t a_stride, const real *d, real *panels) {
     TIMED(for (Py_ssize_t p = 0; p < n_panels; p++)
               for (Py_ssize_t k = 0; k < n_k; k += TILE_ROWS)
-                  outer_tile((int)(n_k - k < TILE_ROWS ? n_k - k : TILE_ROWS), n_pairs, a + k, a_stride, d, WIDTH,
-                             panels + (p * n_k + k) * WIDTH););
+                  outer_tile((int)(n_k - k < TILE_ROWS ? n_k - k : TILE_ROWS), TILE_VECS, n_pairs, a + k, a_stride, d,
+                             WIDTH, panels + (p * n_k + k) * WIDTH););
 }
 
 /* The limits */

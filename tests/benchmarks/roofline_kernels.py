@@ -131,8 +131,8 @@ def carve(rng, *shapes):
     return arrays
 
 
-def gate_products(library, rng, name, shape, n_x, n_h):
-    """Return `gate_tile` over a chunk and on a single row, as in single steps."""
+def sum_products(library, rng, name, shape, n_x, n_h):
+    """Return `sum_tile` over a chunk and on a single row, as in single steps."""
     lanes, tile = library.lanes, library.tile_rows
     n_k, width, panels = n_x + n_h, 4 * lanes, n_h // lanes
     x, h, weights, bias, z, out = carve(
@@ -148,9 +148,9 @@ def gate_products(library, rng, name, shape, n_x, n_h):
         (panels * panel, panels * panel + rows + results, False),
     ]
     yield Kernel(
-        f"gate_tile-{name}",
-        f"`gate_tile`, {shape}: pre-activations of {ROWS} rows, K = {n_k}, all panels",
-        CSide(library, "gate_tile", (ROWS, n_x, n_h, panels, x, h, weights, bias, z, 0), "gate_tile"),
+        f"sum_tile-{name}",
+        f"`sum_tile`, {shape}: sums of {ROWS} rows, K = {n_k}, all panels",
+        CSide(library, "sum_tile", (ROWS, n_x, n_h, panels, x, h, weights, bias, z, 0), "sum_tile"),
         2.0 * lanes * ROWS * products,
         moves,
         loads=panels * n_k * (4 * tiles + ROWS),
@@ -158,9 +158,9 @@ def gate_products(library, rng, name, shape, n_x, n_h):
         busy={"fma": panels * tiles * n_k},
     )
     yield Kernel(
-        f"gate_tile-{name}-row",
-        f"`gate_tile`, {shape}: pre-activations of one row, K = {n_k}",
-        CSide(library, "gate_tile", (1, n_x, n_h, panels, x, h, weights, bias, out, width), "gate_tile"),
+        f"sum_tile-{name}-row",
+        f"`sum_tile`, {shape}: sums of one row, K = {n_k}",
+        CSide(library, "sum_tile", (1, n_x, n_h, panels, x, h, weights, bias, out, width), "sum_tile"),
         2.0 * lanes * products,
         [(panels * panel, panels * panel, False)],
         loads=products + panels * n_k,
@@ -187,7 +187,7 @@ def cells(library, rng, units=64):
     forward = {"loads": 9, "multiplications": 5 * (9 + 1) + 3, "busy": {"division": 5}}
     yield cell(
         "cell-forward",
-        f"`lstm_cell_forward`, 1x{units}: activations and states of {ROWS} rows in training, {STEPS} steps",
+        f"`lstm_cells`, 1x{units}: activations and states of {ROWS} rows in training, {STEPS} steps",
         CSide(library, "cell_forward", (STEPS, ROWS, panels, z, gates, c, tanh_c, h), "cell_forward"),
         [(7 * vector, kept, True), (vector, step, False)],  # what is kept, and c of the step before
         vectors,
@@ -196,7 +196,7 @@ def cells(library, rng, units=64):
     )
     yield cell(
         "cell-row",
-        f"`lstm_cell_forward`, 1x{units}: one row, nothing kept",
+        f"`lstm_cells`, 1x{units}: one row, nothing kept",
         CSide(library, "cell_of_row", (panels, z, c, h), "cell_of_row"),
         [],
         panels,
@@ -206,7 +206,7 @@ def cells(library, rng, units=64):
     arguments = (STEPS, ROWS, units, gates, saved, c, tanh_c, d_h, d_c, d_bias)
     yield cell(
         "cell-backward",
-        f"`lstm_cell_backward`, 1x{units}: gradient of the pre-activations of {ROWS} rows, {STEPS} steps",
+        f"`lstm_backward`, 1x{units}: gradient of the sums of {ROWS} rows, {STEPS} steps",
         CSide(library, "cell_backward", arguments, "cell_backward"),
         # The gates, which become their gradient, c and tanh_c; d_c and d_h since the last step.
         [(4 * vector, kept, True), (2 * vector, kept, False), (vector, step, True), (vector, step, False)],
@@ -334,8 +334,8 @@ def all_kernels(library):
     chunk = f"d_h = d_gates W_hh of {ROWS} rows"
     narrow = -(-100 // library.lanes) % 4 or 4
     return [
-        *gate_products(library, rng, "64", "1x64", 50, 64),
-        *gate_products(library, rng, "512", "512 units", 512, 512),
+        *sum_products(library, rng, "64", "1x64", 50, 64),
+        *sum_products(library, rng, "512", "512 units", 512, 512),
         *cells(library, rng),
         product(library, rng, 64, 64 // library.lanes, f"`product_tile`, 64 units: {chunk}, k = 256"),
         product(library, rng, 512, 512 // library.lanes, f"`product_tile`, 512 units: {chunk}, k = 2048"),
@@ -360,14 +360,14 @@ def check(library):
     inputs, d = np.hstack([x, h]), out[1].copy()
     double, before = inputs.astype(np.float64), gradient.copy()
     gates = bias[:, None] + np.einsum("rk,pkw->prw", double, weights.astype(np.float64))
-    library.time("gate_tile", 1, ROWS, n_x, n_h, panels, x, h, weights, bias, out, ROWS * width)
-    library.time("gate_tile", 1, 1, n_x, n_h, panels, x, h, weights, bias, row, width)
+    library.time("sum_tile", 1, ROWS, n_x, n_h, panels, x, h, weights, bias, out, ROWS * width)
+    library.time("sum_tile", 1, 1, n_x, n_h, panels, x, h, weights, bias, row, width)
     # Two panels of a product, and the outer product of as many rows.
     library.time("product", 1, ROWS, n_k, 8, inputs, weights, product, 4 * width)
     library.time("outer", 1, ROWS, n_k, panels, inputs, n_k, d, gradient)
     found = {
-        "gate_tile": (out, gates),
-        "gate_tile of one row": (row, gates[:, 0]),
+        "sum_tile": (out, gates),
+        "sum_tile of one row": (row, gates[:, 0]),
         "product_tile": (product[:, : 2 * width], double @ np.hstack([weights[0], weights[1]])),
         "outer_tile": (gradient, before + double.T @ d),
     }
