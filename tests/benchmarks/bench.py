@@ -1,7 +1,7 @@
-"""Measure sklstm beside its peers: ``python bench.py [--quick] [--rows NAME ...] [--write]``.
+"""Measure sklstm beside its peers: ``python bench.py [--quick] [--tables NAME ...] [--rows NAME ...] [--write]``.
 
-All sides of a row run in turn in one process. One table is printed; ``--write`` also puts it into
-``doc/performance.md`` and all figures into ``doc/performance.json``.
+All sides of a row run in turn in one process. Two tables are printed, "jobs" and "cells"; ``--write`` also puts them
+into ``doc/performance.md`` and all figures into ``doc/performance.json``.
 """
 
 import argparse
@@ -50,12 +50,14 @@ def check_answers(row, sides):
             raise SystemExit(f"{row.name}: {side.label} answers {side.first}, {sides[0].label} {sides[0].first}")
 
 
-def measure(row, thread_counts, seconds, min_turns):
+def measure(row, thread_counts, seconds, min_turns, clock):
     """Return what is reported of one row."""
-    from timing import interleave, ratio_summary, side_summary
+    from timing import CLOCKS, interleave, ratio_summary, side_summary
 
     counts = [n for n in thread_counts if row.threads is None or n in row.threads]
     sides, notes = build_sides(row, counts)
+    for side in sides:
+        side.timer = CLOCKS[clock]
     if sides:
         interleave(sides, seconds, min_turns)
         check_answers(row, sides)
@@ -63,6 +65,8 @@ def measure(row, thread_counts, seconds, min_turns):
     results = []
     for side in sides:
         result = {"side": side.label, "threads": side.threads, "seconds": side_summary(side)}
+        if side.flop is not None:
+            result["flop"] = side.flop
         if side.label != "sklstm":
             result["ratio"] = ratio_summary(side, ours[side.threads])
         elif side.threads > 1 and 1 in ours:
@@ -71,28 +75,27 @@ def measure(row, thread_counts, seconds, min_turns):
     return {"name": row.name, "title": row.title, "flop": row.flop, "notes": notes, "results": results}
 
 
-def run(options):
-    """Measure all chosen rows; return the report as plain data."""
+def run(rows, options):
+    """Measure the rows; return the report as plain data."""
     import machine
     from peak import Peak
     from report import add_peak, judge
-    from rows import all_rows
 
-    rows = [row for row in all_rows() if options.rows is None or row.name in options.rows]
     facts = machine.describe()
-    peak = Peak(facts["isa"], options.threads)
+    counts = [n for n in options.threads if any(n in (row.threads or [n]) for row in rows)]
+    peak = Peak(facts["isa"], counts, options.clock)
     peak.sample()
     measured = []
     for row in rows:
         print(row.name, "...", file=sys.stderr, flush=True)
-        measured.append(measure(row, options.threads, options.seconds, 2 if options.quick else 7))
+        measured.append(measure(row, options.threads, options.seconds, 2 if options.quick else 7, options.clock))
         # Between the rows too: the clock of the machine may drift.
         peak.sample()
     peaks = peak.summaries()
     for row, result in zip(rows, measured, strict=True):
         add_peak(result, peaks)
         judge(result, row.targets, row.products_decide)
-    return {"quick": options.quick, "machine": facts, "peak_gflops": peaks, "rows": measured}
+    return {"quick": options.quick, "clock": options.clock, "machine": facts, "peak_gflops": peaks, "rows": measured}
 
 
 def parse(arguments=None):
@@ -100,13 +103,18 @@ def parse(arguments=None):
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="0.2 seconds a side; for a look, not for figures")
+    parser.add_argument("--tables", nargs="+", choices=["jobs", "cells"], default=["jobs", "cells"])
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     parser.add_argument("--seconds", type=float, help="how long each side of a row runs (default 3)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2] if cores > 1 else [1], metavar="N")
+    parser.add_argument("--cpu-time", action="store_true", help="CPU time of one thread, where the machine is busy")
     parser.add_argument("--write", action="store_true", help="write doc/performance.json and .md")
     options = parser.parse_args(arguments)
     options.seconds = options.seconds or (0.2 if options.quick else 3.0)
+    options.clock = "cpu" if options.cpu_time else "wall"
+    if options.cpu_time:
+        options.threads = [1]
     if options.write and options.rows:
         parser.error("--write wants all rows: figures of different runs do not belong in one table")
     return options
@@ -116,23 +124,28 @@ def main():
     """Run the benchmark."""
     options = parse()
     clean_environment()
-    from report import as_markdown, merged, splice
-    from rows import all_rows
+    from report import CELLS, as_markdown, merged, splice
+    from rows import TABLES
 
-    names = [row.name for row in all_rows()]
+    tables = {table: TABLES[table]() for table in options.tables}
+    names = [row.name for rows in tables.values() for row in rows]
     if options.list:
         print(*names, sep="\n")
         return
     if unknown := set(options.rows or ()) - set(names):
         raise SystemExit(f"no such row: {', '.join(sorted(unknown))}; --list has the names")
-    result = run(options)
-    table = as_markdown(result)
-    print(table)
-    if options.write:
-        figures = DOC / "performance.json"
-        figures.write_text(merged(figures.read_text() if figures.exists() else "{}", result))
-        page = DOC / "performance.md"
-        page.write_text(splice(page.read_text(), table))
+    for name, rows in tables.items():
+        chosen = [row for row in rows if options.rows is None or row.name in options.rows]
+        if not chosen:
+            continue
+        result = run(chosen, options)
+        text = as_markdown(result)
+        print(text, flush=True)
+        if options.write:
+            figures, page = DOC / "performance.json", DOC / "performance.md"
+            written = figures.read_text() if figures.exists() else "{}"
+            figures.write_text(merged(written, result, CELLS if name == "cells" else None))
+            page.write_text(splice(page.read_text(), text, CELLS if name == "cells" else "bench"))
 
 
 if __name__ == "__main__":

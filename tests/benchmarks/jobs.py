@@ -3,7 +3,7 @@
 FLOP are those of the matrix products of the layers alone, a multiply-add counted as two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """A network of equal layers with one output."""
+    """A network of equal layers with one output; `cell` is a name of the registry of cells."""
 
     layers: int
     units: int
     columns: int
+    cell: str = "lstm"
 
     @property
     def inputs(self):
@@ -25,29 +26,35 @@ class Shape:
     @property
     def forward_flop(self):
         """Return the FLOP of one step of one sequence."""
-        return sum(8 * self.units * (below + self.units) for below in self.inputs)
+        x, h = self._matrices
+        return sum(2 * self.units * (x * below + h * self.units) for below in self.inputs)
 
     @property
     def training_flop(self):
         """Return the same for forward and backward: gradients of the weights, of h, and of x above the first layer."""
-        through = 8 * self.units * (self.units * self.layers + sum(self.inputs[1:]))
+        x, h = self._matrices
+        through = 2 * self.units * (h * self.units * self.layers + x * sum(self.inputs[1:]))
         return 2 * self.forward_flop + through
 
+    @property
+    def _matrices(self):
+        """Return how many matrices of `units` rows are multiplied by x and by h."""
+        from sklstm._network.cells import CELLS
+
+        return len(CELLS[self.cell].gates_x), len(CELLS[self.cell].gates_h)
+
     def weights(self):
-        """Return random weights under the names of `parameters_`, gates in the order i, f, g, o."""
+        """Return random weights under the names of `parameters_`."""
+        from sklstm._network.architecture import Architecture
+
         rng, limit = np.random.default_rng(1), self.units**-0.5
-        arrays = {}
-        for layer, below in enumerate(self.inputs):
-            arrays[f"weight_ih_l{layer}"] = rng.uniform(-limit, limit, (4 * self.units, below))
-            arrays[f"weight_hh_l{layer}"] = rng.uniform(-limit, limit, (4 * self.units, self.units))
-            arrays[f"bias_l{layer}"] = rng.uniform(-limit, limit, 4 * self.units)
-        arrays["weight_out"] = rng.uniform(-limit, limit, (1, self.units))
-        arrays["bias_out"] = rng.uniform(-limit, limit, 1)
-        return {name: array.astype(np.float32) for name, array in arrays.items()}
+        named = Architecture(self.columns, (self.units,) * self.layers, 1, cell=self.cell).parameters
+        return {name: rng.uniform(-limit, limit, shape).astype(np.float32) for name, shape in named}
 
     def __str__(self):
         """Return the shape as the table shows it."""
-        return f"{self.layers}x{self.units}, {self.columns} columns"
+        cell = "" if self.cell == "lstm" else f"`{self.cell}` "
+        return f"{cell}{self.layers}x{self.units}, {self.columns} columns"
 
 
 @dataclass(frozen=True)
@@ -128,15 +135,21 @@ class Streaming:
         return float(self.shape.forward_flop * self.n_streams)
 
 
+def as_lstm(job):
+    """Return the job for an LSTM of the same sizes."""
+    return replace(job, shape=replace(job.shape, cell="lstm"))
+
+
 @cache
 def fitted_model(shape, steps, n_threads):
     """Return an estimator of that shape, hardly trained. Its parameters are the same for any number of threads."""
-    from sklstm import DeepLSTMRegressor
+    from sklstm import DeepRNNRegressor
 
     rng = np.random.default_rng(6)
-    model = DeepLSTMRegressor(
+    model = DeepRNNRegressor(
         shape.units,
         shape.layers,
+        cell=shape.cell,
         sequence_length=steps,
         max_iter=1,
         early_stopping=False,

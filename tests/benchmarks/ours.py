@@ -3,7 +3,7 @@
 from itertools import repeat
 
 import numpy as np
-from jobs import fitted_model
+from jobs import as_lstm, fitted_model
 from timing import Side
 
 from sklstm import DeepLSTMRegressor
@@ -25,7 +25,7 @@ class _Bound:
         from sklstm._training.passes import WindowPasses
 
         shape = job.shape
-        layout = ParameterLayout(shape.columns, (shape.units,) * shape.layers, 1)
+        layout = ParameterLayout(shape.columns, (shape.units,) * shape.layers, 1, cell=shape.cell)
         x, y = job.data()
         sequences = Sequences.from_list([row[:length] for row, length in zip(x, job.lengths(), strict=True)])
         self.network = Network(layout, "float32", n_threads)
@@ -67,7 +67,26 @@ def training(job, n_threads):
 
 def forward(job, n_threads):
     """Time forward over one batch."""
-    return Side(_Bound(job, n_threads).forward)
+    return Side(_Bound(job, n_threads).forward, answer=np.ravel)
+
+
+def lstm_training(job, n_threads):
+    """Time steps of training of an LSTM of the same sizes, which computes other numbers."""
+    side = training(as_lstm(job), n_threads)
+    side.answer, side.flop = None, as_lstm(job).flop
+    return side
+
+
+def lstm_forward(job, n_threads):
+    """Time forward of an LSTM of the same sizes."""
+    return Side(_Bound(as_lstm(job), n_threads).forward, flop=as_lstm(job).forward_flop)
+
+
+def lstm_stream(job, n_threads):
+    """Time steps of streams of an LSTM of the same sizes."""
+    side = stream(as_lstm(job), n_threads)
+    side.answer, side.flop = None, as_lstm(job).flop
+    return side
 
 
 def predict(job, n_threads):

@@ -28,9 +28,9 @@ class Peak:
     Where there is no compiler, or it does not know the instruction set, the rate stays unknown.
     """
 
-    def __init__(self, isa, thread_counts):
+    def __init__(self, isa, thread_counts, clock="wall"):
         self.samples = {n_threads: [] for n_threads in thread_counts}
-        self._rate = _load(isa)
+        self._rate, self._of_thread = _load(isa), int(clock == "cpu")
 
     def sample(self):
         """Measure a few times more with each number of threads."""
@@ -44,7 +44,7 @@ class Peak:
 
         def run():
             barrier.wait()
-            rates.append(self._rate(SAMPLE_SECONDS))
+            rates.append(self._rate(SAMPLE_SECONDS, self._of_thread))
 
         threads = [threading.Thread(target=run) for _ in range(n_threads)]
         for thread in threads:
@@ -70,5 +70,5 @@ def _load(isa):
         # Once it is loaded the file may go.
         loaded = ctypes.CDLL(str(library))
     rate = loaded.fma_rate
-    rate.argtypes, rate.restype = [ctypes.c_double], ctypes.c_double
+    rate.argtypes, rate.restype = [ctypes.c_double, ctypes.c_int], ctypes.c_double
     return rate

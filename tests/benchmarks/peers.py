@@ -1,7 +1,7 @@
 """The sides of the peers: PyTorch, skorch and onnxruntime, each in the fastest way that was found.
 
-PyTorch runs `torch.nn.LSTM` on time-major input, which is its oneDNN path; the fused AdamW was as fast as or faster
-than its other forms.
+PyTorch runs `torch.nn.LSTM` (or `GRU`, `RNN`) on time-major input, which is its oneDNN path where it has one; the fused
+AdamW was as fast as or faster than its other forms.
 """
 
 from functools import partial
@@ -16,24 +16,51 @@ def unscaled(model):
     """Return the parameters of a model for columns as they come: the first layer takes the standardisation in."""
     arrays = {name: array.astype(np.float64) for name, array in model.parameters_.items()}
     arrays["weight_ih_l0"] = arrays["weight_ih_l0"] / model.input_scale_
-    arrays["bias_l0"] = arrays["bias_l0"] - arrays["weight_ih_l0"] @ model.input_mean_
+    # The last of a GRU's four sums reads no x.
+    moved = arrays["weight_ih_l0"] @ model.input_mean_
+    arrays["bias_l0"][: len(moved)] -= moved
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
+# Where PyTorch has the cell: the class of its layer and the options that make it ours.
+TORCH_LAYERS = {
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+    "elman": ("RNN", {"nonlinearity": "tanh"}),
+    "elman_relu": ("RNN", {"nonlinearity": "relu"}),
+}
+
+
+def _torch_biases(cell, bias):
+    """Return the two biases of a layer: all in the first, but for the sum of the GRU that reads only h."""
+    if cell != "gru":
+        return bias, np.zeros_like(bias)
+    r, z, n_x, n_h = bias.reshape(4, -1)
+    return np.concatenate([r, z, n_x]), np.concatenate([np.zeros_like(r), np.zeros_like(z), n_h])
+
+
 def _torch_network(shape, arrays):
-    """Return torch.nn.LSTM and a linear head with the given weights. Of its two biases the second is zero."""
+    """Return torch.nn.LSTM, or the layer of another cell, and a linear head with the given weights."""
     import torch
 
-    lstm, head = torch.nn.LSTM(shape.columns, shape.units, shape.layers), torch.nn.Linear(shape.units, 1)
+    kind, options = TORCH_LAYERS[shape.cell]
+    layers = getattr(torch.nn, kind)(shape.columns, shape.units, shape.layers, **options)
+    head = torch.nn.Linear(shape.units, 1)
+    values = dict(arrays)
+    for i in range(shape.layers):
+        values[f"bias_ih_l{i}"], values[f"bias_hh_l{i}"] = _torch_biases(shape.cell, arrays[f"bias_l{i}"])
     with torch.no_grad():
-        for name, parameter in lstm.named_parameters():
-            if "bias_hh" in name:
-                parameter.zero_()
-            else:
-                parameter.copy_(torch.from_numpy(np.array(arrays[name.replace("bias_ih", "bias")])))
+        for name, parameter in layers.named_parameters():
+            parameter.copy_(torch.from_numpy(np.array(values[name])))
         head.weight.copy_(torch.from_numpy(np.array(arrays["weight_out"])))
         head.bias.copy_(torch.from_numpy(np.array(arrays["bias_out"])))
-    return lstm, head
+    return layers, head
+
+
+def _last(out):
+    """Return the last hidden state of the top layer from what a layer of PyTorch returns."""
+    states = out[1]
+    return (states[0] if isinstance(states, tuple) else states)[-1]
 
 
 def _torch_side(call, n_threads, repeats=1, answer=None):
@@ -72,8 +99,22 @@ def torch_training(job, n_threads):
     import torch
 
     x = torch.from_numpy(job.data()[0]).transpose(0, 1).contiguous()
-    epoch = _torch_epoch(job, lambda lstm, begin, end: lstm(x)[1][0][-1])
+    epoch = _torch_epoch(job, lambda layers, begin, end: _last(layers(x)))
     return _torch_side(epoch, n_threads, answer=float)
+
+
+def torch_forward(job, n_threads):
+    """Time forward over one batch in inference mode."""
+    import torch
+
+    x = torch.from_numpy(job.data()[0]).transpose(0, 1).contiguous()
+    layers, head = _torch_network(job.shape, job.shape.weights())
+
+    def forward():
+        with torch.inference_mode():
+            return head(_last(layers(x))).numpy()
+
+    return _torch_side(forward, n_threads, answer=np.ravel)
 
 
 def torch_packed(job, n_threads):
@@ -131,7 +172,8 @@ def torch_stream(job, n_threads):
 
     shape, model = job.shape, fitted_model(job.shape, 2, 1)
     lstm, head = _torch_network(shape, unscaled(model))
-    cell = torch.nn.LSTMCell(shape.columns, shape.units)
+    kind, options = TORCH_LAYERS[shape.cell]
+    cell = getattr(torch.nn, f"{kind}Cell")(shape.columns, shape.units, **options)
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in lstm.state_dict().items()})
     rows = torch.from_numpy(job.rows())
 
@@ -143,7 +185,7 @@ def torch_stream(job, n_threads):
             with torch.inference_mode():
                 for _ in repeat(None, job.repeats):
                     state = cell(rows, state)
-                    z = head(state[0])
+                    z = head(state[0] if isinstance(state, tuple) else state)
             return z
 
         return steps

@@ -3,7 +3,8 @@
 import json
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-ROOFLINE = "roofline"  # the entry of the JSON and the markers of the page that roofline.py writes
+# Entries of the JSON and markers of the page beside those of the main table; roofline.py writes the first.
+ROOFLINE, CELLS = "roofline", "cells"
 NO_VALUE = "–"
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
@@ -18,8 +19,9 @@ def add_peak(row, peaks):
     """Add to each result of a row the share of the FMA rate of as many threads."""
     for result in row["results"]:
         peak = peaks.get(result["threads"])
-        if row["flop"] is not None and peak is not None:
-            result["of_peak"] = row["flop"] / result["seconds"]["median"] / (1e9 * peak["median"])
+        flop = result.get("flop", row["flop"])
+        if flop is not None and peak is not None:
+            result["of_peak"] = flop / result["seconds"]["median"] / (1e9 * peak["median"])
 
 
 def judge(row, targets, products_decide=False):
@@ -40,7 +42,7 @@ def judge(row, targets, products_decide=False):
                 row["targets"].append({**entry, "value": value, "met": met})
                 peer = _result(row, target.peer, n_threads)
                 if products_decide and target.kind == "ratio" and not met and "of_peak" in peer:
-                    row["targets"][-1]["at_most"] = 1.0 / peer["of_peak"]
+                    row["targets"][-1]["at_most"] = peer.get("flop", row["flop"]) / row["flop"] / peer["of_peak"]
 
 
 def _value(row, target, ours):
@@ -151,6 +153,8 @@ def header(report):
     lines = ["**A quick run: these figures are rough.**", ""] if report["quick"] else []
     if not all(is_quiet(peak) for peak in report["peak_gflops"].values()):
         lines += ["**The machine was not quiet: its FMA rate fell during the run.**", ""]
+    if report.get("clock") == "cpu":
+        lines += ["Times are CPU time of one thread: other work ran beside it, and shared the caches.", ""]
     lines += [
         f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}; kernels of sklstm: "
         f"`{machine['isa']}`; compiler: {machine['compiler'] or 'unknown'}; {packages}.",
@@ -182,9 +186,9 @@ def splice(page, block, name="bench"):
 def merged(written, report, entry=None):
     """Return the JSON of a report; given an entry, all that was written before with the report as that entry.
 
-    The entry of the roofline stays, whoever writes.
+    The entries stay, whoever writes.
     """
     before = json.loads(written)
     if entry is not None:
         return as_json({**before, entry: report})
-    return as_json({**report, **{key: before[key] for key in [ROOFLINE] if key in before}})
+    return as_json({**report, **{key: before[key] for key in [ROOFLINE, CELLS] if key in before}})

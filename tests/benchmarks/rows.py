@@ -1,4 +1,7 @@
-"""The rows of the benchmark: job, sides, and what is aimed at."""
+"""The rows of the benchmark: job, sides, and what is aimed at.
+
+There are two tables: the jobs of an LSTM beside its peers, and the other cells beside the LSTM.
+"""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +10,17 @@ import peers
 from jobs import Shape, Streaming, Table, Training
 
 PYTORCH, PACKED, PADDED = "PyTorch", "PyTorch, packed", "PyTorch, padded"
-SKORCH, ONNX = "skorch", "onnxruntime"
+SKORCH, ONNX, LSTM = "skorch", "onnxruntime", "our LSTM"
+# How much faster than our LSTM of the same sizes, and than PyTorch's layer of the same cell, a training step is to be.
+CELL_TARGETS = {
+    "gru": {LSTM: 1.25, PYTORCH: 2.0},
+    "elman": {LSTM: 2.5},
+    "elman_relu": {LSTM: 2.5},
+    "mingru": {LSTM: 2.5},
+    "mingru_tanh": {LSTM: 2.5},
+    "minlstm": {LSTM: 2.5},
+    "minlstm_tanh": {LSTM: 2.5},
+}
 
 
 @dataclass(frozen=True)
@@ -117,8 +130,37 @@ def _fit():
     )
 
 
-def all_rows():
-    """Return all rows in the order of the table."""
+def _cell_rows(cell):
+    """Return the rows of one cell: our LSTM of the same sizes is one of its peers."""
+    shape = Shape(1, 64, 50, cell)
+    targets = tuple(Target("ratio", bound, peer) for peer, bound in CELL_TARGETS.get(cell, {}).items())
+    jobs = {
+        "train": (Training(shape, 32, 64, 64), "training step", ours.training, ours.lstm_training, targets),
+        "forward": (Training(shape, 32, 512, 512), "forward", ours.forward, ours.lstm_forward, ()),
+    }
+    torch_sides = {"train": peers.torch_training, "forward": peers.torch_forward}
+    for name, (job, verb, side, lstm_side, aims) in jobs.items():
+        sides = {LSTM: lstm_side}
+        if cell in peers.TORCH_LAYERS:
+            sides[PYTORCH] = torch_sides[name]
+        title = f"{verb}, {job.shape}, {job.steps} steps, batch {job.batch}"
+        flop = job.flop if name == "train" else job.forward_flop
+        yield Row(f"{name}-{cell}", title, job, side, flop, sides, aims, threads=(1,))
+    if cell == "gru":
+        job = Streaming(shape, 1, 200)
+        sides = {LSTM: ours.lstm_stream, PYTORCH: peers.torch_stream}
+        yield _stream("stream-gru", job, sides, threads=(1,))
+
+
+def cell_rows():
+    """Return the rows of the table of cells: all of the registry but the LSTM."""
+    from sklstm._network.cells import CELLS
+
+    return [row for cell in CELLS if cell != "lstm" for row in _cell_rows(cell)]
+
+
+def job_rows():
+    """Return the rows of the main table in their order."""
     wide, training_peak = _batch(5, 512, 256, 32, 64), Target("peak", 0.70, threads=1)
     return [
         _training("train-1x64-b512", _batch(1, 64, 50, 32, 512), 3.5, training_peak),
@@ -164,3 +206,6 @@ def all_rows():
             threads=(1,),
         ),
     ]
+
+
+TABLES = {"jobs": job_rows, "cells": cell_rows}

@@ -78,6 +78,21 @@ def test_a_missed_ratio_tells_what_the_peak_allows(result):
     assert "ratio ≥ 2.25 **missed** (the FMA peak allows 5.00)" in report.as_markdown(result)
 
 
+def test_a_peer_that_does_other_work_has_its_own_flop(result):
+    """The peer's 50 ms are 40 % of peak for twice the work; ours cannot take less than 10 ms."""
+    row = result["rows"][0]
+    row["results"][1]["flop"] = 2e9
+    report.add_peak(row, result["peak_gflops"])
+    assert [entry["of_peak"] for entry in row["results"]] == pytest.approx([0.5, 0.4, 0.4, 0.2])
+    report.judge(row, [target("ratio", 2.75, "PyTorch", threads=1)], products_decide=True)
+    assert [t["at_most"] for t in row["targets"]] == [pytest.approx(5.0)]
+
+
+def test_cpu_time_is_reported(result):
+    assert "CPU time" not in report.as_markdown(result)
+    assert "CPU time of one thread" in report.as_markdown({**result, "clock": "cpu"})
+
+
 def test_unknown_peak(result):
     row = result["rows"][0]
     for entry in row["results"]:

@@ -10,6 +10,7 @@ import numpy as np
 # take a core from the next side.
 REST_SECONDS = 0.1
 TURN_SECONDS = 0.1
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass
@@ -25,12 +26,16 @@ class Side:
         Called before each turn, not timed.
     answer : callable
         Makes what the first call returned comparable with the other sides' answers; None where it cannot be.
+    flop : float or None
+        Of one piece of work, where the side does not do what the row counts.
     """
 
     call: object
     repeats: int = 1
     prepare: object = lambda: None
     answer: object = None
+    flop: float | None = None
+    timer: object = time.perf_counter
     label: str = "sklstm"
     threads: int = 1
     first: object = None
@@ -38,9 +43,9 @@ class Side:
 
     def clock(self):
         """Return the seconds of one piece of work."""
-        begin = time.perf_counter()
+        begin = self.timer()
         self.call()
-        return (time.perf_counter() - begin) / self.repeats
+        return (self.timer() - begin) / self.repeats
 
     def warm_up(self):
         """Run for the first time; keep the answer."""
