@@ -1,26 +1,12 @@
 """A network of any cell and options with ragged sequences, and all that a call of its stack needs."""
 
-from dataclasses import fields
-
 import numpy as np
 from network.stack_runner import aligned
 
-from sklstm._network.architecture import Architecture
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
 GUARD = 0xA5
-HAS_CELLS = "cell" in {f.name for f in fields(Architecture)}
-
-
-def as_known(options):
-    """What the architecture calls the cell and its normalised sums."""
-    if HAS_CELLS:
-        return options
-    options, cell_norm = dict(options), options.get("cell_norm")
-    for name in ("cell", "cell_norm"):
-        options.pop(name, None)
-    return options | ({"layer_norm": "gates"} if cell_norm else {})
 
 
 def draw_scaling(n_columns, seed):
@@ -40,7 +26,7 @@ class OptionsCase:
         dropout=0.0, recurrent_dropout=0.0, scaled=False, table_dtype=None, **options,
     ):  # fmt: skip
         rng = np.random.default_rng([5, seed])
-        self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **as_known(options))
+        self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
         self.shape = self.layout.architecture
         self.dtype, self.threads = dtype, threads
         self.scaling = draw_scaling(n_columns, seed) if scaled else (np.zeros(n_columns), np.ones(n_columns))

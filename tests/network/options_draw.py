@@ -8,10 +8,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from network.options_case import HAS_CELLS, OptionsCase
+from network.options_case import OptionsCase
 
 from sklstm._kernels import available_isas
-from sklstm._network.architecture import Architecture
 from sklstm._network.cells import CELLS
 
 # Each option alone, in a network of two layers where it needs them.
@@ -52,16 +51,12 @@ NEEDS_A_WINDOW = {
 
 def can_have(cell, option, value):
     """Tell whether networks of a cell can have an option."""
-    if not HAS_CELLS:
-        return True
+    entry = CELLS[cell]
     if option in ("recurrent_dropout", "weight_dropout"):
-        return not value or CELLS[cell].has_weight_hh
-    if option in ("peephole", "projection_size", "cell_norm", "zoneout"):
-        try:
-            Architecture(1, (9,), 1, cell=cell, **{option: value})
-        except ValueError:
-            return False
-    return True
+        return not value or entry.has_weight_hh
+    if option == "peephole":
+        return not value or (entry.n_vectors > 0 and bool(entry.vectors_are_optional))
+    return option != "projection_size" or not value or entry.projects
 
 
 def for_cell(cell, options):
@@ -143,7 +138,7 @@ def draw_any(number, cell):
 
 def draw_norms(choice, number):
     """None, that of outputs, or that of sums; of the last, some with both."""
-    both = HAS_CELLS and bool(np.random.default_rng([13, number]).random() < 0.4)
+    both = bool(np.random.default_rng([13, number]).random() < 0.4)
     return {"layer_norm": "output" if choice == 1 or (choice == 2 and both) else None, "cell_norm": bool(choice == 2)}
 
 
@@ -180,7 +175,5 @@ def options_on(options):
 def possible_pairs():
     """Return the pairs of options that do not exclude each other."""
     excluded = [{"every_step", name} for name in NEEDS_A_WINDOW] + ONE_OF
-    if not HAS_CELLS:
-        excluded.append({"layer_norm_output", "cell_norm"})
     names = [name for name in ALONE if name != "plain"]
     return [pair for pair in combinations(names, 2) if set(pair) not in excluded]

@@ -9,6 +9,7 @@ from reference.cells import REFERENCE_CELLS
 from reference.network import options_forward
 
 from sklstm._kernels import available_isas
+from sklstm._network.architecture import Architecture
 from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
@@ -156,15 +157,21 @@ def test_far_numbers(cell, scale, isa):
         assert_close(found, wanted, 1e-4)
 
 
-def test_the_registry_agrees_with_the_reference():
-    assert CELLS.keys() <= REFERENCE_CELLS.keys()
-    for name, cell in CELLS.items():
-        own = REFERENCE_CELLS[name]
-        assert can_have(name, "recurrent_dropout", 0.3) == bool(own.h)
-        assert can_have(name, "peephole", True) == (name == "lstm")
-        assert can_have(name, "zoneout", 0.3)
-        assert can_have(name, "cell_norm", True)
-        assert cell.name == name
+@each_cell
+def test_the_registry_agrees_with_the_reference(cell):
+    """The blocks of the parameters, the states, and what a cell cannot have is refused by its architecture."""
+    entry, own = CELLS[cell], REFERENCE_CELLS[cell]
+    assert entry.name == cell
+    assert (len(entry.gates_x), len(entry.gates_h), len(entry.sums)) == (len(own.x), len(own.h), len(own.sums))
+    assert len(entry.states(False)) == len(entry.states(True)) - (own.own == "h") == 1 + (own.own == "c")
+    assert entry.has_weight_hh == bool(own.h)
+    for option, value in (("peephole", True), ("projection_size", 3), ("zoneout", 0.3), ("cell_norm", True)):
+        if can_have(cell, option, value):
+            Architecture(1, (9,), 1, cell=cell, **{option: value})
+            continue
+        with pytest.raises(ValueError, match=f"{option}={value}: the cell '{cell}'"):
+            Architecture(1, (9,), 1, cell=cell, **{option: value})
+    assert can_have(cell, "peephole", True) == (cell == "lstm")
 
 
 @each_cell
@@ -177,7 +184,7 @@ def test_shapes_of_parameters(cell):
                 named[f"weight_hh_l{k}{suffix}"] = (len(own.h) * hidden, hidden)
             named[f"bias_l{k}{suffix}"] = (len(own.sums) * hidden,)
     named |= {"weight_out": (2, 20), "bias_out": (2,)}
-    layout = ParameterLayout(3, (8, 10), 2, bidirectional=True, **({} if cell == "lstm" else {"cell": cell}))
+    layout = ParameterLayout(3, (8, 10), 2, bidirectional=True, cell=cell)
     found = {p.name: p.shape for p in layout.parameters}
     assert {name: found.get(name) for name in named} == named
     # What is left are the vectors of one unit each.
@@ -209,7 +216,7 @@ def test_windows_of_a_table_share_their_products(cell, dtype):
 def test_initial_values(cell):
     """Each block of a matrix is a matrix of its own: uniform by its fans, recurrent ones orthogonal."""
     own, hidden, read = REFERENCE_CELLS[cell], 40, 60
-    layout = ParameterLayout(read, (hidden,), 1, **({} if cell == "lstm" else {"cell": cell}))
+    layout = ParameterLayout(read, (hidden,), 1, cell=cell)
     views = layout.views(layout.initial(np.random.default_rng(0), "float64"))
     limit = np.sqrt(6.0 / (hidden + read))
     for block in views["weight_ih_l0"].reshape(len(own.x), hidden, read):

@@ -6,7 +6,6 @@ and the targets of a squared error are ``hidden - d_hidden``: its gradient by ea
 
 import numpy as np
 import pytest
-from network.options_case import as_known
 from network.stack_runner import aligned
 from numpy.testing import assert_allclose
 from reference.cells import REFERENCE_CELLS
@@ -38,7 +37,7 @@ class VectorRunner:
         self.n_outputs = case["hidden"].shape[1]
         self.layout = ParameterLayout(
             case["x"].shape[1], (hidden,) * n_layers, self.n_outputs, projection_size=self.projection,
-            bidirectional="bias_l0_reverse" in own, every_step=True, **as_known({"cell": cell}),
+            bidirectional="bias_l0_reverse" in own, every_step=True, cell=cell,
         )  # fmt: skip
         self.network = Network(self.layout, dtype, n_threads, isa)
         self.stack = self.network._stack

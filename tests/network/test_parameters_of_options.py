@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from network.options_case import as_known
 from network.options_draw import draw_options, drawn_cells, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -14,10 +13,10 @@ NUMBERS = range(700, 740)
 each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS))
 
 # Two layers of different size, both directions, a projection: every name but that of the residual map.
-EVERYTHING = as_known({
+EVERYTHING = {
     "bidirectional": True, "projection_size": 6, "peephole": True, "cell_norm": True, "residual": 1,
     "attention_heads": 4, "pooling": "attention", "patch_length": 2, "linear_skip": 5,
-})  # fmt: skip
+}  # fmt: skip
 
 
 def layer_shapes(end, hidden, read):
@@ -130,7 +129,7 @@ def test_initial_weights_are_uniform(weight_init):
         projection_size=30,
         attention_heads=3,
         patch_length=4,
-        **as_known({"cell_norm": True}),
+        cell_norm=True,
     )
     views = initial_views(layout, weight_init=weight_init)
     fans = {"weight_attention_in": (60, 180), "weight_attention_out": (60, 60), "weight_out": (60, 20)}

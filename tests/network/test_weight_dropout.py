@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from network.options_case import as_known
 from network.options_draw import can_have, draw_options, drawn_cells, make_case
 from network.test_options_gradients import assert_gradient
 from numpy.testing import assert_array_equal
@@ -65,9 +64,7 @@ def test_a_batch_is_the_masked_network(cell, number, dtype):
     assert_array_equal(case.network.forward(case.sequences), fresh.forward(case.sequences), strict=True)
 
 
-LAYOUT = ParameterLayout(
-    3, (30, 20), 2, bidirectional=True, **as_known({"projection_size": 10, "peephole": True, "cell_norm": True})
-)
+LAYOUT = ParameterLayout(3, (30, 20), 2, bidirectional=True, projection_size=10, peephole=True, cell_norm=True)
 
 
 def test_a_mask_follows_seed_epoch_and_batch_alone():

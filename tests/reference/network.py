@@ -104,7 +104,7 @@ def dropout_mask(shape, layer, n_layers, sample, noise):
 def run_layers(shape, parameters, sequences, state, noise):
     """Outputs of the top layer at every step, and the final states of all layers."""
     outputs, finals, below, begin = [], [], sequences, 0
-    n_layers, cell = len(shape.hidden_sizes), REFERENCE_CELLS[getattr(shape, "cell", "lstm")]
+    n_layers, cell = len(shape.hidden_sizes), REFERENCE_CELLS[shape.cell]
     for k in range(n_layers):
         parts = []
         for direction in range(1 + shape.bidirectional):
