@@ -251,8 +251,8 @@ ctypedef struct KernelTable:
     void (*dropout)(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
     void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil
-    # between layers, row by row (layer_output.h)
-    double (*layer_norm)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, double epsilon, void *row,
+    # between layers, row by row (layer_norm.h, layer_output.h)
+    double (*layer_norm)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, void *row,
                          void *normalised) noexcept nogil
     void (*layer_norm_backward)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
                                 double inverse, void *d_row, void *d_gain_shift) noexcept nogil

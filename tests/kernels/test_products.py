@@ -69,7 +69,9 @@ void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
                    real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
-    cells_backward(&lstm, n_units, gates, tanh_c, NULL, NULL, c_prev, d_h, d_h_above, d_c, d_bias, NULL);
+    const CellRow row = {.stride = n_units, .gates = gates, .d_sums = gates, .kept = (real *)tanh_c, .c_prev = c_prev,
+                         .d_h = d_h, .d_h_more = d_h_above, .d_c = d_c, .d_bias = d_bias};
+    cells_backward(&lstm, &row, 1);
 }
 void sigmoid(Py_ssize_t n, const real *x, real *out) { sigmoid_array(n, x, out); }
 #endif

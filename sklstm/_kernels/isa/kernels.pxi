@@ -63,11 +63,11 @@ cdef extern from "isa/kernels.h" nogil:
     void dropout_backward(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept
     void sigmoid_array(Py_ssize_t n, const void *x, void *out) noexcept
     void tanh_array(Py_ssize_t n, const void *x, void *out) noexcept
-    double layer_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, double epsilon, void *row,
+    double layer_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, void *row,
                       void *normalised) noexcept
     void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
                              double inverse, void *d_row, void *d_gain_shift) noexcept
-    real product_of_rows(Py_ssize_t n_units, const real *a, const real *b) noexcept
+    real dot_product(Py_ssize_t n_units, const real *a, const real *b) noexcept
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
     void sum_rows(Py_ssize_t n, void *a, const void *b) noexcept

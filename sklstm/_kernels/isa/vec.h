@@ -27,11 +27,18 @@
 #endif
 #if defined(__GNUC__)
 #  define SKLSTM_INLINE static inline __attribute__((always_inline))
-#  define SKLSTM_APART static __attribute__((noinline))
+#  define SKLSTM_NOINLINE static __attribute__((noinline))
 #else
 #  define SKLSTM_INLINE static __forceinline
-#  define SKLSTM_APART static __declspec(noinline)
+#  define SKLSTM_NOINLINE static __declspec(noinline)
 #  define restrict __restrict
+#endif
+
+/* One instance for all cells: what knows a cell by its CellShape alone. GCC would make a copy for each. */
+#if defined(__GNUC__) && !defined(__clang__)
+#  define SKLSTM_SHARED static __attribute__((noinline, noclone))
+#else
+#  define SKLSTM_SHARED SKLSTM_NOINLINE
 #endif
 
 #define LANES ((int)(SKLSTM_VEC_BYTES / sizeof(real)))

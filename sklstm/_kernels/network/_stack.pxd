@@ -122,9 +122,8 @@ cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, co
         memcpy(out, h, layer.output_stride * kernels.item_size)
     if not layer.norm:
         return 0
-    # The epsilon of layer normalisation is PyTorch's: Ba et al. leave it open.
     return kernels.layer_norm(layer.output_size, layer.output_stride, panels + layer.panel_norm * kernels.item_size,
-                              1e-5, out, normalised if normalised != NULL else out)
+                              out, normalised if normalised != NULL else out)
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:

@@ -207,7 +207,7 @@ cdef void place_rows(const AttentionCall *call, const AttentionBuffers *b, Py_ss
         u = b.u + t * b.u_stride
         position = b.positions + t * stride
         memcpy(u, <const real *> call.y + (t * call.n_samples + r) * stride, stride * sizeof(real))
-        b.inverse[slot + t] = layer_norm(call.n_units, stride, call.norm, 1e-5, u,
+        b.inverse[slot + t] = layer_norm(call.n_units, stride, call.norm, u,
                                          b.normalised + (slot + t) * b.u_stride)
         for j in range(call.n_units):
             u[j] += position[j]

@@ -31,7 +31,7 @@ cdef void give_head_gradients(const AttentionCall *call, const AttentionBuffers 
         p, d_p = b.p + j * b.score_stride, b.d_p + j * b.score_stride
         softmax_again(n, n_keys, b.scale, statistics + j * call.n_heads * 2, p)
         # The sum over the keys of p d_p is the product of the head's output and its gradient: d numbers, not T.
-        mean = product_of_rows(b.head_size, out + j * b.heads_stride, d_out + j * b.heads_stride)
+        mean = dot_product(b.head_size, out + j * b.heads_stride, d_out + j * b.heads_stride)
         softmax_backward(n, n_keys, b.scale, mean, p, d_p)
     transposed_product(n_keys, n_rows, n_vecs, b.p, b.score_stride, d_out, b.heads_stride, b.d_v, b.head_stride)
     transposed_product(n_keys, n_rows, n_vecs, b.d_p, b.score_stride, q, b.in_stride, b.d_k, b.head_stride)

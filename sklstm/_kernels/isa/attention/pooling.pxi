@@ -57,7 +57,7 @@ cdef void run_attention(const PoolCall *call, Py_ssize_t r, const PoolBuffers *b
     for t in range(call.lengths[r]):
         y = row_of_step(call, t, r)
         tanh_array(call.stride, y, b.row)
-        score = product_of_rows(n_units, <const real *> call.w, b.row)
+        score = dot_product(n_units, <const real *> call.w, b.row)
         b.scores[r * call.n_steps + t] = score
         if score <= largest:
             weight = <real> exp(<double> score - <double> largest)
@@ -131,13 +131,13 @@ cdef void attention_pooling_backward(const PoolCall *call, Py_ssize_t r, const P
     cdef real *restrict d_y
     cdef real *restrict d_w = <real *> call.d_w
     cdef real weight, d_score
-    cdef real mean = product_of_rows(n_units, d_feature, <const real *> call.features + r * call.stride)
+    cdef real mean = dot_product(n_units, d_feature, <const real *> call.features + r * call.stride)
     for t in range(call.lengths[r]):
         y = row_of_step(call, t, r)
         d_y = <real *> call.d_y + (t * call.n_samples + r) * call.stride
         tanh_array(call.stride, y, b.row)
         weight = weight_of_step(call, t, r, b)
-        d_score = weight * (product_of_rows(n_units, d_feature, y) - mean)
+        d_score = weight * (dot_product(n_units, d_feature, y) - mean)
         for j in range(call.stride):
             d_w[j] += d_score * tanh_y[j]
             d_y[j] = weight * d_feature[j] + d_score * w[j] * (1 - tanh_y[j] * tanh_y[j])

@@ -55,7 +55,8 @@ typedef struct {
 /* A whole row of a layer with options, for a cell that needs one (the LSTM, whose c is normalised over the row). */
 typedef struct {
     Py_ssize_t n_units, stride;
-    real *gates;                       /* in: the sums; out: what backward reads; backward: the gradients of the sums */
+    int training;
+    real *gates;                       /* in: the sums; out: what backward reads */
     real *kept;                        /* n_kept rows side by side, unit by unit */
     const real *h_prev, *c_prev;
     real *h_next, *c_next;
@@ -64,7 +65,8 @@ typedef struct {
     real *normalised;                  /* the normalised state */
     real inverse;                      /* 1 / its deviation */
     /* backward */
-    const real *d_h;                   /* gradient of h_next */
+    real *d_sums;                      /* out: may be gates */
+    const real *d_h, *d_h_more;     /* gradient of h_next: the sum of the two; NULL: nothing more */
     real *d_c;                         /* in: of c_next; out: of c_prev */
     const real *direct_c;              /* to be added to it; NULL: nothing */
     real *direct_h;                    /* collects the gradient of h_prev past the sums; NULL where the cell reads no h */
@@ -73,7 +75,10 @@ typedef struct {
 } CellRow;
 
 typedef struct {
-    CELL_NUMBERS                       /* interface.h */
+    union {                            /* its numbers: interface.h */
+        CellShape shape;
+        struct { CELL_NUMBERS };
+    };
     void (*activate)(vec *sums);       /* of one vector of units, in a loop of its own; NULL: forward takes the sums as they are */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);

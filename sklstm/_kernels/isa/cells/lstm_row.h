@@ -20,7 +20,7 @@ SKLSTM_INLINE void emit(const int n, const real *gates, real *tanh_c, real *h) {
 }
 
 /* normalised gets N(c_new), row.inverse its 1 / deviation. c_prev may be c_next. */
-static void lstm_row_forward(CellRow *row) {
+SKLSTM_INLINE void lstm_row_forward(CellRow *row) {
     const Py_ssize_t stride = row->stride, together = SIDE_BY_SIDE * LANES, whole = stride - stride % together;
     const real *peepholes = row->vectors, *norm = row->state_norm;
     real *gates = row->gates, *tanh_c = row->kept, *fresh = norm ? row->normalised : tanh_c;
@@ -66,9 +66,9 @@ SKLSTM_INLINE void normalised_state_backward(CellRow *row) {
                            slope, slope);
 }
 
-SKLSTM_INLINE void collect(real *sum, vec a, vec b) { v_store(sum, v_fma(a, b, v_load(sum))); }
+SKLSTM_INLINE void collect_product(real *sum, vec a, vec b) { v_store(sum, v_fma(a, b, v_load(sum))); }
 
-static void lstm_row_backward(CellRow *row) {
+SKLSTM_INLINE void lstm_row_backward(CellRow *row) {
     const vec one = v_broadcast(1);
     const Py_ssize_t stride = row->stride;
     const real *peepholes = row->vectors;
@@ -89,9 +89,9 @@ static void lstm_row_backward(CellRow *row) {
         if (peepholes) {
             d_before = v_fma(v_load(peepholes + u), d_i, d_before);
             d_before = v_fma(v_load(peepholes + stride + u), d_f, d_before);
-            collect(d_peepholes + u, d_i, before);
-            collect(d_peepholes + stride + u, d_f, before);
-            collect(d_peepholes + 2 * stride + u, d_o, v_fma(f, before, v_mul(i, g)));
+            collect_product(d_peepholes + u, d_i, before);
+            collect_product(d_peepholes + stride + u, d_f, before);
+            collect_product(d_peepholes + 2 * stride + u, d_o, v_fma(f, before, v_mul(i, g)));
         }
         v_store(row->d_c + u, d_before);
         v_store(gates, d_i);

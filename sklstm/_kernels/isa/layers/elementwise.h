@@ -16,18 +16,18 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
             const Py_ssize_t unit = p * cell->units, count = smaller(cell->units, hp / LANES - unit), u = unit * LANES;
             const Py_ssize_t z_stride = count * cell->n_sums * LANES;
             real *sums = z;
-            sums_of_panel(cell, call, p, n_rows, x, NULL, z, z_stride);
+            sums_of_panel(&cell->shape, call, p, n_rows, x, NULL, z, z_stride);
             for (Py_ssize_t s = begin; s < t; s++) {
                 const Py_ssize_t kept = s * call->kept_step;
                 const CellArrays arrays = {
                     call->gates ? (real *)call->gates + cell->n_sums * (kept + u) : NULL,
                     call->gates && cell->n_kept ? (real *)call->kept + cell->n_kept * (kept + u) : NULL,
-                    vectors_at(cell, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
+                    vectors_at(&cell->shape, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
                 };
                 cells(call->n_active[s], count, hp, sums, z_stride, &arrays);
                 sums += call->n_active[s] * z_stride;
             }
         }
-        for (Py_ssize_t s = begin; s < t; s++) clear_padding(cell, call, call->n_active[s], h + (s + 1) * n * hp);
+        for (Py_ssize_t s = begin; s < t; s++) clear_padding(&cell->shape, call, call->n_active[s], h + (s + 1) * n * hp);
     }
 }

@@ -23,7 +23,7 @@ enum {
 /* What a cell is, in numbers (cells/cell.h says what they mean). */
 typedef enum { RECURRENT = 0, ELEMENTWISE = 1 } Driver;
 
-/* (a macro: a cell keeps its functions beside them, and is gone when they are inlined) */
+/* (a macro: the fields of CellShape, which a Cell has too) */
 #define CELL_NUMBERS                                                                                                          \
     const char *name;                                                                                                         \
     const char *sums;          /* their names in their order, a blank between */                                              \

@@ -1,36 +1,58 @@
-/* The layers of every cell: one instance of each driver, and the row of the table that offers them. */
+/* The layers of every cell: one instance of the plain drivers for each, and the row of the table that offers them. */
 
-#define LAYERS_OF(C)                                                                                                       \
-    static void C##_describe(CellShape *shape) {                                                                           \
-        *shape = (CellShape){C.name, C.sums, C.driver, C.n_sums, C.units, C.x_first, C.x_count,          \
-                             C.h_first, C.h_count, C.gated_first, C.gated_count, C.reads_h,                 \
-                             C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional, C.normalises_state};                  \
-    }                                                                                                                         \
-    SKLSTM_APART void C##_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,        \
-                                const CellArrays *arrays) {                                                                   \
+/* field by field: a copy of C.shape would keep C, and so a second copy of all its functions, in the compiled module */
+#define SHAPE_OF(C)                                                                                                           \
+    ((CellShape){C.name, C.sums, C.driver, C.n_sums, C.units, C.x_first, C.x_count, C.h_first, C.h_count, C.gated_first,      \
+                 C.gated_count, C.reads_h, C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional,             \
+                 C.normalises_state})
+
+#define LAYERS_OF(C)                                                                                                          \
+    static void C##_describe(CellShape *shape) { *shape = SHAPE_OF(C); }                                                      \
+    SKLSTM_NOINLINE void C##_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,    \
+                                   const CellArrays *arrays) {                                                                \
         cells_forward(&C, n_rows, n_units, stride, z, z_stride, arrays);                                                      \
     }                                                                                                                         \
-    static void C##_layer_forward(const LayerCall *call) {                                                                 \
-        if (C.gated_count) return;                                                                                         \
-        if (C.driver == ELEMENTWISE) elementwise_forward(&C, C##_cells, call);                                               \
-        else recurrent_forward(&C, C##_cells, call);                                                                            \
+    static void C##_forward_row(CellRow *row) { cell_row_forward(&C, C##_cells, row); }                                       \
+    static void C##_backward_row(CellRow *row) { cell_row_backward(&C, row); }                                                \
+    static void C##_gate_row(Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {                                \
+        gate_row(&C, stride, sums, h_prev, gated);                                                                            \
     }                                                                                                                         \
-    static void C##_layer_backward(const LayerCall *call) {                                                                \
-        if (!C.gated_count) plain_backward(&C, call);                                                                   \
+    static void C##_gate_row_backward(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev,                 \
+                                      const real *d_gated, real *d_h) {                                                       \
+        gate_row_backward(&C, stride, gates, d_sums, h_prev, d_gated, d_h);                                                   \
     }                                                                                                                         \
-    static void C##_options_forward(const LayerCall *call) { options_forward(&C, C##_cells, call); }                         \
-    static void C##_options_backward(const LayerCall *call) { options_backward(&C, call); }                             \
-    static Py_ssize_t C##_options_workspace(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) {             \
-        return size_of_options(&C, call, n_samples, n_steps);                                                              \
+    static const RowFunctions C##_functions = {C##_forward_row, C##_backward_row, C##_gate_row, C##_gate_row_backward};       \
+    static void C##_layer_forward(const LayerCall *call) {                                                                    \
+        if (C.gated_count) return;                                                                                            \
+        if (C.driver == ELEMENTWISE) elementwise_forward(&C, C##_cells, call);                                                \
+        else recurrent_forward(&C, C##_cells, call);                                                                          \
     }                                                                                                                         \
-    static void C##_input_products(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,      \
-                                      void *products) {                                                                       \
-        products_of_rows(&C, call, n_rows, (const real *)x_rows, x_stride, (real *)products);                              \
+    static void C##_layer_backward(const LayerCall *call) {                                                                   \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        if (!C.gated_count) plain_backward(&C, &shape, call);                                                                 \
+    }                                                                                                                         \
+    static void C##_options_forward(const LayerCall *call) {                                                                  \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        options_forward(&shape, &C##_functions, call);                                                                        \
+    }                                                                                                                         \
+    static void C##_options_backward(const LayerCall *call) {                                                                 \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        options_backward(&shape, &C##_functions, call);                                                                       \
+    }                                                                                                                         \
+    static Py_ssize_t C##_options_workspace(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) {                \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        OptionBuffers buffers;                                                                                                \
+        return lay_out_options(&shape, call, n_samples, n_steps, NULL, &buffers);                                             \
+    }                                                                                                                         \
+    static void C##_input_products(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,         \
+                                   void *products) {                                                                          \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        products_of_rows(&shape, call, n_rows, (const real *)x_rows, x_stride, (real *)products);                             \
     }
 FOR_ALL_CELLS(LAYERS_OF)
 
-#define ROW_OF(C)                                                                                                          \
-    {C##_describe,         C##_layer_forward,    C##_layer_backward, C##_options_forward,                         \
-     C##_options_backward, C##_options_workspace, C##_input_products},
+#define ROW_OF(C)                                                                                                             \
+    {C##_describe, C##_layer_forward, C##_layer_backward, C##_options_forward, C##_options_backward, C##_options_workspace,   \
+     C##_input_products},
 static const CellLayers cell_layers[] = {FOR_ALL_CELLS(ROW_OF)};
 enum { N_CELLS = sizeof cell_layers / sizeof cell_layers[0] };

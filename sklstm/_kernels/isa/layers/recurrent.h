@@ -27,11 +27,11 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
             const Py_ssize_t begin = joined ? first : p * cell->units;
             const Py_ssize_t count = joined ? n_units : smaller(cell->units, hp / LANES - begin);
             const Py_ssize_t z_stride = count * cell->n_sums * LANES, u = begin * LANES;
-            sums_of_panel(cell, call, p, n_active, x, h_prev,
+            sums_of_panel(&cell->shape, call, p, n_active, x, h_prev,
                           z + (joined ? (p - call->first_panel) * cell->units * cell->n_sums * LANES : 0), z_stride);
             if (joined && p + 1 < call->first_panel + call->n_panels) continue;
             const CellArrays arrays = {
-                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL, vectors_at(cell, call, u),
+                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL, vectors_at(&cell->shape, call, u),
                 h_row + u, cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
             };
             cells(n_active, count, hp, z, z_stride, &arrays);
@@ -39,46 +39,11 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
     }
 }
 
-/* The cells of one sequence at one step: d_sums over gates; d_h becomes what passes the sums, or is left alone. */
-SKLSTM_INLINE void cells_backward(const Cell *cell, Py_ssize_t stride, real *restrict gates, const real *restrict kept,
-                                  const real *restrict vectors, const real *restrict h_prev, const real *restrict c_prev,
-                                  real *restrict d_h, const real *restrict d_h_above, real *restrict d_c,
-                                  real *restrict d_bias, real *restrict d_vectors) {
-    for (Py_ssize_t u = 0; u < stride; u += LANES) {
-        CellBackward s;
-        s.gates = gates + cell->n_sums * u;
-        s.kept = cell->n_kept ? kept + cell->n_kept * u : NULL;
-        s.vectors = cell->n_vectors && !cell->vectors_are_optional ? vectors + u : NULL;
-        s.stride = stride;
-        s.d_h = v_load(d_h + u);
-        if (d_h_above) s.d_h = v_add(s.d_h, v_load(d_h_above + u));
-        if (cell->reads_h) s.h_prev = v_load(h_prev + u);
-        if (cell->has_c) {
-            s.c_prev = v_load(c_prev + u);
-            s.d_c = v_load(d_c + u);
-            s.direct_c = v_broadcast(0);
-        }
-        cell->backward(&s);
-        if (cell->has_c) v_store(d_c + u, s.d_c);
-        if (cell->reads_h) v_store(d_h + u, s.d_h);
-        for (int v = 0; v < cell->n_sums; v++) v_store(gates + cell->n_sums * u + v * LANES, s.d_sums[v]);
-        for (int v = 0; v < cell->n_sums; v++) {
-            real *sum = d_bias + cell->n_sums * u + v * LANES;
-            v_store(sum, v_add(v_load(sum), s.d_sums[v]));
-        }
-        if (cell->n_vectors && !cell->vectors_are_optional)
-            for (int v = 0; v < cell->n_vectors; v++) {
-                real *sum = d_vectors + v * stride + u;
-                v_store(sum, v_add(v_load(sum), s.d_vectors[v]));
-            }
-    }
-}
-
 /* Back through time: d_sums over gates, then d_weights and, where wanted, d_x. Of a cell without a product in its loop this is
  * a reverse scan. */
-SKLSTM_INLINE void plain_backward(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, state = n * hp;
-    const real *above = NULL, *last = (const real *)call->d_h_last;
+    const real *last = (const real *)call->d_h_last;
     real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0;
     memset(d_h, 0, (size_t)state * sizeof(real));
@@ -90,16 +55,22 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const LayerCall *call) {
         if (last) memcpy(d_h + n_next * hp, last + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         n_next = n_active;
         for (Py_ssize_t r = 0; r < n_active; r++) {
-            const Py_ssize_t row = (t * n + r) * hp;
-            if (call->d_h_above) above = (const real *)call->d_h_above + row;
-            cells_backward(cell, hp, (real *)call->gates + cell->n_sums * row,
-                           cell->n_kept ? (const real *)call->kept + cell->n_kept * row : NULL, (const real *)call->vectors,
-                           (const real *)call->h + row, cell->has_c ? (const real *)call->c + row : NULL, d_h + r * hp, above,
-                           cell->has_c ? d_c + r * hp : NULL, (real *)call->d_bias, (real *)call->d_vectors);
+            const Py_ssize_t here = (t * n + r) * hp;
+            real *gates = (real *)call->gates + cell->n_sums * here;
+            const CellRow row = {
+                .stride = hp, .gates = gates, .d_sums = gates,
+                .kept = cell->n_kept ? (real *)call->kept + cell->n_kept * here : NULL,
+                .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
+                .c_prev = cell->has_c ? (const real *)call->c + here : NULL, .d_h = d_h + r * hp,
+                .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
+                .d_c = cell->has_c ? d_c + r * hp : NULL,
+                .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
+            };
+            cells_backward(cell, &row, 1);
         }
         if (!cell->reads_h && !cell->h_count) memset(d_h, 0, (size_t)(n_active * hp) * sizeof(real));
-        state_gradients(cell, call, n_active, (const real *)call->gates + cell->n_sums * t * state, d_h, cell->reads_h);
+        state_gradients(shape, call, n_active, (const real *)call->gates + cell->n_sums * t * state, d_h, cell->reads_h);
     }
-    collect_weight_gradients(cell, call, NULL);
-    if (call->x_transposed) input_gradients(cell, call);
+    collect_weight_gradients(shape, call, NULL);
+    if (call->x_transposed) input_gradients(shape, call);
 }

@@ -1,4 +1,4 @@
-/* The sums of a panel's units, and the cells of the units they belong to. */
+/* The sums of a panel's units. */
 
 SKLSTM_INLINE int is_interrupted(const LayerCall *call) {
     return call->interrupted && call->interrupted(call->interrupt_context);
@@ -10,7 +10,7 @@ typedef struct {
     Py_ssize_t h_offset, gated_offset;    /* where the parts of h and of the gated h begin */
 } LayerPanels;
 
-SKLSTM_INLINE LayerPanels panels_of(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE LayerPanels panels_of(const CellShape *cell, const LayerCall *call) {
     LayerPanels panels;
     panels.n_vecs = call->hidden_stride / LANES;
     panels.h_offset = call->input_size * cell->x_count * LANES;
@@ -30,7 +30,7 @@ SKLSTM_INLINE void add_product(int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, cons
 }
 
 /* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or a ready product with x + h W. */
-SKLSTM_INLINE void sums_of_panel(const Cell *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
+SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
                                  const real *const *x, const real *const *h_prev, real *z, Py_ssize_t z_stride) {
     const LayerPanels panels = panels_of(cell, call);
     const Py_ssize_t unit = p * cell->units, n_x = call->x_is_product ? 0 : call->input_size;
@@ -58,7 +58,7 @@ SKLSTM_INLINE void sums_of_panel(const Cell *cell, const LayerCall *call, Py_ssi
 }
 
 /* products (n_rows, S Hp) = bias + x W_ih: what overlapping windows share. */
-SKLSTM_INLINE void products_of_rows(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
+SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
                                     Py_ssize_t x_stride, real *products) {
     const LayerPanels panels = panels_of(cell, call);
     const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES;
@@ -79,70 +79,8 @@ SKLSTM_INLINE void products_of_rows(const Cell *cell, const LayerCall *call, Py_
     }
 }
 
-/* The weights of single units that the plain layer hands to its cells. */
-SKLSTM_INLINE const real *vectors_at(const Cell *cell, const LayerCall *call, Py_ssize_t u) {
-    return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
-}
-
-/* The cells of n vectors of units side by side, with their states at offsets u, which are those of `column` in
- * their row. */
-SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
-                              const Py_ssize_t *column, Py_ssize_t stride, const CellArrays *a) {
-    CellForward s;
-    s.stride = stride;
-    s.u = u;
-    s.gates = a->gates;
-    s.kept = a->kept;
-    EACH s.sums[j] = sums[j];
-    if (cell->n_vectors && !cell->vectors_are_optional) EACH s.vectors[j] = a->vectors + column[j];
-    if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
-    if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
-    cell->forward(n, &s);
-    if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
-    EACH v_store(a->h_next + u[j], s.h[j]);
-}
-
-/* The activations of a cell that has them unit by unit, in place, with a copy for backward. In the same loop as the states they
- * would wait for each other: 2 to 6 % of a training step. */
-SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
-                                 Py_ssize_t z_stride, real *restrict gates) {
-    for (Py_ssize_t r = 0; r < n_rows; r++)
-        for (Py_ssize_t q = 0; q < n_units; q++) {
-            real *sums = z + r * z_stride + q * cell->n_sums * LANES;
-            vec v[MAX_SUMS];
-            for (int g = 0; g < cell->n_sums; g++) v[g] = v_load(sums + g * LANES);
-            cell->activate(v);
-            for (int g = 0; g < cell->n_sums; g++) v_store(sums + g * LANES, v[g]);
-            if (gates && gates != z)
-                for (int g = 0; g < cell->n_sums; g++)
-                    v_store(gates + cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
-        }
-}
-
-/* From sums z (rows z_stride apart) of n_units vectors of units to their next states. The arrays begin at the first of these
- * units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. */
-SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
-                                 Py_ssize_t z_stride, const CellArrays *arrays) {
-    const CellArrays copy = *arrays, *a = &copy;
-    real *sums[SIDE_BY_SIDE];
-    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
-    int waiting = 0;
-    if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, a->gates);
-    for (Py_ssize_t r = 0; r < n_rows; r++)
-        for (Py_ssize_t q = 0; q < n_units; q++) {
-            sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
-            u[waiting] = r * stride + q * LANES;
-            if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
-            if (++waiting == SIDE_BY_SIDE) {
-                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, a);
-                waiting = 0;
-            }
-        }
-    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, a);
-}
-
 /* Units beyond H are zero and stay so, but for a cell that moves away from zero by itself: its rows of h are cleared there. */
-SKLSTM_INLINE void clear_padding(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, real *h) {
+SKLSTM_INLINE void clear_padding(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, real *h) {
     if (!cell->leaves_zero || call->hidden_size == call->hidden_stride) return;
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t u = call->hidden_size; u < call->hidden_stride; u++) h[r * call->hidden_stride + u] = 0;

@@ -6,7 +6,7 @@
 
 /* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
  * n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers, the same where the sums are not normalised. */
-SKLSTM_INLINE void outer_of_rows(const Cell *cell, const LayerCall *call, Py_ssize_t n_pairs, const real *const *d_x_sums,
+SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_pairs, const real *const *d_x_sums,
                                  const real *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
     const LayerPanels panels = panels_of(cell, call);
     const real *rows = (const real *)call->pair_rows;
@@ -37,7 +37,7 @@ SKLSTM_INLINE void outer_of_rows(const Cell *cell, const LayerCall *call, Py_ssi
 }
 
 /* For x of neighbouring windows: d_sums are added up over the windows that read a row, and multiplied by it once. */
-SKLSTM_INLINE void collect_shared_gradients(const Cell *cell, const LayerCall *call) {
+SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
     const Py_ssize_t step = call->x_step * direction;
     real *sums = (real *)call->shared_sums, *rows = (real *)call->pair_rows;
@@ -58,15 +58,26 @@ SKLSTM_INLINE void collect_shared_gradients(const Cell *cell, const LayerCall *c
     }
 }
 
-/* What a layer with options has beside the rows of h: see options.h. NULL in the plain layer. */
-typedef struct OptionBuffers OptionBuffers;
-SKLSTM_INLINE void take_option_row(const Cell *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r,
-                                   real *h_row);
-SKLSTM_INLINE const real *d_h_sums_of(const OptionBuffers *b);
-SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers *b, Py_ssize_t first, Py_ssize_t n_pairs);
+/* What a layer with options adds to a pair: h and the gated h as they entered their products, at h_row. */
+SKLSTM_INLINE void take_option_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
+                                   Py_ssize_t r, real *h_row) {
+    const Py_ssize_t op = call->output_stride;
+    /* not scale_row: the row may begin or end inside a vector */
+    if (b->scale_h && cell->h_count)
+        for (Py_ssize_t u = 0; u < call->output_size; u++) h_row[u] *= b->scale_h[r * op + u];
+    if (cell->gated_count)
+        memcpy(h_row + (cell->h_count ? call->output_size : 0), b->gated + (t * call->n_samples + r) * op,
+               (size_t)call->output_size * sizeof(real));
+}
 
-/* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of PAIRS pairs. */
-SKLSTM_INLINE void collect_weight_gradients(const Cell *cell, const LayerCall *call, const OptionBuffers *b) {
+SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers *b, Py_ssize_t first, Py_ssize_t n_pairs) {
+    outer(n_pairs, call->hidden_size, round_up(call->output_size, TILE_VECS * LANES) / (TILE_VECS * LANES),
+          b->m + first * b->m_stride, b->m_stride, b->d_projected + first * b->projected_stride, b->projected_stride,
+          call->options->d_projection);
+}
+
+/* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of PAIRS pairs. b: NULL in the plain layer. */
+SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCall *call, const OptionBuffers *b) {
     const Py_ssize_t n = call->n_samples, width = cell->n_sums * call->hidden_stride;
     /* Where windows share their rows, only h is left to be multiplied pair by pair. */
     const Py_ssize_t n_x = call->n_shared > 0 ? 0 : call->input_size, n_h = cell->h_count ? call->output_size : 0;
@@ -74,7 +85,7 @@ SKLSTM_INLINE void collect_weight_gradients(const Cell *cell, const LayerCall *c
     Py_ssize_t t = 0, r = 0, first = 0;
     real *rows = (real *)call->pair_rows;
     const real *d_sums[PAIRS], *d_h_sums[PAIRS];
-    const real *h_sums = b ? d_h_sums_of(b) : NULL;
+    const real *h_sums = b ? b->sums_h : NULL;
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     if (!n_x && !n_h && !n_gated && !b) return;
     while (t < call->n_steps) {
@@ -95,13 +106,13 @@ SKLSTM_INLINE void collect_weight_gradients(const Cell *cell, const LayerCall *c
             }
         }
         outer_of_rows(cell, call, n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
-        if (b) collect_projection(call, b, first, n_pairs);
+        if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
     }
 }
 
 /* d_x = d_sums @ W_ih, step by step for the sequences that run (what stands beyond their ends is left alone). */
-SKLSTM_INLINE void input_gradients(const Cell *cell, const LayerCall *call) {
+SKLSTM_SHARED void input_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t n_vecs = (call->input_size + LANES - 1) / LANES, stride = n_vecs * LANES;
     const Py_ssize_t width = cell->n_sums * call->hidden_stride;
     const int all = cell->x_count == cell->n_sums;
@@ -121,7 +132,7 @@ SKLSTM_INLINE void input_gradients(const Cell *cell, const LayerCall *call) {
 }
 
 /* d_h (rows) = the sums that read h @ W_hh, or added to what d_h holds. */
-SKLSTM_INLINE void state_gradients(const Cell *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums, real *d_h,
+SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums, real *d_h,
                                    int add) {
     const Py_ssize_t n_vecs = call->output_stride / LANES, width = cell->n_sums * call->hidden_stride;
     if (!cell->h_count) return;

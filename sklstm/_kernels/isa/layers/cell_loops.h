@@ -1,0 +1,138 @@
+/* The equations of a cell, run over units and rows. */
+
+/* The weights of single units that the plain layer hands to its cells. */
+SKLSTM_INLINE const real *vectors_at(const CellShape *cell, const LayerCall *call, Py_ssize_t u) {
+    return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
+}
+
+/* The cells of n vectors of units side by side, with their states at offsets u, which are those of `column` in
+ * their row. */
+SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
+                              const Py_ssize_t *column, Py_ssize_t stride, const CellArrays *a) {
+    CellForward s;
+    s.stride = stride;
+    s.u = u;
+    s.gates = a->gates;
+    s.kept = a->kept;
+    EACH s.sums[j] = sums[j];
+    if (cell->n_vectors && !cell->vectors_are_optional) EACH s.vectors[j] = a->vectors + column[j];
+    if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
+    if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
+    cell->forward(n, &s);
+    if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
+    EACH v_store(a->h_next + u[j], s.h[j]);
+}
+
+/* The activations of a cell that has them unit by unit, in place, with a copy for backward. In the same loop as the states they
+ * would wait for each other: 2 to 6 % of a training step. */
+SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
+                                 Py_ssize_t z_stride, real *restrict gates) {
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t q = 0; q < n_units; q++) {
+            real *sums = z + r * z_stride + q * cell->n_sums * LANES;
+            vec v[MAX_SUMS];
+            for (int g = 0; g < cell->n_sums; g++) v[g] = v_load(sums + g * LANES);
+            cell->activate(v);
+            for (int g = 0; g < cell->n_sums; g++) v_store(sums + g * LANES, v[g]);
+            if (gates && gates != z)
+                for (int g = 0; g < cell->n_sums; g++)
+                    v_store(gates + cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
+        }
+}
+
+/* From sums z (rows z_stride apart) of n_units vectors of units to their next states. The arrays begin at the first of these
+ * units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. */
+SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
+                                 Py_ssize_t z_stride, const CellArrays *arrays) {
+    const CellArrays copy = *arrays, *a = &copy;
+    real *sums[SIDE_BY_SIDE];
+    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
+    int waiting = 0;
+    if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, a->gates);
+    for (Py_ssize_t r = 0; r < n_rows; r++)
+        for (Py_ssize_t q = 0; q < n_units; q++) {
+            sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
+            u[waiting] = r * stride + q * LANES;
+            if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
+            if (++waiting == SIDE_BY_SIDE) {
+                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, a);
+                waiting = 0;
+            }
+        }
+    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, a);
+}
+
+SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
+
+/* The cells of one row: gradients of the next states -> d_sums and gradients of the previous states. In the plain layer
+ * (`plain`) d_h is replaced by the gradient that bypasses the sums, and d_bias is collected; in the layer with options that
+ * gradient is added to direct_h. */
+SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
+    const int has_vectors = cell->n_vectors && !cell->vectors_are_optional;
+    for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
+        CellBackward s;
+        s.gates = row->gates + cell->n_sums * u;
+        s.kept = cell->n_kept ? row->kept + cell->n_kept * u : NULL;
+        s.vectors = has_vectors ? row->vectors + u : NULL;
+        s.stride = row->stride;
+        s.d_h = v_load(row->d_h + u);
+        if (row->d_h_more) s.d_h = v_add(s.d_h, v_load(row->d_h_more + u));
+        if (cell->reads_h) s.h_prev = v_load(row->h_prev + u);
+        if (cell->has_c) {
+            s.c_prev = v_load(row->c_prev + u);
+            s.d_c = v_load(row->d_c + u);
+            s.direct_c = row->direct_c ? v_load(row->direct_c + u) : v_broadcast(0);
+        }
+        for (int v = 0; v < cell->n_sums && cell->gated_count; v++) s.d_sums[v] = v_broadcast(0);
+        cell->backward(&s);
+        if (cell->has_c) v_store(row->d_c + u, s.d_c);
+        if (cell->reads_h) v_store(row->direct_h + u, plain ? s.d_h : v_add(v_load(row->direct_h + u), s.d_h));
+        for (int v = 0; v < cell->n_sums; v++) v_store(row->d_sums + cell->n_sums * u + v * LANES, s.d_sums[v]);
+        if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
+        for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(row->d_vectors + v * row->stride + u, s.d_vectors[v]);
+    }
+}
+
+/* One row of a layer with options. */
+SKLSTM_INLINE void cell_row_forward(const Cell *cell, CellLoop cells, CellRow *row) {
+    if (cell->row_forward) {
+        cell->row_forward(row);
+        return;
+    }
+    const CellArrays arrays = {row->training ? row->gates : NULL, row->training ? row->kept : NULL, row->vectors, row->h_prev,
+                               row->c_prev, row->c_next, row->h_next};
+    cells(1, row->stride / LANES, row->stride, row->gates, cell->n_sums * row->stride, &arrays);
+}
+
+SKLSTM_INLINE void cell_row_backward(const Cell *cell, CellRow *row) {
+    if (cell->row_backward) cell->row_backward(row);
+    else cells_backward(cell, row, 0);
+}
+
+/* From sums and h_prev to the gated h, of one row. */
+SKLSTM_INLINE void gate_row(const Cell *cell, Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {
+    if (!cell->gate) return;
+    for (Py_ssize_t u = 0; u < stride; u += LANES) {
+        CellGate s;
+        s.sums[0] = sums + cell->n_sums * u;
+        s.h[0] = v_load(h_prev + u);
+        cell->gate(1, &s);
+        v_store(gated + u, s.h[0]);
+    }
+}
+
+SKLSTM_INLINE void gate_row_backward(const Cell *cell, Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev,
+                                     const real *d_gated, real *d_h) {
+    if (!cell->gate) return;
+    for (Py_ssize_t u = 0; u < stride; u += LANES, gates += cell->n_sums * LANES, d_sums += cell->n_sums * LANES) {
+        CellGateBackward s;
+        s.gates = gates;
+        s.h_prev = v_load(h_prev + u);
+        s.d_gated = v_load(d_gated + u);
+        s.d_h = v_load(d_h + u);
+        for (int v = 0; v < cell->n_sums; v++) s.d_sums[v] = v_load(d_sums + v * LANES);
+        cell->gate_backward(&s);
+        v_store(d_h + u, s.d_h);
+        for (int v = 0; v < cell->n_sums; v++) v_store(gates + v * LANES, s.d_sums[v]);
+    }
+}

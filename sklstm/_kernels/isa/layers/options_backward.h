@@ -1,0 +1,134 @@
+/* Backward pass of the layer with options (options.h). */
+
+/* From the gradient of h_t to that of m: over d_h itself, or in b.d_m where there is a projection. */
+SKLSTM_INLINE void output_gradients_of_step(const LayerCall *call, const OptionBuffers *b, Py_ssize_t t, Py_ssize_t pair) {
+    const Py_ssize_t op = call->output_stride, whole = round_up(call->output_size, TILE_VECS * LANES);
+    const Py_ssize_t n_active = call->n_active[t];
+    for (Py_ssize_t r = 0; r < n_active; r++) {
+        const Py_ssize_t row = t * call->n_samples + r;
+        const real *above = call->d_h_above ? (const real *)call->d_h_above + row * op : NULL;
+        real *d_h = (real *)call->d_h + r * op, *d_new = d_h;
+        if (b->m) {
+            d_new = b->d_projected + (pair + r) * b->projected_stride;
+            memset(d_new + op, 0, (size_t)(whole - op) * sizeof(real));
+        }
+        split_row(op, d_h, above, b->kept_h ? b->kept_h + row * op : NULL, b->kept_h ? b->direct + r * op : NULL, d_new);
+        if (!b->kept_h && b->direct) memset(b->direct + r * op, 0, (size_t)op * sizeof(real));
+    }
+    if (b->m)
+        product(n_active, whole, call->hidden_stride / LANES, b->d_projected + pair * b->projected_stride, b->projected_stride,
+                call->options->projection_transposed, b->d_m, call->hidden_stride, 0);
+}
+
+/* From the gradients of m and of the states of one row to those of the sums, over the gates (with a gated h, to b.d_sums), and
+ * of the previous states. */
+SKLSTM_INLINE void row_backward(const CellShape *cell, const RowFunctions *functions, const LayerCall *call,
+                                const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r) {
+    const Py_ssize_t hp = call->hidden_stride, here = t * call->n_samples + r, size = hp * (Py_ssize_t)sizeof(real);
+    const real *kept_c = b->kept_c ? b->kept_c + here * hp : NULL;
+    real *d_c = call->c ? (real *)call->d_c + r * hp : NULL;
+    CellRow row;
+    describe_row(cell, call, b, t, r, &row);
+    row.d_sums = cell->gated_count ? b->d_sums + r * cell->n_sums * hp : row.gates;
+    row.d_h = (b->m ? b->d_m : (const real *)call->d_h) + r * hp;
+    row.d_c = d_c;
+    row.scratch = b->scratch;
+    if (cell->reads_h && b->direct) row.direct_h = b->direct + r * hp;
+    if (cell->has_c && kept_c) {
+        split_row(hp, d_c, NULL, kept_c, b->direct_c, d_c);
+        row.direct_c = b->direct_c;
+    } else if (carries_m(cell, call)) {
+        /* m_t = k m_{t-1} + (1 - k) m: the gradient of the carried m is added to that of m; d_c starts anew from what
+         * bypasses the cell. */
+        row.d_h_more = b->c_previous;
+        row.direct_h = d_c;
+        if (kept_c) {
+            split_row(hp, d_c, NULL, kept_c, b->direct_c, b->c_previous);
+            memcpy(d_c, b->direct_c, (size_t)size);
+        } else {
+            memcpy(b->c_previous, d_c, (size_t)size);
+            memset(d_c, 0, (size_t)size);
+        }
+    }
+    functions->backward(&row);
+}
+
+/* Through the product of the gated h: completes the gradients of the sums, over the gates. */
+SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFunctions *functions, const LayerCall *call,
+                                          const OptionBuffers *b, Py_ssize_t t) {
+    const Py_ssize_t hp = call->hidden_stride, width = cell->n_sums * hp, n_active = call->n_active[t];
+    const Py_ssize_t row = t * call->n_samples, first = cell->gated_first * LANES;
+    const real *norm = (const real *)call->options->norm;
+    const real *source = norm ? b->sums_h + row * width : b->d_sums;
+    if (norm)
+        for (Py_ssize_t r = 0; r < n_active; r++) {
+            real *product = b->sums_h + (row + r) * width + first;
+            normalise_row_backward(cell->gated_count, cell->n_sums * LANES, call->hidden_size, hp, norm + 2 * width + first,
+                                   (real *)call->options->d_norm + 2 * width + first, product,
+                                   b->inverses[4 * (row + r) + 3], b->d_sums + r * width + first, product);
+        }
+    product_runs(n_active, hp / LANES, cell->gated_count * LANES, cell->n_sums * LANES, hp / LANES, source + first, width,
+                 (const real *)call->gated_transposed, b->d_gated, hp, 0);
+    for (Py_ssize_t r = 0; r < n_active; r++) {
+        real *d_gated = b->d_gated + r * hp;
+        if (b->scale_h) scale_row(hp, d_gated, b->scale_h + r * hp, NULL, d_gated);
+        functions->gate_backward(hp, (real *)call->gates + (row + r) * width, b->d_sums + r * width,
+                                 (const real *)call->h + (row + r) * hp, d_gated, b->direct + r * hp);
+    }
+}
+
+/* The gradient of the bias, and from the sums to the products that were normalised: that of x in place of the sums', that of
+ * h in b.sums_h. */
+SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t) {
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride, step = cell->n_sums * LANES;
+    const real *norm = (const real *)call->options->norm;
+    real *d_norm = (real *)call->options->d_norm, *d_bias = (real *)call->d_bias;
+    for (Py_ssize_t r = 0; r < call->n_active[t]; r++) {
+        const Py_ssize_t row = t * call->n_samples + r;
+        real *d_sums = (real *)call->gates + row * width;
+        for (Py_ssize_t k = 0; k < width; k += LANES) v_store(d_bias + k, v_add(v_load(d_bias + k), v_load(d_sums + k)));
+        if (!norm) continue;
+        if (cell->h_count) {
+            const Py_ssize_t first = cell->h_first * LANES;
+            real *product = b->sums_h + row * width + first;
+            normalise_row_backward(cell->h_count, step, call->hidden_size, call->hidden_stride, norm + width + first,
+                                   d_norm + width + first, product, b->inverses[4 * row + 1], d_sums + first, product);
+        }
+        const Py_ssize_t first = cell->x_first * LANES;
+        normalise_row_backward(cell->x_count, step, call->hidden_size, call->hidden_stride, norm + first, d_norm + first,
+                               b->sums_x + row * width + first, b->inverses[4 * row], d_sums + first, d_sums + first);
+    }
+}
+
+SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *functions, const LayerCall *call) {
+    const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, op = call->output_stride;
+    const real *last = (const real *)call->d_h_last;
+    real *d_h = (real *)call->d_h;
+    Py_ssize_t n_next = 0, pair = 0;
+    OptionBuffers b;
+    lay_out_options(cell, call, n, call->n_steps, (char *)call->options->workspace, &b);
+    memset(d_h, 0, (size_t)(n * op) * sizeof(real));
+    if (call->c) memset(call->d_c, 0, (size_t)(n * hp) * sizeof(real));
+    for (Py_ssize_t t = 0; t < call->n_steps; t++) pair += call->n_active[t];
+    for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
+        const Py_ssize_t n_active = call->n_active[t];
+        const real *d_sums = (b.sums_h ? b.sums_h : (const real *)call->gates) + cell->n_sums * t * n * hp;
+        if (is_interrupted(call)) return;
+        pair -= n_active;
+        /* The sequences that end at this step enter with the gradient of their last hidden state. */
+        if (last) memcpy(d_h + n_next * op, last + n_next * op, (size_t)((n_active - n_next) * op) * sizeof(real));
+        n_next = n_active;
+        output_gradients_of_step(call, &b, t, pair);
+        for (Py_ssize_t r = 0; r < n_active; r++) row_backward(cell, functions, call, &b, t, r);
+        if (cell->gated_count) gates_backward_of_step(cell, functions, call, &b, t);
+        sums_backward_of_step(cell, call, &b, t);
+        if (!cell->h_count) memset(d_h, 0, (size_t)(n_active * op) * sizeof(real));
+        state_gradients(cell, call, n_active, d_sums, d_h, 0);
+        if (!b.scale_h && !b.direct) continue;
+        for (Py_ssize_t r = 0; r < n_active; r++)
+            scale_row(op, d_h + r * op, b.scale_h ? b.scale_h + r * op : NULL, b.direct ? b.direct + r * op : NULL,
+                      d_h + r * op);
+    }
+    collect_weight_gradients(cell, call, &b);
+    if (call->x_transposed) input_gradients(cell, call);
+}
