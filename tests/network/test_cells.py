@@ -13,6 +13,7 @@ from sklstm._network.architecture import Architecture
 from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
+from sklstm._network.stream import open_stream
 from sklstm._sequences import Sequences
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
@@ -230,3 +231,24 @@ def test_initial_values(cell):
     if cell != "lstm":
         # Gates start half open; that of the LSTM which forgets remembers.
         assert (np.ptp(bias, axis=1) == 0).all()
+
+
+@each_isa
+@each_dtype
+@pytest.mark.parametrize(("n_streams", "sizes"), [(1, (300,)), (3, (130, 17)), (40, (19, 12))])
+@each_cell
+def test_streams_of_many_units_or_rows(cell, n_streams, sizes, dtype, isa):
+    """Threads share a step by its units or by its streams: the bits of whole sequences, carried and windowed."""
+    case = OptionsCase(isa, sizes, seed=4, n_columns=3, dtype=dtype, cell=cell)
+    networks = [Network(case.layout, dtype, n_threads, isa) for n_threads in (1, 2, 3)]
+    for network in networks:
+        network.load(case.flat)
+    rows = np.random.default_rng(n_streams).normal(size=(5, n_streams, 3))
+    for window in (None, 3):
+        streams = [open_stream(network, n_streams, window) for network in networks[1:]]
+        for t, row in enumerate(rows):
+            begin = 0 if window is None else max(0, t + 1 - window)
+            whole = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))
+            expected = networks[0].forward(whole)
+            for stream in streams:
+                assert_array_equal(stream.step(row), expected, strict=True)

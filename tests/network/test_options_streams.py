@@ -77,12 +77,14 @@ def test_steps_are_sequences(options, window, want_hidden, dtype):
         assert_array_equal(stream.step(row), expected, strict=True)
 
 
-@pytest.mark.parametrize("name", CARRIED | TOGETHER)
+@each_carried
 def test_only_plain_networks_have_kernels_for_a_row(name):
-    """Of the first cell; the others may come to have some."""
-    plain = name in ("plain", "layer_norm_output", "residual", "every_step")
-    stream = open_stream(make_network(carried("lstm")[name], "float64"), 1)
-    assert isinstance(stream, RowStream if plain else CallStream)
+    """Of every cell but those with a second product at each step."""
+    options, cell = KINDS[name][0], KINDS[name][0]["cell"]
+    of_cell = name.removeprefix(f"{cell}-").removesuffix("_carried")
+    plain = of_cell in ("plain", "layer_norm_output", "residual", "every_step")
+    stream = open_stream(make_network(options, "float64"), 1)
+    assert isinstance(stream, RowStream if plain and not CELLS[cell].gated_count else CallStream)
 
 
 @each_kind
