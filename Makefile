@@ -24,12 +24,13 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE setup.py \
 PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/datasets/*.py))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint format wheel clean
+.PHONY: help demo test test-all bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
 	@echo "make test     run the test suite, then its kernel part once per instruction set"
+	@echo "make test-all the same, and every cell in all random configurations"
 	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
 	@echo "              write doc/performance.md and .json"
 	@echo "make lint     run the linters"
@@ -42,7 +43,8 @@ demo: $(VENV)/demo.stamp
 	$(RUN) examples/forecast_oil_temperature.py
 
 # In these folders every result depends on the instruction set (but for the thread pool); elsewhere a test
-# says so by the marker `isa`. The first run takes the best set of this machine, the loop each of the others.
+# says so by the marker `isa`. The first run takes the best set of this machine, the loop each of the others;
+# tests that go through all sets by themselves run once.
 ISA_FOLDERS := tests/kernels tests/network
 ISA_MARKED = $$(grep -rl --include='test_*.py' 'mark\.isa' tests | grep -v $(ISA_FOLDERS:%=-e '^%/'))
 OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, available_isas as f; print(*set(f()) - {ISA})')
@@ -53,9 +55,13 @@ test: $(VENV)/test.stamp
 	@set -e; isas=$(OTHER_ISAS); marked=$(ISA_MARKED) || true; \
 	for isa in $$isas; do \
 	    export SKLSTM_MAX_ISA=$$isa; echo; echo "SKLSTM_MAX_ISA=$$isa"; \
-	    $(PYTEST) -n $(TEST_WORKERS) --ignore-glob='*/test_*pool*.py' $(ISA_FOLDERS); \
-	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m isa $$marked; fi; \
+	    $(PYTEST) -n $(TEST_WORKERS) --ignore-glob='*/test_*pool*.py' -m 'not every_isa' $(ISA_FOLDERS); \
+	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
+
+# What takes longer: each cell in all random configurations, of which `make test` takes some.
+test-all: test
+	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -l drawn_cells tests/network/test_*.py)
 
 # Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
 # side by side; only their folder is added to sys.path.

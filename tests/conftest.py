@@ -1,9 +1,16 @@
-"""Fixtures of the tests of the estimators."""
+"""Markers of tests, and fixtures of those of the estimators."""
 
 import pytest
 from estimator_case import Case
 
 from sklstm import DeepRNNClassifier, DeepRNNRegressor
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what has a parameter `isa`: lowering the instruction set in use changes nothing there."""
+    for item in items:
+        if "isa" in getattr(getattr(item, "callspec", None), "params", {}):
+            item.add_marker("every_isa")
 
 
 @pytest.fixture(params=[DeepRNNRegressor, DeepRNNClassifier], ids=["regressor", "classifier"])

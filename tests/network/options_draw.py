@@ -4,6 +4,7 @@ What the estimators refuse is not drawn: an output at every step goes with nothi
 projection is smaller than every layer. What a cell cannot have is asked from its entry in `CELLS`.
 """
 
+import os
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ from network.options_case import OptionsCase
 from sklstm._kernels import available_isas
 from sklstm._network.cells import CELLS
 
+ALL_CONFIGURATIONS = bool(os.environ.get("SKLSTM_ALL_CONFIGURATIONS"))
 # Each option alone, in a network of two layers where it needs them.
 ALONE = {
     "plain": {},
@@ -79,11 +81,14 @@ def cells_with(choices):
 
 
 def drawn_cells(numbers, n_of_others=6):
-    """Parameters (cell, number) of a test: all configurations with the first cell, some of them with each other."""
+    """Parameters (cell, number) of a test: all configurations with the first cell, some of them with each other.
+
+    `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with every cell.
+    """
     numbers = list(numbers)
     drawn = []
     for index, cell in enumerate(CELLS):
-        first, count = (7 * index, n_of_others) if index else (0, len(numbers))
+        first, count = (7 * index, n_of_others) if index and not ALL_CONFIGURATIONS else (0, len(numbers))
         chosen = [numbers[(first + k) % len(numbers)] for k in range(min(count, len(numbers)))]
         drawn += [pytest.param(cell, number, id=f"{cell}-{number}") for number in chosen]
     return drawn
