@@ -60,7 +60,7 @@ class Cell(BaseEstimator):
 
     def _kernel_name(self) -> str:
         """Return the key of the registry of cells that the options stand for."""
-        raise NotImplementedError(f"{type(self).__name__} is no cell of sklstm.cells.")
+        raise NotImplementedError
 
     def _architecture(self) -> dict[str, Any]:
         """Return the fields of `Architecture` that the object, with valid parameters, stands for."""
@@ -362,7 +362,7 @@ def check_cell(cell: object) -> Cell:
     """
     if isinstance(cell, str) and cell in _KINDS:
         return _KINDS[cell]()
-    if isinstance(cell, Cell):
+    if isinstance(cell, tuple(_KINDS.values())):
         cell._validate_params()
         return cell
     names = ", ".join(map(repr, _KINDS))

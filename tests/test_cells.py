@@ -137,8 +137,8 @@ def test_what_is_no_cell_is_refused(kind, cell, message):
 
 
 def test_the_base_is_no_cell():
-    with pytest.raises(NotImplementedError, match=r"Cell is no cell of sklstm\.cells"):
-        describe_cell(Cell())
+    with pytest.raises(ValueError, match=r"or an object of sklstm.cells, found Cell\(\) of type Cell"):
+        DeepRNNRegressor(cell=Cell()).fit(X, Y)
 
 
 # Estimators with one kind of cell
