@@ -1,8 +1,8 @@
 # The table of kernels: what one instruction-set variant offers for one dtype.
 #
-# Each _isa_{isa}_{f32|f64}.pyx includes isa/_isa.pxi, which fills one table. In that text `real` is float or double by
-# a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The doors
-# (_stack.pyx, _updates.pyx, _pointwise.pyx, _column_statistics.pyx) only know this page. Pointers to numbers travel as
+# Each _isa_{isa}_{f32|f64}.pyx includes isa/kernels.pxi, which fills one table. There `real` is float or double by a
+# macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). The interfaces
+# (_stack.pyx, _updates.pyx, _pointwise.pyx, _column_statistics.pyx) know only this file. Pointers to numbers travel as
 # void*, since a C struct cannot be generic; a kernel casts them at its top. Strides count elements, never bytes.
 # Every array but the rows of a table starts on a 64-byte boundary.
 
@@ -154,7 +154,7 @@ ctypedef struct AttentionCall:
     Py_ssize_t stride            # S rounded up to whole vectors: places of a row of y; the padding is zero and stays so
     Py_ssize_t n_heads           # divides S
     bint causal                  # a step sees itself and what came before it; else all steps of its sequence
-    bint last_only               # only the last step of each sequence asks, and only its row of out is written
+    bint last_only               # only the last query of each sequence is computed, and only its row of out is written
     bint training                # forward keeps what backward reads
     const void *y                # (T, n, stride): row t of sequence r at t * n + r; rows beyond an end are never read
     void *out                    # (T, n, stride), may be y; rows beyond an end are left alone
@@ -179,7 +179,7 @@ ctypedef struct AttentionCall:
     void *d_bias_in
     void *d_weights_out
     void *d_bias_out
-    # asked before each sequence: is somebody waiting for this to end? NULL: never asked
+    # called before each sequence: whether to end early; NULL: never
     int (*interrupted)(void *context) noexcept nogil
     void *interrupt_context
 
@@ -195,7 +195,7 @@ ctypedef struct PoolCall:
     const void *y                # (T, n, stride): row t of sequence r at t * n + r; rows beyond an end are never read
     const void *w                # (stride,) the vector that scores a step; ATTENTION_POOLING only
     void *features               # (n, stride): forward writes; backward of ATTENTION_POOLING reads
-    # what a sequence brings from the steps before these, and takes along: rows of pool_state_size numbers
+    # states of the pooling before and after these steps: rows of pool_state_size numbers
     const void *initial          # NULL: nothing before, which a row of zeros means too
     void *final                  # NULL: not wanted; may be initial
     Py_ssize_t state_stride      # elements from one row of initial and of final to the next
@@ -217,7 +217,7 @@ cdef enum UpdateRule:
 
 
 ctypedef struct UpdateStep:
-    # one step of an optimizer over a stretch of a vector, in place
+    # one step of an optimizer over a segment of a vector, in place
     Py_ssize_t n
     void *x
     const void *gradient

@@ -6,7 +6,7 @@ the order of the blocks. The cut depends on the shape and the parameters only, n
 of threads, hence neither do the bits of the result.
 
 A block does not wait for its neighbour: it starts its moving average `halo` rows early, where the
-weight of everything older has fallen below 2^-60, which no double can tell from nothing.
+weight of everything older has fallen below 2^-60, below the precision of a double.
 """
 
 from math import ceil, log2
@@ -171,10 +171,10 @@ def column_statistics(
     n_threads : int
         Number of threads; the result does not depend on it.
     row_weights : ndarray of shape (n_samples,) or None, default=None
-        What each row counts for in the statistics of the columns alone, at most 1; groups whose first row has the
-        weight 0 are passed over.
+        Weight of each row in the statistics of the columns, at most 1; groups whose first row has weight 0 are
+        skipped.
     sample_weights : ndarray of shape (n_samples,) or (n_groups,) or None, default=None
-        Goes with `row_weights`: what each target counts for, at most 1. Of shape (n_groups,), each group has one target
+        With `row_weights`: weight of each target, at most 1. Of shape (n_groups,), each group has one target
         only, in its last row, and `target` has n_groups rows.
     isa : str or None, default=None
         Instruction set of the kernels; None is the one in use.
@@ -230,7 +230,7 @@ def column_statistics(
 def column_moments(X, weights=None, *, n_threads, isa=None):
     """Compute the weighted mean and deviation of every column in one pass over the table.
 
-    Rows of weight zero are not read, and the others give the same bits as if they were handed over alone; equal
+    Rows of weight zero are not read, and the others give the same bits as without them; equal
     weights give the bits of no weights. The result has the same bits for any number of threads.
 
     Parameters

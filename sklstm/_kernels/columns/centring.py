@@ -1,4 +1,4 @@
-"""From the raw sums of the column statistics to variances and covariances around the mean.
+"""Variances and covariances around the mean, from the raw sums of the column statistics.
 
 The kernels sum in one pass, before the means are known, around a first estimate of them. What is
 left is arithmetic on a few numbers per column.
@@ -32,7 +32,7 @@ class ColumnMoments(NamedTuple):
 
 
 def addressable(array):
-    """Return the array, or a copy of one whose numbers do not lie where numbers may lie.
+    """Return the array, or an aligned copy where its elements are not aligned.
 
     That is the case for a field of packed records: kernels count in elements, not in bytes.
     """
@@ -56,7 +56,7 @@ def first_means(X, n_columns):
 
 
 def relative_weights(weights, n_samples):
-    """Return the rows of positive weight and their weights as shares of the largest; None where all count alike.
+    """Return the rows of positive weight and their weights as shares of the largest; None for equal weights.
 
     A share of the largest neither overflows in a sum nor vanishes in a product, whatever the unit of the weights, and
     equal weights become exactly 1.
@@ -91,7 +91,7 @@ def powers_of_two(minimum, maximum, squares, total):
     wanted = finite & (~np.isfinite(squares) | vanishing)
     if not wanted.any():
         return None
-    # Where it vanishes, what counts is the spread; where it overflows, the largest number.
+    # Where it underflows, scale by the spread; where it overflows, by the largest number.
     reach = np.where(vanishing, np.maximum(maximum - minimum, np.finfo(np.float64).smallest_subnormal), largest)
     # Beyond +-1000 the factor 2**-power would itself leave the range; nothing needs more.
     powers = np.clip(np.frexp(np.where(wanted, reach, 1.0))[1], -1000, 1000)

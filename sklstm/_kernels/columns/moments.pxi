@@ -12,7 +12,7 @@ cdef enum:
 
 
 cdef struct StripMoments:
-    # of one strip; what a task leaves behind
+    # sums of one strip, the result of a task
     double total  # sum of the weights
     double lowest[COLUMN_STRIP]
     double highest[COLUMN_STRIP]
@@ -120,7 +120,7 @@ cdef void run_moment_task(void *context, int task, int worker) noexcept nogil:
 
 
 cdef void join_parts(MomentWork *work, Py_ssize_t n_tasks) noexcept nogil:
-    """Add what a wave of tasks left to the totals of the strips, in the order of the blocks."""
+    """Add the results of a wave of tasks to the totals of the strips, in the order of the blocks."""
     cdef Py_ssize_t task, j
     cdef StripMoments *total
     cdef const StripMoments *part

@@ -1,5 +1,5 @@
 # The tasks of _column_statistics.pyx: one block of rows times one strip of columns, tile by tile. A
-# tile stays in L1 between the kernels that read it (isa/_reductions.pxi).
+# tile stays in L1 between the kernels that read it (isa/columns.pxi).
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memmove, memset
@@ -30,7 +30,7 @@ cdef struct Work:
     const double *sample_weights  # (n_rows,), or (n_groups,) where each group is one sample, of its last row
     bint samples_are_groups
     Py_ssize_t n_groups
-    # what is asked for
+    # outputs wanted
     Py_ssize_t max_lag
     Py_ssize_t n_lags  # max_lag + 1, rounded up to the 4 of the kernels
     double decay
@@ -40,12 +40,12 @@ cdef struct Work:
     Py_ssize_t target_column_stride
     const double *target_means
     Py_ssize_t n_targets
-    # how it is cut
+    # partition
     Py_ssize_t n_strips
     Py_ssize_t block_rows
     Py_ssize_t halo
     Py_ssize_t first_task
-    # where it is put
+    # memory
     double *scratch  # one piece per worker
     Py_ssize_t scratch_size
     double *partials  # one piece per task: [lowest, highest, sums, heads, tails]

@@ -1,4 +1,4 @@
-"""From the raw sums of weighted column statistics to variances, covariances and correlations.
+"""Variances, covariances and correlations from the raw sums of weighted column statistics.
 
 The kernels have summed around the exact means, so that nothing is left to be corrected: only the samples at each lag,
 which have a mean of their own, must be centred.
@@ -8,7 +8,7 @@ import numpy as np
 
 from sklstm._kernels.columns.centring import ColumnStatistics
 
-# A variance below this share of the mean square it is the remainder of is rounding.
+# A variance below this share of the mean square that it is subtracted from is rounding error.
 ROUNDING = 1e-12
 
 

@@ -1,4 +1,4 @@
-"""What this machine can run: CPUID and XGETBV, asked in baseline code before any variant is imported.
+"""Instruction sets of this machine, by CPUID and XGETBV, in baseline code and before any variant is imported.
 
 A variant's module initialisation already uses its instructions, so a wrong answer here is a crash, not an exception.
 """

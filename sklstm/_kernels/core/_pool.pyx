@@ -33,14 +33,14 @@ cdef void pool_run_attended(task_fn function, void* context, int n_tasks, int n_
 
 
 def _check_number(name, value):
-    # bool is an Integral, but n_jobs=True is a slip of the pen, never a number of threads.
+    # bool is an Integral, but n_jobs=True is a mistake, never a number of threads.
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
     return int(value)
 
 
 def get_num_threads():
-    """Return the number of threads used where a user asked for none.
+    """Return the default number of threads.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def get_num_threads():
 
 
 def set_num_threads(n_threads):
-    """Set the number of threads used where a user asked for none, for the whole process.
+    """Set the default number of threads, for the whole process.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def resolve_num_threads(n_jobs):
     return min(n_jobs, MAX_THREADS)
 
 
-# What one task of the test door leaves behind. Plain fields: tasks write to their own record only.
+# What one task of `_probe` records, for the tests. Plain fields: tasks write to their own record only.
 cdef struct Record:
     int worker
     int n_runs
@@ -166,7 +166,7 @@ cdef void _probe_task(void* context, int task, int worker) noexcept nogil:
 
 
 def _probe(int n_tasks, int n_threads, *, long n_loops=0, bint meet=False, int n_inner=0):
-    """Run ``n_tasks`` tasks that write down who ran them; the way in for the tests.
+    """Run ``n_tasks`` tasks that record which thread ran them; for the tests.
 
     Parameters
     ----------

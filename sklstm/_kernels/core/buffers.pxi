@@ -1,4 +1,4 @@
-# What every door needs: the table of kernels, and the address of an array after a check.
+# What every Python interface of the kernels needs: the table of kernels, and the checked address of an array.
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -52,7 +52,7 @@ cdef bint has_code(const Py_buffer *view, char code) noexcept:
     return found == code
 
 
-# Through the buffer protocol: `array.ctypes.data` costs 1 us, and a training step asks for a dozen addresses.
+# Through the buffer protocol: `array.ctypes.data` costs 1 us, and a training step needs a dozen addresses.
 cdef char *data_of(array, char code, Py_ssize_t size, bint writable=False) except? NULL:
     """The address of a C-contiguous array after checking what C cannot check. None gives NULL."""
     cdef Py_buffer view

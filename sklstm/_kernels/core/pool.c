@@ -80,7 +80,7 @@ void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, 
  * Short enough that an idle pool costs nothing. */
 #define SPIN_NANOSECONDS 50000
 
-/* How often a caller that only waits for helpers does what it was asked to do meanwhile. */
+/* Interval at which a caller that only waits for helpers calls `attend`. */
 #define ATTEND_MILLISECONDS 20
 
 /* Words that different threads write sit on different cache lines. */
@@ -88,11 +88,11 @@ void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, 
 
 static struct {
     OWN_LINE atomic_uint gate;
-    OWN_LINE atomic_uint generation; /* one more for every call; sleeping helpers watch it */
+    OWN_LINE atomic_uint generation; /* incremented by every call; sleeping helpers wait for it */
     OWN_LINE atomic_int n_asleep;
     OWN_LINE atomic_uint next_task;
     OWN_LINE atomic_int busy;      /* 1 while some thread's call owns the fields below */
-    OWN_LINE sklstm_task function; /* apart from `busy`, which unlucky callers keep writing */
+    OWN_LINE sklstm_task function; /* not on the line of `busy`, which other callers write to */
     void *context;
     unsigned n_tasks;
     int n_threads;
@@ -183,7 +183,7 @@ static void sleep_while_equal(atomic_uint *word, unsigned value, long millisecon
 
 static void wake(atomic_uint *word, int count) {
     (void)word;
-    (void)count; /* caller and helpers share the condition, so everybody has to look */
+    (void)count; /* caller and helpers share the condition variable, so all are woken */
     pthread_mutex_lock(&sleep_lock);
     pthread_mutex_unlock(&sleep_lock);
     pthread_cond_broadcast(&sleep_changed);
@@ -202,7 +202,7 @@ static long nanoseconds_since(const struct timespec *start) {
     return (long)(now.tv_sec - start->tv_sec) * 1000000000L + (now.tv_nsec - start->tv_nsec);
 }
 
-/* Looks for SPIN_NANOSECONDS until (*word & mask) is equal (or not equal) to value. Returns the
+/* Spins for at most SPIN_NANOSECONDS until (*word & mask) is equal (or not equal) to value. Returns the
  * word as last seen, in time or not. */
 static unsigned spin_until(atomic_uint *word, unsigned mask, int equal, unsigned value) {
     struct timespec start;

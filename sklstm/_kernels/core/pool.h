@@ -1,7 +1,7 @@
 /* A fork-safe pool of threads for short pieces of numerical work.
  *
  * One process has one pool. It is compiled into the extension `_pool` only; other extensions reach
- * it through `cimport` (see _pool.pxd), so that there are never two pools fighting for the cores.
+ * it through `cimport` (see _pool.pxd), so that there are never two pools competing for the cores.
  */
 #ifndef SKLSTM_POOL_H
 #define SKLSTM_POOL_H
@@ -38,12 +38,11 @@ typedef void (*sklstm_task)(void *context, int task, int worker);
 SKLSTM_POOL_EXPORT void sklstm_pool_run(sklstm_task function, void *context, int n_tasks,
                                         int n_threads);
 
-/* The same; while the caller has nothing to do but wait for other threads, it calls attend(context) every
- * 20 ms or so. */
+/* The same; while the caller only waits for other threads, it calls attend(context) about every 20 ms. */
 SKLSTM_POOL_EXPORT void sklstm_pool_run_attended(sklstm_task function, void *context, int n_tasks, int n_threads,
                                                  void (*attend)(void *context));
 
-/* The default width of the process: what callers use when their user asked for nothing. It is only
+/* The default number of threads of the process. It is only
  * a number kept here, where threadpoolctl finds it; sklstm_pool_run obeys its own argument.
  * 1 at start. Set brings its argument into [1, SKLSTM_POOL_MAX_THREADS]. */
 SKLSTM_POOL_EXPORT int sklstm_pool_get_num_threads(void);

@@ -1,10 +1,11 @@
-# Ctrl-C during a long call: the kernels hold no GIL, so Python cannot run its handlers; the caller's thread asks it to.
+# Ctrl-C during a long call: the kernels hold no GIL, so Python cannot run its signal handlers; the caller's thread
+# takes the GIL now and then and lets it run them.
 
 from cpython.exc cimport PyErr_CheckSignals
 
 import threading
 
-# C11, and so on every system; that the wall clock may be set does no harm here.
+# C11, so available on every system; a change of the wall clock does no harm here.
 cdef extern from "<time.h>" nogil:
     const int TIME_UTC
     cdef struct timespec:
@@ -18,9 +19,9 @@ cdef extern from "stop_flag.h" nogil:
 
 cdef struct SignalWatch:
     double next_look             # seconds
-    bint asks                    # the caller is the main thread, the only one that runs handlers
+    bint asks                    # whether the caller is the main thread, the only one that runs handlers
     stop_flag stopped            # written by the caller, read by the other threads of a call
-    void *errors                 # the list that takes what a handler raised
+    void *errors                 # the list for an exception that a handler raised
 
 
 cdef double LOOK_SECONDS = 0.05
@@ -38,7 +39,7 @@ cdef void open_watch(SignalWatch *watch, list errors):
 
 
 cdef void ask_python(SignalWatch *watch) noexcept with gil:
-    """Let Python run its signal handlers; what one raises ends the call.
+    """Let Python run its signal handlers; an exception of theirs ends the call.
 
     A function of its own: Cython takes the GIL on every way out of a function that holds Python objects.
     """
@@ -50,7 +51,7 @@ cdef void ask_python(SignalWatch *watch) noexcept with gil:
 
 
 cdef bint must_stop(SignalWatch *watch, int worker) noexcept nogil:
-    """Whether the call is to end early; the caller (worker 0) looks for signals now and then."""
+    """Whether the call is to end early; the caller (worker 0) checks for signals now and then."""
     cdef double now
     if watch.stopped or worker != 0 or not watch.asks:
         return watch.stopped

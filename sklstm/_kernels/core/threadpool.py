@@ -1,4 +1,4 @@
-"""How many threads the pool may use: the environment, the machine and threadpoolctl."""
+"""The number of threads of the pool: environment, machine and threadpoolctl."""
 
 import os
 
@@ -18,7 +18,7 @@ def _positive_int(text):
 
 
 def default_num_threads(environ=None):
-    """Return the number of threads to use where nobody asked for one.
+    """Return the default number of threads.
 
     The first of these that is set: ``SKLSTM_NUM_THREADS``, ``OMP_NUM_THREADS``, the number of
     cores this process may use. The last honours CPU affinity and the CPU quota of a container,
@@ -38,7 +38,7 @@ def default_num_threads(environ=None):
     ------
     ValueError
         If ``SKLSTM_NUM_THREADS`` is set to something else than a positive integer. An
-        unreadable ``OMP_NUM_THREADS`` is ignored: it is addressed to others, and they complain.
+        unreadable ``OMP_NUM_THREADS`` is ignored: it is meant for OpenMP, which reports it.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 /* sigmoid and tanh.
  *
- * float: both stand on one evaluation of exp(x) = s + s q, with x = n ln 2 + r, |r| <= ln(2)/2, s = 2^n and q = expm1(r)
+ * float: both use one evaluation of exp(x) = s + s q, with x = n ln 2 + r, |r| <= ln(2)/2, s = 2^n and q = expm1(r)
  * as a polynomial of degree 6 (relative error 1.4e-8, a quarter of half an ULP; fitted by iteratively re-weighted least
  * squares). Keeping q apart from s is what lets tanh keep its relative precision near 0: expm1(x) = (s - 1) + s q.
  *   sigmoid(x) = 1 / (1 + exp(-x))                 tanh(x) = e / (e + 2),  e = expm1(2 x)
@@ -14,7 +14,7 @@
 
 #if SKLSTM_REAL_IS_FLOAT
 
-/* |x| <= 127 ln 2 is the caller's business: s must stay a normal float. */
+/* The caller keeps |x| <= 127 ln 2: s must stay a normal float. */
 SKLSTM_INLINE void exp_parts(const int n, const vec *x, vec *s, vec *q) {
     /* Adding 1.5 * 2^23 leaves round(x / ln 2) in the low bits: one addition instead of a rounding instruction. */
     const float shift = 12582912.0f;

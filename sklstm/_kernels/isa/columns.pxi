@@ -8,7 +8,7 @@
 # independent of each other, hence vectorising over them changes no order of summation.
 #
 # Everything past the packing is double whatever the table's type: float32 sums over a million rows
-# would lose the small autocorrelations that are to be told from zero.
+# would lose small autocorrelations.
 
 
 cdef void column_pack(
@@ -22,7 +22,7 @@ cdef void column_pack(
     double *restrict lowest,
     double *restrict highest,
 ) noexcept nogil:
-    """tile (n_rows, COLUMN_STRIP) = rows - shift; lowest and highest are brought up to date.
+    """tile (n_rows, COLUMN_STRIP) = rows - shift; lowest and highest are updated.
 
     Columns from n_columns on become zero, and so are their sums.
     """

@@ -10,11 +10,11 @@ cdef inline double number_at(const void *rows, bint is_double, Py_ssize_t i) noe
 cdef void window_moments(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                          bint is_double, const double *scale, const double *unit, double *shift,
                          double *deviation) noexcept nogil:
-    """Fill (n_columns,) with what is subtracted and what is divided by: the last row and `scale`, or the window's own
-    mean and deviation; row after row.
+    """Fill (n_columns,) with shift and deviation of the window: its last row and `scale`, or its own mean and
+    deviation; row after row.
 
-    `scale` is the deviation of each column as a whole. A tenth of it is the least that a window is divided by (RevIN's
-    epsilon, made free of units): a window that is nearly constant would blow up whatever comes after it. `unit` are
+    `scale` is the deviation of each column as a whole. A tenth of it, squared, is added to the variance of a window
+    (the epsilon of RevIN, in the unit of the column), so that nearly constant windows are not amplified. `unit` are
     powers of two near `scale`, then their inverses: what is summed and squared is relative to them, which costs no bit
     and neither overflows nor vanishes.
     """

@@ -1,4 +1,4 @@
-# The text of one instruction-set variant and dtype: all kernels, and the table that offers them to the doors.
+# All kernels of one instruction-set variant and dtype, and the table of them.
 
 from libc.math cimport INFINITY, cos, exp, fabs, log, log1p, pow, sin, sqrt
 from libc.string cimport memcpy, memset
@@ -30,7 +30,7 @@ from sklstm._kernels._table cimport (
     PanelPart,
 )
 
-# Element type and width are macros of the build (setup.py): this text is compiled once for each dtype and variant.
+# Element type and width are macros of the build (setup.py): this file is compiled once for each dtype and variant.
 cdef extern from "isa/kernels.h" nogil:
     ctypedef double real
     const int LANES

@@ -71,8 +71,8 @@ cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ss
                  void *d_z_rows) noexcept nogil:
     """Sum over samples of scale * weight * loss; writes its gradient to d_z (stride z_stride, NULL: not wanted).
 
-    A sample has one weight (n_weights = 1) or one for each output. What has weight 0 is not looked at: its target may
-    be NaN.
+    A sample has one weight (n_weights = 1) or one for each output. Entries of weight 0 are ignored: their targets
+    may be NaN.
 
     Multinomial log loss: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over
     outputs. Each output has its parameter: delta of the Huber loss, the quantile, the smoothing of log losses (the

@@ -1,4 +1,5 @@
-# Steps on flat vectors: sums over gradient slots, the norm, the optimizer. Elements do not meet: any split is the same.
+# Steps on flat vectors: sums over gradient slots, the norm, the optimizer. Elements are independent, so that any
+# partition gives the same bits.
 
 cdef void add_rows(Py_ssize_t n_rows, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end, void *rows) noexcept nogil:
     """Add elements begin:end of n_rows vectors, `stride` apart, to the first of them, in their order."""

@@ -2,10 +2,10 @@
  *
  * The width is a property of the instruction set, chosen by the macro that setup.py gives to each variant:
  *   SKLSTM_ISA_X86_V4 64 bytes · SKLSTM_ISA_X86_V3 32 bytes · otherwise 16 bytes (SSE2, NEON or plain C).
- * SKLSTM_VEC_BYTES overrides the width, so the text of a wide variant can be tested on a narrower machine.
+ * SKLSTM_VEC_BYTES overrides the width, so the code of a wide variant can be tested on a narrower machine.
  *
- * v_fma is the only place where a product and a sum are joined: with -ffp-contract=off the compiler joins none on its
- * own, so a row gives the same bits in every remainder tile.
+ * v_fma is the only fused multiply-add: with -ffp-contract=off the compiler fuses none on its own, so a row gives the
+ * same bits in every remainder tile.
  */
 #ifndef SKLSTM_VEC_BYTES
 #  if defined(SKLSTM_ISA_X86_V4)
@@ -98,7 +98,7 @@ SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
         LANE(c, l) = SKLSTM_REAL_IS_FLOAT ? (real)fmaf((float)LANE(a, l), (float)LANE(b, l), (float)LANE(c, l))
                                    : (real)fma(LANE(a, l), LANE(b, l), LANE(c, l));
     return c;
-#else /* SSE2 has no joined product: two roundings, in every tile alike */
+#else /* SSE2 has no FMA: two roundings, in every tile alike */
     return v_add(v_mul(a, b), c);
 #endif
 }

@@ -15,7 +15,7 @@ include "../core/signals.pxi"
 cdef enum:
     # Reflections that are applied together: a multiple of the columns of a panel, whatever the instruction set.
     BLOCK = 32
-    # Multiplications from which several threads are worth the waking.
+    # Multiplications from which several threads pay.
     SHARED_WORK = 1 << 20
 
 
@@ -146,7 +146,7 @@ def fill_orthogonal(generator, out, int n_threads, isa=None):
     out : ndarray of shape (n_rows, n_columns)
         Not more columns than rows; C-contiguous, float32 (rounded at the very end) or float64.
     n_threads : int
-        Changes how long it takes, never a bit.
+        Affects the speed, never a bit of the result.
     isa : str or None, default=None
         A name from `available_isas`; None for the one in use.
     """

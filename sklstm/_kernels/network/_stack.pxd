@@ -27,7 +27,7 @@ cdef struct Layer:
     Py_ssize_t hidden_stride
     Py_ssize_t width             # h of one direction: its units, or their projection
     Py_ssize_t width_stride
-    Py_ssize_t output_size       # what the reader reads: h of all directions
+    Py_ssize_t output_size       # size of the output: h of all directions
     Py_ssize_t output_stride
     const CellLayers *kernels
     CellShape cell
@@ -35,9 +35,9 @@ cdef struct Layer:
     bint second_state            # c, or m where a cell that reads h is projected
     int n_directions
     Recurrence directions[2]
-    # what stands between this layer and its reader (layer_output.h)
+    # the output stage (layer_output.h)
     Py_ssize_t residual_from     # the layer whose output is added; -1: none
-    Py_ssize_t residual          # panels of the linear map on its way, -1: none needed
+    Py_ssize_t residual          # panels of the linear map of the residual connection, -1: none
     Py_ssize_t residual_transposed
     Py_ssize_t residual_stride   # output_size rounded up to whole tiles
     bint norm
@@ -45,7 +45,7 @@ cdef struct Layer:
 
 
 cdef struct InputStage:
-    # what happens to the rows of a table before the first layer reads them
+    # the input stage: what happens to the rows of a table before the first layer reads them
     Py_ssize_t n_columns
     Py_ssize_t patch_length
     int norm                     # a WindowNorm
@@ -127,7 +127,7 @@ cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, co
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:
-    """Whether the reader of this layer reads anything else than its hidden states (dropout aside)."""
+    """Whether the output of this layer differs from its hidden states (dropout aside)."""
     return layer.norm or layer.residual_from >= 0 or layer.n_directions > 1
 
 

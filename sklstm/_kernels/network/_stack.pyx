@@ -1,10 +1,10 @@
 """Stacked recurrent layers with a dense head, run over batches of sequences.
 
-A `Stack` knows the shapes of one network and where its numbers lie; it holds on to the weights it was bound to and owns
-nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not depend on
-the number of threads.
+A `Stack` knows the shapes of one network and the offsets of its parameters; it refers to the weights it was bound to
+and owns nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not
+depend on the number of threads.
 
-Weights, gradients and what an optimizer keeps beside them are vectors of *panels*: the layout that the kernels read.
+Weights, gradients and the moments of an optimizer are vectors of *panels*: the layout that the kernels read.
 The flat vector of named parameters appears only where a network is made, stored or copied.
 """
 
@@ -79,12 +79,12 @@ cdef int fill(double *numbers, Py_ssize_t n, value) except -1:
 
 
 cdef class Stack:
-    """The shapes of a network of stacked recurrent layers and a dense head, and where its numbers lie.
+    """The shapes of a network of stacked recurrent layers and a dense head, and the offsets of its parameters.
 
     Parameters
     ----------
     plan : Plan
-        The architecture of the network, and where its parameters lie; filled here.
+        The architecture of the network and the offsets of its parameters; filled here.
     dtype : "float32" or "float64"
     isa : str or None
         A name from `available_isas`; None for the one in use.
@@ -99,7 +99,7 @@ cdef class Stack:
     panels_size, transposed_size : int
         Length of a vector of panels, and of the transposed copies of the weights.
     segments : list of (int, bool)
-        Where stretches of a vector of panels end, and whether the weights in them decay.
+        Ends of the segments of a vector of panels, and whether the weights in them decay.
     reads_row_by_row : bool
         Whether `StackStream` can run it.
     largest_input : float
@@ -157,7 +157,7 @@ cdef class Stack:
         self.panels, self.transposed, self.input_gradient = panels, transposed, input_gradient
 
     def to_panels(self, flat, panels):
-        """Bring a flat vector of parameters into panels; what belongs to no parameter becomes zero, and stays so."""
+        """Pack a flat vector of parameters into panels; the padding becomes zero, and stays so."""
         cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
@@ -180,7 +180,7 @@ cdef class Stack:
                 memcpy(out + <Py_ssize_t> place * size, source + <Py_ssize_t> begin * size, n_columns * size)
 
     def from_panels(self, panels, flat):
-        """Bring a vector of panels back into the order of the parameters."""
+        """Unpack a vector of panels into the order of the parameters."""
         cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
         cdef const char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
@@ -202,14 +202,14 @@ cdef class Stack:
                 memcpy(out + <Py_ssize_t> begin * size, source + <Py_ssize_t> place * size, n_columns * size)
 
     def dealt(self, Py_ssize_t n_samples):
-        """Return the order in which sequences, longest first, are dealt to the chunks of a batch, like cards.
+        """Return the order in which sequences, longest first, are interleaved over the chunks of a batch.
 
-        Cut as they come, the first chunk would hold the longest: on two threads the other waits for it.
+        It balances the lengths: cut in order, the first chunk would hold the longest, and other threads would wait.
         """
         cdef StackCall call
         describe(self, &call, self.code, n_samples, 1, True)
         place = np.arange(n_samples)
-        # The places in the order in which they are dealt: the first of every chunk, the second of every chunk, ...
+        # Positions in the order of interleaving: the first of every chunk, the second of every chunk, ...
         places = np.lexsort((place // call.chunk_size, place % call.chunk_size))
         order = np.empty(n_samples, np.intp)
         order[places] = place
@@ -228,7 +228,7 @@ cdef class Stack:
                 call.n_slots if training else call.n_chunks)
 
     def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
-        """Fill (n_samples, n_columns) with what each window is freed of before it is read."""
+        """Fill (n_samples, n_columns) with the moments by which each window is normalised."""
         cdef char code = code_of_table(sequences)
         cdef Py_ssize_t n = len(starts), d = self.input.n_columns, i, row = row_stride * (8 if code == FLOAT64 else 4)
         cdef Py_ssize_t n_rows
@@ -280,7 +280,7 @@ cdef class Stack:
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
         each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
-        looks out for windows that follow each other and share their rows.
+        searches for overlapping windows, which share products.
         """
         cdef StackCall call
         cdef SignalWatch watch

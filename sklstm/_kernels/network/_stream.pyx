@@ -16,7 +16,7 @@ from sklstm._kernels._table cimport CellLayers, KernelTable, LayerCall, PAIRS
 include "../core/buffers.pxi"
 
 cdef enum:
-    # Multiplications in one layer's step from which several threads are worth the waking.
+    # Multiplications in one layer's step from which several threads pay.
     SHARED_STEP = 1 << 20
 
 
@@ -32,20 +32,20 @@ cdef void share_task(void *context, int task, int worker) noexcept nogil:
 
 
 cdef class OneThread:
-    """What one thread at a time may use: a claim by another one is an error, never a wait.
+    """A lock that one thread at a time may hold: a claim by another one is an error, never a wait.
 
-    A thread may claim what it has claimed already, so that an interrupt between the two methods locks nobody out.
+    A thread may claim again what it holds, so that an interrupt between the two methods causes no deadlock.
     """
 
     cdef unsigned long owner  # 0: nobody
 
     def claim(self):
-        """Keep other threads out until `release`."""
+        """Refuse other threads until `release`."""
         self.refuse_other_threads()
         self.owner = PyThread_get_thread_ident()
 
     def release(self):
-        """Let other threads in, if this one has claimed it."""
+        """Release the claim of this thread, if it has one."""
         if self.owner == PyThread_get_thread_ident():
             self.owner = 0
 
@@ -71,7 +71,7 @@ cdef class StackStream(OneThread):
     want_hidden : bool
         The last hidden state of the top layer instead of the raw output of the head.
     n_threads : int
-        Changes how long a step takes, never a bit of its answer.
+        Affects the speed of a step, never a bit of its result.
     """
 
     cdef Stack stack
@@ -79,7 +79,7 @@ cdef class StackStream(OneThread):
     cdef char *block
     cdef const char *weights
     cdef LayerCall *calls            # (n_layers, n_shares)
-    cdef char **outputs              # (n_layers,) each (T, n, Hp): what the layer above reads, NULL: its h
+    cdef char **outputs              # (n_layers,) each (T, n, Hp): the output, NULL: h
     cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
@@ -230,7 +230,7 @@ cdef class StackStream(OneThread):
         return (<float *> self.answer)[0] if self.stack.code == FLOAT32 else (<double *> self.answer)[0]
 
     cdef void advance(self):
-        """Two steps at once would write beyond the memory of the windows."""
+        """Refuse a second step at the same time, which would write beyond the memory of the windows."""
         cdef unsigned long claimed = self.owner
         self.owner = PyThread_get_thread_ident()
         with nogil:
@@ -358,7 +358,7 @@ cdef class StackStream(OneThread):
         self.stack.layers[0].kernels.input_products(call, 1, row, d, self.products + place * call.x_step * size)
 
     cdef void turn_ring(self) noexcept nogil:
-        """The rows of the last window but one go back to the beginning: once in sequence_length steps."""
+        """Move the rows of the last window but one to the beginning: once in sequence_length steps."""
         cdef Py_ssize_t d = self.stack.input_size, kept = self.length - 1, r, place
         cdef Py_ssize_t wide = self.calls[0].x_step * self.stack.kernels.item_size
         for r in range(self.n):
@@ -394,7 +394,7 @@ cdef class StackStream(OneThread):
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size, True), False)
 
     def set_state(self, state):
-        """Go on from `state` (n_streams, state_size)."""
+        """Restore `state` (n_streams, state_size)."""
         self.refuse_other_threads()
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size), True)
 
@@ -434,7 +434,7 @@ cdef class StackStream(OneThread):
                    self.rows + (r * self.ring + self.position - numbers[r]) * d, numbers[r] * d * sizeof(double))
 
     def set_rows(self, rows, counts):
-        """Go on from the rows and counts that `get_rows` gave."""
+        """Restore the rows and counts that `get_rows` returned."""
         cdef Py_ssize_t d = self.stack.input_size, kept = self.length - 1
         cdef const double *source = <const double *> data_of(rows, FLOAT64, self.n * kept * d)
         cdef const double *row
@@ -454,7 +454,7 @@ cdef class StackStream(OneThread):
         self.sort()
 
     def clear(self, mask):
-        """Take the streams where `mask` (n_streams, uint8) is not zero back to their beginning."""
+        """Reset the streams where `mask` (n_streams, uint8) is not zero."""
         cdef const unsigned char *chosen = <const unsigned char *> data_of(mask, UINT8, self.n)
         cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, stride
         self.refuse_other_threads()

@@ -8,7 +8,7 @@ cdef void describe_attention(const StackCall *call, const ChunkBuffers *buffers,
     memset(block, 0, sizeof(AttentionCall))
     block.n_steps, block.n_samples, block.lengths = n_steps, n, buffers.steps
     block.n_units, block.stride, block.n_heads = top.output_size, top.output_stride, attention.n_heads
-    # Where only the last step is read, only the last step asks.
+    # Where only the last step is read, only its query is computed.
     block.causal, block.last_only = attention.causal, attention.pooling == LAST_POOLING
     block.training, block.max_steps = call.training, call.max_steps
     block.y, block.out = top_of(call, buffers, n), buffers.attended

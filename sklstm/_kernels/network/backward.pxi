@@ -1,4 +1,4 @@
-# One chunk of sequences back through the whole stack, and the task that trains the chunks of one gradient slot.
+# Backward pass of one chunk of sequences through the whole stack, and the task that trains the chunks of one slot.
 
 cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
@@ -28,7 +28,7 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
 cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                        Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, const char *from_above,
                        char *slot) noexcept nogil:
-    """One direction of layer i: the gradient of its weights, and what it hands down."""
+    """One direction of layer i: the gradients of its weights and of its input."""
     cdef LayerCall layer_call
     cdef LayerOptions options
     cdef const Layer *layer = &call.layers[i]
@@ -69,7 +69,7 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
 
 cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,
                           Py_ssize_t first, Py_ssize_t n, const char *d_out) noexcept nogil:
-    """The way back of join_directions, for one of them: d_run gets its part, in the order in which it runs."""
+    """Backward of join_directions, for one of them: d_run gets its part, in the order in which it runs."""
     cdef Py_ssize_t size = call.kernels.item_size, width = layer.width * size, stride = layer.width_stride * size
     cdef Py_ssize_t t, r, n_steps, source
     cdef char *d
@@ -97,7 +97,7 @@ cdef void add_backward_share(const StackCall *call, const ChunkBuffers *buffers,
 cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
                       Py_ssize_t n_steps, char *d_out, const char *handed_back, char *d_skip,
                       char *slot) noexcept nogil:
-    """The way back of finish_layer: the gradient of the output of layer i becomes that of its hidden states.
+    """Backward of finish_layer: the gradient of the output of layer i becomes that of its hidden states.
 
     handed_back (or NULL) is what a residual sum further up took from this output; d_skip gets what the sum of this
     layer took from the layer below.

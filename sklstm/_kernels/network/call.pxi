@@ -1,7 +1,7 @@
-# What a call of the stack is made of: its sizes, and where its arrays lie.
+# A call of the stack: its sizes and arrays.
 
 cdef char *required(array, char code, Py_ssize_t size, bint writable=False) except NULL:
-    """As data_of, for what must be there."""
+    """As data_of, for arrays that must be given."""
     if array is None:
         raise ValueError("expected an array, got None")
     return data_of(array, code, size, writable)
@@ -104,7 +104,7 @@ cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
     cdef LayerBuffers *layers
     for i in range(stack.n_layers):
         widest = max(widest, <double> stack.layers[i].hidden_stride, <double> stack.layers[i].input_size)
-    # Far more than is laid out for a step of a sequence in a layer: what follows adds up in 64 bits.
+    # Far more than the workspace of a step of a sequence in a layer: the sums below fit into 64 bits.
     if 1024 * widest * stack.n_layers * call.chunk_size * (call.max_steps + 1) > <double> (1 << 62):
         raise MemoryError(f"windows of {call.max_steps} steps do not fit into memory")
     layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))

@@ -11,7 +11,7 @@ cdef struct RunBuffers:
 
 cdef struct LayerBuffers:
     RunBuffers runs[2]
-    char *out                    # (T, n, output_stride) what the layer above reads, where that is not h
+    char *out                    # (T, n, output_stride) the output, where that is not h
     char *normalised             # (T, n, output_stride) before gain and shift
     double *inverse              # (T, n) 1 / deviation of each row
     unsigned char *kept
@@ -33,7 +33,7 @@ cdef struct StackCall:
     const char *table
     bint is_double               # the table's dtype, which need not be the network's
     Py_ssize_t table_item        # its bytes
-    bint fills_inputs            # the first layer reads no table, but what the input stage makes of it
+    bint fills_inputs            # the first layer reads the buffer of the input stage, not the table
     Py_ssize_t row_stride        # elements
     const Py_ssize_t *starts
     const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
@@ -94,11 +94,11 @@ cdef struct ChunkBuffers:
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
     char *residual               # (T, n, residual_stride) what a linear map makes of the layer below, and its gradient
-    char *d_skip[2]              # (T, n, output_stride) what residual sums hand back to the layers they took from
+    char *d_skip[2]              # (T, n, output_stride) gradients of residual sums for the layers below
     char *d_run                  # (T, n, width_stride) the gradient of one direction's h
     char *d_h
     char *d_c
-    char *d_x[2]                 # gradients handed down, each layer reads one and writes the other
+    char *d_x[2]                 # gradients between layers: each reads one and writes the other
     char *d_x_backward           # the backward direction's share
     const void **x_rows
     const void **row_pointers
@@ -170,7 +170,7 @@ cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                          Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
                          LayerOptions *options) noexcept nogil:
-    """Everything that forward and backward of one direction of a layer over this chunk have in common."""
+    """The fields of a call that forward and backward of one direction of a layer share."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef const RunBuffers *buffer = &buffers.layers[i].runs[direction]

@@ -12,7 +12,7 @@ cdef void head_forward(const StackCall *call, const char *features, Py_ssize_t n
 
 cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                       Py_ssize_t n_steps) noexcept nogil:
-    """Features, head and linear skip; what is asked for is handed out."""
+    """Features, head and linear skip, written to the outputs that are wanted."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
     cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.input.skip_rows * call.input.n_columns
@@ -36,7 +36,7 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
 
 cdef void steps_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps, const char *y) noexcept nogil:
-    """The head at every step. What is handed out goes to the row of the table that the step has read."""
+    """The head at every step. Outputs go to the row of the table that the step has read."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size
     cdef Py_ssize_t z_stride = call.head.stride * size, outputs = call.head.n_outputs * size, t, r, row, place

@@ -1,4 +1,4 @@
-# From an architecture to the structs that the chunks read: sizes, and where a plan has put each matrix.
+# The structs that the chunks read, from an architecture and its plan: sizes and offsets.
 
 cdef const CellLayers *find_cell(const KernelTable *kernels, str name) except NULL:
     cdef CellShape shape
@@ -25,7 +25,7 @@ def cell_numbers():
 
 
 def lanes_of(dtype, isa=None):
-    """Return how many numbers a vector has."""
+    """Return the number of lanes of a vector."""
     return open_table(code_of(dtype), isa).lanes
 
 

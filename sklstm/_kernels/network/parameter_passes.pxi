@@ -1,4 +1,4 @@
-# Passes over all parameters, block by block, between which the caller's thread looks for signals.
+# Passes over all parameters in blocks, between which the caller's thread checks for signals.
 
 cdef enum:
     # Elements of a flat vector that one task of a reduction handles.

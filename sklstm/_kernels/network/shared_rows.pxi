@@ -1,4 +1,4 @@
-# What windows that follow each other share in the first layer: products on the way forward, gradients on the way back.
+# What overlapping windows share in the first layer: products forward, gradients backward.
 
 cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
     """The most rows of the table over which a chunk shares the first product: those of windows that follow each other,
@@ -47,7 +47,7 @@ cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int
 
 cdef void share_gradients(const StackCall *call, const ChunkBuffers *buffers, int direction, Py_ssize_t first,
                           Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call) noexcept nogil:
-    """The way back of share_products: each row of the table meets the sum of its windows' gradients once."""
+    """Backward of share_products: each row of the table is multiplied once, by the sum of its windows' gradients."""
     cdef Py_ssize_t begin = 0, r
     layer_call.n_shared = common_rows(call, first, n, n_steps, &begin)
     for r in range(n):

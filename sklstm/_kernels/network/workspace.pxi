@@ -1,7 +1,7 @@
 # The memory of one worker: what forward writes and backward reads, and what is dead after a chunk.
 
 cdef inline bint reads_every_step(const StackCall *call) noexcept nogil:
-    """Whether the gradient comes to the top layer at every step, and not only at the last of each sequence."""
+    """Whether the top layer has a gradient at every step, not only at the last of each sequence."""
     return (call.every_step or has_output(&call.layers[call.n_layers - 1]) or call.attention.n_heads > 0
             or call.attention.pooling != LAST_POOLING)
 
@@ -115,7 +115,7 @@ cdef char *lay_out_attention(const StackCall *call, char *base, ChunkBuffers *bu
 
 cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buffers, Py_ssize_t widest,
                             Py_ssize_t longest_pair) noexcept nogil:
-    """Cut what only the way back needs."""
+    """Cut the arrays of the backward pass."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, n = call.chunk_size
     cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, i
     cdef bint residual = False

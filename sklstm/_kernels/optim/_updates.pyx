@@ -80,10 +80,10 @@ def squared_norm(gradient, int n_threads, isa=None):
 def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1] ends, const double[::1] decays,
                 int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
                 Py_ssize_t step, double mixing=0.0, isa=None):
-    """One step of an optimizer in place (`UPDATE_RULES`; isa/_update_steps.pxi says what `first` and `second` are).
+    """One step of an optimizer in place (`UPDATE_RULES`; isa/updates.pxi defines `first` and `second`).
 
     `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. A signal handler that raises ends it
-    half way.
+    between two blocks.
     """
     cdef Update update
     cdef SignalWatch watch

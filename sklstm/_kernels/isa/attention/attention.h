@@ -1,5 +1,5 @@
-/* What self-attention adds to the register tile: the softmax of a row of scores and its way back, and a product whose left
- * side lies on its side. A row sees its own numbers only, in an order of its own.
+/* What self-attention adds to the register tile: the softmax of a row of scores, its gradient, and a product with a
+ * transposed left operand. Rows are independent and summed in a fixed order.
  */
 
 /* The larger of two in each lane; where either is NaN, b. */
@@ -17,7 +17,7 @@ SKLSTM_INLINE vec v_larger(vec a, vec b) {
 }
 
 #if SKLSTM_REAL_IS_FLOAT
-/* exp of n <= SIDE_BY_SIDE vectors; exp(-87), about 2e-38, stands for all that is smaller. */
+/* exp of n <= SIDE_BY_SIDE vectors; smaller results are clamped to exp(-87), about 2e-38. */
 SKLSTM_INLINE void v_exp(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = v_clamp(x[j], -87.0f, 87.0f);

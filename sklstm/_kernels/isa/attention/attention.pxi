@@ -1,7 +1,7 @@
 # One pre-norm residual block of multi-head self-attention (Vaswani et al. 2017, sections 3.2 and 3.5) over one chunk:
 #   u = LN(y) + PE    q, k, v = u W_in + b_in    out = y + [softmax(q k^T / sqrt(d)) v of every head] W_out + b_out
-# One sequence after another, in an order that the others have no part in. The probabilities are made anew for the way
-# back (Dao et al. 2022) from two statistics of each row, so that memory grows with T, not with T x T.
+# One sequence after another, so that sequences are independent to the last bit. The backward pass recomputes the
+# probabilities (Dao et al. 2022) from two statistics of each row, so that memory grows with T, not with T x T.
 
 cdef extern from "isa/kernels.h" nogil:
     void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row, real *statistics) noexcept
@@ -12,11 +12,11 @@ cdef extern from "isa/kernels.h" nogil:
                             Py_ssize_t out_stride) noexcept
 
 cdef enum:
-    # Queries whose rows of scores stand in the scratch at once: a multiple of 4 TILE_ROWS, which transposed_product
+    # Queries whose rows of scores are in the scratch at once: a multiple of 4 TILE_ROWS, which transposed_product
     # counts on, and few enough for the scores of 300 keys to stay in L1.
     QUERIES = 24
 
-    # Steps that the positions turn on before sine and cosine are asked again: 1e-14 is what they may lose till then.
+    # Steps for which positions are rotated before sine and cosine are recomputed: the error stays below 1e-14.
     TURNS = 32
 
 
@@ -32,7 +32,7 @@ cdef struct AttentionBuffers:
     Py_ssize_t heads_stride
     Py_ssize_t score_stride
     real scale                   # 1 / sqrt(head_size)
-    # kept for the way back: (n T) rows, those of sequence r from r T on; without training the rows of one sequence
+    # kept for the backward pass: (n T) rows, those of sequence r from r T on; without training the rows of one sequence
     real *normalised             # (u_stride) y before gain and shift
     double *inverse              # 1 / deviation of each row of y
     real *q_k_v                  # (in_stride)
@@ -222,7 +222,7 @@ cdef void biased_product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t width, co
 
 
 cdef inline Py_ssize_t columns_of_last(const AttentionCall *call) noexcept nogil:
-    """The first columns, in whole panels, that hold queries alone: only the last step needs them if only it asks."""
+    """The first columns, in whole panels, that hold queries alone: only the last step needs them with last_only."""
     return call.n_units // (4 * LANES) * (4 * LANES) if call.last_only else 0
 
 

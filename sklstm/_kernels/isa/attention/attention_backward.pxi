@@ -1,4 +1,4 @@
-# The way back of a block of self-attention, sequence by sequence.
+# The backward pass of a block of self-attention, sequence by sequence.
 
 cdef void add_outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t width, const real *a, Py_ssize_t a_stride,
                     const real *d, Py_ssize_t d_stride, real *panels, real *bias) noexcept nogil:
@@ -64,7 +64,7 @@ cdef void head_backward(const AttentionCall *call, const AttentionBuffers *b, Py
 
 cdef void rows_backward(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t r, Py_ssize_t slot,
                         Py_ssize_t length) noexcept nogil:
-    """From d_u through the normalisation, added to what the residual sum hands back."""
+    """From d_u through the normalisation, added to the gradient of the residual sum."""
     cdef Py_ssize_t t, stride = call.stride
     for t in range(length):
         layer_norm_backward(call.n_units, stride, call.norm, b.normalised + (slot + t) * b.u_stride,
@@ -100,7 +100,7 @@ cdef void sequence_backward(const AttentionCall *call, const AttentionBuffers *b
               b.out_stride, <real *> call.d_weights_out, <real *> call.d_bias_out)
     product(n_asked, b.out_width, stride // LANES, b.rows, b.out_stride, call.weights_out_back,
             b.d_heads + first * b.heads_stride, b.heads_stride, False)
-    # The padding and, with last_only, the queries that nobody asked have no gradient.
+    # The padding and, with last_only, all queries but the last have no gradient.
     memset(b.d_q_k_v, 0, length * b.in_stride * sizeof(real))
     for head in range(call.n_heads):
         head_backward(call, b, slot, length, head)
@@ -114,7 +114,7 @@ cdef void sequence_backward(const AttentionCall *call, const AttentionBuffers *b
 
 
 cdef void attention_backward(const AttentionCall *call) noexcept nogil:
-    """d_y from the gradient of the block's output to that of its input; the gradients of the weights collect."""
+    """d_y from the gradient of the block's output to that of its input; the gradients of the weights are added to."""
     cdef AttentionBuffers b
     cdef Py_ssize_t r
     lay_out_attention(call.n_samples, call.n_steps, call.n_units, call.n_heads, True, <char *> call.workspace, &b)

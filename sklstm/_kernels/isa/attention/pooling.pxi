@@ -9,7 +9,7 @@ cdef struct PoolBuffers:
     real *scores                 # (n, T)
     real *statistics             # (n, 2) largest score and normaliser of each sequence
     real *row                    # (stride,) tanh of a row
-    real *state                  # (pool_state_size,) of a sequence whose state nobody wants
+    real *state                  # (pool_state_size,) of a sequence whose state is not wanted
 
 
 cdef Py_ssize_t pool_state_size(int kind, Py_ssize_t n_units) noexcept nogil:
@@ -88,7 +88,7 @@ cdef inline real weight_of_step(const PoolCall *call, Py_ssize_t t, Py_ssize_t r
 
 
 cdef void pool_forward(const PoolCall *call) noexcept nogil:
-    """The features of all sequences of the chunk, and the state that each would carry on."""
+    """The features of all sequences of the chunk, and the final state of each."""
     cdef PoolBuffers b
     cdef Py_ssize_t r, j, n_units = call.n_units, size = pool_state_size(call.kind, n_units)
     cdef real *feature
@@ -144,7 +144,7 @@ cdef void attention_pooling_backward(const PoolCall *call, Py_ssize_t r, const P
 
 
 cdef void pool_backward(const PoolCall *call) noexcept nogil:
-    """The gradient of the features becomes that of all outputs; that of w collects."""
+    """The gradient of the features becomes that of all outputs; that of w is added to."""
     cdef PoolBuffers b
     cdef Py_ssize_t r, t
     lay_out_pool(call.kind, call.n_samples, call.n_steps, call.n_units, <char *> call.workspace, &b)

@@ -1,10 +1,10 @@
 /* The contract of a cell: what its header brings, and what the layers do for it.
  *
- * A cell is one static const Cell with two or four functions of a few lines (elman.h is the shortest). It never sees a
- * weight, a step or a sequence: the layer hands it the *sums* of some units, W_x x + W_h h + b, and their previous states,
- * and takes the next states; backward, it hands over the gradients of the states and takes those of the sums.
+ * A cell is one static const Cell with two or four functions of a few lines (elman.h is the shortest). It sees no weight, no
+ * step and no sequence: from the *sums* of some units, W_x x + W_h h + b, and their previous states it computes the next
+ * states; backward, from the gradients of the states those of the sums. doc/developers/cells.md draws all of it.
  *
- * Sums stand unit by unit: the n_sums vectors of LANES units lie side by side, in the order of `sums`. Those that read x are
+ * Sums are stored unit by unit: the n_sums vectors of LANES units lie side by side, in the order of `sums`. Those that read x are
  * one run of them, those that read h another one, those that read the gated h (reset before the product) a third:
  *     LSTM  i f g o      x |i f g o|        h |i f g o|
  *     GRU   n_x r z n_h  x |n_x r z|        h     |r z n_h|          (no structural zeros are multiplied)
@@ -17,7 +17,7 @@ enum { MAX_SUMS = 4, MAX_VECTORS = 3 };
 
 /* n <= SIDE_BY_SIDE vectors of units, j = 0 .. n - 1; they may be of different rows. */
 typedef struct {
-    const real *sums[SIDE_BY_SIDE];    /* n_sums vectors, activated if the cell says so: `gates` holds them already then */
+    const real *sums[SIDE_BY_SIDE];    /* n_sums vectors; after `activate`, if the cell has it (they are in `gates` then) */
     const Py_ssize_t *u;               /* where their units stand among those of all rows: the n_sums vectors that */
     real *gates;                       /* backward reads go to gates + n_sums * u[j]; NULL where nothing goes back, */
     real *kept;                        /* n_kept vectors more to kept + n_kept * u[j] */
@@ -29,7 +29,7 @@ typedef struct {
 
 /* Before the product with the gated h (gated_count > 0): from the first sums and h to the gated h. */
 typedef struct {
-    real *sums[SIDE_BY_SIDE];          /* overwritten by what forward is to find there */
+    real *sums[SIDE_BY_SIDE];          /* may be overwritten: forward reads them */
     vec h[SIDE_BY_SIDE];               /* in: previous h; out: what is multiplied */
 } CellGate;
 
@@ -70,7 +70,7 @@ typedef struct {
     real *d_c;                         /* in: of c_next; out: of c_prev */
     const real *direct_c;              /* to be added to it; NULL: nothing */
     real *direct_h;                    /* collects the gradient of h_prev past the sums; NULL where the cell reads no h */
-    real *d_bias, *d_vectors, *d_state_norm; /* collect */
+    real *d_bias, *d_vectors, *d_state_norm; /* added to */
     real *scratch;                     /* a row */
 } CellRow;
 
@@ -88,7 +88,7 @@ typedef struct {
     void (*row_backward)(CellRow *row);
 } Cell;
 
-/* Where the cells of some rows find their arrays; gates and kept are NULL where nothing goes back. */
+/* The arrays of the cells of some rows; gates and kept are NULL without a backward pass. */
 typedef struct {
     real *gates, *kept;
     const real *vectors, *h_prev, *c_prev;

@@ -1,4 +1,4 @@
-/* All cells. A new one is a line among the includes, which is its header, and a row of the list. */
+/* All cells. A new one is an include of its header and a row of the list. */
 #include "delta.h"
 #include "elman.h"
 #include "gru.h"

@@ -3,7 +3,7 @@
 
 #include <Python.h> /* Py_ssize_t */
 
-/* What the layers offer, and what they are asked to do: plain data, the one page of this floor that the floor above reads too.
+/* The interface of the layers: plain data, the only header of isa/ that the code above includes too.
  *
  * Words used for sizes, in this order everywhere:
  *   n_steps       T   longest sequence of the chunk
@@ -17,7 +17,7 @@
 enum {
     PAIRS = 128,        /* (step, sequence) pairs in a block of the weight gradient: 32 columns of them are half of L1 */
     ROWS_OF_A_PANEL = 8 /* from so many rows on, the cell follows each panel, whose sums are then in L1; below, it follows the
-                           last panel, so that its chain of dependent operations has enough company */
+                           last panel, so that enough independent operations hide its latencies */
 };
 
 /* What a cell is, in numbers (cells/cell.h says what they mean). */
@@ -99,7 +99,7 @@ typedef struct {
     void *d_c;                   /* (n, Hp) scratch; holds the gradient of the initial c on return */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
-    /* asked before each step and each block of pairs: is somebody waiting for this to end? NULL: never asked */
+    /* called before each step and each block of pairs: whether to end early; NULL: never */
     int (*interrupted)(void *context);
     void *interrupt_context;
     /* neighbouring windows: d_sums are added up over the windows that read a row, and multiplied once for each row */

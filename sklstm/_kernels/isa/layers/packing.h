@@ -1,4 +1,4 @@
-/* Panels: how weights and what belongs to sums lie in memory.
+/* Panels: the memory layout of weights and of rows that belong to sums.
  *
  * A *part* is what some of a cell's sums have of their own: the weights of x (x_count sums of each unit), those of h, those of
  * the gated h, or a row of numbers such as the bias. It is k-major, the sums of a unit side by side, `units` vectors of units

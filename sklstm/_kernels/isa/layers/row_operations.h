@@ -10,7 +10,7 @@ static void mix_row(Py_ssize_t stride, const real *kept, const real *previous, c
         v_store(out + u, mix(v_load(kept + u), v_load(previous + u), v_load(fresh + u)));
 }
 
-/* The gradient of h_t (d_h, and what the layer above asks for, or NULL) to that of the fresh h; with zoneout (kept not NULL)
+/* From the gradient of h_t (d_h, and that of the layer above, or NULL) to that of the new h; with zoneout (kept not NULL)
  * `direct` gets what goes to h_{t-1}. fresh may be d_h. */
 static void split_row(Py_ssize_t stride, const real *d_h, const real *above, const real *kept, real *direct, real *fresh) {
     for (Py_ssize_t u = 0; u < stride; u += LANES) {

@@ -1,7 +1,7 @@
-/* The gradients that are left when all steps have gone back: d_weights from pairs of rows, and d_x.
+/* The gradients that are computed after the loop over time: d_weights from pairs of rows, and d_x.
  *
  * Rows of [x | h] stand side by side, an odd number of cache lines apart, and a panel's columns of d_sums without gaps: read
- * where they lie, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
+ * in place, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
  */
 
 /* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
@@ -36,7 +36,7 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, P
     }
 }
 
-/* For x of neighbouring windows: d_sums are added up over the windows that read a row, and multiplied by it once. */
+/* For x of overlapping windows: d_sums are summed over the windows that read a row, and multiplied by it once. */
 SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
     const Py_ssize_t step = call->x_step * direction;
