@@ -12,7 +12,7 @@ from sklstm._network.cells import CELLS
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc" / "guide").glob("*.md"))]
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("doc/**/*.md")])
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
 
 
 def _name(path):
@@ -27,10 +27,22 @@ def test_code_of_a_page_runs_and_prints_what_the_page_says(path, tmp_path, monke
         run_page(path)
 
 
+def _anchors(page):
+    """Names of the headings of a page, as GitHub makes links of them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", ALL_PAGES, ids=_name)
 def test_links_lead_somewhere(path):
-    links = [link for link in _LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
-    assert [link for link in links if not (path.parent / link).exists()] == []
+    lost = []
+    for link, anchor in _LINK.findall(path.read_text(encoding="utf-8")):
+        target = path.parent / link if link else path
+        if "://" not in link and not target.exists():
+            lost.append(link)
+        elif anchor and "://" not in link and anchor not in _anchors(target.read_text(encoding="utf-8")):
+            lost.append(f"{link}#{anchor}")
+    assert lost == []
 
 
 def test_pages_named_in_the_sources_exist():
@@ -47,7 +59,7 @@ def test_pages_named_in_the_sources_exist():
 
 def test_every_page_of_the_guide_is_in_its_index():
     index = ROOT / "doc" / "guide" / "index.md"
-    listed = set(_LINK.findall(index.read_text(encoding="utf-8")))
+    listed = {link for link, _ in _LINK.findall(index.read_text(encoding="utf-8"))}
     assert {page.name for page in index.parent.glob("*.md")} - {"index.md"} <= listed
 
 
