@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
-from network.options_draw import can_have
+from network.options_draw import ALONE, can_have, cells_with
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
 from reference.network import options_forward
@@ -139,23 +139,36 @@ def test_threads_and_parts_of_a_batch(cell, dtype, isa):
     assert_array_equal(parts, whole, strict=True)
 
 
+def check_far_numbers(isa, scale, **options):
+    """Return a case whose input is large, after a look at all that it gives, forward and back."""
+    case = OptionsCase(isa, (9, 9), n=20, longest=5, seed=2, dtype="float32", **options)
+    case.table *= np.float32(scale)
+    # A loss of outputs that large is beyond the range of its squares: weigh the samples by nearly nothing.
+    case.weights *= np.float32(scale**-2 if scale < 1e10 else 1e-30)
+    for found in (*case.forward(), *case.gradients()):
+        assert np.isfinite(found).all()
+    return case
+
+
 @each_isa
 @pytest.mark.parametrize("scale", [1e3, 1e8, 1e15])
 @each_cell
 def test_far_numbers(cell, scale, isa):
     """Saturated gates, and sums near the largest numbers of single precision: no NaN, forward or back."""
-    with np.errstate(over="ignore"):
-        case = OptionsCase(isa, (9, 9), n=20, longest=5, seed=2, dtype="float32", cell=cell)
-        case.table *= np.float32(scale)
-        # A loss of outputs that large is beyond the range of its squares: weigh the samples by nearly nothing.
-        case.weights *= np.float32(scale**-2 if scale < 1e10 else 1e-30)
-        for found in case.forward():
-            assert np.isfinite(found).all()
-        for found in case.gradients():
-            assert np.isfinite(found).all()
-        expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
+    case = check_far_numbers(isa, scale, cell=cell)
+    expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
     for found, wanted in zip(case.forward(), expected, strict=True):
         assert_close(found, wanted, 1e-4)
+
+
+INSIDE = {name: ALONE[name] for name in ("cell_norm", "projection", "peephole", "zoneout", "layer_norm_output")}
+
+
+@each_isa
+@pytest.mark.parametrize("scale", [1e8, 1e15])
+@pytest.mark.parametrize(("cell", "name"), cells_with(INSIDE))
+def test_far_numbers_with_options(cell, name, scale, isa):
+    check_far_numbers(isa, scale, cell=cell, **INSIDE[name])
 
 
 @each_cell
