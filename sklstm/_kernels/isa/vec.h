@@ -72,6 +72,16 @@ SKLSTM_INLINE vec v_div(vec a, vec b) { vec r; SKLSTM_LANEWISE(LANE(a, l) / LANE
 #endif
 
 SKLSTM_INLINE vec v_load(const real *p) { vec v; memcpy(&v, p, sizeof v); return v; }
+
+/* For a vector that is used more than once and overwritten later: gcc would read it again for each use. */
+SKLSTM_INLINE vec v_load_once(const real *p) {
+    vec v = v_load(p);
+#if defined(__GNUC__) && (defined(__AVX512F__) || (defined(__AVX__) && SKLSTM_VEC_BYTES <= 32))
+    __asm__("" : "+v"(v));
+#endif
+    return v;
+}
+
 SKLSTM_INLINE void v_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {

@@ -13,8 +13,8 @@ SKLSTM_INLINE void lstm_forward(const int n, CellForward *s) {
 }
 
 SKLSTM_INLINE void lstm_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), i = v_load(s->gates), f = v_load(s->gates + LANES);
-    const vec g = v_load(s->gates + 2 * LANES), o = v_load(s->gates + 3 * LANES), t = v_load(s->kept);
+    const vec one = v_broadcast(1), i = v_load_once(s->gates), f = v_load_once(s->gates + LANES);
+    const vec g = v_load_once(s->gates + 2 * LANES), o = v_load_once(s->gates + 3 * LANES), t = v_load_once(s->kept);
     const vec dc = v_fma(s->d_h, v_mul(o, v_sub(one, v_mul(t, t))), s->d_c);
     s->d_sums[0] = v_mul(v_mul(dc, g), v_mul(i, v_sub(one, i)));
     s->d_sums[1] = v_mul(v_mul(dc, s->c_prev), v_mul(f, v_sub(one, f)));

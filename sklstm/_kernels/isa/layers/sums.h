@@ -62,11 +62,20 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
                                     Py_ssize_t x_stride, real *products) {
     const LayerPanels panels = panels_of(cell, call);
     const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES;
-    const real *x[2 * TILE_ROWS];
+    const real *x[2 * TILE_ROWS], *start[TILE_ROWS];
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
         const Py_ssize_t first = unit * cell->n_sums * LANES;
         const real *panel = (const real *)call->weights + unit * panels.unit_size;
+        if (vecs == TILE_VECS && cell->x_count == cell->n_sums) {
+            for (int i = 0; i < TILE_ROWS; i++) start[i] = (const real *)call->bias + first;
+            for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
+                const int rows = (int)smaller(n_rows - r, TILE_ROWS);
+                for (int i = 0; i < rows; i++) x[i] = x_rows + (r + i) * x_stride;
+                sum_tile(rows, call->input_size, x, 0, x, panel, start, products + r * stride + first, stride);
+            }
+            continue;
+        }
         for (Py_ssize_t r = 0; r < n_rows; r++)
             memcpy(products + r * stride + first, (const real *)call->bias + first, (size_t)(vecs * LANES) * sizeof(real));
         for (Py_ssize_t r = 0; r < n_rows;) {
