@@ -362,7 +362,8 @@ def check_cell(cell: object) -> Cell:
     """
     if isinstance(cell, str) and cell in _KINDS:
         return _KINDS[cell]()
-    if isinstance(cell, tuple(_KINDS.values())):
+    kinds: tuple[type[Cell], ...] = tuple(_KINDS.values())
+    if isinstance(cell, kinds):
         cell._validate_params()
         return cell
     names = ", ".join(map(repr, _KINDS))

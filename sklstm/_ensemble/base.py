@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,13 +15,13 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.utils import Bunch, get_tags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_folds
 from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
 from sklstm._ensemble.members import ask_member, check_members, fit_member, looks_back, params_by_signature
+from sklstm._ensemble.named_members import NamedMembers
 from sklstm._ensemble.weights import read_weights
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
@@ -31,7 +30,7 @@ from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
 
 
-class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMeta):
+class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     """Base class of the weighted ensembles; use a derived class.
 
     A derived class names in `_response_method` the method of its members that it averages, and defines in
@@ -381,73 +380,3 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, _BaseComposition, metaclass=ABCMe
             if not isinstance(member, str):
                 router.add(**{name: member}, method_mapping=mapping)
         return router
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters of the ensemble and of its members.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to give the members by name, and their parameters as ``name__parameter``.
-
-        Returns
-        -------
-        params : dict
-            Values by name.
-        """
-        return self._get_params("estimators", deep=deep)
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters of the ensemble and of its members.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters of the ensemble; ``name=estimator`` or ``name="drop"`` to replace or drop a
-            member; ``name__parameter=value`` for a parameter of a member.
-
-        Returns
-        -------
-        self : object
-            The ensemble.
-        """
-        self._set_params("estimators", **params)
-        return self
-
-    @property
-    def named_estimators(self) -> Any:
-        """Members as they were given, by name.
-
-        Returns
-        -------
-        named_estimators : Bunch
-            Unfitted members; :attr:`named_estimators_` holds the fitted ones.
-        """
-        return Bunch(**dict(self.estimators))
-
-    def _member_tags(self):
-        """Return the tags of all members; none if `estimators` is malformed, which `fit` reports."""
-        with suppress(AttributeError, TypeError, ValueError):
-            return [get_tags(member) for _, member in self.estimators if not isinstance(member, str)]
-        return []
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        members = self._member_tags()
-        if members:
-            for name in ("allow_nan", "sparse", "three_d_array"):
-                value = all(getattr(member.input_tags, name) for member in members)
-                setattr(tags.input_tags, name, value)
-            tags.non_deterministic = any(member.non_deterministic for member in members)
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "estimators_")
-
-    def _sk_visual_block_(self):
-        try:
-            from sklearn.utils._repr_html.estimator import _VisualBlock
-        except ImportError:  # scikit-learn 1.6
-            from sklearn.utils._estimator_html_repr import _VisualBlock
-        names, members = zip(*self.estimators, strict=True)
-        return _VisualBlock("parallel", members, names=names)
