@@ -16,6 +16,7 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "sklstm/_kernels"
 TEXT = sorted(path for kind in ("h", "pxi") for path in glob(f"{KERNELS}/isa/**/*.{kind}", recursive=True))
 HEADERS = sorted(path for kind in ("h", "pxd", "pxi") for path in glob(f"{KERNELS}/[!i]*/*.{kind}"))
+TABLE = [f"{KERNELS}/_calls.pxd", f"{KERNELS}/_table.pxd", f"{KERNELS}/isa/layers/interface.h"]
 X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 # One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder
@@ -48,7 +49,7 @@ def extensions():
             f"sklstm._kernels.{name}",
             [f"{KERNELS}/{name.replace('.', '/')}.pyx", *(f"{KERNELS}/{source}" for source in sources)],
             include_dirs=[f"{KERNELS}/core"],
-            depends=[*HEADERS, f"{KERNELS}/_table.pxd"],
+            depends=[*HEADERS, *TABLE],
         )
     for isa in GNU_VARIANTS if X86 else ["baseline"]:
         for dtype in ("f32", "f64"):
@@ -60,7 +61,7 @@ def extensions():
                 [f"{KERNELS}/_isa_{isa}_{dtype}.pyx"],
                 define_macros=macros,
                 include_dirs=[KERNELS],
-                depends=[*TEXT, f"{KERNELS}/_table.pxd"],
+                depends=[*TEXT, *TABLE, f"{KERNELS}/core/workspace.h"],
             )
 
 

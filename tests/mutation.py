@@ -29,7 +29,8 @@ SKIPPED = re.compile(r"^\s*(from|import|cdef extern|include|@|def |cdef (class|s
 TESTS = {
     "_training/": "training/ continued_training partial_fit deep stateful_training early_stopping",
     "_network/": "network/ promises streaming streaming_states window_norm attention_weights",
-    "_kernels/isa/updates": "training/ kernels/",
+    "_kernels/isa/optimizers": "training/ kernels/",
+    "_kernels/isa/reductions": "training/ kernels/",
     "_kernels/isa/losses": "training/ kernels/ network/",
     "_kernels/core/threadpool": "kernels/",
     "_kernels/columns/weighted": "kernels/ feature_selection_samples",

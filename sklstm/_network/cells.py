@@ -68,11 +68,6 @@ class Cell:
         """Whether h may be projected: not where a gate is applied to h elementwise before the product."""
         return self.gated_count == 0
 
-    @property
-    def is_elementwise(self):
-        """Whether nothing is multiplied inside the loop over time."""
-        return not self.has_weight_hh
-
     @cached_property
     def gates_x(self):
         """Blocks of `weight_ih`."""

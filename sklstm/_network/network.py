@@ -1,12 +1,11 @@
 """A network bound to its parameters: forward over sequences, and the loss with its gradient."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from sklstm._kernels.network._stream import StackStream
-from sklstm._network.architecture import Architecture
 from sklstm._network.build import build_stack
+from sklstm._network.input_range import first_beyond_range
+from sklstm._network.moments import moments_by_stack
 from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
 from sklstm._network.series import run_series
 from sklstm._network.workspace import Workspace, aligned_empty
@@ -43,13 +42,13 @@ class Network:
         self.input_mean, self.input_scale = input_mean, input_scale
         self._stack = build_stack(shape, self.dtype, isa, input_mean=input_mean, input_scale=input_scale)
         self.reference_columns = None
-        self._transposed = self._masked = self._last_dealt = self._last_call = None
+        self._transposed = self._masked = self._last_order = self._last_call = None
         self._last_threads = 0
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
         self._stack.bind(self.weights)
 
-    # Between the flat vector of named parameters and the layout of the kernels.
+    # Conversion between the flat vector of named parameters and panels, the layout of the kernels.
 
     def load(self, flat):
         """Copy a flat vector of parameters into `weights`."""
@@ -88,10 +87,10 @@ class Network:
         order = np.argsort(-lengths, kind="stable")
         return starts[order], lengths[order], order
 
-    def _dealt(self, n):
-        if self._last_dealt is None or len(self._last_dealt) != n:
-            self._last_dealt = self._stack.dealt(n)
-        return self._last_dealt
+    def _interleaved_order(self, n):
+        if self._last_order is None or len(self._last_order) != n:
+            self._last_order = self._stack.interleaved_order(n)
+        return self._last_order
 
     @property
     def n_states(self):
@@ -105,7 +104,7 @@ class Network:
 
     @property
     def reads_row_by_row(self):
-        """Whether single steps have kernels of their own (`stream_kernels`)."""
+        """Whether `stream_kernels` can run this network."""
         return self._stack.reads_row_by_row
 
     def first_beyond_range(self, table):
@@ -119,26 +118,8 @@ class Network:
         table : ndarray of shape (n_rows, n_features)
             Finite numbers. With `window_norm`, the range of a whole column is used as that of a window.
         """
-        mean, scale = self.input_mean, self.input_scale
-        if table.size == 0:
-            return None
-        mean = np.zeros(table.shape[1]) if mean is None else np.asarray(mean, np.float64)
-        scale = np.ones(table.shape[1]) if scale is None else np.asarray(scale, np.float64)
-        largest = self.largest_input
-        with np.errstate(over="ignore"):
-            # A bound over all columns at once; it nearly always suffices.
-            reach = max(abs(float(table.max())), abs(float(table.min()))) + float(np.abs(mean).max())
-            if 2 * reach / float(scale.min()) <= largest:
-                return None
-            lowest, highest = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
-            if self.architecture.window_norm is None:
-                beyond = np.maximum(np.abs(lowest - mean), np.abs(highest - mean)) / scale > largest
-            else:
-                beyond = (highest - lowest) / scale > largest
-        if not beyond.any():
-            return None
-        column = int(beyond.argmax())
-        return int(np.abs(table[:, column] / 2 - mean[column] / 2).argmax()), column
+        norm = self.architecture.window_norm
+        return first_beyond_range(table, self.input_mean, self.input_scale, self.largest_input, norm)
 
     def forward(self, sequences, *, want_hidden=False, states=None):
         """Run over all sequences.
@@ -173,7 +154,7 @@ class Network:
             out = _scattered(out, order)
         if self.reference_columns is None or want_hidden:
             return out
-        return np.hstack([out, *_moments(self._stack, sequences, self.reference_columns)])
+        return np.hstack([out, *moments_by_stack(self._stack, sequences, self.reference_columns)])
 
     def attention_weights(self, sequences):
         """Return the attention weights of each step: the last step in the last column, zeros before the first.
@@ -192,13 +173,13 @@ class Network:
         if shape.pooling == "attention":
             weights["pooling"] = np.empty((n, n_steps), self.dtype)
         out = np.empty((n, shape.n_outputs), self.dtype)
-        asked = {{"heads": "head_weights", "pooling": "pool_weights"}[name]: array for name, array in weights.items()}
-        self.run(sequences.table, starts, lengths, out, **asked)
+        named = {{"heads": "head_weights", "pooling": "pool_weights"}[name]: array for name, array in weights.items()}
+        self.run(sequences.table, starts, lengths, out, **named)
         missing = n_steps - -(-lengths // shape.patch_length)
-        places = np.arange(n_steps) - missing[:, np.newaxis]
+        steps = np.arange(n_steps) - missing[:, np.newaxis]
         for name, array in weights.items():
-            place = places.reshape(n, *(1,) * (array.ndim - 2), n_steps)
-            aligned = np.where(place < 0, 0, np.take_along_axis(array, np.maximum(place, 0), -1))
+            step = steps.reshape(n, *(1,) * (array.ndim - 2), n_steps)
+            aligned = np.where(step < 0, 0, np.take_along_axis(array, np.maximum(step, 0), -1))
             weights[name] = aligned if order is None else _scattered(aligned, order)
         return weights
 
@@ -223,9 +204,9 @@ class Network:
         if states is not None:
             states[:] = final
 
-    def stream_kernels(self, n_streams, sequence_length, answer, want_hidden):
-        """Return the kernels that read one row of each stream at a time; weights must not change meanwhile."""
-        return StackStream(self._stack, n_streams, sequence_length, answer, want_hidden, self.n_threads)
+    def stream_kernels(self, n_streams, sequence_length, out, want_hidden):
+        """Return a `StackStream` of these weights, which must not change while it is used."""
+        return StackStream(self._stack, n_streams, sequence_length, out, want_hidden, self.n_threads)
 
     def loss_and_gradient(
         self, sequences, rows, targets, weights, loss, scale, noise=NO_NOISE, loss_parameter=0.0, neighbours=False
@@ -250,7 +231,7 @@ class Network:
         loss_parameter : float or ndarray of shape (n_outputs,), default=0.0
             Delta of the Huber loss, the quantile of each output, or the share of label smoothing.
         neighbours : bool, default=False
-            Whether many of them are overlapping windows: products with rows that they share are computed once.
+            Whether many of them are overlapping windows: products with shared rows are computed once.
 
         Returns
         -------
@@ -261,8 +242,8 @@ class Network:
         if order is not None:
             rows = rows[order]
         if lengths[-1] < lengths[0]:
-            dealt = self._dealt(len(rows))
-            starts, lengths, rows = starts[dealt], lengths[dealt], rows[dealt]
+            order = self._interleaved_order(len(rows))
+            starts, lengths, rows = starts[order], lengths[order], rows[order]
         return self._train(
             sequences.table,
             starts,
@@ -351,42 +332,6 @@ class Network:
         if mask is not None:
             self.gradient[:] *= mask
         return value
-
-
-def window_moments(sequences, window_norm, columns, scale):
-    """Return the moments by which `window_norm` normalises some columns of each sequence.
-
-    Parameters
-    ----------
-    sequences : Sequences
-    window_norm : "last" or "standard"
-    columns : list of int
-    scale : sequence of float
-        Deviation of each column of the training data.
-
-    Returns
-    -------
-    shift, deviation : ndarray of shape (n_sequences, len(columns))
-        In float64.
-    """
-    wanted, places = np.unique(columns, return_inverse=True)
-    table = np.ascontiguousarray(sequences.table[:, wanted])
-    scale = [scale[k] for k in wanted]
-    stack = build_stack(Architecture(len(wanted), (1,), 1, window_norm=window_norm), table.dtype, input_scale=scale)
-    return _moments(stack, replace(sequences, table=table), places)
-
-
-def _moments(stack, sequences, columns):
-    table, n = sequences.table, len(sequences)
-    shift, deviation = np.empty((n, len(columns))), np.empty((n, len(columns)))
-    # In parts: the kernel returns moments of all columns, of which few may be needed.
-    for begin in range(0, n, 4096):
-        part = slice(begin, begin + 4096)
-        starts, lengths = sequences.starts[part], sequences.lengths[part]
-        moments = np.empty((2, len(starts), table.shape[1]))
-        stack.window_moments(table, table.shape[1], starts, lengths, *moments)
-        shift[part], deviation[part] = moments[:, :, columns]
-    return shift, deviation
 
 
 def _scattered(rows, order):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import assert_all_finite
 
-from sklstm._network.network import window_moments
+from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
 from sklstm._targets.contract import HeadChange, Targets

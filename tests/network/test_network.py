@@ -102,22 +102,22 @@ def test_loss_and_gradient_of_chosen_rows(loss):
         value = network.loss_and_gradient(Sequences.from_list(arrays), rows, targets, weights, loss, 0.125)
         runner = run_kernels(flat, [arrays[k] for k in rows])
         expected = runner.forward_backward(loss, targets[rows], weights[rows], scale=0.125)
-        # Sequences of different lengths are dealt to the chunks here and cut as they come there: other sums.
+        # Sequences of different lengths are interleaved over the chunks here and cut as they come there: other sums.
         assert_allclose(value, expected["loss"], rtol=1e-13)
         for name, found in LAYOUT.views(network.from_panels(network.gradient)).items():
             assert_allclose(found, expected["parameters"][name], rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 33, 64, 65, 130, 512])
-def test_sequences_are_dealt_to_the_chunks(n):
-    """Each chunk gets long and short ones, longest first, and every sequence is dealt once."""
+def test_sequences_are_interleaved_over_the_chunks(n):
+    """Each chunk gets long and short ones, longest first, and every sequence is in one."""
     stack = make_stack(3, (4,), 1)
-    dealt = stack.dealt(n)
-    assert_array_equal(np.sort(dealt), np.arange(n))
+    order = stack.interleaved_order(n)
+    assert_array_equal(np.sort(order), np.arange(n))
     lengths = np.sort(np.random.default_rng(n).integers(7, 30, n))[::-1]
     _, _, n_chunks = stack.workspace_bytes(n, 30)
     size = -(-n // n_chunks)
-    chunks = [lengths[dealt][begin : begin + size] for begin in range(0, n, size)]
+    chunks = [lengths[order][begin : begin + size] for begin in range(0, n, size)]
     assert len(chunks) == n_chunks
     assert all((np.diff(chunk) <= 0).all() for chunk in chunks)
     # Of two chunks of the same size, the sums differ by no more than the longest sequence.

@@ -1,5 +1,5 @@
-# The C interface of the thread pool. Other extensions `cimport` from here; they must not include
-# pool.h themselves, or each of them would start a pool of its own.
+# The only interface to the C thread pool. Other extensions `cimport` from here; they must not include
+# pool.h themselves, or each of them would need (and start) a pool of its own.
 
 # `worker` is in [0, n_threads), one per thread for the whole call: it indexes per-thread scratch.
 ctypedef void (*task_fn)(void* context, int task, int worker) noexcept nogil

@@ -126,7 +126,7 @@ def resolve_num_threads(n_jobs):
     return min(n_jobs, MAX_THREADS)
 
 
-# What one task of `_probe` records, for the tests. Plain fields: tasks write to their own record only.
+# What one task of `_probe` records. Plain fields: tasks write to their own record only.
 cdef struct Record:
     int worker
     int n_runs
@@ -166,7 +166,7 @@ cdef void _probe_task(void* context, int task, int worker) noexcept nogil:
 
 
 def _probe(int n_tasks, int n_threads, *, long n_loops=0, bint meet=False, int n_inner=0):
-    """Run ``n_tasks`` tasks that record which thread ran them; for the tests.
+    """Run ``n_tasks`` tasks that record who ran them; used by the tests.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-# What every Python interface of the kernels needs: the table of kernels, and the checked address of an array.
+# Used by every module above the kernels: their table, and the address of an array after a check.
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,

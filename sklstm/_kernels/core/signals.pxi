@@ -1,5 +1,4 @@
-# Ctrl-C during a long call: the kernels hold no GIL, so Python cannot run its signal handlers; the caller's thread
-# takes the GIL now and then and lets it run them.
+# Ctrl-C during a long call: the kernels hold no GIL, so Python runs no handlers until the thread of the caller lets it.
 
 from cpython.exc cimport PyErr_CheckSignals
 

@@ -1,11 +1,11 @@
 /* sigmoid and tanh.
  *
- * float: both use one evaluation of exp(x) = s + s q, with x = n ln 2 + r, |r| <= ln(2)/2, s = 2^n and q = expm1(r)
+ * float: both are computed from exp(x) = s + s q, with x = n ln 2 + r, |r| <= ln(2)/2, s = 2^n and q = expm1(r)
  * as a polynomial of degree 6 (relative error 1.4e-8, a quarter of half an ULP; fitted by iteratively re-weighted least
  * squares). Keeping q apart from s is what lets tanh keep its relative precision near 0: expm1(x) = (s - 1) + s q.
  *   sigmoid(x) = 1 / (1 + exp(-x))                 tanh(x) = e / (e + 2),  e = expm1(2 x)
- * Several vectors go through the operations side by side: one alone waits for each result, and so many waiting operations
- * fill the scheduler of the core before the next vectors reach it (4 % of a forward pass of 64 units).
+ * Up to SIDE_BY_SIDE vectors are evaluated interleaved: one alone waits for each result, and its waiting operations fill the
+ * scheduler of the core before the next vector reaches it (4 % of a forward pass of 64 units).
  * Measured over all floats in [-100, 100]: see tests/kernels/test_activations.py for the asserted bounds.
  * double: libm, lane by lane. It is the oracle of the gradient tests, not the fast path.
  */
@@ -14,7 +14,7 @@
 
 #if SKLSTM_REAL_IS_FLOAT
 
-/* The caller keeps |x| <= 127 ln 2: s must stay a normal float. */
+/* Requires |x| <= 127 ln 2: s must stay a normal float. */
 SKLSTM_INLINE void exp_parts(const int n, const vec *x, vec *s, vec *q) {
     /* Adding 1.5 * 2^23 leaves round(x / ln 2) in the low bits: one addition instead of a rounding instruction. */
     const float shift = 12582912.0f;
@@ -75,10 +75,10 @@ SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     EACH x[j] = tanh_of_parts(s[j], q[j]);
 }
 
-/* e^x for x <= 0; a NaN stays one. */
-SKLSTM_INLINE void v_exp_of_negative(const int n, vec *x) {
+/* e^x; beyond +-87 that of +-87 (2e-38, 6e37). A NaN stays one. */
+SKLSTM_INLINE void v_exp(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
-    EACH x[j] = v_clamp(x[j], -87.0f, 0.0f);
+    EACH x[j] = v_clamp(x[j], -87.0f, 87.0f);
     exp_parts(n, x, s, q);
     EACH x[j] = v_fma(s[j], q[j], s[j]);
 }
@@ -110,8 +110,13 @@ SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     EACH x[j] = tanh_by_lanes(x[j]);
 }
 
-SKLSTM_INLINE void v_exp_of_negative(const int n, vec *x) {
-    EACH for (int l = 0; l < LANES; l++) LANE(x[j], l) = exp(LANE(x[j], l));
+SKLSTM_INLINE vec exp_by_lanes(vec x) {
+    for (int l = 0; l < LANES; l++) LANE(x, l) = exp(LANE(x, l));
+    return x;
+}
+
+SKLSTM_INLINE void v_exp(const int n, vec *x) {
+    EACH x[j] = exp_by_lanes(x[j]);
 }
 
 #endif

@@ -1,34 +1,33 @@
-# All kernels of one instruction-set variant and dtype, and the table of them.
+# The source of one instruction-set variant and dtype: all kernels, and the table through which they are called.
 
 from libc.math cimport INFINITY, cos, exp, fabs, log, log1p, pow, sin, sqrt
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
 
-from sklstm._kernels._table cimport (
+from sklstm._kernels._calls cimport (
     ADAM,
     ADAMW,
     ATTENTION_POOLING,
-    AttentionCall,
     BINARY_LOG_LOSS,
     HUBER_LOSS,
-    QUANTILE_LOSS,
-    POISSON_LOSS,
-    has_class_numbers,
-    COLUMN_STRIP,
-    KernelTable,
     LAST_NORM,
     MEAN_POOLING,
     PAIRS,
-    PoolCall,
+    POISSON_LOSS,
+    QUANTILE_LOSS,
     SCHEDULE_FREE,
     SGD,
     SQUARED_LOSS,
     STANDARD_NORM,
-    UpdateStep,
+    AttentionCall,
     CellLayers,
+    has_class_numbers,
     PanelPart,
+    PoolCall,
+    UpdateStep,
 )
+from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
 
 # Element type and width are macros of the build (setup.py): this file is compiled once for each dtype and variant.
 cdef extern from "isa/kernels.h" nogil:
@@ -77,7 +76,8 @@ cdef extern from "isa/kernels.h" nogil:
 
 include "losses.pxi"
 include "input_rows.pxi"
-include "updates.pxi"
+include "reductions.pxi"
+include "optimizers.pxi"
 include "columns.pxi"
 include "attention/attention.pxi"
 include "attention/attention_backward.pxi"

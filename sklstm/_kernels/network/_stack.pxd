@@ -1,8 +1,16 @@
-# The shapes of a network, for the modules that run it: whole sequences (_stack.pyx) or one row at a time (_stream.pyx).
+# The sizes and offsets of a network, for the modules that run it over whole sequences (_stack.pyx) or one row at a
+# time (_stream.pyx).
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._table cimport CellLayers, CellShape, KernelTable, PanelPart, PAIRS, ROWS_OF_A_PANEL
+from sklstm._kernels._calls cimport PAIRS, ROWS_OF_A_PANEL, CellLayers, CellShape, PanelPart
+from sklstm._kernels._table cimport KernelTable
+
+
+cdef extern from "workspace.h" nogil:
+    Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step)
+    char *take_bytes(char **cursor, Py_ssize_t n_bytes)
+    Py_ssize_t odd_cache_lines(Py_ssize_t n, Py_ssize_t item_size)
 
 
 cdef struct Recurrence:
@@ -17,7 +25,7 @@ cdef struct Recurrence:
     Py_ssize_t h_transposed
     Py_ssize_t gated_transposed
     Py_ssize_t projection_transposed
-    # ... and where h (width), then the second state (hidden_size), begins in a row of states.
+    # ... and of h (width), followed by the second state (hidden_size), in a row of states.
     Py_ssize_t state
 
 
@@ -27,7 +35,7 @@ cdef struct Layer:
     Py_ssize_t hidden_stride
     Py_ssize_t width             # h of one direction: its units, or their projection
     Py_ssize_t width_stride
-    Py_ssize_t output_size       # size of the output: h of all directions
+    Py_ssize_t output_size       # h of all directions
     Py_ssize_t output_stride
     const CellLayers *kernels
     CellShape cell
@@ -35,9 +43,9 @@ cdef struct Layer:
     bint second_state            # c, or m where a cell that reads h is projected
     int n_directions
     Recurrence directions[2]
-    # the output stage (layer_output.h)
+    # between this layer and the next (layer_output.h, layer_norm.h)
     Py_ssize_t residual_from     # the layer whose output is added; -1: none
-    Py_ssize_t residual          # panels of the linear map of the residual connection, -1: none
+    Py_ssize_t residual          # panels of the residual's linear map; -1: none needed
     Py_ssize_t residual_transposed
     Py_ssize_t residual_stride   # output_size rounded up to whole tiles
     bint norm
@@ -45,7 +53,7 @@ cdef struct Layer:
 
 
 cdef struct InputStage:
-    # the input stage: what happens to the rows of a table before the first layer reads them
+    # from rows of a table to the input of the first layer (inputs.pxi)
     Py_ssize_t n_columns
     Py_ssize_t patch_length
     int norm                     # a WindowNorm
@@ -56,7 +64,7 @@ cdef struct InputStage:
     double *inverse              # (n_repeats, n_columns) 1 / scale
     double *scale                # (n_columns,) deviation of each column as a whole
     double *unit                 # (2, n_columns) powers of two near scale, and their inverses
-    Py_ssize_t skip_rows         # the linear skip reads so many last rows
+    Py_ssize_t skip_rows         # last rows that the linear skip reads
     Py_ssize_t skip              # its panels, like the head's
 
 
@@ -73,7 +81,7 @@ cdef struct Attention:
     Py_ssize_t weights_out_transposed
     int pooling                  # a Pooling
     Py_ssize_t pool_weights
-    Py_ssize_t state             # where the pooling begins in a row of states
+    Py_ssize_t state             # offset of the pooling in a row of states
 
 
 cdef struct Head:
@@ -126,13 +134,19 @@ cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, co
                               out, normalised if normalised != NULL else out)
 
 
+cdef inline void head_forward(const KernelTable *kernels, const Head *head, const Layer *top, const char *panels,
+                              Py_ssize_t n, const char *features, char *z) noexcept nogil:
+    """z (n, head.stride) = features @ weight_out^T + bias_out."""
+    cdef Py_ssize_t size = kernels.item_size, r
+    for r in range(n):
+        memcpy(z + r * head.stride * size, panels + head.panel_bias * size, head.stride * size)
+    kernels.product(n, top.output_size, head.stride // kernels.lanes, features, top.output_stride,
+                    panels + head.panels * size, z, head.stride, True)
+
+
 cdef inline bint has_output(const Layer *layer) noexcept nogil:
-    """Whether the output of this layer differs from its hidden states (dropout aside)."""
+    """Whether the output of this layer is anything else than its hidden states (dropout aside)."""
     return layer.norm or layer.residual_from >= 0 or layer.n_directions > 1
-
-
-cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept nogil:
-    return (n + step - 1) // step * step
 
 
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
@@ -144,10 +158,3 @@ cdef inline Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t n_sums, Py_ssize_t 
                                     Py_ssize_t lanes) noexcept nogil:
     """Numbers of a layer's sums: one panel of n rows, or of the rows of several steps, or all panels of a few."""
     return max((2 * n + PAIRS) * 4 * lanes, min(n, <Py_ssize_t> ROWS_OF_A_PANEL) * n_sums * hidden_stride)
-
-
-cdef inline char *take(char **cursor, Py_ssize_t n_bytes) noexcept nogil:
-    """The next n_bytes of a block, on a 64-byte boundary."""
-    cdef char *begin = cursor[0]
-    cursor[0] = begin + round_up(n_bytes, 64)
-    return begin

@@ -1,8 +1,8 @@
 """Stacked recurrent layers with a dense head, run over batches of sequences.
 
-A `Stack` knows the shapes of one network and the offsets of its parameters; it refers to the weights it was bound to
-and owns nothing else. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not
-depend on the number of threads.
+A `Stack` holds the sizes of one network and the offsets of its parameters, and a reference to the weights it was bound
+to. Work is cut into chunks of sequences whose size depends on the batch alone, so results do not depend on the number
+of threads.
 
 Weights, gradients and the moments of an optimizer are vectors of *panels*: the layout that the kernels read.
 The flat vector of named parameters appears only where a network is made, stored or copied.
@@ -14,36 +14,37 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from sklstm._kernels.core._pool cimport pool_run, pool_run_attended
-from sklstm._kernels._table cimport (
+from sklstm._kernels._calls cimport (
     ABSOLUTE_LOSS,
     ATTENTION_POOLING,
-    AttentionCall,
     BINARY_LOG_LOSS,
-    has_class_numbers,
     HUBER_LOSS,
-    QUANTILE_LOSS,
-    CellLayers,
-    CellShape,
-    KernelTable,
-    PanelPart,
     LAST_NORM,
     LAST_POOLING,
-    LayerCall,
-    LayerOptions,
     MEAN_POOLING,
     MULTINOMIAL_LOG_LOSS,
     NO_NORM,
     PAIRS,
-    PoolCall,
     POISSON_LOSS,
+    QUANTILE_LOSS,
     SQUARED_LOSS,
     STANDARD_NORM,
+    AttentionCall,
+    CellLayers,
+    CellShape,
+    has_class_numbers,
+    LayerCall,
+    LayerOptions,
+    PanelPart,
+    PoolCall,
 )
+from sklstm._kernels._table cimport KernelTable
 
 from cpython.buffer cimport PyBUF_STRIDES
 
 include "../core/buffers.pxi"
 include "../core/signals.pxi"
+include "structs.pxi"
 include "forward.pxi"
 include "parameter_passes.pxi"
 include "inputs.pxi"
@@ -79,7 +80,7 @@ cdef int fill(double *numbers, Py_ssize_t n, value) except -1:
 
 
 cdef class Stack:
-    """The shapes of a network of stacked recurrent layers and a dense head, and the offsets of its parameters.
+    """Sizes and offsets of a network of stacked recurrent layers and a dense head, and its forward and backward pass.
 
     Parameters
     ----------
@@ -120,10 +121,10 @@ cdef class Stack:
         if self.layers == NULL:
             raise MemoryError()
         for i in range(self.n_layers):
-            place_layer(self, i, plan)
-        place_attention(self, plan)
-        place_head(self, plan)
-        place_input_stage(self, plan, input_mean, input_scale)
+            init_layer(self, i, plan)
+        init_attention(self, plan)
+        init_head(self, plan)
+        init_input_stage(self, plan, input_mean, input_scale)
         self.pieces, self.segments = plan.pieces, plan.segments
         self.panels_size, self.transposed_size, self.n_parameters = plan.size, plan.transposed_size, plan.n_parameters
         self.n_copies = len(plan.copies)
@@ -149,15 +150,15 @@ cdef class Stack:
     def bind(self, panels, transposed=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
 
-        `transposed` (`transposed_size` numbers) is what training needs beside them; it is filled anew by each
-        `forward_backward`. `input_gradient` also prepares what only the gradient of the input needs.
+        Training needs room for their transposed copies, `transposed` (`transposed_size` numbers), which each
+        `forward_backward` fills anew; with `input_gradient` also for the copies that only `d_x` needs.
         """
         required(panels, self.code, self.panels_size)
         data_of(transposed, self.code, self.transposed_size, True)
         self.panels, self.transposed, self.input_gradient = panels, transposed, input_gradient
 
     def to_panels(self, flat, panels):
-        """Pack a flat vector of parameters into panels; the padding becomes zero, and stays so."""
+        """Pack a flat vector of parameters into panels; padding becomes zero, and stays so."""
         cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
         cdef const char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
@@ -166,18 +167,18 @@ cdef class Stack:
         cdef list errors = []
         open_watch(&watch, errors)
         clear(out, self.panels_size * size, &watch, 0)
-        for begin, place, n_columns, n_rows, parts, slot in self.pieces:
+        for begin, offset, n_columns, n_rows, parts, slot in self.pieces:
             if must_stop(&watch, 0):
                 raise errors[0]
             if parts is not None:
                 part = parts
                 self.kernels.pack_block(source + <Py_ssize_t> begin * size, n_columns, n_rows, &part, slot,
-                                        out + <Py_ssize_t> place * size)
+                                        out + <Py_ssize_t> offset * size)
             elif n_rows > 0:
                 self.kernels.pack_dense(source + <Py_ssize_t> begin * size, n_columns, n_rows, 1, n_columns,
-                                        out + <Py_ssize_t> place * size)
+                                        out + <Py_ssize_t> offset * size)
             else:
-                memcpy(out + <Py_ssize_t> place * size, source + <Py_ssize_t> begin * size, n_columns * size)
+                memcpy(out + <Py_ssize_t> offset * size, source + <Py_ssize_t> begin * size, n_columns * size)
 
     def from_panels(self, panels, flat):
         """Unpack a vector of panels into the order of the parameters."""
@@ -188,31 +189,31 @@ cdef class Stack:
         cdef SignalWatch watch
         cdef list errors = []
         open_watch(&watch, errors)
-        for begin, place, n_columns, n_rows, parts, slot in self.pieces:
+        for begin, offset, n_columns, n_rows, parts, slot in self.pieces:
             if must_stop(&watch, 0):
                 raise errors[0]
             if parts is not None:
                 part = parts
-                self.kernels.unpack_block(source + <Py_ssize_t> place * size, n_columns, n_rows, &part, slot,
+                self.kernels.unpack_block(source + <Py_ssize_t> offset * size, n_columns, n_rows, &part, slot,
                                           out + <Py_ssize_t> begin * size)
             elif n_rows > 0:
-                self.kernels.unpack_dense(source + <Py_ssize_t> place * size, n_columns, n_rows,
+                self.kernels.unpack_dense(source + <Py_ssize_t> offset * size, n_columns, n_rows,
                                           out + <Py_ssize_t> begin * size)
             else:
-                memcpy(out + <Py_ssize_t> begin * size, source + <Py_ssize_t> place * size, n_columns * size)
+                memcpy(out + <Py_ssize_t> begin * size, source + <Py_ssize_t> offset * size, n_columns * size)
 
-    def dealt(self, Py_ssize_t n_samples):
-        """Return the order in which sequences, longest first, are interleaved over the chunks of a batch.
+    def interleaved_order(self, Py_ssize_t n_samples):
+        """Return an order of sequences, sorted longest first, that gives all chunks of a batch similar lengths.
 
-        It balances the lengths: cut in order, the first chunk would hold the longest, and other threads would wait.
+        Sequences are interleaved over the chunks. Cut in sorted order, the first chunk would hold all long ones, and
+        the other threads would wait for it.
         """
         cdef StackCall call
         describe(self, &call, self.code, n_samples, 1, True)
-        place = np.arange(n_samples)
-        # Positions in the order of interleaving: the first of every chunk, the second of every chunk, ...
-        places = np.lexsort((place // call.chunk_size, place % call.chunk_size))
+        positions = np.arange(n_samples)
         order = np.empty(n_samples, np.intp)
-        order[places] = place
+        # The first position of every chunk, then the second of every chunk, and so on.
+        order[np.lexsort((positions // call.chunk_size, positions % call.chunk_size))] = positions
         return order
 
     def workspace_bytes(self, Py_ssize_t n_samples, Py_ssize_t max_rows, *, bint training=False, double dropout=0.0,
@@ -228,7 +229,7 @@ cdef class Stack:
                 call.n_slots if training else call.n_chunks)
 
     def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
-        """Fill (n_samples, n_columns) with the moments by which each window is normalised."""
+        """Fill (n_samples, n_columns) with the shift and the deviation by which each window is normalised."""
         cdef char code = code_of_table(sequences)
         cdef Py_ssize_t n = len(starts), d = self.input.n_columns, i, row = row_stride * (8 if code == FLOAT64 else 4)
         cdef Py_ssize_t n_rows
@@ -248,8 +249,8 @@ cdef class Stack:
                 hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given.
 
-        `pool_weights` (n_samples, max_steps) and `head_weights` (n_samples, n_heads, max_steps) get the weights of the
-        pooling and those that the last step of each sequence gives to its steps.
+        `pool_weights` (n_samples, max_steps) gets the weights of the attention pooling, `head_weights` (n_samples,
+        n_heads, max_steps) those of the self-attention of each sequence's last step.
 
         With `every_step`, `z` and `hidden` have a row for each row of the table.
         """
@@ -280,7 +281,7 @@ cdef class Stack:
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
         each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
-        searches for overlapping windows, which share products.
+        shares products between overlapping windows.
         """
         cdef StackCall call
         cdef SignalWatch watch

@@ -16,7 +16,7 @@ class StackStream(OneThread):
         stack: Stack,
         n_streams: int,
         sequence_length: int,
-        answer: NDArray[Any],
+        out: NDArray[Any],
         want_hidden: bool,
         n_threads: int,
     ) -> None: ...

@@ -8,10 +8,10 @@ cdef void describe_attention(const StackCall *call, const ChunkBuffers *buffers,
     memset(block, 0, sizeof(AttentionCall))
     block.n_steps, block.n_samples, block.lengths = n_steps, n, buffers.steps
     block.n_units, block.stride, block.n_heads = top.output_size, top.output_stride, attention.n_heads
-    # Where only the last step is read, only its query is computed.
+    # Where only the last step is read, only the last step has queries.
     block.causal, block.last_only = attention.causal, attention.pooling == LAST_POOLING
     block.training, block.max_steps = call.training, call.max_steps
-    block.y, block.out = top_of(call, buffers, n), buffers.attended
+    block.y, block.out = top_output(call, buffers, n), buffers.attended
     block.norm = call.panels + attention.norm * size
     block.weights_in = call.panels + attention.weights_in * size
     block.bias_in = call.panels + attention.bias_in * size
@@ -28,7 +28,7 @@ cdef void describe_pooling(const StackCall *call, const ChunkBuffers *buffers, P
     memset(pool, 0, sizeof(PoolCall))
     pool.kind, pool.n_steps, pool.n_samples, pool.lengths = call.attention.pooling, n_steps, n, buffers.steps
     pool.n_units, pool.stride = top.output_size, top.output_stride
-    pool.y = top_of(call, buffers, n)
+    pool.y = top_output(call, buffers, n)
     if call.attention.n_heads > 0:
         pool.y = buffers.attended
     pool.w = call.panels + call.attention.pool_weights * size
@@ -47,7 +47,7 @@ cdef void features_forward(const StackCall *call, const ChunkBuffers *buffers, P
     cdef AttentionCall block
     cdef PoolCall pool
     cdef Py_ssize_t size = call.kernels.item_size, stride = call.layers[call.n_layers - 1].output_stride * size, r
-    cdef const char *y = top_of(call, buffers, n)
+    cdef const char *y = top_output(call, buffers, n)
     for r in range(n):
         buffers.steps[r] = steps_of(call, first + r)
     if call.attention.n_heads > 0:
@@ -86,8 +86,8 @@ cdef void features_backward(const StackCall *call, const ChunkBuffers *buffers, 
     if attention.n_heads == 0:
         return
     describe_attention(call, buffers, n, n_steps, &block)
-    block.weights_in_back = call.transposed + attention.weights_in_transposed * size
-    block.weights_out_back = call.transposed + attention.weights_out_transposed * size
+    block.weights_in_transposed = call.transposed + attention.weights_in_transposed * size
+    block.weights_out_transposed = call.transposed + attention.weights_out_transposed * size
     block.d_y, block.d_norm = buffers.d_top, slot + attention.norm * size
     block.d_weights_in, block.d_bias_in = slot + attention.weights_in * size, slot + attention.bias_in * size
     block.d_weights_out, block.d_bias_out = slot + attention.weights_out * size, slot + attention.bias_out * size

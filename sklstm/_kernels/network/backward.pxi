@@ -1,10 +1,10 @@
-# Backward pass of one chunk of sequences through the whole stack, and the task that trains the chunks of one slot.
+# Backward pass of one chunk through the whole stack, and the task that trains the chunks of one gradient slot.
 
 cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
     cdef const Layer *layer
     cdef Py_ssize_t i, skip_to = -1
-    cdef int skip = 0            # which of d_skip waits to be read
+    cdef int skip = 0            # which of d_skip is to be read next
     cdef int d
     cdef char *from_above = top_backward(call, buffers, first, n, n_steps, slot)
     if call.watch.stopped:
@@ -12,22 +12,22 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
     for i in range(call.n_layers - 1, -1, -1):
         layer = &call.layers[i]
         if from_above != NULL and (buffers.layers[i].out != NULL or i == skip_to):
-            begin_layer(call, buffers, i, n, n_steps, from_above, buffers.d_skip[skip] if i == skip_to else NULL,
-                        buffers.d_skip[1 - skip], slot)
+            output_backward(call, buffers, i, n, n_steps, from_above, buffers.d_skip[skip] if i == skip_to else NULL,
+                            buffers.d_skip[1 - skip], slot)
             if layer.residual_from >= 0:
                 skip, skip_to = 1 - skip, layer.residual_from
         for d in range(layer.n_directions):
-            run_backward(call, buffers, i, d, first, n, n_steps, from_above, slot)
+            direction_backward(call, buffers, i, d, first, n, n_steps, from_above, slot)
             if call.watch.stopped:
                 return
         from_above = buffers.d_x[i % 2]
     if call.d_x != NULL:
-        give_input_gradient(call, buffers, first, n, from_above)
+        store_input_gradient(call, buffers, first, n, from_above)
 
 
-cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
-                       Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, const char *from_above,
-                       char *slot) noexcept nogil:
+cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
+                             Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, const char *from_above,
+                             char *slot) noexcept nogil:
     """One direction of layer i: the gradients of its weights and of its input."""
     cdef LayerCall layer_call
     cdef LayerOptions options
@@ -42,7 +42,7 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     elif layer.n_directions == 1:
         layer_call.d_h_above = from_above
     else:
-        part_directions(call, buffers, layer, direction, first, n, from_above)
+        split_directions(call, buffers, layer, direction, first, n, from_above)
         layer_call.d_h_above = buffers.d_run
     layer_call.d_h = buffers.d_h
     layer_call.d_c = buffers.d_c
@@ -62,14 +62,14 @@ cdef void run_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     if call.watch.stopped:
         return
     if call.d_initial_state != NULL:
-        give_initial_state_gradient(call, layer, direction, buffers, first, n)
+        store_initial_state_gradient(call, layer, direction, buffers, first, n)
     if direction == 1 and layer_call.x_transposed != NULL:
-        add_backward_share(call, buffers, i, first, n)
+        add_backward_direction(call, buffers, i, first, n)
 
 
-cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,
-                          Py_ssize_t first, Py_ssize_t n, const char *d_out) noexcept nogil:
-    """Backward of join_directions, for one of them: d_run gets its part, in the order in which it runs."""
+cdef void split_directions(const StackCall *call, const ChunkBuffers *buffers, const Layer *layer, int direction,
+                           Py_ssize_t first, Py_ssize_t n, const char *d_out) noexcept nogil:
+    """Backward of concatenate_directions, for one of them: d_run gets its part, in the direction's order of steps."""
     cdef Py_ssize_t size = call.kernels.item_size, width = layer.width * size, stride = layer.width_stride * size
     cdef Py_ssize_t t, r, n_steps, source
     cdef char *d
@@ -82,9 +82,9 @@ cdef void part_directions(const StackCall *call, const ChunkBuffers *buffers, co
             memset(d + width, 0, stride - width)
 
 
-cdef void add_backward_share(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                             Py_ssize_t n) noexcept nogil:
-    """The gradient of the input is the sum over both directions; the backward one's runs the other way."""
+cdef void add_backward_direction(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                                 Py_ssize_t n) noexcept nogil:
+    """Add the backward direction's gradient of the input, whose steps are in reverse order."""
     cdef Py_ssize_t stride = round_up(call.layers[i].input_size, call.kernels.lanes), t, r, n_steps
     cdef Py_ssize_t row = stride * call.kernels.item_size
     for r in range(n):
@@ -94,13 +94,13 @@ cdef void add_backward_share(const StackCall *call, const ChunkBuffers *buffers,
                                   buffers.d_x_backward + ((n_steps - 1 - t) * n + r) * row)
 
 
-cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                      Py_ssize_t n_steps, char *d_out, const char *handed_back, char *d_skip,
-                      char *slot) noexcept nogil:
-    """Backward of finish_layer: the gradient of the output of layer i becomes that of its hidden states.
+cdef void output_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
+                          Py_ssize_t n_steps, char *d_out, const char *d_from_residual, char *d_skip,
+                          char *slot) noexcept nogil:
+    """Backward of output_forward: the gradient of the output of layer i becomes that of its hidden states.
 
-    handed_back (or NULL) is what a residual sum further up took from this output; d_skip gets what the sum of this
-    layer took from the layer below.
+    d_from_residual (or NULL) is the gradient through a residual connection that starts at this output; d_skip gets the
+    gradient of the output at which the residual connection of this layer starts.
     """
     cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
@@ -110,8 +110,8 @@ cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
         for r in range(buffers.n_active[t]):
             row = t * n + r
             d = d_out + row * stride * size
-            if handed_back != NULL:
-                call.kernels.sum_rows(stride, d, handed_back + row * stride * size)
+            if d_from_residual != NULL:
+                call.kernels.sum_rows(stride, d, d_from_residual + row * stride * size)
             if drops(call, i):
                 call.kernels.dropout_backward(layer.output_size, call.dropout, buffer.kept + row * stride, d)
             if layer.norm:
@@ -123,11 +123,11 @@ cdef void begin_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
                 if layer.residual < 0:
                     memcpy(d_skip + row * stride * size, d, stride * size)
     if layer.residual >= 0:
-        map_residual_back(call, buffers, i, n, n_steps, d_out, d_skip, slot)
+        residual_backward_of_layer(call, buffers, i, n, n_steps, d_out, d_skip, slot)
 
 
-cdef void map_residual_back(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                            Py_ssize_t n_steps, const char *d_out, char *d_skip, char *slot) noexcept nogil:
+cdef void residual_backward_of_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
+                                     Py_ssize_t n_steps, const char *d_out, char *d_skip, char *slot) noexcept nogil:
     """Through the linear map of a residual sum between layers of different size."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Layer *source = &call.layers[layer.residual_from]
@@ -140,12 +140,12 @@ cdef void map_residual_back(const StackCall *call, const ChunkBuffers *buffers, 
         call.kernels.outer(buffers.n_active[t], source.output_size, wide // (4 * lanes),
                            y + t * n * source.output_stride * size, source.output_stride,
                            buffers.residual + t * n * wide * size, wide, slot + layer.residual * size)
-    map_rows(call, buffers, n, n_steps, wide, source.output_stride // lanes, buffers.residual, wide,
-             call.transposed + layer.residual_transposed * size, d_skip, source.output_stride)
+    product_of_steps(call, buffers, n, n_steps, wide, source.output_stride // lanes, buffers.residual, wide,
+                     call.transposed + layer.residual_transposed * size, d_skip, source.output_stride)
 
 
-cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
-                                      const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+cdef void store_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
+                                       const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, r
     cdef char *out
     for r in range(n):
@@ -155,8 +155,8 @@ cdef void give_initial_state_gradient(const StackCall *call, const Layer *layer,
             memcpy(out + layer.width * size, buffers.d_c + r * layer.hidden_stride * size, layer.hidden_size * size)
 
 
-cdef void give_input_gradient(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
-                              const char *d_x) noexcept nogil:
+cdef void store_input_gradient(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                               const char *d_x) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, row = call.layers[0].input_size * size, r, t
     cdef Py_ssize_t stride = round_up(call.layers[0].input_size, call.kernels.lanes) * size
     cdef char *out

@@ -1,14 +1,14 @@
-# A call of the stack: its sizes and arrays.
+# Filling a StackCall: its sizes, and the addresses of its arrays after checks.
 
 cdef char *required(array, char code, Py_ssize_t size, bint writable=False) except NULL:
-    """As data_of, for arrays that must be given."""
+    """As data_of; None is an error."""
     if array is None:
         raise ValueError("expected an array, got None")
     return data_of(array, code, size, writable)
 
 
 cdef char code_of_table(array) except 0:
-    """FLOAT32 or FLOAT64: the network's own dtype does not matter."""
+    """FLOAT32 or FLOAT64, whatever the dtype of the network."""
     code = array.dtype.char
     if code not in "fd":
         raise ValueError(f"expected a table of float32 or float64, got {array.dtype}")
@@ -104,7 +104,7 @@ cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
     cdef LayerBuffers *layers
     for i in range(stack.n_layers):
         widest = max(widest, <double> stack.layers[i].hidden_stride, <double> stack.layers[i].input_size)
-    # Far more than the workspace of a step of a sequence in a layer: the sums below fit into 64 bits.
+    # An upper bound of what is laid out for a step of a sequence in a layer: no sum below overflows 64 bits.
     if 1024 * widest * stack.n_layers * call.chunk_size * (call.max_steps + 1) > <double> (1 << 62):
         raise MemoryError(f"windows of {call.max_steps} steps do not fit into memory")
     layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
@@ -117,7 +117,7 @@ cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
 
 
 cdef Py_ssize_t rows_of_table(const StackCall *call) noexcept:
-    """Rows that the steps of these sequences reach, where what they give goes by row of the table."""
+    """Rows of the outputs: one for each sequence, or with every_step the rows of the table that the sequences reach."""
     cdef Py_ssize_t i, rows = 0
     for i in range(call.n_samples):
         rows = max(rows, call.starts[i] + call.lengths[i])

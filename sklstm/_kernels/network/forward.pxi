@@ -1,133 +1,24 @@
-# One chunk of sequences forward through the whole stack. Runs in one thread, without the GIL.
-
-cdef struct RunBuffers:
-    # one direction of a layer
-    char *gates
-    char *c
-    char *kept
-    char *h
-    char *options                # what a layer with options keeps beside these
-
-
-cdef struct LayerBuffers:
-    RunBuffers runs[2]
-    char *out                    # (T, n, output_stride) the output, where that is not h
-    char *normalised             # (T, n, output_stride) before gain and shift
-    double *inverse              # (T, n) 1 / deviation of each row
-    unsigned char *kept
-
-
-cdef struct StackCall:
-    const KernelTable *kernels
-    Py_ssize_t n_layers
-    const Layer *layers
-    const InputStage *input
-    const Attention *attention
-    const Head *head
-    bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
-    bint options                 # some layer is not the plain one
-    double zoneout
-    const char *panels
-    const char *transposed       # NULL: nothing goes back
-    # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
-    const char *table
-    bint is_double               # the table's dtype, which need not be the network's
-    Py_ssize_t table_item        # its bytes
-    bint fills_inputs            # the first layer reads the buffer of the input stage, not the table
-    Py_ssize_t row_stride        # elements
-    const Py_ssize_t *starts
-    const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
-    Py_ssize_t n_samples
-    Py_ssize_t max_steps
-    Py_ssize_t chunk_size
-    Py_ssize_t n_chunks
-    bint training
-    bint neighbours              # batches hold windows that follow each other
-    bint want_d_x
-    # one workspace for each worker
-    char *workspaces
-    Py_ssize_t workspace_bytes
-    # what comes out of forward (NULL: not wanted)
-    char *out_z                  # (n_samples, n_outputs)
-    char *out_hidden             # (n_samples, output_size of the top layer)
-    char *out_pool_weights       # (n_samples, max_steps)
-    char *out_head_weights       # (n_samples, n_heads, max_steps)
-    const char *initial_state    # (n_samples, state_size); NULL: zeros
-    char *final_state            # (n_samples, state_size)
-    Py_ssize_t state_size
-    # training
-    int loss_kind
-    const double *loss_parameters  # (n_outputs,)
-    const char *targets
-    const char *weights          # (n_samples, n_weights)
-    Py_ssize_t n_weights         # 1, or one for each output
-    double scale
-    double *chunk_losses         # (n_chunks,)
-    char *slots                  # (n_slots, panels_size)
-    Py_ssize_t panels_size       # elements of a slot
-    Py_ssize_t n_slots
-    double dropout
-    double recurrent_dropout
-    unsigned long long seed
-    unsigned int epoch
-    const unsigned int *sample_ids
-    char *d_initial_state        # (n_samples, state_size); NULL: not wanted
-    char *d_x                    # (n_samples, max_steps, input_size); NULL: not wanted
-    SignalWatch *watch
-
-
-cdef struct ChunkBuffers:
-    SignalWatch *watch
-    int worker
-    LayerBuffers *layers
-    char *inputs                 # what the first layer reads, where that is no table (inputs.pxi); NULL
-    char *skip_rows              # (n, skip_rows, n_columns) what the linear skip reads; NULL
-    double *moments              # (2, n_columns) of one window that is normalised; NULL
-    Py_ssize_t *steps            # (n,) of each sequence
-    char *attended               # (T, n, output_stride of the top layer) what the block of self-attention makes of it
-    char *attention              # its workspace
-    char *pooling                # the workspace of the pooling
-    char *features               # (n, output_stride of the top layer)
-    char *z                      # (n, head stride), or (T, n, head stride)
-    char *sums                   # of one panel, or of one step
-    char *d_z
-    char *d_last                 # (n, output_stride of the top layer)
-    char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
-    char *residual               # (T, n, residual_stride) what a linear map makes of the layer below, and its gradient
-    char *d_skip[2]              # (T, n, output_stride) gradients of residual sums for the layers below
-    char *d_run                  # (T, n, width_stride) the gradient of one direction's h
-    char *d_h
-    char *d_c
-    char *d_x[2]                 # gradients between layers: each reads one and writes the other
-    char *d_x_backward           # the backward direction's share
-    const void **x_rows
-    const void **row_pointers
-    char *pair_rows
-    int *n_active
-    char *products               # (rows of the chunk, n_sums hidden_stride of the first layer) when windows share them
-    int *shared_first            # (n,) the row of the chunk that each sequence reads first
-    char *one                    # the number 1, to sum rows by an outer product
-
+# Forward pass of one chunk of sequences through the whole stack. Runs in one thread, without the GIL.
 
 cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:
-    """Room for [x | h | gated h] in an odd number of cache lines, so that rows spread over all sets of the cache."""
+    """Room for [x | h | gated h]."""
     cdef Py_ssize_t n_h = (layer.cell.h_count > 0) + (layer.cell.gated_count > 0)
-    return (((layer.input_size + n_h * layer.width) * size + 63) // 64 | 1) * 64 // size
+    return odd_cache_lines(layer.input_size + n_h * layer.width, size)
 
 
 cdef inline bint drops(const StackCall *call, Py_ssize_t i) noexcept nogil:
-    """Dropout stands between two layers, in training only."""
+    """Whether there is dropout between this layer and the next: in training only."""
     return call.training and call.dropout > 0 and i + 1 < call.n_layers
 
 
 cdef inline const char *output_of(const ChunkBuffers *buffers, const Layer *layer, Py_ssize_t i, Py_ssize_t n,
                                   Py_ssize_t size) noexcept nogil:
-    """(T, n, output_stride): what the reader of layer i reads."""
+    """(T, n, output_stride): the output of layer i."""
     cdef const LayerBuffers *buffer = &buffers.layers[i]
-    return buffer.out if buffer.out != NULL else buffer.runs[0].h + n * layer.width_stride * size
+    return buffer.out if buffer.out != NULL else buffer.directions[0].h + n * layer.width_stride * size
 
 
-cdef inline const char *top_of(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n) noexcept nogil:
+cdef inline const char *top_output(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i = call.n_layers - 1
     return output_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
 
@@ -138,7 +29,7 @@ cdef int chunk_interrupted(void *buffers) noexcept nogil:
 
 cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction, Py_ssize_t first,
                    Py_ssize_t n, LayerCall *layer_call) noexcept nogil:
-    """Where layer i finds its input; the backward direction begins at each sequence's own last step."""
+    """Point x_rows at the input of layer i; the backward direction begins at each sequence's own last step."""
     cdef Py_ssize_t size = call.kernels.item_size, r, between
     cdef const char *begin
     if i == 0:
@@ -150,11 +41,11 @@ cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_
             buffers.x_rows[r] = begin + r * between * size
         layer_call.x_step = n * between
     if direction == 1:
-        turn_round(call, buffers, first, n, layer_call)
+        reverse_rows(call, buffers, first, n, layer_call)
 
 
-cdef void turn_round(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
-                     LayerCall *layer_call) noexcept nogil:
+cdef void reverse_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                       LayerCall *layer_call) noexcept nogil:
     """Read each sequence from its end."""
     cdef Py_ssize_t step = layer_call.x_step * call.kernels.item_size, r
     for r in range(n):
@@ -170,10 +61,10 @@ cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                          Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
                          LayerOptions *options) noexcept nogil:
-    """The fields of a call that forward and backward of one direction of a layer share."""
+    """The arguments that forward and backward of one direction of a layer have in common."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
-    cdef const RunBuffers *buffer = &buffers.layers[i].runs[direction]
+    cdef const DirectionBuffers *buffer = &buffers.layers[i].directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
     memset(layer_call, 0, sizeof(LayerCall))
     layer_call.interrupted, layer_call.interrupt_context = chunk_interrupted, <void *> buffers
@@ -215,7 +106,7 @@ cdef inline void describe_sizes(const Layer *layer, LayerCall *layer_call) noexc
 
 cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                            Py_ssize_t first, LayerOptions *options) noexcept nogil:
-    """What a layer with options needs beside the plain call."""
+    """The arguments of the options of a layer."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
@@ -233,10 +124,10 @@ cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, P
     options.layer = <unsigned int> (2 * i + direction)
     if call.sample_ids != NULL:
         options.sample_ids = call.sample_ids + first
-    options.workspace = buffers.layers[i].runs[direction].options
+    options.workspace = buffers.layers[i].directions[direction].options
 
 
-cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
+cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const DirectionBuffers *buffer,
                             Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, r
     cdef const char *state
@@ -252,8 +143,8 @@ cdef void set_initial_state(const StackCall *call, const Layer *layer, int direc
             memcpy(buffer.c + r * layer.hidden_stride * size, state + layer.width * size, layer.hidden_size * size)
 
 
-cdef void give_final_state(const StackCall *call, const Layer *layer, int direction, const RunBuffers *buffer,
-                           Py_ssize_t first, Py_ssize_t n) noexcept nogil:
+cdef void store_final_state(const StackCall *call, const Layer *layer, int direction, const DirectionBuffers *buffer,
+                            Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, r, last_row
     cdef char *state
     for r in range(n):
@@ -265,8 +156,8 @@ cdef void give_final_state(const StackCall *call, const Layer *layer, int direct
                    buffer.c + (last_row if call.training else r) * layer.hidden_stride * size, layer.hidden_size * size)
 
 
-cdef void join_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                          Py_ssize_t n) noexcept nogil:
+cdef void concatenate_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                                 Py_ssize_t n) noexcept nogil:
     """[h forward | h backward] of each step, side by side."""
     cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
@@ -277,23 +168,23 @@ cdef void join_directions(const StackCall *call, const ChunkBuffers *buffers, Py
         n_steps = steps_of(call, first + r)
         for t in range(n_steps):
             out = buffer.out + (t * n + r) * layer.output_stride * size
-            memcpy(out, buffer.runs[0].h + ((t + 1) * n + r) * run, width)
-            memcpy(out + width, buffer.runs[1].h + ((n_steps - t) * n + r) * run, width)
+            memcpy(out, buffer.directions[0].h + ((t + 1) * n + r) * run, width)
+            memcpy(out + width, buffer.directions[1].h + ((n_steps - t) * n + r) * run, width)
             memset(out + 2 * width, 0, (layer.output_stride - 2 * layer.width) * size)
 
 
-cdef void map_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, Py_ssize_t n_steps,
-                   Py_ssize_t n_k, Py_ssize_t n_vecs, const char *a, Py_ssize_t a_stride, const char *panels, char *out,
-                   Py_ssize_t out_stride) noexcept nogil:
-    """The same product for the row of every step of every sequence that runs."""
+cdef void product_of_steps(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, Py_ssize_t n_steps,
+                           Py_ssize_t n_k, Py_ssize_t n_vecs, const char *a, Py_ssize_t a_stride, const char *panels,
+                           char *out, Py_ssize_t out_stride) noexcept nogil:
+    """A product over the rows of all steps of all sequences."""
     cdef Py_ssize_t size = call.kernels.item_size, t
     for t in range(n_steps):
         call.kernels.product(buffers.n_active[t], n_k, n_vecs, a + t * n * a_stride * size, a_stride, panels,
                              out + t * n * out_stride * size, out_stride, False)
 
 
-cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                       Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
+cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
+                         Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
     """From the hidden states of layer i to its output: residual sum, normalisation, dropout, in this order.
 
     The recurrent path is never touched.
@@ -303,19 +194,19 @@ cdef void finish_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ss
     cdef Py_ssize_t size = call.kernels.item_size, stride = layer.output_stride, skip_stride = stride, t, r, row
     cdef const Layer *source = NULL
     cdef const char *skip = NULL
-    cdef const char *h = buffer.runs[0].h + n * layer.width_stride * size
+    cdef const char *h = buffer.directions[0].h + n * layer.width_stride * size
     cdef char *out
     cdef double inverse
     if layer.n_directions > 1:
-        join_directions(call, buffers, i, first, n)
+        concatenate_directions(call, buffers, i, first, n)
         h = buffer.out
     if layer.residual_from >= 0:
         source = &call.layers[layer.residual_from]
         skip = output_of(buffers, source, layer.residual_from, n, size)
     if layer.residual >= 0:
         skip_stride = layer.residual_stride
-        map_rows(call, buffers, n, n_steps, source.output_size, skip_stride // call.kernels.lanes, skip,
-                 source.output_stride, call.panels + layer.residual * size, buffers.residual, skip_stride)
+        product_of_steps(call, buffers, n, n_steps, source.output_size, skip_stride // call.kernels.lanes, skip,
+                         source.output_stride, call.panels + layer.residual * size, buffers.residual, skip_stride)
         skip = buffers.residual
     for t in range(n_steps):
         for r in range(buffers.n_active[t]):
@@ -344,7 +235,7 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
         layer = &call.layers[i]
         for d in range(layer.n_directions):
             describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &options)
-            set_initial_state(call, layer, d, &buffers.layers[i].runs[d], first, n)
+            set_initial_state(call, layer, d, &buffers.layers[i].directions[d], first, n)
             if i == 0 and shares(call):
                 share_products(call, buffers, d, first, n, n_steps, &layer_call)
             if layer_call.options != NULL:
@@ -354,9 +245,9 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
             if call.watch.stopped:
                 return
             if call.final_state != NULL:
-                give_final_state(call, layer, d, &buffers.layers[i].runs[d], first, n)
+                store_final_state(call, layer, d, &buffers.layers[i].directions[d], first, n)
         if buffers.layers[i].out != NULL:
-            finish_layer(call, buffers, i, first, n, n_steps)
+            output_forward(call, buffers, i, first, n, n_steps)
     top_forward(call, buffers, first, n, n_steps)
 
 

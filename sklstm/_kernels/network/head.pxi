@@ -1,23 +1,13 @@
-# From the output of the top layer to the raw output z, and back.
-
-cdef void head_forward(const StackCall *call, const char *features, Py_ssize_t n, char *z) noexcept nogil:
-    """z = features @ weight_out^T + bias_out, for n rows."""
-    cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, stride = call.head.stride, r
-    for r in range(n):
-        memcpy(z + r * stride * size, call.panels + call.head.panel_bias * size, stride * size)
-    call.kernels.product(n, top.output_size, stride // call.kernels.lanes, features, top.output_stride,
-                         call.panels + call.head.panels * size, z, stride, True)
-
+# Forward and backward between the output of the top layer and the raw output z, and the loss.
 
 cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                       Py_ssize_t n_steps) noexcept nogil:
-    """Features, head and linear skip, written to the outputs that are wanted."""
+    """Features, head and linear skip; copies those outputs that the call asks for."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
     cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.input.skip_rows * call.input.n_columns
     if call.every_step:
-        steps_forward(call, buffers, first, n, n_steps, top_of(call, buffers, n))
+        steps_forward(call, buffers, first, n, n_steps, top_output(call, buffers, n))
         return
     features_forward(call, buffers, first, n, n_steps)
     if call.watch.stopped:
@@ -25,7 +15,7 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     for r in range(n):
         if call.out_hidden != NULL:
             memcpy(call.out_hidden + (first + r) * hidden, buffers.features + r * stride, hidden)
-    head_forward(call, buffers.features, n, buffers.z)
+    head_forward(call.kernels, call.head, top, call.panels, n, buffers.features, buffers.z)
     if n_skip > 0:
         call.kernels.product(n, n_skip, call.head.stride // call.kernels.lanes, buffers.skip_rows, n_skip,
                              call.panels + call.input.skip * size, buffers.z, call.head.stride, True)
@@ -36,12 +26,13 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
 
 cdef void steps_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps, const char *y) noexcept nogil:
-    """The head at every step. Outputs go to the row of the table that the step has read."""
+    """The head at every step. Outputs are stored by row of the table."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size
     cdef Py_ssize_t z_stride = call.head.stride * size, outputs = call.head.n_outputs * size, t, r, row, place
     for t in range(n_steps):
-        head_forward(call, y + t * n * stride, buffers.n_active[t], buffers.z + t * n * z_stride)
+        head_forward(call.kernels, call.head, top, call.panels, buffers.n_active[t], y + t * n * stride,
+                     buffers.z + t * n * z_stride)
         for r in range(buffers.n_active[t]):
             row, place = t * n + r, call.starts[first + r] + t
             if call.out_z != NULL:
@@ -83,13 +74,13 @@ cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, cons
 
 cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps, char *slot) noexcept nogil:
-    """From d_z to the gradient of the top layer's output at every step; NULL where d_last says it all."""
+    """From d_z to the gradient of the top layer's output at every step; NULL where d_last is all there is."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t
     cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.input.skip_rows * call.input.n_columns
     cdef const char *y
     if call.every_step:
-        y = top_of(call, buffers, n)
+        y = top_output(call, buffers, n)
         for t in range(n_steps):
             head_backward(call, buffers, y + t * n * stride, buffers.n_active[t], buffers.d_z + t * n * z_stride,
                           buffers.d_top + t * n * stride, slot)

@@ -1,9 +1,9 @@
-# What happens to the rows of a table before the first layer reads them: standardisation by column, normalisation by
-# window, patches, rounding to the network's dtype; and the rows of the linear skip. Only the chunk at work is ever
+# The input stage, from rows of a table to the input of the first layer: standardisation by column, normalisation by
+# window, patches, rounding to the network's dtype; and the rows of the linear skip. Only the current chunk is ever
 # copied, and nothing where a table of the network's dtype is read as it is.
 
 cdef inline bint changes_windows(const InputStage *stage) noexcept nogil:
-    """Whether a row of the table may be read as other numbers, or at another place, in another window."""
+    """Whether the input made from a row of the table depends on the window: no two windows can share it."""
     return stage.norm != NO_NORM or stage.patch_length > 1
 
 
@@ -13,13 +13,13 @@ cdef inline Py_ssize_t steps_of(const StackCall *call, Py_ssize_t sample) noexce
 
 
 cdef inline Py_ssize_t input_stride(const StackCall *call) noexcept nogil:
-    """From one step of a sequence to its next, in what the first layer reads."""
+    """Numbers from one step of a sequence to its next, in the input of the first layer."""
     return call.layers[0].input_size if call.fills_inputs else call.row_stride
 
 
-cdef inline const char *common_inputs(const StackCall *call, const ChunkBuffers *buffers,
-                                      Py_ssize_t begin) noexcept nogil:
-    """The rows that the windows of a chunk have in common, as the first layer reads them; `begin` is the first."""
+cdef inline const char *covered_inputs(const StackCall *call, const ChunkBuffers *buffers,
+                                       Py_ssize_t begin) noexcept nogil:
+    """The rows of the table that the windows of a chunk cover, as input of the first layer; `begin` is the first."""
     if call.fills_inputs:
         return buffers.inputs
     return call.table + begin * call.row_stride * call.table_item
@@ -27,12 +27,12 @@ cdef inline const char *common_inputs(const StackCall *call, const ChunkBuffers 
 
 cdef Py_ssize_t set_input_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                                Py_ssize_t n_steps) noexcept nogil:
-    """Where each sequence of a chunk begins, in x_rows; return the stride of its steps."""
+    """Point x_rows at the first row of each sequence of a chunk; return the stride of its steps."""
     cdef Py_ssize_t step = input_stride(call), size = call.kernels.item_size, begin = 0, n_rows = 0, r
     cdef const char *origin = call.table
     if call.fills_inputs:
         origin = buffers.inputs
-        n_rows = common_rows(call, first, n, n_steps, &begin) if shares_rows(call) else 0
+        n_rows = covered_rows(call, first, n, n_steps, &begin) if shares_rows(call) else 0
     for r in range(n):
         if call.fills_inputs and n_rows == 0:
             buffers.x_rows[r] = origin + r * call.max_steps * step * size
@@ -43,11 +43,11 @@ cdef Py_ssize_t set_input_rows(const StackCall *call, const ChunkBuffers *buffer
 
 cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                       Py_ssize_t n_steps) noexcept nogil:
-    """Write what the first layer reads and the last rows (n, skip_rows, n_columns), unless both are in the table.
+    """Write the input of the first layer and that of the linear skip, unless both are read from the table.
 
-    The first layer reads the rows that the windows have in common, each once, or (n, max_steps, input_size). A first
-    patch that is not full has zeros in the place of the rows that do not exist, and so has the skip: they contribute
-    nothing to a product.
+    The input of the first layer is the rows that the windows cover, each once, or (n, max_steps, input_size); that of
+    the skip is (n, skip_rows, n_columns). Rows before the first one of a sequence, in its first patch or in the skip,
+    are zeros: they contribute nothing to a product.
     """
     cdef const InputStage *stage = call.input
     cdef Py_ssize_t size = call.kernels.item_size, row = stage.n_columns * size, begin = 0, n_rows = 0, r
@@ -57,7 +57,7 @@ cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     if not call.fills_inputs and buffers.skip_rows == NULL:
         return
     if call.fills_inputs and shares_rows(call):
-        n_rows = common_rows(call, first, n, n_steps, &begin)
+        n_rows = covered_rows(call, first, n, n_steps, &begin)
     if n_rows > 0:
         standardise(call, begin, n_rows, buffers.inputs)
     for r in range(n):
@@ -76,12 +76,12 @@ cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
         else:
             last = call.table + (call.starts[first + r] + length) * call.row_stride * size
         if buffers.skip_rows != NULL:
-            take_last_rows(call, last, input_row_stride(call) * size, length,
+            copy_last_rows(call, last, input_row_stride(call) * size, length,
                            buffers.skip_rows + r * stage.skip_rows * row)
 
 
 cdef inline Py_ssize_t input_row_stride(const StackCall *call) noexcept nogil:
-    """From one row of a sequence to its next, where those are read that fill_inputs wrote or left in the table."""
+    """Numbers from one row of a sequence to its next, before rows are joined into patches."""
     return call.input.n_columns if call.fills_inputs else call.row_stride
 
 
@@ -102,7 +102,7 @@ cdef inline void normalise(const StackCall *call, const ChunkBuffers *buffers, P
                                 deviation, out)
 
 
-cdef void take_last_rows(const StackCall *call, const char *end, Py_ssize_t stride, Py_ssize_t length,
+cdef void copy_last_rows(const StackCall *call, const char *end, Py_ssize_t stride, Py_ssize_t length,
                          char *out) noexcept nogil:
     """out (skip_rows, n_columns): the rows before `end`, `stride` bytes apart."""
     cdef Py_ssize_t row = call.input.n_columns * call.kernels.item_size, t

@@ -1,4 +1,4 @@
-# The structs that the chunks read, from an architecture and its plan: sizes and offsets.
+# From an architecture and its memory plan to the structs of a Stack: sizes and offsets.
 
 cdef const CellLayers *find_cell(const KernelTable *kernels, str name) except NULL:
     cdef CellShape shape
@@ -11,7 +11,7 @@ cdef const CellLayers *find_cell(const KernelTable *kernels, str name) except NU
 
 
 def cell_numbers():
-    """Return a dict for each cell of the kernels, by its name: what `CellShape` says of it."""
+    """Return the fields of `CellShape` as a dict, for each cell of the kernels by its name."""
     cdef const KernelTable *kernels = open_table(FLOAT32, None)
     cdef CellShape shape
     cdef Py_ssize_t i
@@ -29,7 +29,7 @@ def lanes_of(dtype, isa=None):
     return open_table(code_of(dtype), isa).lanes
 
 
-cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
+cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
     cdef Layer *layer = &stack.layers[i]
     cdef Recurrence *recurrence
     cdef Py_ssize_t state = 0, lanes = stack.kernels.lanes, d
@@ -63,7 +63,7 @@ cdef int place_layer(Stack stack, Py_ssize_t i, plan) except -1:
     return 0
 
 
-cdef int place_attention(Stack stack, plan) except -1:
+cdef int init_attention(Stack stack, plan) except -1:
     cdef Attention *attention = &stack.attention
     cdef Py_ssize_t lanes = stack.kernels.lanes, size
     shape = plan.architecture
@@ -85,7 +85,7 @@ cdef int place_attention(Stack stack, plan) except -1:
     return 0
 
 
-cdef int place_head(Stack stack, plan) except -1:
+cdef int init_head(Stack stack, plan) except -1:
     cdef Py_ssize_t d = plan.architecture.features_size, n = plan.architecture.n_outputs
     stack.head.n_outputs, stack.head.stride = n, round_up(n, 4 * stack.kernels.lanes)
     stack.head.panels = plan.dense("weight_out", d, n)
@@ -95,12 +95,12 @@ cdef int place_head(Stack stack, plan) except -1:
 
 
 cdef enum:
-    # Numbers that are standardised in one loop where rows are narrow (whole vectors), and the widest narrow row.
+    # Rows that are standardised in one loop where they are narrow (whole vectors), and the widest narrow row.
     BLOCK_ROWS = 16
     NARROW_ROW = 64
 
 
-cdef int place_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
+cdef int init_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
     cdef InputStage *stage = &stack.input
     cdef Py_ssize_t d, size, j
     cdef double *numbers

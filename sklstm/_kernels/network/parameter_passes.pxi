@@ -1,9 +1,9 @@
-# Passes over all parameters in blocks, between which the caller's thread checks for signals.
+# Passes over all parameters, block by block; between blocks the caller's thread checks for signals.
 
 cdef enum:
     # Elements of a flat vector that one task of a reduction handles.
     BLOCK_SIZE = 1 << 14
-    # The first touch of fresh memory is what takes long: 42 MB took 0.1 s.
+    # The first touch of new memory takes long: 0.1 s for 42 MB.
     CLEAR_BYTES = 1 << 22
 
 

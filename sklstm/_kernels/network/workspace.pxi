@@ -1,7 +1,7 @@
-# The memory of one worker: what forward writes and backward reads, and what is dead after a chunk.
+# The memory of one worker: the workspace (written by forward, read by backward) and scratch that is dead after a chunk.
 
 cdef inline bint reads_every_step(const StackCall *call) noexcept nogil:
-    """Whether the top layer has a gradient at every step, not only at the last of each sequence."""
+    """Whether the top layer gets a gradient at every step, and not only at the last of each sequence."""
     return (call.every_step or has_output(&call.layers[call.n_layers - 1]) or call.attention.n_heads > 0
             or call.attention.pooling != LAST_POOLING)
 
@@ -11,47 +11,47 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     cdef const Layer *layer = &call.layers[i]
     cdef Py_ssize_t size = call.kernels.item_size, n = call.chunk_size, steps = call.max_steps
     cdef Py_ssize_t rows = n * layer.hidden_stride, out_rows = steps * n * layer.output_stride
-    cdef RunBuffers *run
+    cdef DirectionBuffers *run
     cdef LayerCall layer_call
     cdef LayerOptions options
     cdef int d
     memset(buffer, 0, sizeof(LayerBuffers))
     for d in range(layer.n_directions):
-        run = &buffer.runs[d]
-        run.h = take(&base, (steps + 1) * n * layer.width_stride * size)
+        run = &buffer.directions[d]
+        run.h = take_bytes(&base, (steps + 1) * n * layer.width_stride * size)
         if layer.second_state:
-            run.c = take(&base, (steps + 1 if call.training else 1) * rows * size)
+            run.c = take_bytes(&base, (steps + 1 if call.training else 1) * rows * size)
         if call.training:
-            run.gates = take(&base, layer.cell.n_sums * steps * rows * size)
-            run.kept = take(&base, layer.cell.n_kept * steps * rows * size)
+            run.gates = take_bytes(&base, layer.cell.n_sums * steps * rows * size)
+            run.kept = take_bytes(&base, layer.cell.n_kept * steps * rows * size)
         if has_options(call, layer):
             measure_options(call, i, d, &layer_call, &options)
-            run.options = take(&base, layer.kernels.options_workspace(&layer_call, n, steps))
+            run.options = take_bytes(&base, layer.kernels.options_workspace(&layer_call, n, steps))
     if call.training:
         if drops(call, i):
-            buffer.kept = <unsigned char *> take(&base, out_rows)
+            buffer.kept = <unsigned char *> take_bytes(&base, out_rows)
         if layer.norm:
-            buffer.normalised = take(&base, out_rows * size)
-            buffer.inverse = <double *> take(&base, steps * n * sizeof(double))
+            buffer.normalised = take_bytes(&base, out_rows * size)
+            buffer.inverse = <double *> take_bytes(&base, steps * n * sizeof(double))
     if drops(call, i) or has_output(layer):
-        buffer.out = take(&base, out_rows * size)
+        buffer.out = take_bytes(&base, out_rows * size)
     return base
 
 
 cdef void measure_options(const StackCall *call, Py_ssize_t i, int d, LayerCall *layer_call,
                           LayerOptions *options) noexcept nogil:
-    """As much of a call as decides the size of a workspace of options: sizes, and which options there are."""
+    """The part of a call that decides the size of a workspace of options: sizes, and which options there are."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[d]
-    # Any address that is not NULL says that there is such an option.
-    cdef const char *there = <const char *> recurrence
+    # Any address but NULL marks an option as present.
+    cdef const char *present = <const char *> recurrence
     memset(layer_call, 0, sizeof(LayerCall))
     memset(options, 0, sizeof(LayerOptions))
     describe_sizes(layer, layer_call)
     layer_call.options = options
-    options.vectors = there if recurrence.vectors >= 0 else NULL
-    options.norm = there if recurrence.norm >= 0 else NULL
-    options.projection = there if recurrence.projection >= 0 else NULL
+    options.vectors = present if recurrence.vectors >= 0 else NULL
+    options.norm = present if recurrence.norm >= 0 else NULL
+    options.projection = present if recurrence.projection >= 0 else NULL
     options.zoneout, options.recurrent_dropout = call.zoneout, call.recurrent_dropout
     options.training = call.training
 
@@ -76,76 +76,77 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         residual = max(residual, layer.residual_stride)
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
-    buffers.sums = take(&base, sums * size)
+    buffers.sums = take_bytes(&base, sums * size)
     if shares(call):
-        buffers.products = take(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
-                                        * call.layers[0].hidden_stride * size))
-        buffers.shared_first = <int *> take(&base, n * sizeof(int))
+        buffers.products = take_bytes(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
+                                              * call.layers[0].hidden_stride * size))
+        buffers.shared_first = <int *> take_bytes(&base, n * sizeof(int))
     if call.fills_inputs:
-        buffers.inputs = take(&base, n * steps * call.layers[0].input_size * size)
+        buffers.inputs = take_bytes(&base, n * steps * call.layers[0].input_size * size)
     if call.input.skip_rows > 0:
-        buffers.skip_rows = take(&base, n * call.input.skip_rows * call.input.n_columns * size)
+        buffers.skip_rows = take_bytes(&base, n * call.input.skip_rows * call.input.n_columns * size)
     if call.input.norm != NO_NORM:
-        buffers.moments = <double *> take(&base, 2 * call.input.n_columns * sizeof(double))
+        buffers.moments = <double *> take_bytes(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
-    buffers.residual = take(&base, steps * n * residual * size)
-    buffers.features = take(&base, n * top.output_stride * size)
-    buffers.z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
-    buffers.x_rows = <const void **> take(&base, n * sizeof(void *))
-    buffers.row_pointers = <const void **> take(&base, (2 * n + PAIRS) * sizeof(void *))
-    buffers.n_active = <int *> take(&base, steps * sizeof(int))
+    buffers.residual = take_bytes(&base, steps * n * residual * size)
+    buffers.features = take_bytes(&base, n * top.output_stride * size)
+    buffers.z = take_bytes(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.x_rows = <const void **> take_bytes(&base, n * sizeof(void *))
+    buffers.row_pointers = <const void **> take_bytes(&base, (2 * n + PAIRS) * sizeof(void *))
+    buffers.n_active = <int *> take_bytes(&base, steps * sizeof(int))
     if call.training:
         base = lay_out_backward(call, base, buffers, widest, longest_pair)
     return base
 
 
 cdef char *lay_out_attention(const StackCall *call, char *base, ChunkBuffers *buffers) noexcept nogil:
-    """Cut what the block of self-attention and the pooling need."""
+    """Cut the arrays of the block of self-attention and of the pooling."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps
-    buffers.steps = <Py_ssize_t *> take(&base, n * sizeof(Py_ssize_t))
+    buffers.steps = <Py_ssize_t *> take_bytes(&base, n * sizeof(Py_ssize_t))
     if call.attention.n_heads > 0:
-        buffers.attended = take(&base, steps * n * top.output_stride * call.kernels.item_size)
-        buffers.attention = take(&base, call.kernels.attention_workspace(n, steps, top.output_size,
-                                                                         call.attention.n_heads, call.training))
+        buffers.attended = take_bytes(&base, steps * n * top.output_stride * call.kernels.item_size)
+        buffers.attention = take_bytes(&base, call.kernels.attention_workspace(n, steps, top.output_size,
+                                                                               call.attention.n_heads, call.training))
     if call.attention.pooling != LAST_POOLING:
-        buffers.pooling = take(&base, call.kernels.pool_workspace(call.attention.pooling, n, steps, top.output_size))
+        buffers.pooling = take_bytes(&base, call.kernels.pool_workspace(call.attention.pooling, n, steps,
+                                                                        top.output_size))
     return base
 
 
 cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buffers, Py_ssize_t widest,
                             Py_ssize_t longest_pair) noexcept nogil:
-    """Cut the arrays of the backward pass."""
+    """Cut the arrays of backward alone."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, n = call.chunk_size
     cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, i
     cdef bint residual = False
     cdef bint both = call.layers[0].n_directions > 1
     for i in range(call.n_layers):
         residual = residual or call.layers[i].residual_from >= 0
-    buffers.one = take(&base, size)
-    buffers.pair_rows = take(&base, PAIRS * (longest_pair + 4 * lanes) * size)
-    buffers.d_z = take(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
-    buffers.d_last = take(&base, n * widest * size)
+    buffers.one = take_bytes(&base, size)
+    buffers.pair_rows = take_bytes(&base, PAIRS * (longest_pair + 4 * lanes) * size)
+    buffers.d_z = take_bytes(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.d_last = take_bytes(&base, n * widest * size)
     if reads_every_step(call):
-        buffers.d_top = take(&base, all_rows)
+        buffers.d_top = take_bytes(&base, all_rows)
     if residual:
-        buffers.d_skip[0] = take(&base, all_rows)
-        buffers.d_skip[1] = take(&base, all_rows)
-    buffers.d_h = take(&base, n * widest * size)
-    buffers.d_c = take(&base, n * widest * size)
+        buffers.d_skip[0] = take_bytes(&base, all_rows)
+        buffers.d_skip[1] = take_bytes(&base, all_rows)
+    buffers.d_h = take_bytes(&base, n * widest * size)
+    buffers.d_c = take_bytes(&base, n * widest * size)
     if both:
-        buffers.d_run = take(&base, all_rows)
+        buffers.d_run = take_bytes(&base, all_rows)
     if call.n_layers > 1 or call.want_d_x:
-        buffers.d_x[0] = take(&base, all_rows)
-        buffers.d_x[1] = take(&base, all_rows)
+        buffers.d_x[0] = take_bytes(&base, all_rows)
+        buffers.d_x[1] = take_bytes(&base, all_rows)
         if both:
-            buffers.d_x_backward = take(&base, all_rows)
+            buffers.d_x_backward = take_bytes(&base, all_rows)
     return base
 
 
 cdef void open_workspace(const StackCall *call, int worker, ChunkBuffers *buffers) noexcept nogil:
     cdef char *base = call.workspaces + worker * call.workspace_bytes
-    cdef LayerBuffers *layers = <LayerBuffers *> take(&base, call.n_layers * sizeof(LayerBuffers))
+    cdef LayerBuffers *layers = <LayerBuffers *> take_bytes(&base, call.n_layers * sizeof(LayerBuffers))
     lay_out(call, layers, base, buffers)
     buffers.watch, buffers.worker = call.watch, worker
     if call.training:

@@ -1,7 +1,8 @@
 """Steps on flat vectors: the norm of a gradient and the optimizer's update, block by block in the thread pool."""
 
 from sklstm._kernels.core._pool cimport pool_run
-from sklstm._kernels._table cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, KernelTable, UpdateStep
+from sklstm._kernels._calls cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, UpdateStep
+from sklstm._kernels._table cimport KernelTable
 
 include "../core/buffers.pxi"
 include "../core/signals.pxi"
@@ -80,7 +81,7 @@ def squared_norm(gradient, int n_threads, isa=None):
 def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1] ends, const double[::1] decays,
                 int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
                 Py_ssize_t step, double mixing=0.0, isa=None):
-    """One step of an optimizer in place (`UPDATE_RULES`; isa/updates.pxi defines `first` and `second`).
+    """One step of an optimizer in place (`UPDATE_RULES`; isa/optimizers.pxi says what `first` and `second` are).
 
     `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. A signal handler that raises ends it
     between two blocks.

@@ -1,5 +1,5 @@
-/* What self-attention adds to the register tile: the softmax of a row of scores, its gradient, and a product with a
- * transposed left operand. Rows are independent and summed in a fixed order.
+/* Softmax of a row of scores, forward and backward, and a product with a transposed left side. The result of a row depends on
+ * that row alone.
  */
 
 /* The larger of two in each lane; where either is NaN, b. */
@@ -16,52 +16,33 @@ SKLSTM_INLINE vec v_larger(vec a, vec b) {
 #endif
 }
 
-#if SKLSTM_REAL_IS_FLOAT
-/* exp of n <= SIDE_BY_SIDE vectors; smaller results are clamped to exp(-87), about 2e-38. */
-SKLSTM_INLINE void v_exp(const int n, vec *x) {
-    vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
-    EACH x[j] = v_clamp(x[j], -87.0f, 87.0f);
-    exp_parts(n, x, s, q);
-    EACH x[j] = v_fma(s[j], q[j], s[j]);
-}
-#else
-SKLSTM_INLINE vec exp_by_lanes(vec x) {
-    for (int l = 0; l < LANES; l++) LANE(x, l) = exp(LANE(x, l));
-    return x;
-}
-
-SKLSTM_INLINE void v_exp(const int n, vec *x) {
-    EACH x[j] = exp_by_lanes(x[j]);
-}
-#endif
-
-/* x = exp(scale x - top) factor over a row of whole vectors; returns the sum of what stands before the factor. */
-SKLSTM_INLINE vec exp_row(Py_ssize_t n_places, real scale, real top, real factor, real *row) {
-    const vec by = v_broadcast(scale), from = v_broadcast(-top), times = v_broadcast(factor);
+/* x = exp(scale x - top) factor over a row of whole vectors; returns the sum of exp(scale x - top), lane by lane. */
+SKLSTM_INLINE vec exp_row(Py_ssize_t n_padded, real scale, real top, real factor, real *row) {
+    const vec scales = v_broadcast(scale), minus_top = v_broadcast(-top), factors = v_broadcast(factor);
     vec sum = v_broadcast(0), x[SIDE_BY_SIDE];
     Py_ssize_t u = 0;
-    for (; u + SIDE_BY_SIDE * LANES <= n_places; u += SIDE_BY_SIDE * LANES) {
+    for (; u + SIDE_BY_SIDE * LANES <= n_padded; u += SIDE_BY_SIDE * LANES) {
         const int n = SIDE_BY_SIDE;
-        EACH x[j] = v_fma(v_load(row + u + j * LANES), by, from);
+        EACH x[j] = v_fma(v_load(row + u + j * LANES), scales, minus_top);
         v_exp(n, x);
         EACH {
             sum = v_add(sum, x[j]);
-            v_store(row + u + j * LANES, v_mul(x[j], times));
+            v_store(row + u + j * LANES, v_mul(x[j], factors));
         }
     }
-    for (; u < n_places; u += LANES) {
-        x[0] = v_fma(v_load(row + u), by, from);
+    for (; u < n_padded; u += LANES) {
+        x[0] = v_fma(v_load(row + u), scales, minus_top);
         v_exp(1, x);
         sum = v_add(sum, x[0]);
-        v_store(row + u, v_mul(x[0], times));
+        v_store(row + u, v_mul(x[0], factors));
     }
     return sum;
 }
 
-/* The first n scores of a row, times scale, become the numerators of their softmax; places n..n_places become zero (what
- * they held may be a score that the row must not see). There is room up to a whole vector. statistics: the largest score
- * times scale, and 1 / the normaliser, which is left to the reader: a head's output has fewer numbers than the row. */
-static void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row, real *statistics) {
+/* The first n scores of a row, times scale, become the numerators of their softmax; the masked ones, n .. n_padded, become zero.
+ * There is room up to a whole vector. statistics: the largest score times scale, and 1 / normaliser; the caller multiplies the
+ * output of the head by it, which has fewer numbers than the row. */
+static void softmax_row(Py_ssize_t n, Py_ssize_t n_padded, real scale, real *row, real *statistics) {
     const Py_ssize_t whole = (n + LANES - 1) / LANES * LANES;
     vec largest = v_broadcast(-(real)INFINITY);
     real top = -(real)INFINITY, normaliser = 0;
@@ -71,24 +52,24 @@ static void softmax_row(Py_ssize_t n, Py_ssize_t n_places, real scale, real *row
     top *= scale;
     const vec sum = exp_row(whole, scale, top, 1, row);
     for (int l = 0; l < LANES; l++) normaliser += LANE(sum, l);
-    for (Py_ssize_t u = n; u < n_places; u++) row[u] = 0;
+    for (Py_ssize_t u = n; u < n_padded; u++) row[u] = 0;
     statistics[0] = top;
     statistics[1] = (real)1 / normaliser;
 }
 
-/* The probabilities once more, from the statistics: no search for the largest, no second pass. */
-static void softmax_again(Py_ssize_t n, Py_ssize_t n_places, real scale, const real *statistics, real *row) {
+/* The probabilities of backward, in one pass, from the scores and the statistics of forward. */
+static void softmax_from_statistics(Py_ssize_t n, Py_ssize_t n_padded, real scale, const real *statistics, real *row) {
     const Py_ssize_t whole = (n + LANES - 1) / LANES * LANES;
     exp_row(whole, scale, statistics[0], statistics[1], row);
-    for (Py_ssize_t u = n; u < n_places; u++) row[u] = 0;
+    for (Py_ssize_t u = n; u < n_padded; u++) row[u] = 0;
 }
 
 /* The gradient d of n probabilities p becomes that of their scores before the scaling: p (d - mean) scale, mean being the
  * sum of p d. */
-static void softmax_backward(Py_ssize_t n, Py_ssize_t n_places, real scale, real mean, const real *restrict p,
+static void softmax_backward(Py_ssize_t n, Py_ssize_t n_padded, real scale, real mean, const real *restrict p,
                              real *restrict d) {
     for (Py_ssize_t u = 0; u < n; u++) d[u] = p[u] * (d[u] - mean) * scale;
-    for (Py_ssize_t u = n; u < n_places; u++) d[u] = 0;
+    for (Py_ssize_t u = n; u < n_padded; u++) d[u] = 0;
 }
 
 /* out (rows, vecs) += sum_p a[p, 0:rows]^T d[p, 0:vecs]. */
@@ -101,7 +82,7 @@ SKLSTM_INLINE void transposed_rows(const int rows, const int vecs, Py_ssize_t n_
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = v_load(out + r * out_stride + v * LANES);
     for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
-        /* The shorter side of the tile stays in registers, as in accumulate. */
+        /* As in accumulate, the shorter side of the tile stays in registers. */
         if (vecs < 3) {
             vec w[2];
 #pragma GCC unroll 2
@@ -131,7 +112,7 @@ SKLSTM_INLINE void transposed_rows(const int rows, const int vecs, Py_ssize_t n_
 }
 
 /* out (n_rows, n_vecs) += a (n_pairs, n_rows)^T d (n_pairs, n_vecs). Only whole tiles are computed: out and the rows of a
- * have room up to a multiple of 4 TILE_ROWS, and what stands beyond n_rows in out means nothing. */
+ * have room up to a multiple of 4 TILE_ROWS, and rows of out beyond n_rows are undefined. */
 static void transposed_product(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                                const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
 #define FOR_ROWS(rows, vecs) \

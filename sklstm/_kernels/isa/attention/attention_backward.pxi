@@ -1,8 +1,8 @@
-# The backward pass of a block of self-attention, sequence by sequence.
+# Backward pass of a block of self-attention, sequence by sequence.
 
 cdef void add_outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t width, const real *a, Py_ssize_t a_stride,
                     const real *d, Py_ssize_t d_stride, real *panels, real *bias) noexcept nogil:
-    """Add what n_pairs of rows give to a matrix in panels and to its bias, in blocks of pairs that stay in L1."""
+    """Add the outer products of pairs of rows to a matrix in panels and its bias, in blocks that stay in L1."""
     cdef Py_ssize_t first = 0, n, n_panels = width // (4 * LANES)
     cdef real one = 1
     while first < n_pairs:
@@ -12,10 +12,10 @@ cdef void add_outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t width, const 
         first += n
 
 
-cdef void give_head_gradients(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t slot, Py_ssize_t i,
-                              Py_ssize_t n_rows, Py_ssize_t n_keys, Py_ssize_t length,
-                              Py_ssize_t head) noexcept nogil:
-    """d_q of the queries i .. i + n_rows of one head, and what they add to its d_k and d_v."""
+cdef void add_head_gradients(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t slot, Py_ssize_t i,
+                             Py_ssize_t n_rows, Py_ssize_t n_keys, Py_ssize_t length,
+                             Py_ssize_t head) noexcept nogil:
+    """d_q of the queries i .. i + n_rows of one head, and their terms of its d_k and d_v."""
     cdef Py_ssize_t n_vecs = b.head_stride // LANES, row = slot + i, column = head * b.head_size, j, n
     cdef const real *q = b.q_k_v + row * b.in_stride + column
     cdef const real *out = b.heads + row * b.heads_stride + column
@@ -24,12 +24,12 @@ cdef void give_head_gradients(const AttentionCall *call, const AttentionBuffers 
     cdef real *p
     cdef real *d_p
     cdef real mean
-    across_steps(b, n_rows, n_keys, length, q, b.in_stride, b.keys_across, b.p)
-    across_steps(b, n_rows, n_keys, length, d_out, b.heads_stride, b.values_across, b.d_p)
+    scores_of_keys(b, n_rows, n_keys, length, q, b.in_stride, b.keys_transposed, b.p)
+    scores_of_keys(b, n_rows, n_keys, length, d_out, b.heads_stride, b.values_transposed, b.d_p)
     for j in range(n_rows):
         n = i + j + 1 if call.causal else length
         p, d_p = b.p + j * b.score_stride, b.d_p + j * b.score_stride
-        softmax_again(n, n_keys, b.scale, statistics + j * call.n_heads * 2, p)
+        softmax_from_statistics(n, n_keys, b.scale, statistics + j * call.n_heads * 2, p)
         # The sum over the keys of p d_p is the product of the head's output and its gradient: d numbers, not T.
         mean = dot_product(b.head_size, out + j * b.heads_stride, d_out + j * b.heads_stride)
         softmax_backward(n, n_keys, b.scale, mean, p, d_p)
@@ -49,13 +49,13 @@ cdef void head_backward(const AttentionCall *call, const AttentionBuffers *b, Py
     cdef const real *v = k + call.n_units
     cdef real *d_k = b.d_q_k_v + call.n_units + head * b.head_size
     pack_narrow(k, length, b.head_size, b.in_stride, 1, b.keys)
-    pack_narrow(k, b.head_size, length, 1, b.in_stride, b.keys_across)
-    pack_narrow(v, b.head_size, length, 1, b.in_stride, b.values_across)
+    pack_narrow(k, b.head_size, length, 1, b.in_stride, b.keys_transposed)
+    pack_narrow(v, b.head_size, length, 1, b.in_stride, b.values_transposed)
     memset(b.d_k, 0, room * sizeof(real))
     memset(b.d_v, 0, room * sizeof(real))
     while i < length:
         n_rows = min(length - i, <Py_ssize_t> QUERIES)
-        give_head_gradients(call, b, slot, i, n_rows, i + n_rows if call.causal else length, length, head)
+        add_head_gradients(call, b, slot, i, n_rows, i + n_rows if call.causal else length, length, head)
         i += n_rows
     for t in range(length):
         memcpy(d_k + t * b.in_stride, b.d_k + t * b.head_stride, b.head_size * sizeof(real))
@@ -64,7 +64,7 @@ cdef void head_backward(const AttentionCall *call, const AttentionBuffers *b, Py
 
 cdef void rows_backward(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t r, Py_ssize_t slot,
                         Py_ssize_t length) noexcept nogil:
-    """From d_u through the normalisation, added to the gradient of the residual sum."""
+    """From d_u through the normalisation; added to d_y, the gradient of the residual."""
     cdef Py_ssize_t t, stride = call.stride
     for t in range(length):
         layer_norm_backward(call.n_units, stride, call.norm, b.normalised + (slot + t) * b.u_stride,
@@ -72,9 +72,9 @@ cdef void rows_backward(const AttentionCall *call, const AttentionBuffers *b, Py
         sum_rows(stride, <real *> call.d_y + (t * call.n_samples + r) * stride, b.u + t * b.u_stride)
 
 
-cdef void place_rows_again(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t slot,
+cdef void recompute_inputs(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t slot,
                            Py_ssize_t length) noexcept nogil:
-    """u from its normalised rows: the bits of place_rows."""
+    """u from its normalised rows, the same bits as in attention_inputs."""
     cdef Py_ssize_t t, j
     cdef const real *restrict gain = <const real *> call.norm
     cdef const real *restrict shift = gain + call.stride
@@ -90,31 +90,32 @@ cdef void place_rows_again(const AttentionCall *call, const AttentionBuffers *b,
 
 cdef void sequence_backward(const AttentionCall *call, const AttentionBuffers *b, Py_ssize_t r) noexcept nogil:
     cdef Py_ssize_t n_units = call.n_units, stride = call.stride, length = call.lengths[r], last = length - 1
-    cdef Py_ssize_t slot = r * call.n_steps, first = last if call.last_only else 0, n_asked = length - first
+    cdef Py_ssize_t slot = r * call.n_steps, first = last if call.last_only else 0, n_queries = length - first
     cdef Py_ssize_t alone = columns_of_last(call), head, t
-    for t in range(n_asked):
+    for t in range(n_queries):
         memcpy(b.rows + t * b.out_stride, <const real *> call.d_y + ((first + t) * call.n_samples + r) * stride,
                stride * sizeof(real))
         memset(b.rows + t * b.out_stride + stride, 0, (b.out_width - stride) * sizeof(real))
-    add_outer(n_asked, n_units, b.out_width, b.heads + (slot + first) * b.heads_stride, b.heads_stride, b.rows,
+    add_outer(n_queries, n_units, b.out_width, b.heads + (slot + first) * b.heads_stride, b.heads_stride, b.rows,
               b.out_stride, <real *> call.d_weights_out, <real *> call.d_bias_out)
-    product(n_asked, b.out_width, stride // LANES, b.rows, b.out_stride, call.weights_out_back,
+    product(n_queries, b.out_width, stride // LANES, b.rows, b.out_stride, call.weights_out_transposed,
             b.d_heads + first * b.heads_stride, b.heads_stride, False)
     # The padding and, with last_only, all queries but the last have no gradient.
     memset(b.d_q_k_v, 0, length * b.in_stride * sizeof(real))
     for head in range(call.n_heads):
         head_backward(call, b, slot, length, head)
-    place_rows_again(call, b, slot, length)
+    recompute_inputs(call, b, slot, length)
     add_outer(1, n_units, alone, b.u + last * b.u_stride, b.u_stride, b.d_q_k_v + last * b.in_stride, b.in_stride,
               <real *> call.d_weights_in, <real *> call.d_bias_in)
     add_outer(length, n_units, b.in_width - alone, b.u, b.u_stride, b.d_q_k_v + alone, b.in_stride,
               <real *> call.d_weights_in + alone * n_units, <real *> call.d_bias_in + alone)
-    product(length, b.in_width, stride // LANES, b.d_q_k_v, b.in_stride, call.weights_in_back, b.u, b.u_stride, False)
+    product(length, b.in_width, stride // LANES, b.d_q_k_v, b.in_stride, call.weights_in_transposed, b.u, b.u_stride,
+            False)
     rows_backward(call, b, r, slot, length)
 
 
 cdef void attention_backward(const AttentionCall *call) noexcept nogil:
-    """d_y from the gradient of the block's output to that of its input; the gradients of the weights are added to."""
+    """d_y: in, the gradient of the output; out, that of the input. The gradients of the weights are added to."""
     cdef AttentionBuffers b
     cdef Py_ssize_t r
     lay_out_attention(call.n_samples, call.n_steps, call.n_units, call.n_heads, True, <char *> call.workspace, &b)

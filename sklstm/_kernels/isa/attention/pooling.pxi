@@ -1,15 +1,15 @@
-# Pooling of the outputs of one chunk over the steps of each sequence, as a running accumulation: what is carried from
-# one call to the next gives the bits of one call over all steps.
+# Pooling of the outputs of one chunk over the steps of each sequence, as a running accumulation: with the carried
+# state, several calls give the bits of one call over all steps.
 #   mean       feature = (sum of y_t) / (number of steps)
 #   attention  a = softmax over the steps of w . tanh(y_t), feature = sum of a_t y_t (Zhou et al. 2016, "Attention-based
 #              bidirectional LSTM networks for relation classification", eqs. 9 to 11)
-# The softmax is kept up with its largest score, normaliser and weighted sum (Milakov and Gimelshein 2018).
+# The softmax is updated online: largest score, normaliser and weighted sum (Milakov and Gimelshein 2018).
 
 cdef struct PoolBuffers:
     real *scores                 # (n, T)
     real *statistics             # (n, 2) largest score and normaliser of each sequence
     real *row                    # (stride,) tanh of a row
-    real *state                  # (pool_state_size,) of a sequence whose state is not wanted
+    real *state                  # (pool_state_size,) of the current sequence
 
 
 cdef Py_ssize_t pool_state_size(int kind, Py_ssize_t n_units) noexcept nogil:
@@ -74,7 +74,7 @@ cdef void run_attention(const PoolCall *call, Py_ssize_t r, const PoolBuffers *b
     state[n_units + 1] = b.statistics[2 * r] = largest
 
 
-cdef void give_step_weights(const PoolCall *call, Py_ssize_t r, const PoolBuffers *b) noexcept nogil:
+cdef void store_step_weights(const PoolCall *call, Py_ssize_t r, const PoolBuffers *b) noexcept nogil:
     cdef Py_ssize_t t
     cdef real *out = <real *> call.step_weights + r * call.max_steps
     for t in range(call.lengths[r]):
@@ -88,7 +88,7 @@ cdef inline real weight_of_step(const PoolCall *call, Py_ssize_t t, Py_ssize_t r
 
 
 cdef void pool_forward(const PoolCall *call) noexcept nogil:
-    """The features of all sequences of the chunk, and the final state of each."""
+    """The features of all sequences of the chunk, and the states to carry."""
     cdef PoolBuffers b
     cdef Py_ssize_t r, j, n_units = call.n_units, size = pool_state_size(call.kind, n_units)
     cdef real *feature
@@ -109,7 +109,7 @@ cdef void pool_forward(const PoolCall *call) noexcept nogil:
         if call.final != NULL:
             memcpy(<real *> call.final + r * call.state_stride, b.state, size * sizeof(real))
         if call.step_weights != NULL and call.kind == ATTENTION_POOLING:
-            give_step_weights(call, r, &b)
+            store_step_weights(call, r, &b)
 
 
 cdef void mean_backward(const PoolCall *call, Py_ssize_t r) noexcept nogil:
@@ -144,7 +144,7 @@ cdef void attention_pooling_backward(const PoolCall *call, Py_ssize_t r, const P
 
 
 cdef void pool_backward(const PoolCall *call) noexcept nogil:
-    """The gradient of the features becomes that of all outputs; that of w is added to."""
+    """From the gradient of the features to that of all outputs; that of w is added to d_w."""
     cdef PoolBuffers b
     cdef Py_ssize_t r, t
     lay_out_pool(call.kind, call.n_samples, call.n_steps, call.n_units, <char *> call.workspace, &b)

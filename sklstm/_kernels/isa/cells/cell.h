@@ -1,101 +1,119 @@
-/* The contract of a cell: what its header brings, and what the layers do for it.
+/* The contract between a cell and the layers.
  *
- * A cell is one static const Cell with two or four functions of a few lines (elman.h is the shortest). It sees no weight, no
- * step and no sequence: from the *sums* of some units, W_x x + W_h h + b, and their previous states it computes the next
- * states; backward, from the gradients of the states those of the sums. doc/developers/cells.md draws all of it.
+ * A cell is one header in this folder: its equations as two functions on a few vectors, and one `static const Cell`. The
+ * layers own the rest: weights, products, the loops over time, sequences and threads, and all options. elman.h is the
+ * shortest cell, delta.h the shortest gated one.
  *
- * Sums are stored unit by unit: the n_sums vectors of LANES units lie side by side, in the order of `sums`. Those that read x are
- * one run of them, those that read h another one, those that read the gated h (reset before the product) a third:
- *     LSTM  i f g o      x |i f g o|        h |i f g o|
- *     GRU   n_x r z n_h  x |n_x r z|        h     |r z n_h|          (no structural zeros are multiplied)
- * A panel of weights holds `units` vectors of units, so that units * n_sums fills the register tile (4 vectors) where it can.
+ * In forward the layer computes the *sums* of a unit, W_x x + W_h h + b, one for each name in `sums`; the cell turns them and
+ * the unit's previous states into the next states, and stores in `gates` and `kept` what backward needs. In backward the cell
+ * turns the gradients of the next states into those of the sums (d_sums) and of the previous states. The layer adds the
+ * gradient of h that comes through the products; the cell returns only what bypasses them (d_h z of a GRU).
  *
- * Everything here is inlined into the loops of a layer, one instance for each cell: function pointers cost 3 to 6 %.
+ * Layout. A vector holds LANES units. The n_sums vectors of these units are adjacent: sum k of a vector of units is at
+ * sums + k * LANES. The sums that read x are one run of them (x_first, x_count), those that read h another (h_first, h_count),
+ * and those that read the *gated h* a third (gated_first, gated_count):
+ *     LSTM              i f g o      x |i f g o|   h |i f g o|
+ *     GRU               n_x r z n_h  x |n_x r z|   h     |r z n_h|
+ *     gru_reset_before  r z n        x |r z n|     h |r z|  gated h     |n|
+ * No structural zeros are stored or multiplied. `units` is the number of vectors of units in a panel of weights, such that
+ * units * n_sums fills the 4 vectors of the register tile where possible.
+ *
+ * The gated h, r * h, is for cells that apply a gate to h before the product (gru_reset_before.h, mgu.h): `gate` computes it
+ * from the first sums, then its product is added to the sums that read it, then `forward` runs. Backward runs `backward`,
+ * the transposed product, `gate_backward`.
+ *
+ * `forward` and `gate` take n <= SIDE_BY_SIDE vectors at once, in arrays that EACH loops over (j = 0 .. n - 1): interleaved,
+ * their operations hide each other's latency. All functions of a cell are SKLSTM_INLINE, so n is a constant in them; called
+ * through pointers they would be 3 to 6 % slower.
  */
 
 enum { MAX_SUMS = 4, MAX_VECTORS = 3 };
 
-/* n <= SIDE_BY_SIDE vectors of units, j = 0 .. n - 1; they may be of different rows. */
+/* n vectors of units, of the same row or of different ones. `in` is filled by the layer, `out` by the cell. */
 typedef struct {
-    const real *sums[SIDE_BY_SIDE];    /* n_sums vectors; after `activate`, if the cell has it (they are in `gates` then) */
-    const Py_ssize_t *u;               /* where their units stand among those of all rows: the n_sums vectors that */
-    real *gates;                       /* backward reads go to gates + n_sums * u[j]; NULL where nothing goes back, */
-    real *kept;                        /* n_kept vectors more to kept + n_kept * u[j] */
-    const real *vectors[SIDE_BY_SIDE]; /* n_vectors vectors of weights, `stride` apart */
+    const real *sums[SIDE_BY_SIDE];    /* in: the n_sums vectors; after `activate` if the cell has it */
+    const real *vectors[SIDE_BY_SIDE]; /* in: the first of n_vectors vectors of per-unit weights, `stride` apart */
     Py_ssize_t stride;
-    vec h[SIDE_BY_SIDE];               /* in: previous h, where the cell reads it; out: next h */
-    vec c[SIDE_BY_SIDE];               /* the same of c, where the cell has one */
+    vec h[SIDE_BY_SIDE];               /* in: previous h, if reads_h; out: next h */
+    vec c[SIDE_BY_SIDE];               /* in: previous c, if has_c; out: next c */
+    /* out, in training (gates is not NULL): n_sums vectors to gates + n_sums * u[j], n_kept more to kept + n_kept * u[j].
+     * After `activate` the layer has stored the gates already. */
+    real *gates, *kept;
+    const Py_ssize_t *u;
 } CellForward;
-
-/* Before the product with the gated h (gated_count > 0): from the first sums and h to the gated h. */
-typedef struct {
-    real *sums[SIDE_BY_SIDE];          /* may be overwritten: forward reads them */
-    vec h[SIDE_BY_SIDE];               /* in: previous h; out: what is multiplied */
-} CellGate;
 
 /* One vector of units. */
 typedef struct {
-    const real *gates, *kept, *vectors;
+    const real *gates, *kept, *vectors; /* in: as forward left or read them */
     Py_ssize_t stride;
-    vec h_prev, c_prev;                /* where the cell reads them */
-    vec d_h, d_c;                      /* in: gradients of the next states; out: of the previous ones, past the sums */
-    vec direct_c;                      /* to be added to the second: what zoneout passes on */
-    vec d_sums[MAX_SUMS];              /* out */
-    vec d_vectors[MAX_VECTORS];        /* out */
+    vec h_prev, c_prev;                 /* in: if reads_h, has_c */
+    vec d_h, d_c;                       /* in: gradients of the next states; out: of the previous states, without what comes
+                                           through the sums; d_h if reads_h, d_c if has_c */
+    vec direct_c;                       /* in: to be added to d_c out (zoneout) */
+    vec d_sums[MAX_SUMS];               /* out; for a gate of `gate` the part that does not come through the gated h */
+    vec d_vectors[MAX_VECTORS];         /* out: gradients of the per-unit weights */
 } CellBackward;
 
-/* After the transposed product of the gated h: `d_gated` is its gradient. */
+/* If gated_count > 0, before the product of the gated h. */
+typedef struct {
+    real *sums[SIDE_BY_SIDE];           /* in: the sums that read x and h; out: the gate instead of its sum, for forward */
+    vec h[SIDE_BY_SIDE];                /* in: previous h; out: gated h */
+} CellGate;
+
+/* One vector of units, after the transposed product of the gated h. */
 typedef struct {
     const real *gates;
-    vec h_prev, d_gated;
-    vec d_h;                           /* in and out: collects the gradient of the previous h */
-    vec d_sums[MAX_SUMS];              /* out: of the sums that the gate was made of */
+    vec h_prev, d_gated;                /* in: d_gated is the gradient of the gated h */
+    vec d_h;                            /* in and out: add the gradient of the previous h */
+    vec d_sums[MAX_SUMS];               /* in: of `backward`; out: complete */
 } CellGateBackward;
 
-/* A whole row of a layer with options, for a cell that needs one (the LSTM, whose c is normalised over the row). */
+/* One row of a layer with options. Only a cell that needs whole rows has functions on it (the LSTM, whose normalised c is
+ * normalised over the row, and whose peepholes look at the new c). */
 typedef struct {
     Py_ssize_t n_units, stride;
     int training;
-    real *gates;                       /* in: the sums; out: what backward reads */
-    real *kept;                        /* n_kept rows side by side, unit by unit */
+    real *gates;                        /* in: the sums; out: the gates */
+    real *kept;                         /* out: n_kept vectors for each vector of units */
     const real *h_prev, *c_prev;
-    real *h_next, *c_next;
-    const real *vectors;               /* NULL: none */
-    const real *state_norm;            /* gain and shift of the normalised state, `stride` apart; NULL: none */
-    real *normalised;                  /* the normalised state */
-    real inverse;                      /* 1 / its deviation */
+    real *h_next, *c_next;              /* out */
+    const real *vectors;                /* NULL: none */
+    const real *state_norm;             /* gain and shift of the normalised state, `stride` apart; NULL: not normalised */
+    real *normalised;                   /* out: the normalised state */
+    real inverse;                       /* out: 1 / its deviation */
     /* backward */
-    real *d_sums;                      /* out: may be gates */
-    const real *d_h, *d_h_more;     /* gradient of h_next: the sum of the two; NULL: nothing more */
-    real *d_c;                         /* in: of c_next; out: of c_prev */
-    const real *direct_c;              /* to be added to it; NULL: nothing */
-    real *direct_h;                    /* collects the gradient of h_prev past the sums; NULL where the cell reads no h */
+    const real *d_h, *d_h_more;         /* in: gradient of h_next, the sum of both; d_h_more may be NULL */
+    real *d_c;                          /* in: gradient of c_next; out: of c_prev */
+    const real *direct_c;               /* in: to be added to d_c; NULL: nothing */
+    real *direct_h;                     /* gradient of h_prev that bypasses the sums, if reads_h */
+    real *d_sums;                       /* out; may be gates */
     real *d_bias, *d_vectors, *d_state_norm; /* added to */
-    real *scratch;                     /* a row */
+    real *scratch;                      /* a row */
 } CellRow;
 
 typedef struct {
-    union {                            /* its numbers: interface.h */
+    union {                             /* the cell in numbers: layers/interface.h */
         CellShape shape;
         struct { CELL_NUMBERS };
     };
-    void (*activate)(vec *sums);       /* of one vector of units, in a loop of its own; NULL: forward takes the sums as they are */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);
+    /* or NULL: */
+    void (*activate)(vec *sums);        /* activations of one vector of units in place, in a loop of their own before forward */
     void (*gate)(const int n, CellGate *s);
     void (*gate_backward)(CellGateBackward *s);
-    void (*row_forward)(CellRow *row); /* NULL: the layer goes through `forward` and `backward` */
+    void (*row_forward)(CellRow *row);  /* instead of forward and backward in a layer with options */
     void (*row_backward)(CellRow *row);
 } Cell;
 
-/* The arrays of the cells of some rows; gates and kept are NULL without a backward pass. */
+/* Arrays of the first unit of a block of units and rows; gates and kept are NULL in prediction. */
 typedef struct {
     real *gates, *kept;
     const real *vectors, *h_prev, *c_prev;
-    real *c_next, *h_next;             /* c_prev may be c_next */
+    real *c_next, *h_next;              /* c_next may be c_prev */
 } CellArrays;
 
-/* The loop of one cell over some rows and units (cells_forward in sums.h), a function of its own: inlined into the loop over
- * time its constants had no registers left (5 % of a forward pass of 17 units). */
+/* The loop of one cell over a block of rows and units (cells_forward in layers/cell_loops.h). It is not inlined into the loop
+ * over time, where its constants would have no registers left: that costs 5 % of a forward pass of 17 units. */
 typedef void (*CellLoop)(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,
                          const CellArrays *arrays);

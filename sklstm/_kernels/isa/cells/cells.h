@@ -1,4 +1,4 @@
-/* All cells. A new one is an include of its header and a row of the list. */
+/* All cells. A new one is its header, one line among the includes and one entry of the list (in the order of the table). */
 #include "delta.h"
 #include "elman.h"
 #include "gru.h"

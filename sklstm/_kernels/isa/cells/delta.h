@@ -1,4 +1,4 @@
-/* A single gate on the simple recurrent network, no reset: the smallest cell that can keep its state.
+/* The simple recurrent network with one gate, a GRU without its reset gate: the smallest cell that can keep its state.
  *   d = sigmoid(.)   n = tanh(.)   h_t = (1 - d) h_{t-1} + d n
  */
 SKLSTM_INLINE void delta_forward(const int n, CellForward *s) {

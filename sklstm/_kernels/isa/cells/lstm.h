@@ -27,6 +27,6 @@ SKLSTM_INLINE void lstm_backward(CellBackward *s) {
 
 static const Cell lstm = {
     .name = "lstm", .sums = "i f g o", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 4, .h_count = 4, .has_c = 1,
-    .n_kept = 1, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate, .forward = lstm_forward,
-    .backward = lstm_backward, .row_forward = lstm_row_forward, .row_backward = lstm_row_backward,
+    .n_kept = 1, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate,
+    .forward = lstm_forward, .backward = lstm_backward, .row_forward = lstm_row_forward, .row_backward = lstm_row_backward,
 };

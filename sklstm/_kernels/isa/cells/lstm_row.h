@@ -1,17 +1,17 @@
-/* A row of LSTM cells with options of its own:
- *   peepholes (Gers & Schmidhuber 2000; Sak et al. 2014)  i, f see p_i c_{t-1}, p_f c_{t-1}; o sees p_o c_t
+/* A row of LSTM cells with the options of this cell alone:
+ *   peepholes (Gers & Schmidhuber 2000; Sak et al. 2014)  p_i c_{t-1}, p_f c_{t-1}, p_o c_t added to the sums of i, f, o
  *   normalised c (Ba et al. 2016, eqs 20-22)              h = o tanh(a_c N(c_t) + b_c)
  */
-/* n output gates side by side, from their sums */
-SKLSTM_INLINE void open_outputs(const int n, real *gates) {
+/* The output gates of n vectors of units, from their sums in place */
+SKLSTM_INLINE void output_gates(const int n, real *gates) {
     vec o[SIDE_BY_SIDE];
     EACH o[j] = v_load(gates + (4 * j + 3) * LANES);
     v_sigmoid(n, o);
     EACH v_store(gates + (4 * j + 3) * LANES, o[j]);
 }
 
-/* h = o tanh(.) of n vectors side by side; tanh_c holds its argument */
-SKLSTM_INLINE void emit(const int n, const real *gates, real *tanh_c, real *h) {
+/* h = o tanh(.) of n vectors of units; tanh_c: in, the argument; out, its tanh */
+SKLSTM_INLINE void hidden_states(const int n, const real *gates, real *tanh_c, real *h) {
     vec c[SIDE_BY_SIDE];
     EACH c[j] = v_load(tanh_c + j * LANES);
     v_tanh(n, c);
@@ -19,11 +19,11 @@ SKLSTM_INLINE void emit(const int n, const real *gates, real *tanh_c, real *h) {
     EACH v_store(h + j * LANES, v_mul(v_load(gates + (4 * j + 3) * LANES), c[j]));
 }
 
-/* normalised gets N(c_new), row.inverse its 1 / deviation. c_prev may be c_next. */
+/* c_prev may be c_next. */
 SKLSTM_INLINE void lstm_row_forward(CellRow *row) {
     const Py_ssize_t stride = row->stride, together = SIDE_BY_SIDE * LANES, whole = stride - stride % together;
     const real *peepholes = row->vectors, *norm = row->state_norm;
-    real *gates = row->gates, *tanh_c = row->kept, *fresh = norm ? row->normalised : tanh_c;
+    real *gates = row->gates, *tanh_c = row->kept, *c_new = norm ? row->normalised : tanh_c;
     for (Py_ssize_t u = 0; u < stride; u += LANES) {
         real *q = gates + 4 * u;
         vec z[4] = {v_load(q), v_load(q + LANES), v_load(q + 2 * LANES), v_load(q + 3 * LANES)};
@@ -36,34 +36,34 @@ SKLSTM_INLINE void lstm_row_forward(CellRow *row) {
         const vec c = v_fma(z[1], before, v_mul(z[0], z[2]));
         if (peepholes) z[3] = v_fma(v_load(peepholes + 2 * stride + u), c, sum_o);
         for (int g = 0; g < 4; g++) v_store(q + g * LANES, z[g]);
-        v_store(fresh + u, c);
+        v_store(c_new + u, c);
         v_store(row->c_next + u, c);
     }
     if (peepholes) {
-        for (Py_ssize_t u = 0; u < whole; u += together) open_outputs(SIDE_BY_SIDE, gates + 4 * u);
-        for (Py_ssize_t u = whole; u < stride; u += LANES) open_outputs(1, gates + 4 * u);
+        for (Py_ssize_t u = 0; u < whole; u += together) output_gates(SIDE_BY_SIDE, gates + 4 * u);
+        for (Py_ssize_t u = whole; u < stride; u += LANES) output_gates(1, gates + 4 * u);
     }
     if (norm) {
         row->inverse = normalise_row(1, LANES, row->n_units, stride, row->normalised);
         for (Py_ssize_t u = 0; u < stride; u += LANES)
             v_store(tanh_c + u, v_fma(v_load(norm + u), v_load(row->normalised + u), v_load(norm + stride + u)));
     }
-    for (Py_ssize_t u = 0; u < whole; u += together) emit(SIDE_BY_SIDE, gates + 4 * u, tanh_c + u, row->h_next + u);
-    for (Py_ssize_t u = whole; u < stride; u += LANES) emit(1, gates + 4 * u, tanh_c + u, row->h_next + u);
+    for (Py_ssize_t u = 0; u < whole; u += together) hidden_states(SIDE_BY_SIDE, gates + 4 * u, tanh_c + u, row->h_next + u);
+    for (Py_ssize_t u = whole; u < stride; u += LANES) hidden_states(1, gates + 4 * u, tanh_c + u, row->h_next + u);
 }
 
-/* d_y, the gradient of the argument of the tanh, and from it that of c_new: both in row.scratch */
+/* From the gradient of h to that of c through its normalisation, in row.scratch; d_y is the gradient of the argument of tanh. */
 SKLSTM_INLINE void normalised_state_backward(CellRow *row) {
     const Py_ssize_t stride = row->stride;
-    real *slope = row->scratch, *d_shift = row->d_state_norm + stride;
+    real *d_y_row = row->scratch, *d_shift = row->d_state_norm + stride;
     for (Py_ssize_t u = 0; u < stride; u += LANES) {
         const vec t = v_load(row->kept + u), o = v_load(row->gates + 4 * u + 3 * LANES);
         const vec d_y = v_mul(v_load(row->d_h + u), v_mul(o, v_sub(v_broadcast(1), v_mul(t, t))));
-        v_store(slope + u, d_y);
+        v_store(d_y_row + u, d_y);
         v_store(d_shift + u, v_add(v_load(d_shift + u), d_y));
     }
     normalise_row_backward(1, LANES, row->n_units, stride, row->state_norm, row->d_state_norm, row->normalised, row->inverse,
-                           slope, slope);
+                           d_y_row, d_y_row);
 }
 
 SKLSTM_INLINE void collect_product(real *sum, vec a, vec b) { v_store(sum, v_fma(a, b, v_load(sum))); }

@@ -1,4 +1,4 @@
-/* The minimal gated unit (Zhou et al. 2016): one gate forgets and updates.
+/* The minimal gated unit (Zhou et al. 2016): one gate is both the forget and the update gate.
  *   f = sigmoid(.)   n = tanh(W_n x + U_n (f h_{t-1}) + b)   h_t = (1 - f) h_{t-1} + f n
  */
 SKLSTM_INLINE void mgu_gate(const int n, CellGate *s) {
@@ -27,7 +27,7 @@ SKLSTM_INLINE void mgu_backward(CellBackward *s) {
     s->d_h = v_mul(s->d_h, v_sub(one, f));
 }
 
-/* The gate collects from the update (d_sums[0] so far) and from the gated h. */
+/* The gradient of the gate is the sum of that through the update (in d_sums[0]) and that through the gated h. */
 SKLSTM_INLINE void mgu_gate_backward(CellGateBackward *s) {
     const vec f = v_load(s->gates);
     s->d_sums[0] = v_mul(v_fma(s->d_gated, s->h_prev, s->d_sums[0]), v_mul(f, v_sub(v_broadcast(1), f)));

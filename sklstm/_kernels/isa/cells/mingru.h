@@ -1,7 +1,7 @@
-/* The minimal GRU (Feng et al. 2024): gate and candidate read x alone, so that nothing is multiplied inside the time loop.
+/* The minimal GRU (Feng et al. 2024): gate and candidate read x alone, so there is no product inside the time loop.
  *   z = sigmoid(.)   h_t = (1 - z) h_{t-1} + z g(.)   g(a) = a + 1/2 for a >= 0, else sigmoid(a)
- * The step is taken as it stands, from h to h: the form in logarithms, which a parallel scan needs, loses digits and is no
- * faster on a CPU. mingru_tanh has tanh for g.
+ * h is computed step by step from this equation: the form in logarithms, which a parallel scan needs, loses digits and is no
+ * faster on a CPU. mingru_tanh has g = tanh.
  */
 SKLSTM_INLINE void v_positive_candidate(const int n, vec *a) {
     vec s[SIDE_BY_SIDE];

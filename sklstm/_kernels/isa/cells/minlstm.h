@@ -1,20 +1,20 @@
-/* The minimal LSTM (Feng et al. 2024): two gates that share 1 between them, nothing multiplied inside the time loop.
+/* The minimal LSTM (Feng et al. 2024): two gates normalised to the sum 1, no product inside the time loop.
  *   f = sigmoid(.)   i = sigmoid(.)   h_t = f / (f + i) h_{t-1} + i / (f + i) g(.)   g as in mingru.h
  * minlstm_tanh has tanh for g.
  */
 
-/* f / (f + i) from the sums of f and i, side by side. With e^-a for the sum a of a gate it is
+/* f / (f + i) from the sums of f and i. With e^-a for the sum a of a gate it is
  *   (1 + e^-i) / (1 + e^-i + 1 + e^-f),
- * here with both sides times e^m, m = min(f, i, 0): no exponent is above 0 and one of them is 0, so that neither far sums nor
- * two that are far alike give 0 / 0 or lose their quotient. */
-SKLSTM_INLINE void v_share_of_forget(const int n, const vec *f, const vec *i, vec *share) {
+ * evaluated with numerator and denominator times e^m, m = min(f, i, 0): no exponent is above 0 and one is 0, so that sums of
+ * any size give neither 0 / 0 nor a lost quotient. */
+SKLSTM_INLINE void v_forget_share(const int n, const vec *f, const vec *i, vec *share) {
     vec lowest[SIDE_BY_SIDE], e_f[SIDE_BY_SIDE], e_i[SIDE_BY_SIDE];
     EACH lowest[j] = v_minimum(v_minimum(f[j], i[j]), v_broadcast(0));
     EACH e_f[j] = v_sub(lowest[j], f[j]);
     EACH e_i[j] = v_sub(lowest[j], i[j]);
-    v_exp_of_negative(n, lowest);
-    v_exp_of_negative(n, e_f);
-    v_exp_of_negative(n, e_i);
+    v_exp(n, lowest);
+    v_exp(n, e_f);
+    v_exp(n, e_i);
     EACH e_i[j] = v_add(lowest[j], e_i[j]);
     EACH share[j] = v_div(e_i[j], v_add(e_i[j], v_add(lowest[j], e_f[j])));
 }
@@ -23,7 +23,7 @@ SKLSTM_INLINE void minlstm_step(const int n, CellForward *s, const int positive)
     vec f[SIDE_BY_SIDE], i[SIDE_BY_SIDE], share[SIDE_BY_SIDE], candidate[SIDE_BY_SIDE];
     EACH f[j] = v_load(s->sums[j]);
     EACH i[j] = v_load(s->sums[j] + LANES);
-    v_share_of_forget(n, f, i, share);
+    v_forget_share(n, f, i, share);
     EACH candidate[j] = v_load(s->sums[j] + 2 * LANES);
     if (positive) v_positive_candidate(n, candidate);
     else v_tanh(n, candidate);

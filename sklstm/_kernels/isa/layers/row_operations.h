@@ -1,18 +1,18 @@
 /* Operations on a row of states, `stride` numbers of whole vectors. */
 
-/* kept previous + (1 - kept) fresh; exactly one of the two where kept is 0 or 1 */
-SKLSTM_INLINE vec mix(vec kept, vec previous, vec fresh) {
-    return v_fma(kept, previous, v_mul(v_sub(v_broadcast(1), kept), fresh));
+/* kept previous + (1 - kept) next; exactly one of the two where kept is 0 or 1 */
+SKLSTM_INLINE vec mix(vec kept, vec previous, vec next) {
+    return v_fma(kept, previous, v_mul(v_sub(v_broadcast(1), kept), next));
 }
 
-static void mix_row(Py_ssize_t stride, const real *kept, const real *previous, const real *fresh, real *out) {
+static void mix_row(Py_ssize_t stride, const real *kept, const real *previous, const real *next, real *out) {
     for (Py_ssize_t u = 0; u < stride; u += LANES)
-        v_store(out + u, mix(v_load(kept + u), v_load(previous + u), v_load(fresh + u)));
+        v_store(out + u, mix(v_load(kept + u), v_load(previous + u), v_load(next + u)));
 }
 
-/* From the gradient of h_t (d_h, and that of the layer above, or NULL) to that of the new h; with zoneout (kept not NULL)
- * `direct` gets what goes to h_{t-1}. fresh may be d_h. */
-static void split_row(Py_ssize_t stride, const real *d_h, const real *above, const real *kept, real *direct, real *fresh) {
+/* Backward of mix_row: d_h, the gradient of h_t (plus `above`, or NULL), is split into d_new, that of the next h before zoneout,
+ * and `direct`, that of h_{t-1}. Without zoneout (kept is NULL) all of it goes to d_new, which may be d_h. */
+static void split_row(Py_ssize_t stride, const real *d_h, const real *above, const real *kept, real *direct, real *d_new) {
     for (Py_ssize_t u = 0; u < stride; u += LANES) {
         vec d = v_load(d_h + u);
         if (above) d = v_add(d, v_load(above + u));
@@ -21,7 +21,7 @@ static void split_row(Py_ssize_t stride, const real *d_h, const real *above, con
             v_store(direct + u, v_mul(k, d));
             d = v_mul(v_sub(v_broadcast(1), k), d);
         }
-        v_store(fresh + u, d);
+        v_store(d_new + u, d);
     }
 }
 

@@ -59,7 +59,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
 }
 
 /* What a layer with options adds to a pair: h and the gated h as they entered their products, at h_row. */
-SKLSTM_INLINE void take_option_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
+SKLSTM_INLINE void gather_option_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
                                    Py_ssize_t r, real *h_row) {
     const Py_ssize_t op = call->output_stride;
     /* not scale_row: the row may begin or end inside a vector */
@@ -96,7 +96,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
             memcpy(row, (const real *)call->x_rows[r] + t * call->x_step, (size_t)n_x * sizeof(real));
             if (n_h)
                 memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
-            if (b) take_option_row(cell, call, b, t, r, row + n_x);
+            if (b) gather_option_row(cell, call, b, t, r, row + n_x);
             d_sums[n_pairs] = (const real *)call->gates + (t * n + r) * width;
             if (h_sums) d_h_sums[n_pairs] = h_sums + (t * n + r) * width;
             n_pairs++;

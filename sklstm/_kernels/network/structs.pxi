@@ -1,0 +1,110 @@
+# Plain structs: a call of the stack (filled by call.pxi), and the arrays of one worker's chunk (filled by
+# workspace.pxi).
+
+cdef struct DirectionBuffers:
+    # one direction of a layer
+    char *gates
+    char *c
+    char *kept
+    char *h
+    char *options                # workspace of a layer with options
+
+
+cdef struct LayerBuffers:
+    DirectionBuffers directions[2]
+    char *out                    # (T, n, output_stride) input of the layer above, where that is not h
+    char *normalised             # (T, n, output_stride) before gain and shift
+    double *inverse              # (T, n) 1 / deviation of each row
+    unsigned char *kept
+
+
+cdef struct StackCall:
+    const KernelTable *kernels
+    Py_ssize_t n_layers
+    const Layer *layers
+    const InputStage *input
+    const Attention *attention
+    const Head *head
+    bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
+    bint options                 # some layer is not the plain one
+    double zoneout
+    const char *panels
+    const char *transposed       # NULL in prediction
+    # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
+    const char *table
+    bint is_double               # the table's dtype, which need not be the network's
+    Py_ssize_t table_item        # its bytes
+    bint fills_inputs            # the first layer reads the output of the input stage, not the table itself
+    Py_ssize_t row_stride        # elements
+    const Py_ssize_t *starts
+    const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
+    Py_ssize_t n_samples
+    Py_ssize_t max_steps
+    Py_ssize_t chunk_size
+    Py_ssize_t n_chunks
+    bint training
+    bint neighbours              # batches hold overlapping windows
+    bint want_d_x
+    # one workspace for each worker
+    char *workspaces
+    Py_ssize_t workspace_bytes
+    # outputs of forward (NULL: not wanted)
+    char *out_z                  # (n_samples, n_outputs)
+    char *out_hidden             # (n_samples, output_size of the top layer)
+    char *out_pool_weights       # (n_samples, max_steps)
+    char *out_head_weights       # (n_samples, n_heads, max_steps)
+    const char *initial_state    # (n_samples, state_size); NULL: zeros
+    char *final_state            # (n_samples, state_size)
+    Py_ssize_t state_size
+    # training
+    int loss_kind
+    const double *loss_parameters  # (n_outputs,)
+    const char *targets
+    const char *weights          # (n_samples, n_weights)
+    Py_ssize_t n_weights         # 1, or one for each output
+    double scale
+    double *chunk_losses         # (n_chunks,)
+    char *slots                  # (n_slots, panels_size)
+    Py_ssize_t panels_size       # elements of a slot
+    Py_ssize_t n_slots
+    double dropout
+    double recurrent_dropout
+    unsigned long long seed
+    unsigned int epoch
+    const unsigned int *sample_ids
+    char *d_initial_state        # (n_samples, state_size); NULL: not wanted
+    char *d_x                    # (n_samples, max_steps, input_size); NULL: not wanted
+    SignalWatch *watch
+
+
+cdef struct ChunkBuffers:
+    SignalWatch *watch
+    int worker
+    LayerBuffers *layers
+    char *inputs                 # input of the first layer, where that is not the table (inputs.pxi); NULL
+    char *skip_rows              # (n, skip_rows, n_columns) input of the linear skip; NULL
+    double *moments              # (2, n_columns) of one window that is normalised; NULL
+    Py_ssize_t *steps            # (n,) of each sequence
+    char *attended               # (T, n, output_stride of the top layer) output of the block of self-attention
+    char *attention              # its workspace
+    char *pooling                # the workspace of the pooling
+    char *features               # (n, output_stride of the top layer)
+    char *z                      # (n, head stride), or (T, n, head stride)
+    char *sums                   # of one panel, or of one step
+    char *d_z
+    char *d_last                 # (n, output_stride of the top layer)
+    char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
+    char *residual               # (T, n, residual_stride) the residual after its linear map, and its gradient
+    char *d_skip[2]              # (T, n, output_stride) gradients of residual connections
+    char *d_run                  # (T, n, width_stride) the gradient of one direction's h
+    char *d_h
+    char *d_c
+    char *d_x[2]                 # gradients of the layers' inputs: each layer reads one and writes the other
+    char *d_x_backward           # the part of the backward direction
+    const void **x_rows
+    const void **row_pointers
+    char *pair_rows
+    int *n_active
+    char *products               # (rows of the chunk, n_sums hidden_stride of the first layer) when windows share them
+    int *shared_first            # (n,) the row of the chunk that each sequence reads first
+    char *one                    # the number 1, to sum rows by an outer product

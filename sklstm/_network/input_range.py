@@ -1,0 +1,41 @@
+"""The range of the inputs: a check that no number of a table is too large for a network."""
+
+import numpy as np
+
+
+def first_beyond_range(table, mean, scale, largest, window_norm):
+    """Return row and column of a number that is too large once it is standardised, or None if there is none.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_rows, n_features)
+        Finite numbers.
+    mean, scale : sequence of float or None
+        The first layer reads (row - mean) / scale; None for zeros and ones.
+    largest : float
+        Largest standardised input that is accepted.
+    window_norm : "last", "standard" or None
+        With a norm, the range of a whole column is used as that of a window.
+
+    Returns
+    -------
+    tuple of int or None
+    """
+    if table.size == 0:
+        return None
+    mean = np.zeros(table.shape[1]) if mean is None else np.asarray(mean, np.float64)
+    scale = np.ones(table.shape[1]) if scale is None else np.asarray(scale, np.float64)
+    with np.errstate(over="ignore"):
+        # A bound over all columns at once; it nearly always suffices.
+        reach = max(abs(float(table.max())), abs(float(table.min()))) + float(np.abs(mean).max())
+        if 2 * reach / float(scale.min()) <= largest:
+            return None
+        lowest, highest = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
+        if window_norm is None:
+            beyond = np.maximum(np.abs(lowest - mean), np.abs(highest - mean)) / scale > largest
+        else:
+            beyond = (highest - lowest) / scale > largest
+    if not beyond.any():
+        return None
+    column = int(beyond.argmax())
+    return int(np.abs(table[:, column] / 2 - mean[column] / 2).argmax()), column
