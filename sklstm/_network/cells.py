@@ -90,7 +90,7 @@ class Cell:
         gated = range(self.gated_first, self.gated_first + self.gated_count)
         return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
 
-    def place(self, block, reads):
+    def position(self, block, reads):
         """Return the position of the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
         name = f"{block}_{reads}"
         return self.stored.index(name if name in self.stored else block)

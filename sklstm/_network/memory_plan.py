@@ -48,12 +48,12 @@ class Plan:
     def __init__(self, architecture, lanes):
         self.architecture, self.lanes = architecture, lanes
         self.size = self.transposed_size = self.n_parameters = 0
-        self.pieces, self.copies, self.segments, self._begins = [], [], [], {}
+        self.pieces, self.copies, self.segments, self._flat_offsets = [], [], [], {}
         for name, shape in architecture.parameters:
-            self._begins[name] = self.n_parameters
+            self._flat_offsets[name] = self.n_parameters
             self.n_parameters += prod(shape)
 
-    def _take(self, n, decays):
+    def _reserve(self, n, decays):
         offset = self.size
         self.size += round_up(n, ALIGNMENT)
         if self.segments and self.segments[-1][1] == decays:
@@ -63,25 +63,25 @@ class Plan:
 
     def dense(self, name, n_columns, n_rows):
         """Lay out a matrix (n_rows, n_columns) that maps columns to rows."""
-        offset = self._take(round_up(n_rows, 4 * self.lanes) * n_columns, True)
-        self.pieces.append((self._begins[name], offset, n_columns, n_rows, None, 0))
+        offset = self._reserve(round_up(n_rows, 4 * self.lanes) * n_columns, True)
+        self.pieces.append((self._flat_offsets[name], offset, n_columns, n_rows, None, 0))
         return offset
 
     def vectors(self, names, n, stride, *, decays=False, count=1):
         """Lay out vectors `stride` apart; with a count, each name holds so many of them."""
-        offset = self._take(len(names) * count * stride, decays)
+        offset = self._reserve(len(names) * count * stride, decays)
         for i, name in enumerate(names):
             for k in range(count):
-                self._vector(self._begins[name] + k * n, offset + (i * count + k) * stride, n)
+                self._vector(self._flat_offsets[name] + k * n, offset + (i * count + k) * stride, n)
         return offset
 
     def _vector(self, begin, offset, n):
         self.pieces.append((begin, offset, n, 0, None, 0))
 
-    def _blocks(self, name, offset, n_columns, hidden, part, places):
-        """Lay out the blocks of an array one by one; `places` are their slots, None for one of another part."""
-        begin = self._begins[name]
-        for slot in places:
+    def _blocks(self, name, offset, n_columns, hidden, part, slots):
+        """Lay out the blocks of an array, each in its slot of a part; None for a block of another part."""
+        begin = self._flat_offsets[name]
+        for slot in slots:
             if slot is not None:
                 self.pieces.append((begin, offset, n_columns, hidden, part, slot))
             begin += hidden * n_columns
@@ -114,9 +114,9 @@ class Plan:
         cell, stride = CELLS[shape.cell], round_up(hidden, self.lanes)
         offsets = self._weights(cell, hidden, shape.step_size(layer), shape.width(layer), end, layer == 0)
         bias = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
-        offsets["panel_bias"] = self._take(cell.n_sums * stride, False)
-        places = [cell.place(block, "") for block in cell.sums]
-        self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, places)
+        offsets["panel_bias"] = self._reserve(cell.n_sums * stride, False)
+        slots = [cell.position(block, "") for block in cell.sums]
+        self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, slots)
         offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING), state=0)
         if shape.has_vectors:
             name, count = f"{cell.vectors}{end}", cell.n_vectors
@@ -135,7 +135,7 @@ class Plan:
         columns = {"x": n_x, "h": n_h, "gated": n_h}
         sizes = {part: columns[part] * len(run) * self.lanes for part, run in runs.items()}
         unit_size, begin, offsets = sum(sizes.values()), 0, {}
-        offsets["panels"] = self._take(n_vecs * unit_size, True)
+        offsets["panels"] = self._reserve(n_vecs * unit_size, True)
         for name, run in runs.items():
             offsets[f"{name}_transposed"] = NOTHING
             reads, blocks = ("x", cell.gates_x) if name == "x" else ("h", cell.gates_h)
@@ -143,8 +143,8 @@ class Plan:
             begin += sizes[name]
             if not run:
                 continue
-            places = [cell.place(block, reads) for block in blocks]
-            slots = [place - run.start if place in run else None for place in places]
+            positions = [cell.position(block, reads) for block in blocks]
+            slots = [position - run.start if position in run else None for position in positions]
             array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
             self._blocks(array, offsets["panels"], columns[name], hidden, part, slots)
             copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x")
@@ -155,14 +155,14 @@ class Plan:
         """Lay out without gaps: gains of the sums that read x, h and the gated h, then gain and shift of the state."""
         parts = [("ih", "x")] + [("hh", name) for name, run in cell.runs().items() if name != "x" and run]
         n_sets = 3 if cell.gated_count else 2
-        offset = self._take((n_sets * cell.n_sums + 2 * cell.normalises_state) * stride, False)
+        offset = self._reserve((n_sets * cell.n_sums + 2 * cell.normalises_state) * stride, False)
         for name, run in parts:
             k = ("x", "h", "gated").index(run)
-            places = [cell.place(block, "x" if run == "x" else "h") for block in cell.gates]
-            slots = [place if place in cell.runs()[run] else None for place in places]
+            positions = [cell.position(block, "x" if run == "x" else "h") for block in cell.gates]
+            slots = [position if position in cell.runs()[run] else None for position in positions]
             self._blocks(f"norm_weight_{name}{end}", offset + k * cell.n_sums * stride, 1, hidden, part, slots)
         if cell.normalises_state:
             for k, kind in enumerate(("weight", "bias")):
                 begin = offset + (n_sets * cell.n_sums + k) * stride
-                self._vector(self._begins[f"norm_{kind}_c{end}"], begin, hidden)
+                self._vector(self._flat_offsets[f"norm_{kind}_c{end}"], begin, hidden)
         return offset

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Noise(NamedTuple):
-    """Rates, and the numbers that, together with that of the sample, seed every mask.
+    """Rates of dropout, and the numbers that, with that of the sample, seed every mask.
 
     Attributes
     ----------

@@ -1,12 +1,12 @@
 """Statistics over time of every column of a table, in one pass over the table.
 
-The table is cut into blocks of rows times strips of COLUMN_STRIP columns. A task takes one of them
-through tiles (tasks.pxi) and leaves its sums in an array of its own; these are added up in
-the order of the blocks. The cut depends on the shape and the parameters only, never on the number
-of threads, hence neither do the bits of the result.
+The table is cut into blocks of rows times strips of COLUMN_STRIP columns. A task computes the sums of one
+of them, tile by tile (tasks.pxi), into an array of its own; these are added up in the order of the blocks.
+The cut depends on the shape and the parameters only, never on the number of threads, and so do the bits of
+the result.
 
-A block does not wait for its neighbour: it starts its moving average `halo` rows early, where the
-weight of everything older has fallen below 2^-60, below the precision of a double.
+Blocks are independent: each starts its moving average `halo` rows early, where the weight of all older rows
+is below 2^-60, less than the precision of a double.
 """
 
 from math import ceil, log2
@@ -230,7 +230,7 @@ def column_statistics(
 def column_moments(X, weights=None, *, n_threads, isa=None):
     """Compute the weighted mean and deviation of every column in one pass over the table.
 
-    Rows of weight zero are not read, and the others give the same bits as without them; equal
+    Rows of weight zero are not read, and the others give the same bits as a table of them alone; equal
     weights give the bits of no weights. The result has the same bits for any number of threads.
 
     Parameters

@@ -32,7 +32,7 @@ class ColumnMoments(NamedTuple):
 
 
 def addressable(array):
-    """Return the array, or an aligned copy where its elements are not aligned.
+    """Return the array, or an aligned copy where its memory cannot be read as numbers.
 
     That is the case for a field of packed records: kernels count in elements, not in bytes.
     """

@@ -1,7 +1,7 @@
 # Weighted mean and deviation of every column of a table, for _column_statistics.pyx. A task takes one block of rows
-# times one strip of columns through tiles; each tile has its moments computed in two passes while it lies in L1, and
-# moments of tiles, then of blocks, are joined in order by the formula of Chan, Golub and LeVeque (1983), which needs no
-# first estimate of the mean and loses no digits whatever the weights.
+# times one strip of columns through tiles; the moments of each tile are computed in two passes while it is in L1, and
+# moments of tiles, then of blocks, are combined in order by the formula of Chan, Golub and LeVeque (1983), which
+# needs no first estimate of the mean and loses no digits whatever the weights.
 
 from libc.math cimport INFINITY
 from libc.string cimport memcpy, memset
@@ -12,7 +12,7 @@ cdef enum:
 
 
 cdef struct StripMoments:
-    # sums of one strip, the result of a task
+    # result of a task: the moments of one strip
     double total  # sum of the weights
     double lowest[COLUMN_STRIP]
     double highest[COLUMN_STRIP]
@@ -89,7 +89,7 @@ cdef void pack_chosen(
 cdef void run_moment_task(void *context, int task, int worker) noexcept nogil:
     """One block of rows times one strip of columns."""
     cdef const MomentWork *work = <const MomentWork *> context
-    # Strips inside, blocks outside: the tasks under way share the pages of a table on disk.
+    # Strips inside, blocks outside: concurrent tasks share the pages of a table on disk.
     cdef Py_ssize_t block = (work.first_task + task) // work.n_strips
     cdef Py_ssize_t first_column = (work.first_task + task) % work.n_strips * COLUMN_STRIP
     cdef Py_ssize_t row = block * MOMENT_BLOCK_ROWS, n, t

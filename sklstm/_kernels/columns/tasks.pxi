@@ -30,7 +30,7 @@ cdef struct Work:
     const double *sample_weights  # (n_rows,), or (n_groups,) where each group is one sample, of its last row
     bint samples_are_groups
     Py_ssize_t n_groups
-    # outputs wanted
+    # statistics to compute
     Py_ssize_t max_lag
     Py_ssize_t n_lags  # max_lag + 1, rounded up to the 4 of the kernels
     double decay
@@ -271,7 +271,7 @@ cdef Py_ssize_t group_of_row(const Work *work, Py_ssize_t row) noexcept nogil:
 cdef void run_task(void *context, int task, int worker) noexcept nogil:
     """One block of rows times one strip of columns."""
     cdef const Work *work = <const Work *> context
-    # Strips inside, blocks outside: the tasks under way share the pages of a table on disk.
+    # Strips inside, blocks outside: concurrent tasks share the pages of a table on disk.
     cdef Py_ssize_t block = (work.first_task + task) // work.n_strips
     cdef Py_ssize_t strip = (work.first_task + task) % work.n_strips
     cdef Py_ssize_t row = block * work.block_rows, stop, j

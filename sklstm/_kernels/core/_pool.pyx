@@ -33,7 +33,7 @@ cdef void pool_run_attended(task_fn function, void* context, int n_tasks, int n_
 
 
 def _check_number(name, value):
-    # bool is an Integral, but n_jobs=True is a mistake, never a number of threads.
+    # bool is an Integral, but n_jobs=True is a mistake, not a number of threads.
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
     return int(value)

@@ -54,7 +54,7 @@ cdef bint has_code(const Py_buffer *view, char code) noexcept:
 
 # Through the buffer protocol: `array.ctypes.data` costs 1 us, and a training step needs a dozen addresses.
 cdef char *data_of(array, char code, Py_ssize_t size, bint writable=False) except? NULL:
-    """The address of a C-contiguous array after checking what C cannot check. None gives NULL."""
+    """The address of a C-contiguous array after a check of its type and size; NULL for None."""
     cdef Py_buffer view
     cdef bint right
     if array is None:

@@ -17,10 +17,10 @@ cdef extern from "stop_flag.h" nogil:
 
 
 cdef struct SignalWatch:
-    double next_look             # seconds
-    bint asks                    # whether the caller is the main thread, the only one that runs handlers
+    double next_look             # time of the next check, in seconds
+    bint asks                    # the caller is the main thread, the only one that runs handlers
     stop_flag stopped            # written by the caller, read by the other threads of a call
-    void *errors                 # the list for an exception that a handler raised
+    void *errors                 # a list, for the exception that a handler raised
 
 
 cdef double LOOK_SECONDS = 0.05
@@ -38,7 +38,7 @@ cdef void open_watch(SignalWatch *watch, list errors):
 
 
 cdef void ask_python(SignalWatch *watch) noexcept with gil:
-    """Let Python run its signal handlers; an exception of theirs ends the call.
+    """Let Python run its signal handlers; an exception of one ends the call.
 
     A function of its own: Cython takes the GIL on every way out of a function that holds Python objects.
     """

@@ -1,5 +1,5 @@
-/* A flag that one thread sets and others poll. It orders no other memory: what was written before a call ends is
- * visible after the pool's own barrier. */
+/* A flag that one thread sets and others poll. It orders no other memory: results of a call are visible after the barrier of
+ * the pool. */
 #ifndef SKLSTM_STOP_FLAG_H
 #define SKLSTM_STOP_FLAG_H
 

@@ -2,10 +2,10 @@
 #
 # A tile holds `n_rows` consecutive rows (time) of COLUMN_STRIP neighbouring columns, as doubles and
 # minus a first estimate of each column's mean, so that squares lose no digits. Earlier rows of the
-# same series stand right before it in memory: row -k of the tile is k steps in the past (zeros
+# same series are right before it in memory: row -k of the tile is k steps in the past (zeros
 # where the series had not begun). A strip is narrow enough for a tile to stay in L1 and a constant,
 # so that the inner loop over columns becomes whole vectors with no remainder: columns are
-# independent of each other, hence vectorising over them changes no order of summation.
+# independent of each other, so vectorising over them changes no order of summation.
 #
 # Everything past the packing is double whatever the table's type: float32 sums over a million rows
 # would lose small autocorrelations.

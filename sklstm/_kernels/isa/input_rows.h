@@ -1,7 +1,7 @@
 /* Rows of a table, float or double, standardised: out = (x - mean) * inverse, in double, rounded once to `real`.
  *
- * Conversions between float and double are what costs here: whole registers of doubles, and no register of floats taken
- * apart, are a third faster than what compilers make of the plain loop.
+ * The conversions between float and double dominate: with whole registers of doubles, without splitting registers of floats,
+ * this is a third faster than the compiled plain loop.
  */
 #define SKLSTM_STANDARDISE(name, row, wide_load)                                                                      \
     SKLSTM_INLINE void name(Py_ssize_t n, const row *restrict x, const double *restrict mean,                         \

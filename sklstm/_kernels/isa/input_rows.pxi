@@ -1,4 +1,4 @@
-# From rows of a table to what the first layer reads: standardised by column, or normalised window by window.
+# From rows of a table to the input of the first layer: standardised by column, or normalised window by window.
 #
 # A table is float32 or float64, whatever the dtype of the network. All arithmetic is in double, and each number is
 # rounded once, at the end.
@@ -10,8 +10,8 @@ cdef inline double number_at(const void *rows, bint is_double, Py_ssize_t i) noe
 cdef void window_moments(int kind, Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,
                          bint is_double, const double *scale, const double *unit, double *shift,
                          double *deviation) noexcept nogil:
-    """Fill (n_columns,) with shift and deviation of the window: its last row and `scale`, or its own mean and
-    deviation; row after row.
+    """Fill shift and deviation (n_columns,) of (row - shift) / deviation: the last row and `scale`, or the window's own
+    mean and deviation; row after row.
 
     `scale` is the deviation of each column as a whole. A tenth of it, squared, is added to the variance of a window
     (the epsilon of RevIN, in the unit of the column), so that nearly constant windows are not amplified. `unit` are

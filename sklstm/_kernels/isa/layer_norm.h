@@ -63,9 +63,9 @@ static void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const voi
     for (Py_ssize_t u = n_units; u < stride; u++) d[u] = 0;
 }
 
-/* From here on: `width` neighbouring vectors of each vector of units take part, `step` numbers from one unit to the next (the sums
- * of a unit that read x, or h; or the state c alone). Padding beyond the last unit is zero and stays so: where the mean is
- * subtracted, `last_lanes` masks it. */
+/* From here on: `width` neighbouring vectors of each vector of units take part, `step` numbers from one unit to the next (the
+ * sums of a unit that read x, or h; or the state c alone). Padding beyond the last unit is zero and stays so: where the mean
+ * is subtracted, `last_lanes` masks it. */
 
 SKLSTM_INLINE vec lanes_of_last_vector(Py_ssize_t n_units, Py_ssize_t stride) {
     vec valid = v_broadcast(0);

@@ -1,7 +1,7 @@
 /* Dense products on the register tile: rows by panels, and the outer products of gradients. */
 
-/* The rows of a product may be runs: n_runs times run_length numbers, run_stride apart (those sums of each unit that take
- * part). One run is a plain row. */
+/* A row of a may be made of runs: n_runs times run_length numbers, run_stride apart (some sums of each unit). One run is a
+ * plain row. */
 static void product_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
                          const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
     const Py_ssize_t n_k = n_runs * run_length;

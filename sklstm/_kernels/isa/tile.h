@@ -1,7 +1,7 @@
 /* The register tile: TILE_ROWS rows by 4 vectors of columns, kept in registers over the whole of k.
  *
- * Every product of the package runs through one of the three loops below. Rows never share an accumulator and every
- * row sees its k in the same order whatever `rows` is, so a row has the same bits alone and in a batch.
+ * Every product of the package is one of the three loops below. Rows never share an accumulator, and the order of k is the same
+ * for every number of rows, so a row has the same bits alone and in a batch.
  * 16 registers (SSE2, AVX2): 3 x 4 accumulators + 3 broadcasts + 1 load. 32 registers (AVX-512, NEON): 6 x 4.
  */
 #ifndef TILE_ROWS

@@ -4,8 +4,8 @@
  *   SKLSTM_ISA_X86_V4 64 bytes · SKLSTM_ISA_X86_V3 32 bytes · otherwise 16 bytes (SSE2, NEON or plain C).
  * SKLSTM_VEC_BYTES overrides the width, so the code of a wide variant can be tested on a narrower machine.
  *
- * v_fma is the only fused multiply-add: with -ffp-contract=off the compiler fuses none on its own, so a row gives the
- * same bits in every remainder tile.
+ * v_fma is the only fused multiply-add: with -ffp-contract=off the compiler fuses none by itself, so a row gives the same
+ * bits in every remainder tile.
  */
 #ifndef SKLSTM_VEC_BYTES
 #  if defined(SKLSTM_ISA_X86_V4)
@@ -34,7 +34,7 @@
 #  define restrict __restrict
 #endif
 
-/* One instance for all cells: what knows a cell by its CellShape alone. GCC would make a copy for each. */
+/* A function with one instance for all cells, which depends on a cell by its CellShape alone: GCC would clone it for each. */
 #if defined(__GNUC__) && !defined(__clang__)
 #  define SKLSTM_SHARED static __attribute__((noinline, noclone))
 #else
@@ -108,7 +108,7 @@ SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
         LANE(c, l) = SKLSTM_REAL_IS_FLOAT ? (real)fmaf((float)LANE(a, l), (float)LANE(b, l), (float)LANE(c, l))
                                    : (real)fma(LANE(a, l), LANE(b, l), LANE(c, l));
     return c;
-#else /* SSE2 has no FMA: two roundings, in every tile alike */
+#else /* SSE2 has no fused multiply-add: two roundings, in every tile alike */
     return v_add(v_mul(a, b), c);
 #endif
 }

@@ -15,7 +15,7 @@ include "../core/signals.pxi"
 cdef enum:
     # Reflections that are applied together: a multiple of the columns of a panel, whatever the instruction set.
     BLOCK = 32
-    # Multiplications from which several threads pay.
+    # Multiplications from which several threads are worth waking.
     SHARED_WORK = 1 << 20
 
 
@@ -24,11 +24,11 @@ cdef struct Reflections:
     const KernelTable *kernels
     SignalWatch *watch
     Py_ssize_t n_block           # reflections in this block
-    Py_ssize_t n_rows            # rows and columns that they touch: the last ones
+    Py_ssize_t n_rows            # rows and columns that they change: the last ones
     Py_ssize_t width
     const double *v
     const double *folded         # like v: -V T
-    double *panels               # the first row touched of the first panel touched
+    double *panels               # the first changed row of the first changed panel
     Py_ssize_t panel_size
     double *scratch              # BLOCK * width numbers for each worker
 
@@ -83,7 +83,7 @@ cdef void unpack_panel(void *context, int task, int worker) noexcept nogil:
 cdef void make_vectors(Py_ssize_t n_rows, Py_ssize_t n_block, double *v, double *signs) noexcept nogil:
     """Turn columns of normal numbers into unit vectors whose reflections take them to the axes.
 
-    Column j begins at row j; what stands above becomes zero. `signs` is what makes the columns of the product those
+    Column j begins at row j; the numbers above it become zero. `signs` is what makes the columns of the product those
     numbers' own directions, and the distribution uniform over orthogonal matrices [Stewart1980]_.
 
     .. [Stewart1980] G. W. Stewart, "The efficient generation of random orthogonal matrices with an application to

@@ -39,9 +39,9 @@ SKLSTM_INLINE vec exp_row(Py_ssize_t n_padded, real scale, real top, real factor
     return sum;
 }
 
-/* The first n scores of a row, times scale, become the numerators of their softmax; the masked ones, n .. n_padded, become zero.
- * There is room up to a whole vector. statistics: the largest score times scale, and 1 / normaliser; the caller multiplies the
- * output of the head by it, which has fewer numbers than the row. */
+/* The first n scores of a row, times scale, become the numerators of their softmax; the masked ones, n .. n_padded, become
+ * zero. There is room up to a whole vector. statistics: the largest score times scale, and 1 / normaliser; the caller
+ * multiplies the output of the head by it, which has fewer numbers than the row. */
 static void softmax_row(Py_ssize_t n, Py_ssize_t n_padded, real scale, real *row, real *statistics) {
     const Py_ssize_t whole = (n + LANES - 1) / LANES * LANES;
     vec largest = v_broadcast(-(real)INFINITY);

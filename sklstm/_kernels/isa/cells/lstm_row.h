@@ -52,7 +52,8 @@ SKLSTM_INLINE void lstm_row_forward(CellRow *row) {
     for (Py_ssize_t u = whole; u < stride; u += LANES) hidden_states(1, gates + 4 * u, tanh_c + u, row->h_next + u);
 }
 
-/* From the gradient of h to that of c through its normalisation, in row.scratch; d_y is the gradient of the argument of tanh. */
+/* From the gradient of h to that of c through its normalisation, in row.scratch; d_y is the gradient of the argument of tanh.
+ * */
 SKLSTM_INLINE void normalised_state_backward(CellRow *row) {
     const Py_ssize_t stride = row->stride;
     real *d_y_row = row->scratch, *d_shift = row->d_state_norm + stride;

@@ -1,12 +1,11 @@
 /* The equations of a cell, run over units and rows. */
 
-/* The weights of single units that the plain layer hands to its cells. */
+/* The per-unit weights of the plain layer. */
 SKLSTM_INLINE const real *vectors_at(const CellShape *cell, const LayerCall *call, Py_ssize_t u) {
     return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
 }
 
-/* The cells of n vectors of units side by side, with their states at offsets u, which are those of `column` in
- * their row. */
+/* The cells of n vectors of units: their states are at offsets u, their per-unit weights at offsets `column`. */
 SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
                               const Py_ssize_t *column, Py_ssize_t stride, const CellArrays *a) {
     CellForward s;
@@ -23,8 +22,8 @@ SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, 
     EACH v_store(a->h_next + u[j], s.h[j]);
 }
 
-/* The activations of a cell that has them unit by unit, in place, with a copy for backward. In the same loop as the states they
- * would wait for each other: 2 to 6 % of a training step. */
+/* Cell.activate over all units, in place, with a copy for backward. In one loop with the states they would wait for each other:
+ * 2 to 6 % of a training step. */
 SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
                                  Py_ssize_t z_stride, real *restrict gates) {
     for (Py_ssize_t r = 0; r < n_rows; r++)

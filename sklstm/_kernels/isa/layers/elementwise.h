@@ -1,5 +1,6 @@
-/* The elementwise driver: no product with h, so that all products come before the loop over time, several steps at once, and
- * a panel's units go through their steps while their sums and states are in L1. Backward is plain_backward (recurrent.h). */
+/* The elementwise driver: without a product with h, the products of several steps are computed at once, before the loop over
+ * time; then the units of a panel go through these steps while their sums and states are in L1. Backward: plain_backward
+ * (recurrent.h). */
 
 SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, most = 2 * n + PAIRS;

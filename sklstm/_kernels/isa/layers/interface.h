@@ -3,7 +3,7 @@
 
 #include <Python.h> /* Py_ssize_t */
 
-/* The interface of the layers: plain data, the only header of isa/ that the code above includes too.
+/* The interface of the layers, in plain data: the sizes of a cell, the arguments of a layer's functions, and the functions.
  *
  * Words used for sizes, in this order everywhere:
  *   n_steps       T   longest sequence of the chunk
@@ -16,27 +16,27 @@
  */
 enum {
     PAIRS = 128,        /* (step, sequence) pairs in a block of the weight gradient: 32 columns of them are half of L1 */
-    ROWS_OF_A_PANEL = 8 /* from so many rows on, the cell follows each panel, whose sums are then in L1; below, it follows the
-                           last panel, so that enough independent operations hide its latencies */
+    ROWS_OF_A_PANEL = 8 /* from so many rows on, the cells run after each panel, whose sums are then in L1; with fewer rows they
+                           run after the last panel, all units at once, to have enough independent operations */
 };
 
-/* What a cell is, in numbers (cells/cell.h says what they mean). */
+/* A cell in numbers (cells/cell.h explains them). */
 typedef enum { RECURRENT = 0, ELEMENTWISE = 1 } Driver;
 
 /* (a macro: the fields of CellShape, which a Cell has too) */
 #define CELL_NUMBERS                                                                                                          \
     const char *name;                                                                                                         \
-    const char *sums;          /* their names in their order, a blank between */                                              \
+    const char *sums;          /* the names of its sums in their order, with spaces between */                                \
     Driver driver;                                                                                                            \
     int n_sums, units;                                                                                                        \
     int x_first, x_count, h_first, h_count, gated_first, gated_count;                                                         \
-    int reads_h;               /* the previous h enters unit by unit, not only through the product */                         \
-    int leaves_zero;           /* with sums of zero its h moves away from zero */                                             \
+    int reads_h;               /* reads the previous h elementwise, not only through the product */                           \
+    int leaves_zero;           /* sums and states of zero give another h than zero */                                         \
     int has_c;                 /* a second state, c */                                                                        \
-    int n_kept;                /* vectors kept beside the gates */                                                            \
-    int n_vectors;             /* weights that belong to one unit each */                                                     \
-    int vectors_are_optional;  /* the plain layer has none of them */                                                         \
-    int normalises_state;      /* normalised sums come with a normalised state (gain and shift) */
+    int n_kept;                /* vectors stored for backward beside the n_sums gates */                                      \
+    int n_vectors;             /* per-unit weights (peepholes) */                                                             \
+    int vectors_are_optional;  /* an option, which the plain layer does not have */                                           \
+    int normalises_state;      /* with normalised sums the state is normalised too (gain and shift) */
 
 typedef struct {
     CELL_NUMBERS
@@ -52,60 +52,60 @@ typedef struct {
 
 /* The options of a layer; each array is NULL and each rate 0 without it. */
 typedef struct {
-    const void *vectors;         /* (n_vectors, Hp) weights of one unit each, where the cell has them as an option */
+    const void *vectors;         /* (n_vectors, Hp) per-unit weights, where they are an option of the cell */
     void *d_vectors;             /* like them; added to */
-    const void *norm;            /* gains of the sums of x, of h and of the gated h, unit by unit; gain and shift of the state */
+    const void *norm;            /* gains of the sums of x, h and gated h, unit by unit; gain and shift of the state */
     void *d_norm;                /* like it; added to */
     const void *projection;      /* dense panels (pack_dense) of H rows, k-major: from m (H) to h (P) */
     const void *projection_transposed;
     void *d_projection;          /* like projection; added to */
     double zoneout;
     double recurrent_dropout;
-    int training;                /* masks are drawn, and the workspace is kept for backward */
+    int training;                /* draw masks, and keep the workspace for backward */
     unsigned long long seed;
     unsigned int epoch;
-    unsigned int layer;          /* a number of this layer and direction */
-    const unsigned int *sample_ids; /* (n_samples,), read where masks are drawn */
+    unsigned int layer;          /* number of this layer and direction, from which masks are drawn */
+    const unsigned int *sample_ids; /* (n_samples,), from which masks are drawn */
     void *workspace;             /* options_workspace bytes */
 } LayerOptions;
 
 /* One direction of a layer over one chunk of sequences. */
 typedef struct {
     Py_ssize_t n_steps, n_samples;
-    const int *n_active;         /* (n_steps,) sequences that still run at step t: never increases */
+    const int *n_active;         /* (n_steps,) number of sequences with more than t steps: never increases */
     Py_ssize_t input_size, hidden_size, hidden_stride, output_size, output_stride;
-    /* input: row t of sequence r stands at x_rows[r] + t * x_step */
+    /* input: row t of sequence r is at x_rows[r] + t * x_step */
     const void **x_rows;         /* (n_samples,) */
     Py_ssize_t x_step;
     int x_is_product;            /* the rows are bias + x W_ih already (input_products), S Hp wide */
     /* weights (packing.h) */
     const void *weights, *bias;
-    const void *vectors;         /* (n_vectors, Hp), for a cell that always has them */
+    const void *vectors;         /* (n_vectors, Hp) per-unit weights, where the cell always has them */
     const void *x_transposed;    /* from d_sums to d_x; NULL: not wanted */
     const void *h_transposed, *gated_transposed; /* from d_sums to d_h, to the gradient of the gated h */
     /* workspace: forward writes, backward reads; row 0 of c and h is the initial state */
-    void *gates;                 /* (T, n, S Hp), overwritten by d_sums in backward; NULL: not kept */
+    void *gates;                 /* (T, n, S Hp), overwritten by d_sums in backward; NULL in prediction */
     void *kept;                  /* (T, n, K Hp); NULL with gates */
     void *c;                     /* (T + 1, n, Hp), or (n, Hp) updated in place when kept_step is 0; NULL: no second state */
     void *h;                     /* (T + 1, n, output_stride) */
     Py_ssize_t kept_step;        /* n Hp, or 0 */
     void *z;                     /* scratch for sums: scratch_size numbers */
-    /* the units that forward computes: a part of the panels when threads share a step */
+    /* the panels that forward computes: a part of them when threads share a step */
     Py_ssize_t first_panel, n_panels;
     /* backward */
-    const void *d_h_above;       /* (T, n, output_stride) gradient that comes from the layer above; NULL: none */
+    const void *d_h_above;       /* (T, n, output_stride) gradient of h from the layer above; NULL: none */
     const void *d_h_last;        /* (n, output_stride) gradient of each sequence's own last h; NULL: none */
     void *d_h;                   /* (n, output_stride) scratch; holds the gradient of the initial h on return */
     void *d_c;                   /* (n, Hp) scratch; holds the gradient of the initial c on return */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
-    /* called before each step and each block of pairs: whether to end early; NULL: never */
+    /* called before each step and each block of pairs: whether to return early; NULL: never */
     int (*interrupted)(void *context);
     void *interrupt_context;
-    /* neighbouring windows: d_sums are added up over the windows that read a row, and multiplied once for each row */
-    Py_ssize_t n_shared;         /* rows of the table behind the chunk; 0: not shared */
+    /* overlapping windows: d_sums are added up over the windows that read a row, and multiplied once for each row */
+    Py_ssize_t n_shared;         /* rows of the table that the windows cover; 0: not shared */
     const void *shared_rows;     /* the first of them, x_step or -x_step apart */
-    const int *shared_first;     /* (n_samples,) which of them each sequence reads at step 0 */
+    const int *shared_first;     /* (n_samples,) the one that each sequence reads at step 0 */
     void *shared_sums;           /* (n_shared, S Hp) scratch */
     const void **row_pointers;   /* (2 n + PAIRS,) scratch */
     void *pair_rows;             /* (PAIRS, pair_stride), then (PAIRS, 4 lanes): scratch */
@@ -122,9 +122,9 @@ typedef struct {
     void (*backward)(const LayerCall *call);
     void (*options_forward)(const LayerCall *call);
     void (*options_backward)(const LayerCall *call);
-    /* bytes of LayerOptions.workspace; of the pointers in `options` only whether they are NULL is looked at */
+    /* bytes of LayerOptions.workspace; the pointers in `options` are only compared with NULL */
     Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps);
-    /* products (n_rows, S Hp) = bias + x W_ih: what overlapping windows share */
+    /* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows */
     void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride, void *products);
 } CellLayers;
 

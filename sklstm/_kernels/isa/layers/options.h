@@ -16,7 +16,8 @@ typedef struct {
     void (*backward)(CellRow *row);
     /* for a gated h: sums and h_prev -> gated h; then, from the gradient of the gated h, d_sums (over gates) and d_h */
     void (*gate)(Py_ssize_t stride, real *sums, const real *h_prev, real *gated);
-    void (*gate_backward)(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev, const real *d_gated, real *d_h);
+    void (*gate_backward)(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev, const real *d_gated,
+                          real *d_h);
 } RowFunctions;
 
 /* The workspace of one call, cut into arrays. T stands for 1 in prediction; an option that is off has no array. */
@@ -124,8 +125,8 @@ static void draw_constant_masks(const LayerCall *call, const OptionBuffers *b) {
 }
 
 /* The arrays of sequence r at step t that forward and backward both read. */
-SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r,
-                                CellRow *row) {
+SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
+                                Py_ssize_t r, CellRow *row) {
     const LayerOptions *options = call->options;
     const Py_ssize_t hp = call->hidden_stride, width = cell->n_sums * hp, here = t * b->step + r;
     const real *norm = (const real *)options->norm;

@@ -77,8 +77,8 @@ SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFuncti
     }
 }
 
-/* The gradient of the bias, and from the sums to the products that were normalised: that of x in place of the sums', that of
- * h in b.sums_h. */
+/* The gradient of the bias, and through the normalisation of the products: that of x W_ih replaces the gradient of the sums,
+ * that of h W_hh is in b.sums_h. */
 SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, step = cell->n_sums * LANES;
     const real *norm = (const real *)call->options->norm;

@@ -1,13 +1,13 @@
-/* Panels: the memory layout of weights and of rows that belong to sums.
+/* Panels: the memory layout of weights and of vectors with a number for each sum.
  *
- * A *part* is what some of a cell's sums have of their own: the weights of x (x_count sums of each unit), those of h, those of
- * the gated h, or a row of numbers such as the bias. It is k-major, the sums of a unit side by side, `units` vectors of units
- * in a panel; the last panel may hold fewer. The parts of one layer share their panels: panel after panel, in each of them
- * the rows of x, those of h, those of the gated h. One block is the (H, n_columns) matrix of one sum.
+ * A *part* of the panels holds the weights of x (for x_count sums of each unit), of h, of the gated h, or a vector such as the
+ * bias. It is k-major, with the sums of a unit adjacent and `units` vectors of units in a panel; the last panel may hold fewer.
+ * The parts of one layer share their panels: panel after panel, each with the rows of x, then those of h, then those of the
+ * gated h. A *block* is the (H, n_columns) matrix of one sum.
  */
 
-/* Where row k of the `unit`-th vector of units begins (its count vectors); n_vecs: vectors of units in all. */
-SKLSTM_INLINE Py_ssize_t place_in_panels(const PanelPart *part, Py_ssize_t n_vecs, Py_ssize_t unit, Py_ssize_t k) {
+/* Offset of row k of the `unit`-th vector of units (its count vectors); n_vecs: vectors of units in all. */
+SKLSTM_INLINE Py_ssize_t offset_in_panels(const PanelPart *part, Py_ssize_t n_vecs, Py_ssize_t unit, Py_ssize_t k) {
     const Py_ssize_t first = unit - unit % part->units;
     const Py_ssize_t here = smaller(part->units, n_vecs - first);
     return first * part->unit_size + here * part->part_offset + (k * here + unit - first) * part->count * LANES;
@@ -20,7 +20,7 @@ static void pack_block(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidd
     for (Py_ssize_t unit = 0; unit < n_vecs * LANES; unit++) {
         const real *row = (const real *)weight + unit * n_columns;
         for (Py_ssize_t k = 0; k < n_columns; k++)
-            ((real *)panels)[place_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES] =
+            ((real *)panels)[offset_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES] =
                 unit < hidden_size ? row[k] : 0;
     }
 }
@@ -33,12 +33,12 @@ static void unpack_block(const void *panels, Py_ssize_t n_columns, Py_ssize_t hi
         real *row = (real *)weight + unit * n_columns;
         for (Py_ssize_t k = 0; k < n_columns; k++)
             row[k] =
-                ((const real *)panels)[place_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES];
+                ((const real *)panels)[offset_in_panels(part, n_vecs, unit / LANES, k) + slot * LANES + unit % LANES];
     }
 }
 
-/* A part -> panels over its columns, k running over the sums, unit by unit: the transposed matrix. In and out, a (column,
- * unit) block of lanes by lanes is transposed; the last panel may have fewer than 4 vectors. */
+/* The transposed matrix of a part: panels over its columns, whose k runs over the sums, unit by unit. The last panel may have
+ * fewer than 4 vectors. */
 static void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
                             void *transposed) {
     real *restrict out = (real *)transposed;
@@ -46,8 +46,8 @@ static void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPa
         const Py_ssize_t n_valid = smaller(TILE_VECS * LANES, n_columns - first);
         const Py_ssize_t width = (n_valid + LANES - 1) / LANES * LANES;
         for (Py_ssize_t unit = 0; unit < n_vecs; unit++) {
-            const real *source = (const real *)panels + place_in_panels(part, n_vecs, unit, first);
-            const Py_ssize_t step = place_in_panels(part, n_vecs, unit, 1) - place_in_panels(part, n_vecs, unit, 0);
+            const real *source = (const real *)panels + offset_in_panels(part, n_vecs, unit, first);
+            const Py_ssize_t step = offset_in_panels(part, n_vecs, unit, 1) - offset_in_panels(part, n_vecs, unit, 0);
             for (Py_ssize_t slot = 0; slot < part->count; slot++, source += LANES, out += LANES * width) {
                 if (n_valid < width) memset(out, 0, (size_t)(LANES * width) * sizeof(real));
                 for (Py_ssize_t j = 0; j < n_valid; j++)

@@ -21,7 +21,7 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
             gates = (real *)call->gates + cell->n_sums * t * call->kept_step;
             kept = cell->n_kept ? (real *)call->kept + cell->n_kept * t * call->kept_step : NULL;
         }
-        /* Panels outside, rows inside: one panel (4 lanes x k) stays in L1 for all rows of the chunk. */
+        /* Panels in the outer loop: one panel (4 lanes x k) stays in L1 for all rows of the chunk. */
         for (Py_ssize_t p = call->first_panel; p < call->first_panel + call->n_panels; p++) {
             const int joined = n_active < ROWS_OF_A_PANEL; /* all panels first, then all cells */
             const Py_ssize_t begin = joined ? first : p * cell->units;
@@ -31,16 +31,17 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
                           z + (joined ? (p - call->first_panel) * cell->units * cell->n_sums * LANES : 0), z_stride);
             if (joined && p + 1 < call->first_panel + call->n_panels) continue;
             const CellArrays arrays = {
-                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL, vectors_at(&cell->shape, call, u),
-                h_row + u, cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
+                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL,
+                vectors_at(&cell->shape, call, u), h_row + u,
+                cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
             };
             cells(n_active, count, hp, z, z_stride, &arrays);
         }
     }
 }
 
-/* Back through time: d_sums over gates, then d_weights and, where wanted, d_x. Of a cell without a product in its loop this is
- * a reverse scan. */
+/* Backward pass of the plain layer: d_sums over gates, then d_weights and, where wanted, d_x. For a cell without a product
+ * with h this is a reverse scan. */
 SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, state = n * hp;
     const real *last = (const real *)call->d_h_last;
@@ -51,7 +52,7 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
         const Py_ssize_t n_active = call->n_active[t];
         if (is_interrupted(call)) return;
-        /* The sequences that end at this step enter the chain with the gradient of their last hidden state. */
+        /* The sequences that end at this step enter with the gradient of their last hidden state. */
         if (last) memcpy(d_h + n_next * hp, last + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         n_next = n_active;
         for (Py_ssize_t r = 0; r < n_active; r++) {

@@ -10,8 +10,8 @@ static void mix_row(Py_ssize_t stride, const real *kept, const real *previous, c
         v_store(out + u, mix(v_load(kept + u), v_load(previous + u), v_load(next + u)));
 }
 
-/* Backward of mix_row: d_h, the gradient of h_t (plus `above`, or NULL), is split into d_new, that of the next h before zoneout,
- * and `direct`, that of h_{t-1}. Without zoneout (kept is NULL) all of it goes to d_new, which may be d_h. */
+/* Backward of mix_row: d_h, the gradient of h_t (plus `above`, or NULL), is split into d_new, that of the next h before
+ * zoneout, and `direct`, that of h_{t-1}. Without zoneout (kept is NULL) all of it goes to d_new, which may be d_h. */
 static void split_row(Py_ssize_t stride, const real *d_h, const real *above, const real *kept, real *direct, real *d_new) {
     for (Py_ssize_t u = 0; u < stride; u += LANES) {
         vec d = v_load(d_h + u);

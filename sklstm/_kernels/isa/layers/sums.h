@@ -6,7 +6,7 @@ SKLSTM_INLINE int is_interrupted(const LayerCall *call) {
 
 typedef struct {
     Py_ssize_t n_vecs;                    /* vectors of units in the layer */
-    Py_ssize_t unit_size;                 /* numbers of weights for one of them */
+    Py_ssize_t unit_size;                 /* numbers of weights for one vector of units */
     Py_ssize_t h_offset, gated_offset;    /* where the parts of h and of the gated h begin */
 } LayerPanels;
 
@@ -29,7 +29,7 @@ SKLSTM_INLINE void add_product(int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, cons
     }
 }
 
-/* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or a ready product with x + h W. */
+/* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or x + h W where x is bias + x W_ih already. */
 SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
                                  const real *const *x, const real *const *h_prev, real *z, Py_ssize_t z_stride) {
     const LayerPanels panels = panels_of(cell, call);
@@ -57,7 +57,7 @@ SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, P
         add_product(units * cell->h_count, n_rows, call->output_size, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
 }
 
-/* products (n_rows, S Hp) = bias + x W_ih: what overlapping windows share. */
+/* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows. */
 SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
                                     Py_ssize_t x_stride, real *products) {
     const LayerPanels panels = panels_of(cell, call);
@@ -88,7 +88,7 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
     }
 }
 
-/* Units beyond H are zero and stay so, but for a cell that moves away from zero by itself: its rows of h are cleared there. */
+/* The padding of h, units H .. Hp, stays zero by itself, unless the cell leaves zero. */
 SKLSTM_INLINE void clear_padding(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, real *h) {
     if (!cell->leaves_zero || call->hidden_size == call->hidden_stride) return;
     for (Py_ssize_t r = 0; r < n_rows; r++)

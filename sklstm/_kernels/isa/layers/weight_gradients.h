@@ -1,7 +1,7 @@
-/* The gradients that are computed after the loop over time: d_weights from pairs of rows, and d_x.
+/* The gradients computed from the d_sums of all steps: d_weights and d_x, and that of h step by step.
  *
- * Rows of [x | h] stand side by side, an odd number of cache lines apart, and a panel's columns of d_sums without gaps: read
- * in place, 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
+ * Rows of [x | h] are gathered an odd number of cache lines apart, and a panel's columns of d_sums without gaps: read in place,
+ * 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
  */
 
 /* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
@@ -17,7 +17,7 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, P
         const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
         real *out = (real *)call->d_weights + unit * panels.unit_size;
         for (Py_ssize_t i = 0; i < n_pairs; i++) memcpy(panel + i * width, d_x_sums[i] + first, (size_t)width * sizeof(real));
-        if (joined) { /* the rows of x and h follow each other in the panel too */
+        if (joined) { /* rows of x and h are adjacent in the panel too */
             outer_panel(n_pairs, n_x + n_h, vecs, rows, call->pair_stride, panel, width, out);
             continue;
         }
@@ -36,7 +36,7 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, P
     }
 }
 
-/* For x of overlapping windows: d_sums are summed over the windows that read a row, and multiplied by it once. */
+/* Overlapping windows: d_sums are added up over the windows that read a row of x, and multiplied by it once. */
 SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
     const Py_ssize_t step = call->x_step * direction;
@@ -58,7 +58,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
     }
 }
 
-/* What a layer with options adds to a pair: h and the gated h as they entered their products, at h_row. */
+/* In a layer with options: h and the gated h as they entered their products, at h_row. */
 SKLSTM_INLINE void gather_option_row(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
                                    Py_ssize_t r, real *h_row) {
     const Py_ssize_t op = call->output_stride;
@@ -79,7 +79,7 @@ SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers
 /* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of PAIRS pairs. b: NULL in the plain layer. */
 SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCall *call, const OptionBuffers *b) {
     const Py_ssize_t n = call->n_samples, width = cell->n_sums * call->hidden_stride;
-    /* Where windows share their rows, only h is left to be multiplied pair by pair. */
+    /* Where windows share their rows, only h is multiplied pair by pair. */
     const Py_ssize_t n_x = call->n_shared > 0 ? 0 : call->input_size, n_h = cell->h_count ? call->output_size : 0;
     const Py_ssize_t n_gated = cell->gated_count ? call->output_size : 0;
     Py_ssize_t t = 0, r = 0, first = 0;
@@ -111,7 +111,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     }
 }
 
-/* d_x = d_sums @ W_ih, step by step for the sequences that run (what stands beyond their ends is left alone). */
+/* d_x = d_sums @ W_ih for the steps of each sequence; rows beyond its end are not written. */
 SKLSTM_SHARED void input_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t n_vecs = (call->input_size + LANES - 1) / LANES, stride = n_vecs * LANES;
     const Py_ssize_t width = cell->n_sums * call->hidden_stride;
@@ -132,12 +132,13 @@ SKLSTM_SHARED void input_gradients(const CellShape *cell, const LayerCall *call)
 }
 
 /* d_h (rows) = the sums that read h @ W_hh, or added to what d_h holds. */
-SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums, real *d_h,
-                                   int add) {
+SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums,
+                                   real *d_h, int add) {
     const Py_ssize_t n_vecs = call->output_stride / LANES, width = cell->n_sums * call->hidden_stride;
     if (!cell->h_count) return;
     if (cell->h_count == cell->n_sums)
-        product_runs(n_rows, 1, width, 0, n_vecs, d_sums, width, (const real *)call->h_transposed, d_h, call->output_stride, add);
+        product_runs(n_rows, 1, width, 0, n_vecs, d_sums, width, (const real *)call->h_transposed, d_h,
+                     call->output_stride, add);
     else
         product_runs(n_rows, call->hidden_stride / LANES, cell->h_count * LANES, cell->n_sums * LANES, n_vecs,
                      d_sums + cell->h_first * LANES, width, (const real *)call->h_transposed, d_h, call->output_stride, add);
