@@ -34,6 +34,8 @@ REFERENCES = {
     "2017, eqs. 3 and 4.",
     "Lai2018": 'G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep '
     'neural networks", SIGIR 2018, section 3.6.',
+    "Li2018": 'S. Li, W. Li, C. Cook, C. Zhu and Y. Gao, "Independently recurrent neural network (IndRNN): building a '
+    'longer and deeper RNN", CVPR 2018, section 3.',
     "Lin2023": 'S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting", '
     "arXiv:2308.11200, 2023.",
     "Loshchilov2017": 'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR '

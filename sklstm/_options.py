@@ -84,8 +84,8 @@ def _refuse_for_cell(parameters):
     for option in ("recurrent_dropout", "weight_dropout"):
         if parameters[option] and not kind.has_weight_hh:
             raise ValueError(
-                f"{option}={parameters[option]!r} cannot be combined with {given}: the cell has no recurrent weights "
-                "(weight_hh) that it could act on."
+                f"{option}={parameters[option]!r} cannot be combined with {given}: the cell has no matrix of recurrent "
+                "weights (weight_hh) that it could act on."
             )
     if described["projection_size"] and not kind.projects:
         raise ValueError(

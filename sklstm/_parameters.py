@@ -88,8 +88,8 @@ class NetworkParameters(BaseEstimator):
 default="constant"
         Schedule of the step size over the `max_iter` epochs.
     weight_decay : float, default=0.01
-        Decay of all matrices, of peepholes and of the vector of pooling, decoupled from the gradient but for
-        ``solver="adam"``.
+        Decay of all matrices, of weights of single units (peepholes, those of IndRNN) and of the vector of pooling,
+        decoupled from the gradient but for ``solver="adam"``.
     max_grad_norm : float, "adaptive" or None, default=1.0
         Global norm that larger gradients are scaled down to [Pascanu2013]_; "adaptive" for the mean plus three standard
         deviations of the norms so far, None for no limit.
@@ -173,8 +173,9 @@ default="constant"
     shifts never decay.
 
     **Initial weights.** Uniform within ``sqrt(6 / (fan_in + fan_out))`` ("glorot") or ``sqrt(6 / fan_in)`` ("he") for
-    inputs, head and other maps, each gate a matrix of its own; orthogonal for recurrent weights. The bias of the LSTM's
-    forget gate [Jozefowicz2015]_ and the gains of normalisations are 1, all else is 0.
+    inputs, head and other maps, each gate a matrix of its own; orthogonal for recurrent weights, within 0 and 1 for
+    those of IndRNN. The bias of the LSTM's forget gate [Jozefowicz2015]_ and the gains of normalisations are 1, all
+    else is 0.
 
     **Step size.** "linear_warm_up" rises from 0 over the first twentieth of the steps [Goyal2017]_; "cosine" falls to
     0 by half a cosine; "cosine_restarts" does so over 10 epochs, then anew over 20, 40, ... [Loshchilov2017]_ (cycles

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 
 from sklstm._docstrings import complete_docstring
 
-__all__ = ["GRU", "LSTM", "MGU", "Cell", "Delta", "Elman", "MinGRU", "MinLSTM"]
+__all__ = ["GRU", "LSTM", "MGU", "Cell", "Delta", "Elman", "IndRNN", "MinGRU", "MinLSTM"]
 
 
 # Data classes, as the estimators are: see `sklstm._parameters`.
@@ -334,11 +334,54 @@ class MinLSTM(_MinimalCell):
         return "minlstm" if self.candidate == "positive" else "minlstm_tanh"
 
 
-CellName = Literal["lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm"]
+@dataclass(kw_only=True, eq=False, repr=False)
+class IndRNN(Cell):
+    """Independently recurrent network, with the state h: each unit reads no previous h but its own.
+
+    Parameters
+    ----------
+    activation : {"relu", "tanh"}, default="relu"
+        Function of the sum.
+
+    Notes
+    -----
+    From its input x_t and the state of the step before, a layer computes [Li2018]_ ::
+
+        h_t = relu(W x_t + u * h_(t-1) + b)
+
+    or tanh in place of relu, with ``weight_ih`` (W), one recurrent weight a unit in ``weight_recurrent`` (u) and
+    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly, and nothing grows with the
+    number of steps. Units are mixed by the next layer only, so the paper stacks several. There is no ``weight_hh``: all
+    products are computed before the loop over time, and `recurrent_dropout` and `weight_dropout` have nothing to act
+    on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepRNNRegressor
+    >>> from sklstm.cells import IndRNN
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=IndRNN(), n_layers=2, max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.parameters_["weight_recurrent_l0"].shape
+    (1, 8)
+    """
+
+    activation: Literal["relu", "tanh"] = "relu"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Cell._parameter_constraints,
+        "activation": [StrOptions({"relu", "tanh"})],
+    }
+
+    def _kernel_name(self) -> str:
+        return "indrnn" if self.activation == "relu" else "indrnn_tanh"
+
+
+CellName = Literal["lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm", "indrnn"]
 
 # What a name stands for: the cell with its defaults.
 _KINDS: dict[str, type[Cell]] = {
-    kind.__name__.lower(): kind for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM)
+    kind.__name__.lower(): kind for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN)
 }
 
 

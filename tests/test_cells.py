@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
 from sklstm._network.cells import CELLS
-from sklstm.cells import _KINDS, GRU, LSTM, MGU, Cell, Delta, Elman, MinGRU, MinLSTM, check_cell, describe_cell
+from sklstm.cells import _KINDS, GRU, LSTM, MGU, Cell, Delta, Elman, IndRNN, MinGRU, MinLSTM, check_cell, describe_cell
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
@@ -59,6 +59,8 @@ def test_a_name_stands_for_the_defaults(name):
         (MinGRU(candidate="tanh"), "mingru_tanh"),
         (MinLSTM(), "minlstm"),
         (MinLSTM(candidate="tanh"), "minlstm_tanh"),
+        (IndRNN(), "indrnn"),
+        (IndRNN(activation="tanh"), "indrnn_tanh"),
     ],
     ids=str,
 )
@@ -101,6 +103,7 @@ def test_cells_are_estimators_of_keywords(kind):
         (Elman(activation="sigmoid"), "The 'activation' parameter of Elman must be a str among .* Got 'sigmoid'"),
         (MinGRU(candidate=None), "The 'candidate' parameter of MinGRU must be .* Got None"),
         (MinLSTM(candidate="relu"), "The 'candidate' parameter of MinLSTM must be .* Got 'relu'"),
+        (IndRNN(activation="sigmoid"), "The 'activation' parameter of IndRNN must be a str among .* Got 'sigmoid'"),
         (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
         (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
     ],
@@ -118,7 +121,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("rnn", r"cell='rnn' is not known; there are 'lstm', 'gru', .*, 'minlstm'\.$"),
+        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'indrnn'\.$"),
         ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
         ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),
@@ -270,12 +273,12 @@ def test_dropout_of_recurrent_weights_needs_them(kind, cell, option):
         assert np.isfinite(model.fit(X, TARGETS[kind]).loss_curve_).all()
         return
     name = type(OBJECTS[cell]).__name__
-    expected = rf"{option}=0.2 cannot be combined with cell={name}\(.*\): .*no recurrent weights"
+    expected = rf"{option}=0.2 cannot be combined with cell={name}\(.*\): .*no matrix of recurrent weights"
     with pytest.raises(ValueError, match=expected):
         model.fit(X, TARGETS[kind])
 
 
-@pytest.mark.parametrize("name", ["mingru", "minlstm"])
+@pytest.mark.parametrize("name", ["mingru", "minlstm", "indrnn"])
 def test_a_refusal_says_the_name_that_was_given(name):
     with pytest.raises(ValueError, match=f"recurrent_dropout=0.2 cannot be combined with cell='{name}': "):
         fitted(DeepRNNRegressor, cell=name, recurrent_dropout=0.2)

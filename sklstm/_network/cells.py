@@ -115,5 +115,7 @@ CELLS = {
         Cell("mingru_tanh", ("z", "n")),
         Cell("minlstm", ("f", "i", "n")),
         Cell("minlstm_tanh", ("f", "i", "n")),
+        Cell("indrnn", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
+        Cell("indrnn_tanh", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
     )
 }

@@ -20,6 +20,8 @@ CELL_TARGETS = {
     "mingru_tanh": {LSTM: 2.5},
     "minlstm": {LSTM: 2.5},
     "minlstm_tanh": {LSTM: 2.5},
+    "indrnn": {LSTM: 5.0},
+    "indrnn_tanh": {LSTM: 5.0},
 }
 
 

@@ -6,6 +6,7 @@ from network.options_draw import draw_options, drawn_cells, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm._kernels import available_isas
+from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
@@ -108,6 +109,19 @@ def test_initial_values_that_are_constant():
                 assert not view.any(), name
             else:
                 assert view.std() > 0.05, name
+
+
+@pytest.mark.parametrize("cell", [name for name, entry in CELLS.items() if not entry.vectors_are_optional])
+def test_initial_weights_of_single_units(cell):
+    layout = ParameterLayout(3, (50,), 2, cell=cell)
+    views = initial_views(layout)
+    vectors = [view for name, view in views.items() if CELLS[cell].vectors and name.startswith(CELLS[cell].vectors)]
+    assert [view.shape for view in vectors] == [(CELLS[cell].n_vectors, 50)] * bool(CELLS[cell].n_vectors)
+    low, high = CELLS[cell].vectors_start
+    for view in vectors:
+        assert (view >= low).all()
+        assert (view <= high).all()
+        assert np.ptp(view) >= 0.8 * (high - low)
 
 
 def test_initial_recurrent_weights_of_projections_have_orthonormal_columns():

@@ -44,8 +44,8 @@ def candidate(a):
     return a + 0.5 if a >= 0 else logistic(a)
 
 
-def by_hand(name, x, h, w, u, b):
-    """The new h of a cell of one unit and one input, written out once more."""
+def by_hand(name, x, h, w, u, b, v):
+    """The new h of a cell of one unit and one input, written out once more; v are its per-unit weights."""
     s = [w_k * x + b_k for w_k, b_k in zip(w, b, strict=False)]
     if name == "gru":
         r, z = logistic(s[0] + u[0] * h), logistic(s[1] + u[1] * h)
@@ -63,6 +63,10 @@ def by_hand(name, x, h, w, u, b):
     if name == "delta":
         d = logistic(s[0] + u[0] * h)
         return (1 - d) * h + d * math.tanh(s[1] + u[1] * h)
+    if name == "indrnn":
+        return max(0.0, s[0] + v[0] * h)
+    if name == "indrnn_tanh":
+        return math.tanh(s[0] + v[0] * h)
     act = math.tanh if name.endswith("_tanh") else candidate
     if name.startswith("mingru"):
         z = logistic(s[0])
@@ -78,7 +82,8 @@ def test_one_unit_by_hand(name):
         parameters, x, h = draw_parameters(rng, cell, 1, 1), rng.normal(), rng.normal()
         found = layer_forward(cell, [[[x]]], parameters, [[h]]).final
         u = parameters["weight_hh"][:, 0] if cell.h else []
-        expected = by_hand(name, x, h, parameters["weight_ih"][:, 0], u, parameters["bias"])
+        v = [weight for kind in getattr(cell, "vectors", {}) for weight in parameters[kind][:, 0]]
+        expected = by_hand(name, x, h, parameters["weight_ih"][:, 0], u, parameters["bias"], v)
         assert_allclose(found, [[expected]], rtol=1e-13, atol=1e-15)
 
 

@@ -26,6 +26,8 @@ def draw_parameters(rng, cell, input_size, hidden_size, *, projection=0, cell_no
     }
     if cell.h:
         parameters["weight_hh"] = rng.normal(size=(len(cell.h) * hidden_size, projection or hidden_size))
+    for vectors, n_rows in getattr(cell, "vectors", {}).items():
+        parameters[vectors] = rng.normal(size=(n_rows, hidden_size))
     if projection:
         parameters["weight_hr"] = rng.normal(size=(projection, hidden_size))
     if cell_norm:

@@ -19,7 +19,7 @@ from sklstm import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
 )
-from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, MinGRU, MinLSTM
+from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, IndRNN, MinGRU, MinLSTM
 from sklstm.datasets import load_etth1
 from sklstm.streaming import PipelineStream, Stream, stream
 
@@ -57,7 +57,8 @@ def regressors() -> DeepRNNRegressor:
 def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     kinds = [GRU(reset_after=False), Elman(activation="relu"), MGU(), Delta(), MinGRU(candidate="tanh"), MinLSTM()]
     models: list[DeepRNNRegressor | DeepRNNClassifier] = [DeepRNNRegressor(cell=cell) for cell in kinds]
-    models.append(DeepRNNClassifier(cell="mingru"))
+    models.append(DeepRNNRegressor(cell=IndRNN(activation="tanh")))
+    models.append(DeepRNNClassifier(cell="indrnn"))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
     return models
 

@@ -8,6 +8,7 @@ A cell is a class with these attributes and one function. H units; P is the size
     own     "c": the cell carries a state c of its own; "h": its update reads the previous h unit by unit (with a
             projection, what the unit gave before the projection, which is then carried as a second state m);
             None: h is read by products only
+    vectors per-unit weights that the cell always has, {name: number of rows}; left out: none
 
     step(x, product, b, own, parameters) -> output (H,), new own state (H,)
 
@@ -22,6 +23,7 @@ What is not one cell's (projection, zoneout, recurrent dropout, normalised sums)
 from reference.cells.delta import Delta
 from reference.cells.elman import Elman, ElmanReLU
 from reference.cells.gru import GRU, GRUResetBefore
+from reference.cells.indrnn import IndRNN, IndRNNTanh
 from reference.cells.lstm import LSTM
 from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
@@ -39,4 +41,6 @@ REFERENCE_CELLS = {
     "mingru_tanh": MinGRUTanh,
     "minlstm": MinLSTM,
     "minlstm_tanh": MinLSTMTanh,
+    "indrnn": IndRNN,
+    "indrnn_tanh": IndRNNTanh,
 }

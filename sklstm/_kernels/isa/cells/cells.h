@@ -3,6 +3,7 @@
 #include "elman.h"
 #include "gru.h"
 #include "gru_reset_before.h"
+#include "indrnn.h"
 #include "lstm.h"
 #include "mgu.h"
 #include "mingru.h"
@@ -10,4 +11,4 @@
 
 #define FOR_ALL_CELLS(ROW) \
     ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
-    ROW(minlstm) ROW(minlstm_tanh)
+    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh)
