@@ -19,7 +19,13 @@ from sklstm._stream_mixin import StreamMixin
 from sklstm._targets import Targets
 from sklstm._time_order import look_at_question
 from sklstm._typing import Array, available_if, checks_parameters
-from sklstm._validation import check_kind, check_sequences_after, in_place_of_rows, is_set_of_sequences
+from sklstm._validation import (
+    check_kind,
+    check_sequences_after,
+    in_place_of_rows,
+    is_set_of_sequences,
+    refuse_overflow,
+)
 from sklstm.cells import Cell, check_cell
 
 
@@ -229,7 +235,9 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         network = self._network()
         parts = self._parts(X, groups, context, context_groups, network)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
-        return in_place_of_rows(results)
+        outputs = in_place_of_rows(results)
+        refuse_overflow(outputs, lambda sample: f"X[{sample}]")
+        return outputs
 
     @available_if(_has_attention)
     def attention_weights(
@@ -272,6 +280,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
                 before = n_steps - part[name].shape[-1]
                 padded.append((np.pad(part[name][keep], [(0, 0)] * (part[name].ndim - 1) + [(before, 0)]), rows))
             joined[name] = in_place_of_rows(padded)
+            refuse_overflow(joined[name].reshape(len(joined[name]), -1), lambda sample: f"X[{sample}]")
         return joined
 
     def transform(

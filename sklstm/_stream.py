@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
+from math import isfinite
 from numbers import Integral
 from typing import Any, Self
 
@@ -19,7 +20,14 @@ from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import check_order, label_of_last_row
 from sklstm._typing import Array, ResponseMethod, State
-from sklstm._validation import check_range, check_rows_before, warn_of_other_scale, window_length
+from sklstm._validation import (
+    check_range,
+    check_rows_before,
+    overflow,
+    refuse_overflow,
+    warn_of_other_scale,
+    window_length,
+)
 
 RESPONSE_METHODS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform")
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -55,9 +63,8 @@ class Stream:
     that exists. Several streams, in threads of their own, share one model; one stream belongs to one thread at a time.
     Streams can be pickled and copied, with the model they were made from (without what only training needs).
 
-    Without a window a step costs the same after any number of rows: the hidden and cell states of each layer are
-    carried on [1]_. With one it costs as much as a prediction for one row of a table, as the states start at zero at
-    the window's first row.
+    Without a window a step costs the same after any number of rows: the states of each layer are carried on [1]_. With
+    one it costs as much as a prediction for one row of a table, as the states start at zero at the window's first row.
 
     References
     ----------
@@ -186,7 +193,8 @@ class Stream:
         Raises
         ------
         ValueError
-            If x is not as described or not finite, or `out` does not fit. The streams are then as before.
+            If x is not as described or not finite, or `out` does not fit: the streams are then as before. Also if the
+            states have grown beyond the dtype, as those of ``Elman(activation="relu")`` may: `reset` them then.
         RuntimeError
             If another thread is using this stream. Neither step harms the other.
 
@@ -200,6 +208,8 @@ class Stream:
             # Needs no claim: it returns a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
+                if not isfinite(z):
+                    raise overflow(self._place(), self._dtype.name)
                 return self._decode_one(z)
         label = None
         if (
@@ -221,6 +231,10 @@ class Stream:
         finally:
             self._numbers.release()
 
+    def _place(self, stream=0):
+        row = "this row" if self._is_one else f"this row of stream {stream}"
+        return row if self._window else f"{row} (call reset before the next one)"
+
     @contextmanager
     def _claimed(self):
         """Hold the claim; other threads get a RuntimeError."""
@@ -235,6 +249,8 @@ class Stream:
             z = self._advance(x)
         except ValueError:
             raise self._checks.not_finite(x) from None
+        if not isfinite(np.vdot(z, z)):  # a third of the time of isfinite over the array
+            refuse_overflow(z, self._place)
         if self._decode_one is not None:
             answer = self._decode_one(z.item())
             if out is None:
@@ -292,11 +308,11 @@ class Stream:
         Returns
         -------
         dict of str to ndarray
-            Without a window ``h_l0`` and ``c_l0`` (n_streams, hidden_size), the states of the first layer, then those
-            of the others (a projection makes h narrower), and ``pool``, the running sums of `pooling`. With one
-            ``rows`` (n_streams, sequence_length - 1, n_features), the last rows in time order at the end of the second
-            axis, zeros before them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as
-            n_streams = 1.
+            Without a window ``h_l0`` (n_streams, outputs of the layer) and, where the cell has it, a second state
+            (n_streams, hidden_size), ``c_l0`` of an LSTM or ``m_l0``, what a projection reads; then the states of the
+            other layers, and ``pool``, the running sums of `pooling`. With a window ``rows`` (n_streams,
+            sequence_length - 1, n_features), the last rows in time order at the end of the second axis, zeros before
+            them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as n_streams = 1.
         """
         with self._claimed():
             return self._numbers.state

@@ -15,7 +15,7 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
-from sklstm._validation.range import beyond_range, check_range
+from sklstm._validation.range import beyond_range, check_range, overflow, refuse_overflow
 from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import (
     check_entry,
@@ -67,10 +67,12 @@ __all__ = [
     "labels_of",
     "median_place",
     "naming",
+    "overflow",
     "refuse_datetimes",
     "refuse_masked",
     "refuse_no_container",
     "refuse_other_width",
+    "refuse_overflow",
     "refuse_target_per_row",
     "refuse_times",
     "warn_of_other_scale",

@@ -1,4 +1,6 @@
-"""Numbers that are finite, but too large for a network of a dtype."""
+"""Numbers that are finite, but too large for a network of a dtype, and answers that are not finite."""
+
+import numpy as np
 
 
 def check_range(network, table, name="X", columns=None):
@@ -39,4 +41,33 @@ def beyond_range(network, table, place):
     return (
         f"too large for {dtype=}, which reads numbers up to {largest:g}{unit}. {ways}; is it a code for a missing "
         "value?"
+    )
+
+
+def refuse_overflow(outputs, place):
+    """Raise if an output of the network is not a finite number, as where states without bounds have grown too large.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What a network returned for numbers within its range.
+    place : callable
+        Returns where the answer of that number belongs, as a part of a sentence.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the first is named.
+    """
+    finite = np.isfinite(outputs)
+    if not finite.all():
+        raise overflow(place(int(np.argmin(finite.all(axis=1)))), outputs.dtype.name)
+
+
+def overflow(place, dtype):
+    """Return the error about states that have grown beyond a dtype."""
+    return ValueError(
+        f"the states of the network have grown beyond {dtype=} at {place}. Those of a cell without bounds, such as "
+        "Elman(activation='relu'), may grow at every step: train on sequences as long as this one, or take a cell with "
+        "bounds, such as Elman()."
     )
