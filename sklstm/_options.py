@@ -7,7 +7,7 @@ from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
-from sklstm.cells import describe_cell
+from sklstm.cells import cell_of_kernel, describe_cell
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STATEFUL = ("training", lambda value: value == "stateful")
@@ -46,6 +46,7 @@ ARCHITECTURE_OPTIONS = (
 # Entries of `Architecture` that have another name or value in the constructor: the name, and the value as text.
 _IN_THE_CONSTRUCTOR = {
     "hidden_sizes": ("hidden_size and n_layers", lambda sizes: f"layers of {list(sizes)} units"),
+    "cell": ("cell", lambda kernel: f"cell={cell_of_kernel(kernel)}"),
     "peephole": ("cell__peephole", lambda value: f"cell__peephole={value}"),
     "projection_size": ("cell__projection_size", lambda size: f"cell__projection_size={size or None}"),
     "cell_norm": ("cell__layer_norm", lambda value: f"cell__layer_norm={value}"),

@@ -324,8 +324,8 @@ default="constant"
         """
         cell = params.get("cell", self.cell)
         nested = [name for name in params if name.startswith("cell__")]
-        if nested and isinstance(cell, str):
-            kind = type(check_cell(cell)).__name__
+        if nested and not isinstance(cell, Cell):
+            kind = type(check_cell(cell)).__name__  # which refuses what is no name
             raise ValueError(
                 f"{nested[0]} cannot be set where cell={cell!r} is a name, which has no parameters; set an object of "
                 f"sklstm.cells, cell={kind}()."

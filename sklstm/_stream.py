@@ -194,7 +194,7 @@ class Stream:
         ------
         ValueError
             If x is not as described or not finite, or `out` does not fit: the streams are then as before. Also if the
-            states have grown beyond the dtype, as those of ``Elman(activation="relu")`` may: `reset` them then.
+            states have grown beyond the dtype, as those of a cell with relu may: `reset` them then.
         RuntimeError
             If another thread is using this stream. Neither step harms the other.
 

@@ -436,3 +436,26 @@ def describe_cell(cell: object) -> dict[str, Any]:
         ``cell``, the key of the registry of cells, ``peephole``, ``projection_size`` and ``cell_norm``.
     """
     return check_cell(cell)._architecture()
+
+
+def cell_of_kernel(kernel: str) -> str:
+    """Return what stands for a key of the registry of cells in the constructor, as text.
+
+    Parameters
+    ----------
+    kernel : str
+        As `describe_cell` returns it.
+
+    Returns
+    -------
+    str
+        A quoted name, or the object where only an object stands for the key.
+    """
+    for name, kind in _KINDS.items():
+        if kind()._kernel_name() == kernel:
+            return repr(name)
+        for option, constraints in kind._parameter_constraints.items():
+            for value in getattr(constraints[0], "options", (False, True)):
+                if (cell := kind(**{option: value}))._kernel_name() == kernel:
+                    return repr(cell)
+    raise KeyError(kernel)

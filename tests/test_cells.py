@@ -15,9 +15,23 @@ from reference.masks import mean_masks
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
 from sklstm._network.cells import CELLS
-from sklstm.cells import _KINDS, GRU, LSTM, MGU, Cell, Delta, Elman, IndRNN, MinGRU, MinLSTM, check_cell, describe_cell
+from sklstm.cells import (
+    _KINDS,
+    GRU,
+    LSTM,
+    MGU,
+    Cell,
+    Delta,
+    Elman,
+    IndRNN,
+    MinGRU,
+    MinLSTM,
+    cell_of_kernel,
+    check_cell,
+    describe_cell,
+)
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
@@ -46,6 +60,18 @@ def test_a_name_stands_for_the_defaults(name):
     kind = type(check_cell(name))
     assert check_cell(name).get_params() == kind().get_params()
     assert describe_cell(name) == describe_cell(kind())
+
+
+@pytest.mark.parametrize("kernel", CELLS)
+def test_an_entry_of_the_registry_is_named_as_in_the_constructor(kernel):
+    named = eval(cell_of_kernel(kernel), dict(vars(cells)))
+    assert describe_cell(named)["cell"] == kernel
+
+
+def test_an_error_names_no_key_of_the_registry():
+    model = fitted(DeepRNNRegressor, cell=GRU(), warm_start=True).set_params(cell__reset_after=False)
+    with pytest.raises(ValueError, match=r"cell=GRU\(reset_after=False\), not cell='gru'\. .* or set cell back"):
+        model.fit(X, Y)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +227,10 @@ def test_a_name_has_no_parameters(kind):
     assert model.hidden_size == 64
     with pytest.raises(ValueError, match="cell='gre' is not known"):
         model.set_params(cell="gre", cell__reset_after=False)
+    with pytest.raises(ValueError, match=r"cell must be one of the names .* found None"):
+        kind(cell=None).set_params(cell__reset_after=False)
+    with pytest.raises(ValueError, match=r"cell=GRU is a class, expected an object"):
+        model.set_params(cell=GRU, cell__reset_after=False)
 
 
 @each_kind

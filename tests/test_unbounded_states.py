@@ -42,7 +42,7 @@ def step_all(stream, rows, **out):
 def test_predicting_names_the_sequence(method, pooling):
     classifier = counting(pooling)
     assert len(getattr(classifier, method)([LONG[:5], LONG[:20]]))
-    with pytest.raises(ValueError, match=MESSAGE.format(r"X\[1\]\. .* bounds, such as Elman\(\)")):
+    with pytest.raises(ValueError, match=MESSAGE.format(r"X\[1\]\. .* or take a cell with tanh")):
         getattr(classifier, method)([LONG[:5], LONG, LONG[:20]])
 
 

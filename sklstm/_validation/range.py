@@ -67,7 +67,6 @@ def refuse_overflow(outputs, place):
 def overflow(place, dtype):
     """Return the error about states that have grown beyond a dtype."""
     return ValueError(
-        f"the states of the network have grown beyond {dtype=} at {place}. Those of a cell without bounds, such as "
-        "Elman(activation='relu'), may grow at every step: train on sequences as long as this one, or take a cell with "
-        "bounds, such as Elman()."
+        f"the states of the network have grown beyond {dtype=} at {place}. Those of a cell with activation='relu' "
+        "may grow at every step: train on sequences as long as this one, or take a cell with tanh."
     )
