@@ -70,7 +70,7 @@ double time_cell_of_row(Py_ssize_t repeats, Py_ssize_t n_panels, real *z, real *
 /* Back over all steps. The gates are overwritten, so each pass gets them afresh, outside its time: otherwise they would
  * shrink to denormal numbers. */
 double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_rows, Py_ssize_t n_units, real *gates,
-                          const real *saved, const real *c, const real *tanh_c, real *d_h, real *d_c,
+                          const real *saved, const real *c, const real *tanh_c, const real *d_h, real *d_c,
                           real *d_bias) {
     const Py_ssize_t state = n_rows * n_units;
     double total = 0;
@@ -82,9 +82,11 @@ double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_r
         for (Py_ssize_t t = n_steps - 1; t >= 0; t--)
             for (Py_ssize_t r = 0; r < n_rows; r++) {
                 const Py_ssize_t at = t * state + r * n_units;
-                /* the LSTM leaves d_h alone */
-                cells_backward(&lstm, n_units, gates + 4 * at, tanh_c + at, NULL, NULL, c + at, d_h + r * n_units,
-                               NULL, d_c + r * n_units, d_bias, NULL);
+                const CellRow row = {
+                    .stride = n_units, .gates = gates + 4 * at, .d_sums = gates + 4 * at, .kept = (real *)tanh_c + at,
+                    .c_prev = c + at, .d_h = d_h + r * n_units, .d_c = d_c + r * n_units, .d_bias = d_bias,
+                };
+                cells_backward(&lstm, &row, 1);
             }
         total += seconds() - begin;
     }

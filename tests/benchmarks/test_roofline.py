@@ -1,11 +1,14 @@
-"""What the roofline makes of its measurements; nothing is compiled or timed."""
+"""What the roofline makes of its measurements, and whether its loops fit the kernels; nothing is timed."""
 
 import importlib
+import subprocess
+import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 CACHES = {"L1": 100, "L2": 1000, "L3": 10_000}
 # Seconds of a byte or a vector operation. A vector has 8 lanes, so 32 bytes.
 COSTS = {"read L1": 1.0, "update L1": 1.0, "read L2": 2.0, "update L2": 3.0, "read DRAM": 9.0, "fma": 5.0, "root": 7.0}
@@ -17,6 +20,18 @@ def roofline():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         yield importlib.import_module("roofline")
+
+
+@pytest.mark.skipif(not (ROOT / "sklstm/_kernels/isa").is_dir(), reason="wants the source of the package")
+def test_the_loops_fit_the_kernels(roofline):
+    """The headers change and roofline.c calls them, but only `make bench` runs it."""
+    library = importlib.import_module("roofline_kernels")
+    if (cc := library.compiler()) is None:
+        pytest.skip("no C compiler")
+    includes = [f"-I{ROOT / 'sklstm' / '_kernels'}", f"-I{sysconfig.get_path('include')}"]
+    flags = ["-std=c11", "-fsyntax-only", "-Wno-psabi", "-DSKLSTM_REAL_IS_FLOAT=1", *includes]
+    done = subprocess.run([cc, *flags, str(library.SOURCE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def kernel(**changes):
