@@ -66,8 +66,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         ``bias_out`` (n_outputs,), for the features that `transform` gives:
 
         - each layer: ``weight_ih_l0`` (k hidden_size, n_features), ``weight_hh_l0`` (k hidden_size, hidden_size) if the
-          cell has recurrent weights, and ``bias_l0``, then ``_l1``, ...; the k blocks of rows have the order that the
-          docs of the cell name, for the LSTM i, f, g, o.
+          cell has recurrent weights, and ``bias_l0``, then ``_l1``, ...; the k blocks of rows, and those of the bias,
+          have the order that the docs of the cell name, for the LSTM i, f, g, o.
         - cell with projection_size P: ``weight_hr_l0`` (P, hidden_size), and P columns where h is read.
         - cell with layer_norm: ``norm_weight_ih_l0``, ``norm_weight_hh_l0``, a gain for each row; of the LSTM also
           ``norm_weight_c_l0``, ``norm_bias_c_l0`` (hidden_size,).
@@ -86,7 +86,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
         scale of a constant column. With `window_norm` only the scale is used: windows bring their own mean. A layer
         for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 - (weight_ih_l0 / input_scale_) @
-        input_mean_``.
+        input_mean_`` (of the GRU in its blocks r, z, n_x); with the `layer_norm` of a cell there is none.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float

@@ -36,7 +36,8 @@ class Cell(BaseEstimator):
     where an equation takes the previous h element by element, it takes the previous m there. Cells that multiply h by a
     gate before its product, `MGU` and ``GRU(reset_after=False)``, have no projection. With `layer_norm`, each of the
     two products of the equations, ``W x_t`` and ``U h_(t-1)``, is normalised to mean 0 and variance 1 over all its rows
-    and multiplied by a learnt gain for each row; the bias is added behind.
+    (1e-5 is added to the variance) and multiplied by a learnt gain for each row; the bias is added behind. A product
+    with an h that was multiplied by a gate, as in `MGU`, is normalised on its own.
 
     Examples
     --------
@@ -350,10 +351,10 @@ class IndRNN(Cell):
         h_t = relu(W x_t + u * h_(t-1) + b)
 
     or tanh in place of relu, with ``weight_ih`` (W), one recurrent weight a unit in ``weight_recurrent`` (u) and
-    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly, and nothing grows with the
-    number of steps. Units are mixed by the next layer only, so the paper stacks several. There is no ``weight_hh``: all
-    products are computed before the loop over time, and `recurrent_dropout` and `weight_dropout` have nothing to act
-    on.
+    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly. Training may take one beyond
+    1; with relu, its h then grows at every step. Units are mixed by the next layer only, so the paper stacks several.
+    There is no ``weight_hh``: all products are computed before the loop over time, and `recurrent_dropout` and
+    `weight_dropout` have nothing to act on.
 
     Examples
     --------
