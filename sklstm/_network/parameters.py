@@ -88,8 +88,9 @@ class ParameterLayout:
 
         Input and output weights are uniform, by `weight_init` of Glorot & Bengio (2010, eq. 16; each gate a matrix of
         its own) or of He et al. (2015, eq. 10), recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases
-        zero but for the forget gate, gains of normalisations one; peepholes, the weights of pooling and the linear skip
-        start at zero. The number of threads changes no bit.
+        at the cell's own start (zero but for the forget gate), weights of single units uniform between its two bounds
+        (peepholes: zero), gains of normalisations one, the weights of pooling and the linear skip zero. The number of
+        threads changes no bit.
         """
         limit_of = {"glorot": _glorot_limit, "he": _he_limit}[weight_init]
         n_gates, flat = len(self.cell.gates_x), np.zeros(self.size, dtype)
