@@ -90,8 +90,8 @@ def _refuse_for_cell(parameters):
             )
     if described["projection_size"] and not kind.projects:
         raise ValueError(
-            f"projection_size={described['projection_size']} cannot be combined with {given}: the cell multiplies h by "
-            "a gate, unit by unit, before the product with it, so h needs the size of the gate."
+            f"cell__projection_size={described['projection_size']} cannot be combined with {given}: the cell "
+            "multiplies h by a gate, unit by unit, before the product with it, so h needs the size of the gate."
         )
 
 

@@ -23,6 +23,8 @@ __all__ = ["GRU", "LSTM", "MGU", "Cell", "Delta", "Elman", "IndRNN", "MinGRU", "
 class Cell(BaseEstimator):
     """Base of the recurrent cells, with the options that all of them have.
 
+    It serves type hints and is no cell itself; cells of one's own are kernels and are added in the sources.
+
     Parameters
     ----------
     projection_size : int or None, default=None
@@ -415,7 +417,7 @@ def check_cell(cell: object) -> Cell:
         close = difflib.get_close_matches(cell.lower(), _KINDS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         raise InvalidParameterError(f"cell={cell!r} is not known; there are {names}{hint}")
-    if isinstance(cell, type) and issubclass(cell, Cell):
+    if isinstance(cell, type) and issubclass(cell, kinds):
         raise InvalidParameterError(f"cell={cell.__name__} is a class, expected an object: set cell={cell.__name__}().")
     raise InvalidParameterError(
         f"cell must be one of the names {names} or an object of sklstm.cells, found {cell!r} of type "

@@ -153,6 +153,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),
         (None, "cell must be one of the names 'lstm', .* or an object of sklstm.cells, found None of type NoneType"),
         (["lstm"], r"found \['lstm'\] of type list"),
+        (Cell, "or an object of sklstm.cells, found <class 'sklstm.cells.Cell'> of type"),
         (DeepRNNRegressor(), r"found DeepRNNRegressor\(\) of type DeepRNNRegressor"),
     ],
     ids=str,
@@ -318,6 +319,8 @@ def test_a_refusal_says_the_name_that_was_given(name):
 @each_kind
 def test_a_gate_on_h_needs_all_of_it(kind, cell):
     projected = clone(OBJECTS[cell]).set_params(projection_size=2)
-    expected = rf"projection_size=2 cannot be combined with cell={type(projected).__name__}\(.*\): .* unit by unit"
+    expected = (
+        rf"cell__projection_size=2 cannot be combined with cell={type(projected).__name__}\(.*\): .* unit by unit"
+    )
     with pytest.raises(ValueError, match=expected):
         fitted(kind, cell=projected)
