@@ -34,7 +34,6 @@ cdef inline bint has_class_numbers(int kind) noexcept nogil:
 
 cdef extern from "isa/layers/interface.h" nogil:
     const int PAIRS
-    const int ROWS_OF_A_PANEL
 
     ctypedef struct CellShape:
         const char *name
@@ -123,6 +122,8 @@ cdef extern from "isa/layers/interface.h" nogil:
         void *pair_rows
         Py_ssize_t pair_stride
         const LayerOptions *options
+
+    Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, Py_ssize_t hidden_stride, Py_ssize_t lanes)
 
     ctypedef struct CellLayers:
         void (*describe)(CellShape *shape) noexcept nogil

@@ -63,6 +63,16 @@ def assert_close(found, expected, tolerance, name=""):
     assert error <= limit, f"{name}: {error / np.abs(expected).max():.1e} of its largest number"
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_numbers_of_a_cell(name):
+    """What the drivers rely on: runs inside the sums, and whole ones where a panel has several vectors of units."""
+    cell = CELLS[name]
+    assert 1 <= cell.n_sums * cell.units <= 4
+    for run in cell.runs().values():
+        assert 0 <= run.start and run.stop <= cell.n_sums
+        assert cell.units == 1 or len(run) in (0, cell.n_sums)
+
+
 @each_isa
 @each_dtype
 @each_size

@@ -86,15 +86,6 @@ SKLSTM_INLINE void outer_rows(const int rows, const int vecs, Py_ssize_t n_pairs
         for (int v = 0; v < vecs; v++) v_store(out + (r * vecs + v) * LANES, acc[r][v]);
 }
 
-/* `rows` must be a constant inside the tile, or the accumulators live in memory: one instance for each count. */
-#if TILE_ROWS == 6
-#  define FOR_TILE_ROWS(rows, CALL) \
-    switch (rows) { case 6: CALL(6); break; case 5: CALL(5); break; case 4: CALL(4); break; \
-                    case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
-#else
-#  define FOR_TILE_ROWS(rows, CALL) switch (rows) { case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
-#endif
-
 /* The rows that product_tile takes at once when `left` are left. */
 SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
     if (vecs == TILE_VECS) return left < TILE_ROWS ? (int)left : TILE_ROWS;
@@ -102,55 +93,50 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
     return left >= TILE_ROWS ? TILE_ROWS : 1;
 }
 
-/* Counts of rows that tile_rows gives. */
-#define NARROW(product, n) \
-    if (rows == TILE_ROWS) product(TILE_ROWS, n); \
-    else product(1, n)
-#define NARROW_TALL(product, n) \
-    if (rows == 2 * TILE_ROWS) product(2 * TILE_ROWS, n); \
-    else NARROW(product, n)
+/* TILE(rows, vecs) must see constants, or the accumulators live in memory: one instance for each size that tile_rows gives. */
+#if TILE_ROWS == 6
+#  define FOR_TILE_ROWS(rows, vecs, TILE) \
+    switch (rows) { case 6: TILE(6, vecs); break; case 5: TILE(5, vecs); break; case 4: TILE(4, vecs); break; \
+                    case 3: TILE(3, vecs); break; case 2: TILE(2, vecs); break; default: TILE(1, vecs); }
+#else
+#  define FOR_TILE_ROWS(rows, vecs, TILE) \
+    switch (rows) { case 3: TILE(3, vecs); break; case 2: TILE(2, vecs); break; default: TILE(1, vecs); }
+#endif
+#define FOR_NARROW_TILE(rows, vecs, TILE) \
+    if (rows == TILE_ROWS) TILE(TILE_ROWS, vecs); \
+    else TILE(1, vecs)
+#define FOR_TALL_TILE(rows, vecs, TILE) \
+    if (rows == 2 * TILE_ROWS) TILE(2 * TILE_ROWS, vecs); \
+    else FOR_NARROW_TILE(rows, vecs, TILE)
+/* ONE_OR_TWO: which of the two above for one or two vectors */
+#define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) \
+    switch (vecs) { \
+        case 4: FOR_TILE_ROWS(rows, 4, TILE) break; \
+        case 3: FOR_NARROW_TILE(rows, 3, TILE); break; \
+        case 2: ONE_OR_TWO(rows, 2, TILE); break; \
+        default: ONE_OR_TWO(rows, 1, TILE); \
+    }
 
 static void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
                          real *out, Py_ssize_t out_stride) {
-#define PRODUCT(n, v) product_rows(n, v, add, 1, n_k, 0, a, panel, out, out_stride)
-#define CALL(n) PRODUCT(n, 4)
-    switch (vecs) {
-        case 4: FOR_TILE_ROWS(rows, CALL) break;
-        case 3: NARROW(PRODUCT, 3); break;
-        case 2: NARROW_TALL(PRODUCT, 2); break;
-        default: NARROW_TALL(PRODUCT, 1);
-    }
-#undef CALL
-#undef PRODUCT
+#define TILE(n, v) product_rows(n, v, add, 1, n_k, 0, a, panel, out, out_stride)
+    FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
+#undef TILE
 }
 
 static void product_tile_of_runs(int rows, int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
                                  const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
-#define PRODUCT(n, v) product_rows(n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
-#define CALL(n) PRODUCT(n, 4)
-    switch (vecs) {
-        case 4: FOR_TILE_ROWS(rows, CALL) break;
-        case 3: NARROW(PRODUCT, 3); break;
-        case 2: NARROW_TALL(PRODUCT, 2); break;
-        default: NARROW_TALL(PRODUCT, 1);
-    }
-#undef CALL
-#undef PRODUCT
+#define TILE(n, v) product_rows(n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
+    FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
+#undef TILE
 }
 
 /* With fewer than 4 vectors: TILE_ROWS rows, or one. */
 static void outer_tile(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
                        Py_ssize_t d_stride, real *out) {
-#define PRODUCT(n, v) outer_rows(n, v, n_pairs, a, a_stride, d, d_stride, out)
-#define CALL(n) PRODUCT(n, 4)
-    switch (vecs) {
-        case 4: FOR_TILE_ROWS(rows, CALL) break;
-        case 3: NARROW(PRODUCT, 3); break;
-        case 2: NARROW(PRODUCT, 2); break;
-        default: NARROW(PRODUCT, 1);
-    }
-#undef CALL
-#undef PRODUCT
+#define TILE(n, v) outer_rows(n, v, n_pairs, a, a_stride, d, d_stride, out)
+    FOR_TILE(rows, vecs, TILE, FOR_NARROW_TILE)
+#undef TILE
 }
 
 /* sums (rows, n_sums vectors of one panel) = start + [x | h] @ panel, the rows of sums and of start a stride apart. x, h: row
@@ -174,15 +160,15 @@ SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const in
 /* All four vectors read x and h. */
 static void sum_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h, const real *panel,
                      const real *const *start, real *sums, Py_ssize_t stride) {
-#define CALL(n) sum_rows_of_panel(n, 0, 4, 0, 4, n_x, x, n_h, h, panel, start, sums, stride)
-    FOR_TILE_ROWS(rows, CALL)
-#undef CALL
+#define TILE(n, v) sum_rows_of_panel(n, 0, v, 0, v, n_x, x, n_h, h, panel, start, sums, stride)
+    FOR_TILE_ROWS(rows, 4, TILE)
+#undef TILE
 }
 
 /* The first three read x, the last three read h. */
 static void sum_tile_of_three(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
                               const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
-#define CALL(n) sum_rows_of_panel(n, 0, 3, 1, 3, n_x, x, n_h, h, panel, start, sums, stride)
-    FOR_TILE_ROWS(rows, CALL)
-#undef CALL
+#define TILE(n, v) sum_rows_of_panel(n, 0, v, 1, v, n_x, x, n_h, h, panel, start, sums, stride)
+    FOR_TILE_ROWS(rows, 3, TILE)
+#undef TILE
 }

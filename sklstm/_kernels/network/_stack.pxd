@@ -3,7 +3,7 @@
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._calls cimport PAIRS, ROWS_OF_A_PANEL, CellLayers, CellShape, PanelPart
+from sklstm._kernels._calls cimport CellLayers, CellShape, PanelPart
 from sklstm._kernels._table cimport KernelTable
 
 
@@ -152,9 +152,3 @@ cdef inline bint has_output(const Layer *layer) noexcept nogil:
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
     """Numbers of the second state in a row of states."""
     return layer.hidden_size if layer.second_state else 0
-
-
-cdef inline Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t n_sums, Py_ssize_t hidden_stride,
-                                    Py_ssize_t lanes) noexcept nogil:
-    """Numbers of a layer's sums: one panel of n rows, or of the rows of several steps, or all panels of a few."""
-    return max((2 * n + PAIRS) * 4 * lanes, min(n, <Py_ssize_t> ROWS_OF_A_PANEL) * n_sums * hidden_stride)

@@ -37,6 +37,7 @@ from sklstm._kernels._calls cimport (
     LayerOptions,
     PanelPart,
     PoolCall,
+    scratch_size,
 )
 from sklstm._kernels._table cimport KernelTable
 
@@ -159,48 +160,15 @@ cdef class Stack:
 
     def to_panels(self, flat, panels):
         """Pack a flat vector of parameters into panels; padding becomes zero, and stays so."""
-        cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
-        cdef const char *source = required(flat, self.code, self.n_parameters)
+        cdef char *source = required(flat, self.code, self.n_parameters)
         cdef char *out = required(panels, self.code, self.panels_size, True)
-        cdef PanelPart part
-        cdef SignalWatch watch
-        cdef list errors = []
-        open_watch(&watch, errors)
-        clear(out, self.panels_size * size, &watch, 0)
-        for begin, offset, n_columns, n_rows, parts, slot in self.pieces:
-            if must_stop(&watch, 0):
-                raise errors[0]
-            if parts is not None:
-                part = parts
-                self.kernels.pack_block(source + <Py_ssize_t> begin * size, n_columns, n_rows, &part, slot,
-                                        out + <Py_ssize_t> offset * size)
-            elif n_rows > 0:
-                self.kernels.pack_dense(source + <Py_ssize_t> begin * size, n_columns, n_rows, 1, n_columns,
-                                        out + <Py_ssize_t> offset * size)
-            else:
-                memcpy(out + <Py_ssize_t> offset * size, source + <Py_ssize_t> begin * size, n_columns * size)
+        convert_panels(self, source, out, True)
 
     def from_panels(self, panels, flat):
         """Unpack a vector of panels into the order of the parameters."""
-        cdef Py_ssize_t size = self.kernels.item_size, n_columns, n_rows, slot
-        cdef const char *source = required(panels, self.code, self.panels_size)
+        cdef char *source = required(panels, self.code, self.panels_size)
         cdef char *out = required(flat, self.code, self.n_parameters, True)
-        cdef PanelPart part
-        cdef SignalWatch watch
-        cdef list errors = []
-        open_watch(&watch, errors)
-        for begin, offset, n_columns, n_rows, parts, slot in self.pieces:
-            if must_stop(&watch, 0):
-                raise errors[0]
-            if parts is not None:
-                part = parts
-                self.kernels.unpack_block(source + <Py_ssize_t> offset * size, n_columns, n_rows, &part, slot,
-                                          out + <Py_ssize_t> begin * size)
-            elif n_rows > 0:
-                self.kernels.unpack_dense(source + <Py_ssize_t> offset * size, n_columns, n_rows,
-                                          out + <Py_ssize_t> begin * size)
-            else:
-                memcpy(out + <Py_ssize_t> begin * size, source + <Py_ssize_t> offset * size, n_columns * size)
+        convert_panels(self, out, source, False)
 
     def interleaved_order(self, Py_ssize_t n_samples):
         """Return an order of sequences, sorted longest first, that gives all chunks of a batch similar lengths.

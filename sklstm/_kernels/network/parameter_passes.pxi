@@ -15,6 +15,38 @@ cdef void clear(char *out, Py_ssize_t n_bytes, SignalWatch *watch, int worker) n
         begin += CLEAR_BYTES
 
 
+cdef int convert_panels(Stack stack, char *flat, char *panels, bint pack) except -1:
+    """Pack a flat vector of parameters into panels, or unpack the panels into it, piece by piece."""
+    cdef const KernelTable *kernels = stack.kernels
+    cdef Py_ssize_t size = kernels.item_size, n_columns, n_rows, slot
+    cdef char *piece
+    cdef char *packed
+    cdef PanelPart part
+    cdef SignalWatch watch
+    cdef list errors = []
+    open_watch(&watch, errors)
+    if pack:
+        clear(panels, stack.panels_size * size, &watch, 0)
+    for begin, offset, n_columns, n_rows, fields, slot in stack.pieces:
+        if must_stop(&watch, 0):
+            raise errors[0]
+        piece, packed = flat + <Py_ssize_t> begin * size, panels + <Py_ssize_t> offset * size
+        if fields is not None:
+            part = fields
+            if pack:
+                kernels.pack_block(piece, n_columns, n_rows, &part, slot, packed)
+            else:
+                kernels.unpack_block(packed, n_columns, n_rows, &part, slot, piece)
+        elif n_rows > 0:
+            if pack:
+                kernels.pack_dense(piece, n_columns, n_rows, 1, n_columns, packed)
+            else:
+                kernels.unpack_dense(packed, n_columns, n_rows, piece)
+        else:
+            memcpy(packed if pack else piece, piece if pack else packed, n_columns * size)
+    return 0
+
+
 cdef struct ReduceCall:
     const KernelTable *kernels
     Py_ssize_t panels_size

@@ -15,8 +15,9 @@
  *     LSTM              i f g o      x |i f g o|   h |i f g o|
  *     GRU               n_x r z n_h  x |n_x r z|   h     |r z n_h|
  *     gru_reset_before  r z n        x |r z n|     h |r z|  gated h     |n|
- * No structural zeros are stored or multiplied. `units` is the number of vectors of units in a panel of weights, such that
- * units * n_sums fills the 4 vectors of the register tile where possible.
+ * No structural zeros are stored or multiplied. `units` is the number of vectors of units in a panel of weights, so that
+ * units * n_sums fills the 4 vectors of the register tile where it can; it is 1 where a run holds only some of the sums, since
+ * the vectors of a run would not be adjacent in a panel of several units.
  *
  * The gated h, r * h, is for cells that apply a gate to h before the product (gru_reset_before.h, mgu.h): `gate` computes it
  * from the first sums, then its product is added to the sums that read it, then `forward` runs. Backward runs `backward`,

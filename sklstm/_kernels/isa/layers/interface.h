@@ -114,6 +114,13 @@ typedef struct {
                                     training, z is (n, S Hp), and all panels are computed */
 } LayerCall;
 
+/* Numbers of LayerCall.z in the plain layers: one panel of n rows, or of the rows of several steps, or all panels of few rows. */
+static inline Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, Py_ssize_t hidden_stride, Py_ssize_t lanes) {
+    const Py_ssize_t one_panel = (2 * n_samples + PAIRS) * 4 * lanes;
+    const Py_ssize_t all_panels = (n_samples < ROWS_OF_A_PANEL ? n_samples : ROWS_OF_A_PANEL) * n_sums * hidden_stride;
+    return one_panel > all_panels ? one_panel : all_panels;
+}
+
 /* The layers of one cell. */
 typedef struct {
     void (*describe)(CellShape *shape);

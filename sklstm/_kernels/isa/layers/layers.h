@@ -6,8 +6,8 @@
                  C.gated_count, C.reads_h, C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional,             \
                  C.normalises_state})
 
-/* The cells of one panel have a loop of their own: where its counts are known, the constants of the activations stay in
- * registers (2 to 3 % of a prediction). */
+/* A cell with `activate` has a loop of its own for the units of one panel: where its counts are known, the constants of the
+ * activations stay in registers (2 to 3 % of a prediction). Other cells would lose by it (Elman 12 %). */
 #define LAYERS_OF(C)                                                                                                          \
     static void C##_describe(CellShape *shape) { *shape = SHAPE_OF(C); }                                                      \
     SKLSTM_NOINLINE void C##_cells_of_panel(Py_ssize_t n_rows, Py_ssize_t stride, real *z, const CellArrays *arrays) {        \
@@ -15,7 +15,8 @@
     }                                                                                                                         \
     SKLSTM_NOINLINE void C##_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,    \
                                    const CellArrays *arrays) {                                                                \
-        if (n_units == C.units && z_stride == C.units * C.n_sums * LANES) C##_cells_of_panel(n_rows, stride, z, arrays);      \
+        if (C.activate && n_units == C.units && z_stride == C.units * C.n_sums * LANES)                                       \
+            C##_cells_of_panel(n_rows, stride, z, arrays);                                                                    \
         else cells_forward(&C, n_rows, n_units, stride, z, z_stride, arrays);                                                 \
     }                                                                                                                         \
     static void C##_forward_row(CellRow *row) { cell_row_forward(&C, C##_cells, row); }                                       \
