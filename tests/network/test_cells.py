@@ -69,7 +69,8 @@ def test_numbers_of_a_cell(name):
     cell = CELLS[name]
     assert 1 <= cell.n_sums * cell.units <= 4
     for run in cell.runs().values():
-        assert 0 <= run.start and run.stop <= cell.n_sums
+        assert run.start >= 0
+        assert run.stop <= cell.n_sums
         assert cell.units == 1 or len(run) in (0, cell.n_sums)
 
 

@@ -88,7 +88,8 @@ SKLSTM_INLINE real sum_of_parts(const int width, const vec *part) {
 
 #define EACH_UNIT for (Py_ssize_t u = 0; u < end; u += step)
 
-SKLSTM_INLINE real normalise_vectors(const int width, Py_ssize_t step, Py_ssize_t n_units, Py_ssize_t stride, real *row) {
+SKLSTM_INLINE real normalise_vectors(const int width, Py_ssize_t step, Py_ssize_t n_units, Py_ssize_t stride, real *row,
+                                     const real *gain, real *sums) {
     const vec one = v_broadcast(1), last_lanes = lanes_of_last_vector(n_units, stride);
     const real share = (real)1 / (real)(width * n_units);
     const Py_ssize_t end = stride / LANES * step;
@@ -106,7 +107,12 @@ SKLSTM_INLINE real normalise_vectors(const int width, Py_ssize_t step, Py_ssize_
     }
     const real inverse = inverse_deviation(sum_of_parts(width, part) * share);
     const vec scale = v_broadcast(inverse);
-    EACH_UNIT EACH_PART v_store(row + u + v * LANES, v_mul(v_load(row + u + v * LANES), scale));
+    EACH_UNIT EACH_PART {
+        const Py_ssize_t k = u + v * LANES;
+        const vec x_hat = v_mul(v_load(row + k), scale);
+        v_store(row + k, x_hat);
+        if (sums) v_store(sums + k, v_fma(v_load(gain + k), x_hat, v_load(sums + k)));
+    }
     return inverse;
 }
 
@@ -140,13 +146,19 @@ SKLSTM_INLINE void normalise_vectors_backward(const int width, Py_ssize_t step, 
 #undef EACH_UNIT
 #undef EACH_PART
 
-/* x becomes N(x); returns 1 / deviation. */
-static real normalise_row(int width, Py_ssize_t step, Py_ssize_t n_units, Py_ssize_t stride, real *row) {
+/* One vector of each vector of units: x becomes N(x); returns 1 / deviation. */
+static real normalise_row(Py_ssize_t n_units, Py_ssize_t stride, real *row) {
+    return normalise_vectors(1, LANES, n_units, stride, row, NULL, NULL);
+}
+
+/* x becomes N(x), and sums += gain N(x); returns 1 / deviation. */
+static real add_normalised_row(int width, Py_ssize_t step, Py_ssize_t n_units, Py_ssize_t stride, real *row, const real *gain,
+                               real *sums) {
     switch (width) {
-        case 4: return normalise_vectors(4, step, n_units, stride, row);
-        case 3: return normalise_vectors(3, step, n_units, stride, row);
-        case 2: return normalise_vectors(2, step, n_units, stride, row);
-        default: return normalise_vectors(1, step, n_units, stride, row);
+        case 4: return normalise_vectors(4, step, n_units, stride, row, gain, sums);
+        case 3: return normalise_vectors(3, step, n_units, stride, row, gain, sums);
+        case 2: return normalise_vectors(2, step, n_units, stride, row, gain, sums);
+        default: return normalise_vectors(1, step, n_units, stride, row, gain, sums);
     }
 }
 

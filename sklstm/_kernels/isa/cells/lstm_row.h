@@ -44,7 +44,7 @@ SKLSTM_INLINE void lstm_row_forward(CellRow *row) {
         for (Py_ssize_t u = whole; u < stride; u += LANES) output_gates(1, gates + 4 * u);
     }
     if (norm) {
-        row->inverse = normalise_row(1, LANES, row->n_units, stride, row->normalised);
+        row->inverse = normalise_row(row->n_units, stride, row->normalised);
         for (Py_ssize_t u = 0; u < stride; u += LANES)
             v_store(tanh_c + u, v_fma(v_load(norm + u), v_load(row->normalised + u), v_load(norm + stride + u)));
     }

@@ -17,15 +17,11 @@ SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, in
     }
 }
 
-/* sums += gain N(product) for some sums of all units; the product is normalised in place, 1 / deviation returned. */
+/* sums += gain N(product) for some sums of all units; the product becomes N(product); returns 1 / deviation. */
 SKLSTM_INLINE real add_normalised(const CellShape *cell, const LayerCall *call, int first, int count, const real *gain,
                                   real *product, real *sums) {
-    const Py_ssize_t step = cell->n_sums * LANES, end = cell->n_sums * call->hidden_stride;
-    const real inverse = normalise_row(count, step, call->hidden_size, call->hidden_stride, product + first * LANES);
-    for (Py_ssize_t u = first * LANES; u < end; u += step)
-        for (Py_ssize_t k = u; k < u + count * LANES; k += LANES)
-            v_store(sums + k, v_fma(v_load(gain + k), v_load(product + k), v_load(sums + k)));
-    return inverse;
+    return add_normalised_row(count, cell->n_sums * LANES, call->hidden_size, call->hidden_stride, product + first * LANES,
+                              gain + first * LANES, sums + first * LANES);
 }
 
 /* z (n, S Hp): the sums of a step, without the products of the gated h. */
