@@ -15,6 +15,8 @@ from sklstm._kernels import available_isas
 from sklstm._network.cells import CELLS
 
 ALL_CONFIGURATIONS = bool(os.environ.get("SKLSTM_ALL_CONFIGURATIONS"))
+# Behind relu all four units of a layer may be off, at every step or at each but the last: weights without a gradient.
+RECTIFIED = {"elman_relu", "indrnn"}
 # Each option alone, in a network of two layers where it needs them.
 ALONE = {
     "plain": {},

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from network.options_draw import (
     ALONE,
+    RECTIFIED,
     cells_with,
     draw_options,
     drawn_cells,
@@ -21,6 +22,7 @@ from reference.differences import numerical_gradient
 
 # Of the first cell, in which every pair of options is drawn; and of each other cell.
 N_CONFIGURATIONS, N_OF_OTHERS = 240, 40
+SHORT_STEP = 1e-6
 
 
 def simple_differences(function, array, step=1e-5):
@@ -42,6 +44,7 @@ def assert_gradient(function, array, gradient):
     A normalisation of numbers that are nearly or exactly equal (a sequence of one row, freed of its last row) divides
     by sqrt(1e-5): its third derivative is a million times the first, and the two values of `simple_differences` are too
     far apart. Where they miss, four values, of fourth order, decide; both steps leave an error of rounding near 1e-11.
+    Where these miss too, a bend (of relu, or of the candidate of minGRU) may lie between the values: a shorter step.
     """
     tolerance = {"rtol": 1e-6, "atol": 1e-8}
     expected = simple_differences(function, array)
@@ -50,6 +53,13 @@ def assert_gradient(function, array, gradient):
     better = numerical_gradient(function, array, 2e-5, missed)
     for index in missed:
         expected[index] = better[index]
+        if not np.isclose(gradient[index], expected[index], **tolerance):
+            value = array[index]
+            array[index] = value + SHORT_STEP
+            above = function()
+            array[index] = value - SHORT_STEP
+            expected[index] = (above - function()) / (2.0 * SHORT_STEP)
+            array[index] = value
     np.testing.assert_allclose(gradient, expected, **tolerance)
     return expected
 
@@ -64,10 +74,8 @@ def check_gradients(case):
     # An option whose numbers do nothing would pass as well.
     idle = {name for name, view in case.layout.views(case.gradients()[0]).items() if np.abs(view).max() < 1e-7}
     shape = case.shape
-    vectors = {name for name in case.layout.views(case.flat) if name.startswith("weight_recurrent")}
-    if vectors - idle:
-        # Behind relu, the four units of a layer may be off at every step that follows one at which they were on.
-        idle -= vectors
+    if shape.cell in RECTIFIED:
+        idle = {name for name in idle if not name.startswith(("weight_ih", "weight_hh", "weight_recurrent"))}
     if shape.bidirectional and shape.window_norm == "last" and shape.n_layers == 1:
         # At the last step, the backward direction has read the last row alone: zeros.
         idle -= {"weight_ih_l0_backward", "norm_weight_ih_l0_backward"}
