@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import InvalidParameterError
 
+from sklstm._cell_choice import check_cell
 from sklstm._fit_inputs import Given, looks_back
 from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
@@ -26,7 +27,7 @@ from sklstm._validation import (
     is_set_of_sequences,
     refuse_overflow,
 )
-from sklstm.cells import Cell, check_cell
+from sklstm.cells import Cell
 
 
 def _has_attention(model: Any) -> bool:

@@ -3,11 +3,11 @@
 from contextlib import contextmanager
 from math import prod
 
+from sklstm._cell_choice import cell_of_kernel, describe_cell
 from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
 from sklstm._warn import warn_user
-from sklstm.cells import cell_of_kernel, describe_cell
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STATEFUL = ("training", lambda value: value == "stateful")

@@ -10,12 +10,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklstm._cell_choice import CellName, check_cell
 from sklstm._docstrings import complete_docstring
 from sklstm._options import refuse_moved_values
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation.parameters import LARGEST_N_LAYERS
-from sklstm.cells import Cell, CellName, check_cell
+from sklstm.cells import Cell
 
 
 @cache

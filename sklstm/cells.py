@@ -5,13 +5,12 @@ scikit-learn estimator without `fit`: its parameters are reached through the net
 ``model.set_params(cell__peephole=True)`` or in the grid of a search.
 """
 
-import difflib
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._docstrings import complete_docstring
 
@@ -378,87 +377,3 @@ class IndRNN(Cell):
 
     def _kernel_name(self) -> str:
         return "indrnn" if self.activation == "relu" else "indrnn_tanh"
-
-
-CellName = Literal["lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm", "indrnn"]
-
-# What a name stands for: the cell with its defaults.
-_KINDS: dict[str, type[Cell]] = {
-    kind.__name__.lower(): kind for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN)
-}
-
-
-def check_cell(cell: object) -> Cell:
-    """Return a cell as an object with valid parameters.
-
-    Parameters
-    ----------
-    cell : str or Cell
-        Its name or the object itself.
-
-    Returns
-    -------
-    Cell
-        The object itself, or a new one with the defaults.
-
-    Raises
-    ------
-    InvalidParameterError
-        A ValueError and a TypeError, if it is none, or one of its own parameters is not valid.
-    """
-    if isinstance(cell, str) and cell in _KINDS:
-        return _KINDS[cell]()
-    kinds: tuple[type[Cell], ...] = tuple(_KINDS.values())
-    if isinstance(cell, kinds):
-        cell._validate_params()
-        return cell
-    names = ", ".join(map(repr, _KINDS))
-    if isinstance(cell, str):
-        close = difflib.get_close_matches(cell.lower(), _KINDS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
-        raise InvalidParameterError(f"cell={cell!r} is not known; there are {names}{hint}")
-    if isinstance(cell, type) and issubclass(cell, kinds):
-        raise InvalidParameterError(f"cell={cell.__name__} is a class, expected an object: set cell={cell.__name__}().")
-    raise InvalidParameterError(
-        f"cell must be one of the names {names} or an object of sklstm.cells, found {cell!r} of type "
-        f"{type(cell).__name__}."
-    )
-
-
-def describe_cell(cell: object) -> dict[str, Any]:
-    """Return the fields of `Architecture` that a cell stands for.
-
-    Parameters
-    ----------
-    cell : str or Cell
-        Its name or an object.
-
-    Returns
-    -------
-    dict
-        ``cell``, the key of the registry of cells, ``peephole``, ``projection_size`` and ``cell_norm``.
-    """
-    return check_cell(cell)._architecture()
-
-
-def cell_of_kernel(kernel: str) -> str:
-    """Return what stands for a key of the registry of cells in the constructor, as text.
-
-    Parameters
-    ----------
-    kernel : str
-        As `describe_cell` returns it.
-
-    Returns
-    -------
-    str
-        A quoted name, or the object where only an object stands for the key.
-    """
-    for name, kind in _KINDS.items():
-        if kind()._kernel_name() == kernel:
-            return repr(name)
-        for option, constraints in kind._parameter_constraints.items():
-            for value in getattr(constraints[0], "options", (False, True)):
-                if (cell := kind(**{option: value}))._kernel_name() == kernel:
-                    return repr(cell)
-    raise KeyError(kernel)

@@ -16,22 +16,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
+from sklstm._cell_choice import _KINDS, cell_of_kernel, check_cell, describe_cell
 from sklstm._network.cells import CELLS
-from sklstm.cells import (
-    _KINDS,
-    GRU,
-    LSTM,
-    MGU,
-    Cell,
-    Delta,
-    Elman,
-    IndRNN,
-    MinGRU,
-    MinLSTM,
-    cell_of_kernel,
-    check_cell,
-    describe_cell,
-)
+from sklstm.cells import GRU, LSTM, MGU, Cell, Delta, Elman, IndRNN, MinGRU, MinLSTM
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))

@@ -12,8 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from sklstm import DeepLSTMRegressor, DeepRNNRegressor
+from sklstm._cell_choice import CellName
 from sklstm._scaling import robust_scales
-from sklstm.cells import LSTM, CellName
+from sklstm.cells import LSTM
 
 RNG = np.random.default_rng(8)
 N = 400
