@@ -19,6 +19,8 @@ cdef enum LossKind:
     HUBER_LOSS = 4
     QUANTILE_LOSS = 5
     POISSON_LOSS = 6
+    DISTILLED_BINARY_LOSS = 7
+    DISTILLED_MULTINOMIAL_LOSS = 8
 
 
 cdef enum WindowNorm:
@@ -27,9 +29,18 @@ cdef enum WindowNorm:
     STANDARD_NORM = 2
 
 
-cdef inline bint has_class_numbers(int kind) noexcept nogil:
-    """Whether targets are class numbers, one for each sample; else there is a number for each output."""
-    return kind == MULTINOMIAL_LOG_LOSS
+cdef inline bint is_multinomial(int kind) noexcept nogil:
+    """Whether the outputs share one loss, and one weight; else each output has its own."""
+    return kind == MULTINOMIAL_LOG_LOSS or kind == DISTILLED_MULTINOMIAL_LOSS
+
+
+cdef inline Py_ssize_t targets_of(int kind, Py_ssize_t n_outputs) noexcept nogil:
+    """How many numbers are the target of a sample: isa/losses.pxi says which."""
+    if kind == MULTINOMIAL_LOG_LOSS:
+        return 1
+    if kind == DISTILLED_MULTINOMIAL_LOSS:
+        return 2 * n_outputs
+    return 4 * n_outputs if kind == DISTILLED_BINARY_LOSS else n_outputs
 
 
 cdef extern from "isa/layers/interface.h" nogil:

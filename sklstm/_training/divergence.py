@@ -6,6 +6,8 @@ import numpy as np
 
 # Targets and columns of X are standardised. Values further off than this are named as the probable cause.
 FAR = 1e6
+# Losses whose targets are classes or probabilities, which are never far off.
+OF_CLASSES = ("binary_log", "multinomial_log", "distilled_binary", "distilled_multinomial")
 
 
 class Divergence(ValueError):
@@ -72,8 +74,10 @@ def _advice(settings):
 def _far_off(passes, samples):
     """Name the arguments that hold values far from their usual range."""
     found = []
-    size = np.abs(np.where(samples.weights.reshape(len(samples.targets), -1) > 0, samples.targets, 0))
-    if passes.settings.loss not in ("binary_log", "multinomial_log") and size.max() > FAR:
+    size = np.zeros(1)
+    if passes.settings.loss not in OF_CLASSES:
+        size = np.abs(np.where(samples.weights.reshape(len(samples.targets), -1) > 0, samples.targets, 0))
+    if size.max() > FAR:
         found.append(
             f"{samples.names[1]} is at fault: a target lies {size.max():.3g} units of target_scale_ from target_mean_. "
             "Remove or clip such outliers."

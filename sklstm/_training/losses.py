@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.special import entr, expit, inv_boxcox, logsumexp, softmax, xlogy
+from scipy.optimize import minimize
+from scipy.special import entr, expit, inv_boxcox, logsumexp, rel_entr, softmax, xlogy
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Loss:
     has_parameter: bool = False
 
     def bound(self, parameter):
-        """Return the loss with its parameter (delta, quantile, smoothing) bound, if it has one."""
+        """Return the loss with its parameter (delta, quantile, smoothing, temperature) bound, if it has one."""
         if not self.has_parameter:
             return self
         parameter = np.asarray(parameter, np.float64)
@@ -166,6 +167,66 @@ def _multinomial_least(targets, n_outputs, parameter=0.0):
     return np.full((len(targets), 1), entr(1.0 - parameter + share) + (n_outputs - 1) * entr(share))
 
 
+# Distillation (Hinton et al. 2015): shares a of each class in the label and b in the teacher at the temperature, which
+# all together sum to one. Of two classes that share an output, the targets of each output are a_0, a_1, b_0, b_1.
+
+
+def _distilled_binary(z, targets, parameter):
+    a0, a1, b0, b1 = _shares_of_outputs(targets)
+    hard = a0 * np.logaddexp(0.0, z) + a1 * np.logaddexp(0.0, -z)
+    soft = z / parameter
+    divergence = b0 * np.logaddexp(0.0, soft) + b1 * np.logaddexp(0.0, -soft)
+    return hard + parameter**2 * (divergence + rel_entr(b0, b0 + b1) + rel_entr(b1, b0 + b1))
+
+
+def _shares_of_outputs(targets):
+    return np.moveaxis(targets.reshape(len(targets), -1, 4), 2, 0)
+
+
+def _distilled_binary_constant(targets, weights, n_outputs, parameter):
+    """Find where the slope, which increases with z, is zero, by halving an interval."""
+    weights = np.repeat(np.broadcast_to(weights.reshape(len(weights), -1), (len(targets), n_outputs)), 4, axis=1)
+    a0, a1, b0, b1 = weighted_mean(targets, weights).reshape(n_outputs, 4).T
+    # A label that is always or never present gets a large number instead of infinity.
+    high = np.full(n_outputs, 30.0) * np.maximum(parameter, 1.0)
+    low = -high
+    for _ in range(100):
+        z = 0.5 * (low + high)
+        slope = (a0 + a1) * expit(z) - a1 + parameter * ((b0 + b1) * expit(z / parameter) - b1)
+        low, high = np.where(slope < 0, z, low), np.where(slope < 0, high, z)
+    return z
+
+
+def _distilled_binary_least(targets, n_outputs, parameter):
+    a0, a1, _, _ = _shares_of_outputs(targets)
+    return -rel_entr(a0, a0 + a1) - rel_entr(a1, a0 + a1)
+
+
+def _distilled_multinomial(z, targets, parameter):
+    a, b = np.split(targets, 2, axis=1)
+    hard, soft = (logsumexp(one, axis=1, keepdims=True) - one for one in (z, z / parameter))
+    divergence = b * soft + rel_entr(b, b.sum(axis=1, keepdims=True))
+    return (a * hard + parameter**2 * divergence).sum(axis=1, keepdims=True)
+
+
+def _distilled_multinomial_constant(targets, weights, n_outputs, parameter):
+    mean = weighted_mean(targets, weights)
+    a, b = np.split(mean, 2)
+
+    def value_and_slope(z):
+        slope = a.sum() * softmax(z) - a + parameter * (b.sum() * softmax(z / parameter) - b)
+        return float(_distilled_multinomial(z[np.newaxis], mean[np.newaxis], parameter)[0, 0]), slope
+
+    # A class that is absent gets a small share instead of minus infinity.
+    start = np.log(np.maximum(a + b, 1e-13))
+    return minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-10, "ftol": 1e-15}).x
+
+
+def _distilled_multinomial_least(targets, n_outputs, parameter):
+    a = targets[:, :n_outputs]
+    return -rel_entr(a, a.sum(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
+
+
 LOSSES = {
     "squared": Loss("squared", _squared, _weighted_mean, lambda z: z),
     "absolute": Loss("absolute", _absolute, _weighted_quantile, lambda z: z),
@@ -175,6 +236,22 @@ LOSSES = {
     "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities, _binary_least, True),
     "multinomial_log": Loss(
         "multinomial_log", _multinomial_log, _multinomial_prior, partial(softmax, axis=1), _multinomial_least, True
+    ),
+    "distilled_binary": Loss(
+        "distilled_binary",
+        _distilled_binary,
+        _distilled_binary_constant,
+        _binary_probabilities,
+        _distilled_binary_least,
+        has_parameter=True,
+    ),
+    "distilled_multinomial": Loss(
+        "distilled_multinomial",
+        _distilled_multinomial,
+        _distilled_multinomial_constant,
+        partial(softmax, axis=1),
+        _distilled_multinomial_least,
+        has_parameter=True,
     ),
 }
 

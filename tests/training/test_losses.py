@@ -30,8 +30,11 @@ def draw(name, n=60, seed=0):
 
 
 def test_registry():
-    """The others are in test_regression_losses.py and test_loss_parameters.py."""
-    assert set(LOSSES) == set(N_OUTPUTS) | {"absolute", "huber", "quantile", "poisson"}
+    """The others are in test_regression_losses.py, test_loss_parameters.py and test_distilled_losses.py."""
+    assert set(LOSSES) == set(N_OUTPUTS) | {"absolute", "huber", "quantile", "poisson"} | {
+        "distilled_binary",
+        "distilled_multinomial",
+    }
     assert all(loss.name == name for name, loss in LOSSES.items())
 
 

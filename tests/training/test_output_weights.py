@@ -45,7 +45,7 @@ def test_value_and_slope(case, dtype, isa):
 
 
 def test_class_numbers_have_no_outputs_of_their_own():
-    with pytest.raises(ValueError, match="class numbers have one weight"):
+    with pytest.raises(ValueError, match="a multinomial loss has one weight"):
         evaluate("multinomial_log", Z, [1], weight=WEIGHTS[0])
 
 

@@ -10,6 +10,8 @@ from sklstm._kernels._calls cimport (
     ADAMW,
     ATTENTION_POOLING,
     BINARY_LOG_LOSS,
+    DISTILLED_BINARY_LOSS,
+    DISTILLED_MULTINOMIAL_LOSS,
     HUBER_LOSS,
     LAST_NORM,
     MEAN_POOLING,
@@ -22,10 +24,11 @@ from sklstm._kernels._calls cimport (
     STANDARD_NORM,
     AttentionCall,
     CellLayers,
-    has_class_numbers,
     PanelPart,
     PoolCall,
     UpdateStep,
+    is_multinomial,
+    targets_of,
 )
 from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
 

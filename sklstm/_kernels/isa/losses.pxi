@@ -52,6 +52,53 @@ cdef inline double class_loss(double smoothing, Py_ssize_t n_classes, Py_ssize_t
     return largest + log(normaliser) - ((1.0 - smoothing) * <double> z[label] + share * sum_z)
 
 
+cdef inline double distilled_point(double temperature, double z, const real *y, double *slope) noexcept nogil:
+    """Loss and slope of one output of two classes against a label and a teacher (Hinton et al. 2015).
+
+    The four targets are the shares of the label, negative and positive, and those of the teacher at `temperature`; all
+    four sum to one. Cross-entropy with the label, plus temperature^2 times the divergence from the teacher.
+    """
+    cdef double a0 = y[0], a1 = y[1], b0 = y[2], b1 = y[3], soft = z / temperature, divergence
+    slope[0] = ((a0 + a1) / (1.0 + exp(-z)) - a1) + temperature * ((b0 + b1) / (1.0 + exp(-soft)) - b1)
+    divergence = b1 * softplus(-soft) + b0 * softplus(soft) + entropy_term(b0, b0 + b1) + entropy_term(b1, b0 + b1)
+    return a1 * softplus(-z) + a0 * softplus(z) + temperature * temperature * divergence
+
+
+cdef inline double entropy_term(double share, double total) noexcept nogil:
+    return share * log(share / total) if share > 0 else share
+
+
+cdef inline double distilled_class_loss(double temperature, Py_ssize_t n_classes, const real *y, const real *z,
+                                        double w, real *d_z) noexcept nogil:
+    """The same for outputs that share a softmax: a share of each class in the label, then one in the teacher."""
+    cdef Py_ssize_t j
+    cdef double largest = z[0], hard_sum = 0, soft_sum = 0, a = 0, b = 0, value = 0, divergence = 0, z_j
+    for j in range(1, n_classes):
+        largest = max(largest, <double> z[j])
+    for j in range(n_classes):
+        z_j = <double> z[j] - largest
+        hard_sum += exp(z_j)
+        soft_sum += exp(z_j / temperature)
+        a += y[j]
+        b += y[n_classes + j]
+    for j in range(n_classes):
+        z_j = <double> z[j] - largest
+        value += y[j] * (log(hard_sum) - z_j)
+        divergence += y[n_classes + j] * (log(soft_sum) - z_j / temperature) + entropy_term(y[n_classes + j], b)
+        if d_z != NULL:
+            d_z[j] = <real> (w * (a * exp(z_j) / hard_sum - y[j]
+                                  + temperature * (b * exp(z_j / temperature) / soft_sum - y[n_classes + j])))
+    return value + temperature * temperature * divergence
+
+
+cdef inline double output_loss(int kind, double parameter, double z, const real *y, Py_ssize_t j,
+                               double *slope) noexcept nogil:
+    """Loss and slope of output j, whose targets stand at its place in y."""
+    if kind == DISTILLED_BINARY_LOSS:
+        return distilled_point(parameter, z, y + 4 * j, slope)
+    return point_loss(kind, parameter, z, y[j], slope)
+
+
 cdef inline double weighted_outputs(int kind, const double *parameters, Py_ssize_t n_outputs, const real *z,
                                     const real *y, const real *weights, double scale, real *d_z) noexcept nogil:
     """Sum over the outputs of one sample of scale * weight * loss, and its slopes."""
@@ -60,7 +107,7 @@ cdef inline double weighted_outputs(int kind, const double *parameters, Py_ssize
     for j in range(n_outputs):
         w, slope = scale * <double> weights[j], 0
         if w != 0:
-            total += w * point_loss(kind, parameters[j], z[j], y[j], &slope)
+            total += w * output_loss(kind, parameters[j], z[j], y, j, &slope)
         if d_z != NULL:
             d_z[j] = <real> (w * slope)
     return total
@@ -75,11 +122,12 @@ cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ss
     may be NaN.
 
     Multinomial log loss: (n_samples, 1) class numbers. The others: (n_samples, n_outputs) numbers, the mean over
-    outputs. Each output has its parameter: delta of the Huber loss, the quantile, the smoothing of log losses (the
-    first counts for the multinomial one).
+    outputs. Distilled losses: shares of each class, in the label and in the teacher (`targets_of` has their number).
+    Each output has its parameter: delta of the Huber loss, the quantile, the smoothing of log losses, the temperature
+    of distilled ones (the first counts for multinomial losses).
     Everything is computed in double.
     """
-    cdef Py_ssize_t i, j, n_targets = 1 if has_class_numbers(kind) else n_outputs
+    cdef Py_ssize_t i, j, n_targets = targets_of(kind, n_outputs)
     cdef const real *z
     cdef const real *y
     cdef real *d_z
@@ -95,12 +143,14 @@ cdef double loss(int kind, const double *parameters, Py_ssize_t n_samples, Py_ss
             for j in range(n_outputs if d_z != NULL else 0):
                 d_z[j] = 0
             continue
-        if has_class_numbers(kind):
+        if kind == DISTILLED_MULTINOMIAL_LOSS:
+            total += w * distilled_class_loss(parameters[0], n_outputs, y, z, w, d_z)
+        elif is_multinomial(kind):
             total += w * class_loss(parameters[0], n_outputs, <Py_ssize_t> y[0], z, w, d_z)
         elif n_weights == 1:
             value = 0
             for j in range(n_outputs):
-                value += point_loss(kind, parameters[j], z[j], y[j], &slope)
+                value += output_loss(kind, parameters[j], z[j], y, j, &slope)
                 if d_z != NULL:
                     d_z[j] = <real> (w * slope / n_outputs)
             total += w * (value / n_outputs)

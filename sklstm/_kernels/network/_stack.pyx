@@ -18,6 +18,8 @@ from sklstm._kernels._calls cimport (
     ABSOLUTE_LOSS,
     ATTENTION_POOLING,
     BINARY_LOG_LOSS,
+    DISTILLED_BINARY_LOSS,
+    DISTILLED_MULTINOMIAL_LOSS,
     HUBER_LOSS,
     LAST_NORM,
     LAST_POOLING,
@@ -32,12 +34,13 @@ from sklstm._kernels._calls cimport (
     AttentionCall,
     CellLayers,
     CellShape,
-    has_class_numbers,
     LayerCall,
     LayerOptions,
     PanelPart,
     PoolCall,
+    is_multinomial,
     scratch_size,
+    targets_of,
 )
 from sklstm._kernels._table cimport KernelTable
 
@@ -65,6 +68,8 @@ LOSS_KINDS = {
     "huber": HUBER_LOSS,
     "quantile": QUANTILE_LOSS,
     "poisson": POISSON_LOSS,
+    "distilled_binary": DISTILLED_BINARY_LOSS,
+    "distilled_multinomial": DISTILLED_MULTINOMIAL_LOSS,
 }
 
 
@@ -255,7 +260,7 @@ cdef class Stack:
         cdef SignalWatch watch
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows, c
-        cdef Py_ssize_t n_targets = 1 if has_class_numbers(LOSS_KINDS[loss]) else self.n_outputs
+        cdef Py_ssize_t n_targets = targets_of(LOSS_KINDS[loss], self.n_outputs)
         cdef double total = 0
         cdef double *numbers
         if d_x is not None and not self.input_gradient:
@@ -271,8 +276,8 @@ cdef class Stack:
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale
         call.targets = required(targets, self.code, rows * n_targets)
         call.n_weights = 1 if weights.ndim == 1 else self.n_outputs
-        if call.n_weights > 1 and has_class_numbers(call.loss_kind):
-            raise ValueError("class numbers have one weight for each sample")
+        if call.n_weights > 1 and is_multinomial(call.loss_kind):
+            raise ValueError("a multinomial loss has one weight for each sample")
         call.weights = required(weights, self.code, rows * call.n_weights)
         call.slots = data_of(slots, UINT8, call.n_slots * call.panels_size * self.kernels.item_size, True)
         call.seed, call.epoch = seed, epoch

@@ -175,7 +175,7 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, chunk = slot_number, first, n, n_steps, n_targets
     cdef char *slot = call.slots + slot_number * call.panels_size * size
     open_workspace(call, worker, &buffers)
-    n_targets = 1 if has_class_numbers(call.loss_kind) else call.head.n_outputs
+    n_targets = targets_of(call.loss_kind, call.head.n_outputs)
     clear(slot, call.panels_size * size, call.watch, worker)
     # The columns of the head's tile beyond n_outputs have no gradient.
     memset(buffers.d_z, 0, (call.max_steps if call.every_step else 1) * call.chunk_size * call.head.stride * size)
