@@ -6,6 +6,7 @@ import typing as _typing
 from sklstm._version import __version__
 
 if _typing.TYPE_CHECKING:
+    import sklstm.compression as compression  # noqa: PLR0402  # no module imports `sklstm` itself
     from sklstm.classifier import DeepLSTMClassifier, DeepRNNClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
     from sklstm.exceptions import TimeOrderWarning
@@ -22,6 +23,7 @@ __all__ = [
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",
     "__version__",
+    "compression",
 ]
 
 # Imported when asked for: scikit-learn's own feature selection alone takes 60 ms.
@@ -35,12 +37,16 @@ _MODULES = {
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",
 }
+# Reached as an attribute, without an import of their own.
+_SUBMODULES = ("compression",)
 
 
 if not _typing.TYPE_CHECKING:  # or every name would do
 
     def __getattr__(name: str) -> object:
         """Import the module of a public name."""
+        if name in _SUBMODULES:
+            return _importlib.import_module(f"{__name__}.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(_importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -116,6 +116,12 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features; only when X had string column names.
+    sparsity_ : float
+        Share of the weights of matrices that were pruned; only after `sklstm.compression.prune`.
+    factorization_error_ : ndarray of shape (n_layers,)
+        Relative error of the weights that read each layer; only after `sklstm.compression.factorize`.
+    operations_saved_ : float
+        Share of the multiplications that it saved; only after `sklstm.compression.factorize`.
     """
 
     parameters_: dict[str, NDArray[np.floating[Any]]]
@@ -134,6 +140,9 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
     context_groups_: Array
     n_features_in_: int
     feature_names_in_: Array
+    sparsity_: float
+    factorization_error_: NDArray[np.float64]
+    operations_saved_: float
 
     @abstractmethod
     def _targets(self) -> Targets:

@@ -22,7 +22,7 @@ from sklstm._validation import check_range, warn_of_other_scale
 from sklstm._warn import warn_user
 
 
-def fit(model, given, validation):
+def fit(model, given, validation, targets_of=None, **known):
     """Fit an estimator.
 
     Parameters
@@ -32,6 +32,10 @@ def fit(model, given, validation):
         The samples.
     validation : Given
         Those of the user's validation part, all None where `validation_fraction` of the samples are set aside.
+    targets_of : callable, default=None
+        ``targets_of(model)``, the `Targets` to learn instead of the estimator's own.
+    **known : dict
+        Fitted attributes that need not be learnt.
 
     Returns
     -------
@@ -39,7 +43,7 @@ def fit(model, given, validation):
         The same.
     """
     continued = model.warm_start and hasattr(model, "parameters_")
-    work, targets = _begin(model, continued=continued)
+    work, targets = _begin(model, targets_of, continued=continued, **known)
     part = check_part(work, targets, given, continued=continued)
     part = targets.start(part, getattr(work, "feature_names_in_", None))
     if validation.X is not None or validation.y is not None:
@@ -90,12 +94,12 @@ def partial_fit(model, given, **known):
     return model
 
 
-def _begin(model, *, continued, **known):
+def _begin(model, targets_of=None, *, continued, **known):
     """Return a new estimator with these parameters, `continued` with what was learnt, and its targets."""
     before = snapshot_of(model)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
-    return work, work._targets()
+    return work, work._targets() if targets_of is None else targets_of(work)
 
 
 def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state):
@@ -173,7 +177,9 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
     if continued:
         flat = _continue_from(model, layout)
         seed, state = model._training_state["seed"], model._training_state.get("loop")
+        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
     else:
+        kept = {}
         seed = int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
         generator = np.random.Generator(np.random.Philox(key=seed))
         n_threads = resolve_num_threads(model.n_jobs)
@@ -185,14 +191,15 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)
     first_epoch = model.n_iter_ if continued else 0
-    history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None)
+    mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
+    history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None, mask)
     try:
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     except KeyboardInterrupt as interrupt:
         # The training was complete: its result is kept.
         history.interrupt = interrupt
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
-    model._training_state = {"seed": seed, "loop": history.state} if keep_state else {"seed": seed}
+    model._training_state = {"seed": seed, **kept, "loop": history.state} if keep_state else {"seed": seed, **kept}
     model._architecture = asdict(layout.architecture)
     model.__dict__.update(fitted)
     return history.interrupt

@@ -16,6 +16,7 @@ import pytest
 
 import sklstm
 import sklstm.cells
+import sklstm.compression
 import sklstm.datasets
 import sklstm.streaming
 
@@ -118,7 +119,7 @@ def test_all_lists_the_public_names(module):
 
 
 def public_objects():
-    for module in (sklstm, sklstm.cells, sklstm.datasets, sklstm.streaming):
+    for module in (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.streaming):
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):

@@ -108,11 +108,16 @@ class TrainingSchedule:
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
-def run_epoch(passes, optimizer, epoch, schedule):
-    """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps."""
+def run_epoch(passes, optimizer, epoch, schedule, mask=None):
+    """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps.
+
+    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient.
+    """
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
     for step, (value, n_samples) in enumerate(passes.steps(epoch)):
+        if mask is not None:
+            np.multiply(passes.gradient, mask, out=passes.gradient)
         norm = global_norm(passes.gradient, network.n_threads)
         check_step(passes, value, norm, epoch, step, is_first=schedule.n_steps == 0)
         total += value * n_samples
@@ -123,7 +128,7 @@ def run_epoch(passes, optimizer, epoch, schedule):
     return total / passes.n_samples, norms / passes.n_steps
 
 
-def train(network, flat, samples, settings, validation=None, first_epoch=0, state=None):
+def train(network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None):
     """Train `flat` in place.
 
     Parameters
@@ -143,6 +148,8 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
     state : dict or None, default=None
         `History.state` of an earlier training to resume from. Training n epochs at once or in parts gives the same
         bits.
+    mask : ndarray of shape (n_parameters,) or None, default=None
+        0 for parameters that are zero, in `flat` and in `state`, and stay so; 1 for all others. None for all ones.
 
     Returns
     -------
@@ -156,7 +163,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
         When the loss, the gradient or a validation prediction is not finite.
     """
     network.load(flat)
-    training = _Training(network, samples, settings, validation, first_epoch, state)
+    training = _Training(network, samples, settings, validation, first_epoch, state, mask)
     history = training.history
     try:
         training.run()
@@ -174,8 +181,9 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
 class _Training:
     """The state of one training."""
 
-    def __init__(self, network, samples, settings, validation, first_epoch, state):
+    def __init__(self, network, samples, settings, validation, first_epoch, state, mask):
         self.network, self.settings, self.first_epoch = network, settings, first_epoch
+        self.mask = None if mask is None else network.to_panels(mask)
         state = _still_valid(state, settings)
         weights, exponent = in_unit_range(samples.weights)
         exponent += samples.exponent
@@ -209,7 +217,7 @@ class _Training:
         """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
-            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule)
+            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask)
             self.optimizer.use_average()
             self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])

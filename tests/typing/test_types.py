@@ -11,6 +11,7 @@ import pytest
 
 import sklstm
 import sklstm.cells
+import sklstm.compression
 import sklstm.datasets
 import sklstm.streaming
 
@@ -21,7 +22,7 @@ PACKAGE = Path(sklstm.__file__).parent
 STUBS = sorted(PACKAGE.rglob("*.pyi"))
 PUBLIC = [
     getattr(module, name)
-    for module in (sklstm, sklstm.cells, sklstm.datasets, sklstm.streaming)
+    for module in (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.streaming)
     for name in module.__all__
     if callable(getattr(module, name))
 ]

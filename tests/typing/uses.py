@@ -20,6 +20,7 @@ from sklstm import (
     WeightedEnsembleRegressor,
 )
 from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, IndRNN, MinGRU, MinLSTM
+from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
 from sklstm.streaming import PipelineStream, Stream, stream
 
@@ -104,6 +105,20 @@ def ensembles_and_selection() -> None:
     print(selector.transform([X, X]), issubclass(TimeOrderWarning, UserWarning))
 
 
+def compression() -> None:
+    X, y = data()
+    model = DeepLSTMRegressor().fit(X, y)
+    assert_type(prune(model, 0.9, threshold="matrix"), DeepLSTMRegressor)
+    assert_type(prune(model, 0.9).sparsity_, float)
+    smaller = factorize(model, 8)
+    assert_type(smaller, DeepLSTMRegressor)
+    assert_type(smaller.factorization_error_, Numbers)
+    assert_type(smaller.operations_saved_, float)
+    student = distill(model, DeepRNNClassifier(4), X, y, temperature=4, alpha=0.1, groups=[0] * len(y))
+    assert_type(student, DeepRNNClassifier)
+    assert_type(sklstm.compression.distill(model, DeepLSTMRegressor(4), [X, X], X_val=[X]), DeepLSTMRegressor)
+
+
 def mistakes() -> None:
     """Without types of scikit-learn, mypy takes unknown keywords of a constructor for arguments of its base class."""
     X, y = data()
@@ -121,4 +136,5 @@ def mistakes() -> None:
     Elman(activation="sigmoid")  # type: ignore[arg-type]
     LSTMFeatureSelector(target_type="numbers")  # type: ignore[arg-type]
     LSTMFeatureSelector(n_features=3)  # type: ignore[call-arg]
+    prune(DeepRNNRegressor(), 0.5, threshold="layer")  # type: ignore[arg-type]
     WeightedEnsembleRegressor([("a", DeepRNNRegressor())], n_jobs="all")  # type: ignore[arg-type]

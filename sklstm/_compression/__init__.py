@@ -1,0 +1,1 @@
+"""What `sklstm.compression` does, one file a function."""
