@@ -434,7 +434,8 @@ def test_every_fitted_attribute_is_documented(kind, request):
     section = re.search(r"\nAttributes\n-+\n(.*?)\n\w[\w ]+\n-+\n", inspect.getdoc(kind), re.DOTALL)[1]
     documented = {n for line in re.findall(r"^(\w.*?) : ", section, re.MULTILINE) for n in line.split(", ")}
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
-    assert documented == public | {"feature_names_in_", "context_groups_"}
+    of_compression = {"sparsity_", "factorization_error_", "operations_saved_"}
+    assert documented == public | {"feature_names_in_", "context_groups_"} | of_compression
 
 
 @pytest.mark.parametrize(
