@@ -25,13 +25,21 @@ X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 GNU_FLAGS = ["-O3", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-gcse", "-g0"]
 # A cell is a function of n vectors, n a constant where it is inlined: what GCC says of any n is never run.
 GNU_FLAGS += ["-Wno-maybe-uninitialized", "-Wno-array-bounds"]
+# Vectors of 64 bytes are never passed to or from a function that is not inlined.
+GNU_FLAGS += ["-Wno-psabi"]
 GNU_VARIANTS = {
     "baseline": [],
     "x86_v3": ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt"],
     "x86_v4": ["-mavx2", "-mfma", "-mbmi", "-mbmi2", "-mf16c", "-mlzcnt", "-mavx512f", "-mavx512bw", "-mavx512cd",
                "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"],
 }  # fmt: skip
+GNU_VARIANTS["x86_v4_vnni"] = [*GNU_VARIANTS["x86_v4"], "-mavx512vnni"]
+GNU_VARIANTS["x86_v4_bf16"] = [*GNU_VARIANTS["x86_v4_vnni"], "-mavx512bf16"]
+# The variants of each dtype. The reduced number formats (bfloat16, integers) ask for more than x86_v4.
+FLOAT_VARIANTS = ["baseline", "x86_v3", "x86_v4"]
+REDUCED_VARIANTS = ["baseline", "x86_v3", "x86_v4_vnni", "x86_v4_bf16"]
 MSVC_VARIANTS = {"baseline": [], "x86_v3": ["/arch:AVX2"], "x86_v4": ["/arch:AVX512"]}
+MSVC_VARIANTS["x86_v4_vnni"] = MSVC_VARIANTS["x86_v4_bf16"] = MSVC_VARIANTS["x86_v4"]
 
 
 def extensions():
@@ -51,9 +59,11 @@ def extensions():
             include_dirs=[f"{KERNELS}/core"],
             depends=[*HEADERS, *TABLE],
         )
-    for isa in GNU_VARIANTS if X86 else ["baseline"]:
-        for dtype in ("f32", "f64"):
-            macros = [("SKLSTM_REAL_IS_FLOAT", "1" if dtype == "f32" else "0")]
+    for dtype, variants in [("f32", FLOAT_VARIANTS), ("f64", FLOAT_VARIANTS), ("reduced", REDUCED_VARIANTS)]:
+        for isa in variants if X86 else ["baseline"]:
+            macros = [("SKLSTM_REAL_IS_FLOAT", "0" if dtype == "f64" else "1")]
+            if dtype == "reduced":
+                macros.append(("SKLSTM_REDUCED", "1"))
             if isa != "baseline":
                 macros.append((f"SKLSTM_ISA_{isa.upper()}", None))
             yield Extension(
@@ -71,12 +81,15 @@ class BuildExtensions(build_ext):
     def build_extensions(self):
         msvc = self.compiler.compiler_type == "msvc"
         for extension in self.extensions:
-            variant = re.search(r"\._isa_(\w+)_f\d\d$", extension.name)
+            variant = re.search(r"\._isa_(\w+)_(?:f\d\d|reduced)$", extension.name)
             isa = variant.group(1) if variant else "baseline"
             if msvc:
                 extension.extra_compile_args = ["/O2", "/fp:precise", "/std:c11", *MSVC_VARIANTS[isa]]
             else:
                 extension.extra_compile_args = [*GNU_FLAGS, *GNU_VARIANTS[isa]]
+                if extension.name.endswith("_reduced") and isa in ("baseline", "x86_v3"):
+                    # Where a vector of 64 bytes takes several registers, -O3 doubles the time of the build.
+                    extension.extra_compile_args.append("-O2")
                 if sys.platform != "win32" and extension.name.endswith("._pool"):
                     extension.extra_compile_args.append("-pthread")
                     extension.extra_link_args = ["-pthread"]

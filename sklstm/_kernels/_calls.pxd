@@ -43,6 +43,19 @@ cdef inline Py_ssize_t targets_of(int kind, Py_ssize_t n_outputs) noexcept nogil
     return 4 * n_outputs if kind == DISTILLED_BINARY_LOSS else n_outputs
 
 
+cdef enum Format:
+    # of the words that a product reads: isa/words.h
+    REALS = 0
+    BF16_PAIRS = 1
+    S16_PAIRS = 2
+    U8_S8 = 3
+
+
+cdef inline Py_ssize_t words_of(int format, Py_ssize_t n) noexcept nogil:
+    """Words for n numbers along k."""
+    return n if format == REALS else (n + 3) // 4 if format == U8_S8 else (n + 1) // 2
+
+
 cdef extern from "isa/layers/interface.h" nogil:
     const int PAIRS
 
@@ -101,6 +114,10 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void **x_rows
         Py_ssize_t x_step
         int x_is_product
+        int format
+        void *words
+        Py_ssize_t words_stride
+        void *gradient_words
         const void *weights
         const void *bias
         const void *vectors
@@ -145,6 +162,8 @@ cdef extern from "isa/layers/interface.h" nogil:
         Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
         void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
                                void *products) noexcept nogil
+        Py_ssize_t (*words_size)(const LayerCall *call) noexcept nogil
+        void (*pack_words)(const LayerCall *call, const void *weights, void *words) noexcept nogil
 
 
 ctypedef struct AttentionCall:

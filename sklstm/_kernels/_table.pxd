@@ -1,6 +1,6 @@
 # The table of kernels: what one instruction-set variant offers for one dtype.
 #
-# Each _isa_{isa}_{f32|f64}.pyx includes isa/kernels.pxi, which fills one table. In that text `real` is float or double
+# Each _isa_{isa}_{f32|f64|reduced}.pyx includes isa/kernels.pxi, which fills one table. In that text `real` is float or double
 # by a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). Code outside
 # isa/ reaches the kernels through this table only. What the arguments of struct type mean: _calls.pxd.
 
@@ -14,13 +14,17 @@ cdef enum:
 ctypedef struct KernelTable:
     Py_ssize_t lanes             # numbers in a vector
     Py_ssize_t item_size         # bytes of a number
+    # around the work of a thread: reduced numbers flush denormal ones to zero; enter returns what leave takes
+    unsigned int (*enter)() noexcept nogil
+    void (*leave)(unsigned int before) noexcept nogil
+    bint reduced                 # products in reduced number formats; plain layers keep 16 bits for backward
     const CellLayers *cells      # by cell, in the order of isa/cells/cells.h
     Py_ssize_t n_cells
     void (*pack_block)(const void *weight, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
                        Py_ssize_t slot, void *panels) noexcept nogil
     void (*unpack_block)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
                          Py_ssize_t slot, void *weight) noexcept nogil
-    void (*pack_transposed)(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+    void (*pack_transposed)(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
                             void *transposed) noexcept nogil
     void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                        Py_ssize_t column_stride, void *panels) noexcept nogil

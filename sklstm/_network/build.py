@@ -10,7 +10,7 @@ def build_stack(architecture, dtype="float32", isa=None, **scaling):
     Parameters
     ----------
     architecture : Architecture
-    dtype : "float32" or "float64", default="float32"
+    dtype : "float32", "float64" or "bfloat16", default="float32"
     isa : str or None, default=None
         Instruction-set variant of the kernels; None for the one in use.
     **scaling

@@ -86,8 +86,8 @@ class Plan:
                 self.pieces.append((begin, offset, n_columns, hidden, part, slot))
             begin += hidden * n_columns
 
-    def transposed(self, panels, n_vecs, part, n_columns, input_only=False):
-        """Reserve a transposed copy of a part of some panels for the backward pass."""
+    def transposed(self, panels, n_vecs, part, n_columns, input_only=False, words=False):
+        """Reserve a transposed copy of a part of some panels for the backward pass; `words`: in the product's format."""
         offset = self.transposed_size
         self.copies.append(
             {
@@ -96,6 +96,7 @@ class Plan:
                 "part": part,
                 "n_columns": n_columns,
                 "transposed": offset,
+                "words": words,
                 "input_only": input_only,
             }
         )
@@ -117,7 +118,8 @@ class Plan:
         offsets["panel_bias"] = self._reserve(cell.n_sums * stride, False)
         slots = [cell.position(block, "") for block in cell.sums]
         self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, slots)
-        offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING), state=0)
+        offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING))
+        offsets.update(state=0, words=0)
         if shape.has_vectors:
             name, count = f"{cell.vectors}{end}", cell.n_vectors
             offsets["vectors"] = self.vectors([name], hidden, stride, decays=True, count=count)
@@ -147,7 +149,9 @@ class Plan:
             slots = [position - run.start if position in run else None for position in positions]
             array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
             self._blocks(array, offsets["panels"], columns[name], hidden, part, slots)
-            copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x")
+            copy = self.transposed(
+                offsets["panels"], n_vecs, part, columns[name], is_first and name == "x", words=True
+            )
             offsets[f"{name}_transposed"] = copy
         return offsets
 

@@ -17,7 +17,8 @@ class Network:
     Parameters
     ----------
     layout : ParameterLayout
-    dtype : "float32" or "float64"
+    dtype : "float32", "float64" or "bfloat16"
+        With "bfloat16", the format of the products of the recurrent layers; all arrays are float32.
     n_threads : int
         Affects the speed, never a bit of the result.
     isa : str or None, default=None
@@ -29,6 +30,8 @@ class Network:
 
     Attributes
     ----------
+    dtype : numpy.dtype
+        Of all arrays.
     weights : ndarray
         The parameters in the packed layout of the kernels. Optimizers update them in place, and the next call uses the
         new values without packing.
@@ -37,10 +40,11 @@ class Network:
     """
 
     def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
-        self.layout, self.dtype, self.n_threads = layout, np.dtype(dtype), n_threads
+        self.layout, self.n_threads = layout, n_threads
         shape = self.architecture = layout.architecture
         self.input_mean, self.input_scale = input_mean, input_scale
-        self._stack = build_stack(shape, self.dtype, isa, input_mean=input_mean, input_scale=input_scale)
+        self._stack = build_stack(shape, dtype, isa, input_mean=input_mean, input_scale=input_scale)
+        self.dtype = self._stack.dtype
         self.reference_columns = None
         self._transposed = self._masked = self._last_order = self._last_call = None
         self._last_threads = 0
@@ -53,6 +57,7 @@ class Network:
     def load(self, flat):
         """Copy a flat vector of parameters into `weights`."""
         self._stack.to_panels(flat, self.weights)
+        self._stack.weights_changed()
 
     def to_panels(self, flat):
         """Return a flat vector in the order of the parameters, packed as `weights` are."""

@@ -28,10 +28,12 @@ class OptionsCase:
         rng = np.random.default_rng([5, seed])
         self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
         self.shape = self.layout.architecture
-        self.dtype, self.threads = dtype, threads
+        self.network_dtype, self.threads = dtype, threads
+        # The parameters of a bfloat16 network are float32.
+        self.dtype = dtype = "float32" if dtype == "bfloat16" else dtype
         self.scaling = draw_scaling(n_columns, seed) if scaled else (np.zeros(n_columns), np.ones(n_columns))
         named = dict(zip(("input_mean", "input_scale"), self.scaling, strict=True)) if scaled else {}
-        self.network = Network(self.layout, dtype, threads, isa, **named)
+        self.network = Network(self.layout, self.network_dtype, threads, isa, **named)
         self.stack, self.stack_isa = self.network._stack, isa
         start = self.layout.initial(rng, "float64")
         self.flat = (start + 0.25 * rng.normal(size=self.layout.size)).astype(dtype)

@@ -47,6 +47,10 @@ cdef enum:
     AVX512DQ = 1 << 17
     AVX512CD = 1 << 28
     AVX512BW = 1 << 30
+    # leaf 7, ECX
+    AVX512_VNNI = 1 << 11
+    # leaf 7, subleaf 1, EAX
+    AVX512_BF16 = 1 << 5
     # leaf 0x80000001, ECX
     LZCNT = 1 << 5
     # XCR0: what the operating system saves
@@ -57,7 +61,8 @@ cdef enum:
 cdef unsigned int AVX512VL = 1u << 31
 
 
-def isas_of(unsigned int leaf1_ecx, unsigned int leaf7_ebx, unsigned int extended_ecx, unsigned long long saved):
+def isas_of(unsigned int leaf1_ecx, unsigned int leaf7_ebx, unsigned int leaf7_ecx, unsigned int leaf7_1_eax,
+            unsigned int extended_ecx, unsigned long long saved):
     """Return the variants for what CPUID says in these registers and XGETBV in XCR0, slowest first."""
     cdef unsigned int v3_ecx = SSE3 | SSSE3 | FMA | SSE41 | SSE42 | MOVBE | POPCNT | OSXSAVE | AVX | F16C
     cdef unsigned int v3_ebx = BMI1 | AVX2 | BMI2
@@ -71,6 +76,10 @@ def isas_of(unsigned int leaf1_ecx, unsigned int leaf7_ebx, unsigned int extende
     v4_ebx |= AVX512VL
     if (leaf7_ebx & v4_ebx) == v4_ebx and (saved & ZMM_STATE) == ZMM_STATE:
         isas.append("x86_v4")
+        if leaf7_ecx & AVX512_VNNI:
+            isas.append("x86_v4_vnni")
+            if leaf7_1_eax & AVX512_BF16:
+                isas.append("x86_v4_bf16")
     return isas
 
 
@@ -78,12 +87,15 @@ def supported_isas():
     """Return the variants this CPU and operating system can run, slowest first."""
     cdef unsigned int leaf1[4]
     cdef unsigned int leaf7[4]
+    cdef unsigned int leaf7_1[4]
     cdef unsigned int extended[4]
     cdef unsigned long long saved = 0
     sklstm_cpuid(1, 0, leaf1)
     sklstm_cpuid(7, 0, leaf7)
+    # Subleaf 1 exists where subleaf 0 says so in EAX.
+    sklstm_cpuid(7, 1 if leaf7[0] >= 1 else 0, leaf7_1)
     sklstm_cpuid(0x80000001u, 0, extended)
     # Only readable once OSXSAVE has been seen.
     if leaf1[2] & OSXSAVE:
         saved = sklstm_xcr0()
-    return isas_of(leaf1[2], leaf7[1], extended[2], saved)
+    return isas_of(leaf1[2], leaf7[1], leaf7[2], leaf7_1[0] if leaf7[0] >= 1 else 0, extended[2], saved)

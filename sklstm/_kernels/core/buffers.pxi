@@ -16,25 +16,27 @@ from sklstm._kernels import kernel_table
 # One-letter codes of dtypes, as the buffer protocol and np.dtype.char write them.
 cdef char FLOAT32 = c"f", FLOAT64 = c"d", UINT8 = c"B", UINT32 = c"I", INT64 = c"q", INTP = c"n"
 
-# The tables in use, for float and double: looking one up by name costs as much as a small step.
-cdef const KernelTable *tables_in_use[2]
-tables_in_use[0] = tables_in_use[1] = NULL
+# The tables in use, for float, double and reduced numbers: looking one up by name costs as much as a small step.
+cdef const KernelTable *tables_in_use[3]
+tables_in_use[0] = tables_in_use[1] = tables_in_use[2] = NULL
 
 
 cdef inline char code_of(dtype) except 0:
-    code = np.dtype(dtype).char
+    """The code of the numbers of a network: bfloat16 is a format of products, its parameters are float32."""
+    code = "f" if dtype == "bfloat16" else np.dtype(dtype).char
     if code not in "fd":
-        raise ValueError(f"expected float32 or float64, got {dtype}")
+        raise ValueError(f"expected float32, float64 or bfloat16, got {dtype}")
     return ord(code)
 
 
-cdef inline const KernelTable *open_table(char code, isa) except NULL:
-    cdef const KernelTable *table = tables_in_use[code == FLOAT64]
+cdef inline const KernelTable *open_table(char code, isa, bint reduced=False) except NULL:
+    cdef int place = 2 if reduced else code == FLOAT64
+    cdef const KernelTable *table = tables_in_use[place]
     if isa is not None or table == NULL:
         table = <const KernelTable *> PyCapsule_GetPointer(
-            kernel_table("f64" if code == FLOAT64 else "f32", isa), "sklstm kernel table")
+            kernel_table(("f32", "f64", "reduced")[place], isa), "sklstm kernel table")
         if isa is None:
-            tables_in_use[code == FLOAT64] = table
+            tables_in_use[place] = table
     return table
 
 

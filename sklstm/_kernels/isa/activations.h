@@ -12,10 +12,21 @@
 #define SIDE_BY_SIDE 4
 #define EACH _Pragma("GCC unroll 4") for (int j = 0; j < n; j++)
 
+/* Where a vector takes several registers, inlined copies would make the module ten times as large. */
+#if SKLSTM_REDUCED && !SKLSTM_AVX512
+#  define SKLSTM_ACTIVATION SKLSTM_NOINLINE
+#else
+#  define SKLSTM_ACTIVATION SKLSTM_INLINE
+#endif
+
 #if SKLSTM_REAL_IS_FLOAT
 
+#if SKLSTM_REDUCED
+#  include "short_activations.h"
+#else
 /* Requires |x| <= 127 ln 2: s must stay a normal float. */
-SKLSTM_INLINE void exp_parts(const int n, const vec *x, vec *s, vec *q) {
+SKLSTM_INLINE void exp_parts(const int n, const float factor, const vec *x, vec *s, vec *q) {
+    (void)factor; /* the arguments are negated and doubled already */
     /* Adding 1.5 * 2^23 leaves round(x / ln 2) in the low bits: one addition instead of a rounding instruction. */
     const float shift = 12582912.0f;
     vec biased[SIDE_BY_SIDE], whole[SIDE_BY_SIDE], r[SIDE_BY_SIDE], p[SIDE_BY_SIDE];
@@ -36,6 +47,8 @@ SKLSTM_INLINE void exp_parts(const int n, const vec *x, vec *s, vec *q) {
     EACH q[j] = v_fma(p[j], v_mul(r[j], r[j]), r[j]);
 }
 
+enum { SIGMOID_FACTOR = 1, TANH_FACTOR = 1, EXP_FACTOR = 1 };
+SKLSTM_INLINE void gate_parts(const vec *z, vec *s, vec *q) { exp_parts(4, 1, z, s, q); }
 SKLSTM_INLINE vec sigmoid_argument(vec x) { return v_clamp(v_sub(v_broadcast(0.0f), x), -87.0f, 87.0f); }
 SKLSTM_INLINE vec tanh_argument(vec x) { return v_clamp(v_add(x, x), -40.0f, 40.0f); }
 SKLSTM_INLINE vec sigmoid_of_parts(vec s, vec q) {
@@ -46,40 +59,41 @@ SKLSTM_INLINE vec tanh_of_parts(vec s, vec q) {
     const vec e = v_fma(s, q, v_sub(s, v_broadcast(1.0f)));
     return v_div(e, v_add(e, v_broadcast(2.0f)));
 }
+#endif
 
 /* Pre-activations of i, f, g, o -> the gates. */
-SKLSTM_INLINE void v_gates(vec *z) {
+SKLSTM_ACTIVATION void v_gates(vec *z) {
     vec s[4], q[4];
     z[0] = sigmoid_argument(z[0]);
     z[1] = sigmoid_argument(z[1]);
     z[2] = tanh_argument(z[2]);
     z[3] = sigmoid_argument(z[3]);
-    exp_parts(4, z, s, q);
+    gate_parts(z, s, q);
     z[0] = sigmoid_of_parts(s[0], q[0]);
     z[1] = sigmoid_of_parts(s[1], q[1]);
     z[2] = tanh_of_parts(s[2], q[2]);
     z[3] = sigmoid_of_parts(s[3], q[3]);
 }
 
-SKLSTM_INLINE void v_sigmoid(const int n, vec *x) {
+SKLSTM_ACTIVATION void v_sigmoid(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = sigmoid_argument(x[j]);
-    exp_parts(n, x, s, q);
+    exp_parts(n, SIGMOID_FACTOR, x, s, q);
     EACH x[j] = sigmoid_of_parts(s[j], q[j]);
 }
 
-SKLSTM_INLINE void v_tanh(const int n, vec *x) {
+SKLSTM_ACTIVATION void v_tanh(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = tanh_argument(x[j]);
-    exp_parts(n, x, s, q);
+    exp_parts(n, TANH_FACTOR, x, s, q);
     EACH x[j] = tanh_of_parts(s[j], q[j]);
 }
 
 /* e^x; beyond +-87 that of +-87 (2e-38, 6e37). A NaN stays one. */
-SKLSTM_INLINE void v_exp(const int n, vec *x) {
+SKLSTM_ACTIVATION void v_exp(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = v_clamp(x[j], -87.0f, 87.0f);
-    exp_parts(n, x, s, q);
+    exp_parts(n, EXP_FACTOR, x, s, q);
     EACH x[j] = v_fma(s[j], q[j], s[j]);
 }
 

@@ -1,5 +1,6 @@
 /* The C part of the kernels. One translation unit is one instruction set and one dtype, chosen by macros that setup.py gives:
- * SKLSTM_REAL_IS_FLOAT 1 or 0, and SKLSTM_ISA_X86_V3 / SKLSTM_ISA_X86_V4 / nothing (the baseline of the ABI).
+ * SKLSTM_REAL_IS_FLOAT 1 or 0, SKLSTM_REDUCED 1 for the kernels of reduced number formats (words.h), and SKLSTM_ISA_X86_V3 /
+ * SKLSTM_ISA_X86_V4 / nothing (the baseline of the ABI).
  *
  * Floor 0: floats and sizes only, no Python, no threads, no allocation. Everything is static: each variant is an extension of
  * its own, compiled with its own flags.
@@ -15,8 +16,14 @@ typedef float real;
 typedef double real;
 #endif
 
+#ifndef SKLSTM_REDUCED
+#  define SKLSTM_REDUCED 0
+#endif
+
 #include "vec.h"
+#include "words.h"
 #include "memory.h"
+#include "kept.h"
 #include "activations.h"
 #include "random.h"
 #include "tile.h"
@@ -24,6 +31,7 @@ typedef double real;
 #include "layer_norm.h"
 #include "layer_output.h"
 #include "layers/interface.h"
+#include "layers/word_rows.h"
 #include "layers/row_operations.h"
 #include "cells/cell.h"
 #include "cells/cells.h"

@@ -40,6 +40,9 @@ cdef extern from "isa/kernels.h" nogil:
     const int N_CELLS
     const CellLayers cell_layers[]
     real square_root(real x) noexcept
+    const int SKLSTM_REDUCED
+    unsigned int flush_denormals() noexcept
+    void restore_denormals(unsigned int before) noexcept
     Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept
     Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t step) noexcept
     Py_ssize_t odd_lines(Py_ssize_t n) noexcept
@@ -48,14 +51,11 @@ cdef extern from "isa/kernels.h" nogil:
                     Py_ssize_t slot, void *panels) noexcept
     void unpack_block(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
                       Py_ssize_t slot, void *weight) noexcept
-    void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+    void pack_transposed(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
                          void *transposed) noexcept
     void pack_dense(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                     Py_ssize_t column_stride, void *panels) noexcept
     void unpack_dense(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept
-    int tile_rows(int vecs, Py_ssize_t left) noexcept
-    void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real **a, const real *panel, real *out,
-                      Py_ssize_t out_stride) noexcept
     void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
                  const void *panels, void *out, Py_ssize_t out_stride, int add) noexcept
     void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const void *a, Py_ssize_t a_stride,
@@ -91,6 +91,9 @@ cdef KernelTable table
 
 table.lanes = LANES
 table.item_size = sizeof(real)
+table.enter = flush_denormals
+table.leave = restore_denormals
+table.reduced = SKLSTM_REDUCED
 table.cells = cell_layers
 table.n_cells = N_CELLS
 table.pack_block = pack_block

@@ -1,9 +1,10 @@
 /* Dense products on the register tile: rows by panels, and the outer products of gradients. */
 
-/* A row of a may be made of runs: n_runs times run_length numbers, run_stride apart (some sums of each unit). One run is a
+/* A row of a may be made of runs: n_runs times run_length words, run_stride apart (some sums of each unit). One run is a
  * plain row. */
-static void product_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
-                         const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
+static void product_runs(int format, Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
+                         Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride, const real *panels, real *out,
+                         Py_ssize_t out_stride, int add) {
     const Py_ssize_t n_k = n_runs * run_length;
     const real *rows[2 * TILE_ROWS];
     for (Py_ssize_t first = 0; first < n_vecs; first += TILE_VECS) {
@@ -12,10 +13,10 @@ static void product_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_le
             const int count = tile_rows(vecs, n_rows - r);
             real *target = out + r * out_stride + first * LANES;
             for (int i = 0; i < count; i++) rows[i] = a + (r + i) * a_stride;
-            if (n_runs == 1) product_tile(count, vecs, add, n_k, rows, panels + first * n_k * LANES, target, out_stride);
+            if (n_runs == 1) product_tile(format, count, vecs, add, n_k, rows, panels + first * n_k * LANES, target, out_stride);
             else
-                product_tile_of_runs(count, vecs, add, n_runs, run_length, run_stride, rows, panels + first * n_k * LANES,
-                                     target, out_stride);
+                product_tile_of_runs(format, count, vecs, add, n_runs, run_length, run_stride, rows,
+                                     panels + first * n_k * LANES, target, out_stride);
             r += count;
         }
     }
@@ -24,15 +25,15 @@ static void product_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_le
 /* out (n_rows, n_vecs lanes) = a (n_rows, n_k) @ panels, or added to what out holds. */
 static void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
                     const void *panels, void *out, Py_ssize_t out_stride, int add) {
-    product_runs(n_rows, 1, n_k, 0, n_vecs, (const real *)a, a_stride, (const real *)panels, (real *)out, out_stride, add);
+    product_runs(REALS, n_rows, 1, n_k, 0, n_vecs, (const real *)a, a_stride, (const real *)panels, (real *)out, out_stride, add);
 }
 
-/* panel (n_k, vecs vectors) += sum over pairs of rows of a^T d */
-static void outer_panel(Py_ssize_t n_pairs, Py_ssize_t n_k, int vecs, const real *a, Py_ssize_t a_stride, const real *d,
+/* panel (n_k, vecs vectors) += sum over pairs of rows of a^T d; in words of several pairs. */
+static void outer_panel(int format, Py_ssize_t n_pairs, Py_ssize_t n_k, int vecs, const real *a, Py_ssize_t a_stride, const real *d,
                         Py_ssize_t d_stride, real *panel) {
     for (Py_ssize_t k = 0; k < n_k;) {
         const int rows = vecs == TILE_VECS || n_k - k >= TILE_ROWS ? (int)smaller(n_k - k, TILE_ROWS) : 1;
-        outer_tile(rows, vecs, n_pairs, a + k, a_stride, d, d_stride, panel + k * vecs * LANES);
+        outer_tile(format, rows, vecs, n_pairs, a + k, a_stride, d, d_stride, panel + k * vecs * LANES);
         k += rows;
     }
 }
@@ -42,6 +43,6 @@ static void outer(Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const
                   Py_ssize_t d_stride, void *panels) {
     const Py_ssize_t width = TILE_VECS * LANES;
     for (Py_ssize_t p = 0; p < n_panels; p++)
-        outer_panel(n_pairs, n_k, TILE_VECS, (const real *)a, a_stride, (const real *)d + p * width, d_stride,
+        outer_panel(REALS, n_pairs, n_k, TILE_VECS, (const real *)a, a_stride, (const real *)d + p * width, d_stride,
                     (real *)panels + p * n_k * width);
 }

@@ -3,9 +3,14 @@
  * Every product of the package is one of the three loops below. Rows never share an accumulator, and the order of k is the same
  * for every number of rows, so a row has the same bits alone and in a batch.
  * 16 registers (SSE2, AVX2): 3 x 4 accumulators + 3 broadcasts + 1 load. 32 registers (AVX-512, NEON): 6 x 4.
+ *
+ * a and b hold words (words.h): `format` says of what, n_k and all strides count words. Where it is a constant, so is the
+ * instruction.
  */
 #ifndef TILE_ROWS
-#  if SKLSTM_VEC_BYTES == 64 || defined(__aarch64__)
+#  if SKLSTM_REDUCED && !SKLSTM_AVX512
+#    define TILE_ROWS 3
+#  elif SKLSTM_VEC_BYTES == 64 || defined(__aarch64__)
 #    define TILE_ROWS 6
 #  else
 #    define TILE_ROWS 3
@@ -13,39 +18,60 @@
 #  define TILE_VECS 4
 #endif
 
+#if !SKLSTM_REDUCED || SKLSTM_AVX512
 /* acc[r][first + v] += sum_k a[r][k] * b[k][v], k from `begin`; b is one packed panel, k-major, `vecs` vectors a row. The
  * shorter side of the tile is what an iteration keeps in registers beside the accumulators. */
-SKLSTM_INLINE void accumulate(const int rows, const int first, const int vecs, Py_ssize_t begin, Py_ssize_t n_k,
-                              const real *const *restrict a, const real *restrict b, vec (*acc)[TILE_VECS]) {
+SKLSTM_INLINE void accumulate(const int format, const int rows, const int first, const int vecs, Py_ssize_t begin,
+                              Py_ssize_t n_k, const real *const *restrict a, const real *restrict b, vec (*acc)[TILE_VECS]) {
     for (Py_ssize_t k = begin; k < begin + n_k; k++, b += vecs * LANES) {
         if (vecs < 3) {
-            vec w[2];
+            operand w[2];
 #pragma GCC unroll 2
-            for (int v = 0; v < vecs; v++) w[v] = v_load(b + v * LANES);
+            for (int v = 0; v < vecs; v++) w[v] = operand_of(format, v_load(b + v * LANES));
 #pragma GCC unroll 12
             for (int r = 0; r < rows; r++) {
-                const vec x = v_broadcast(a[r][k]);
+                const operand x = broadcast_word(format, a[r] + k);
 #pragma GCC unroll 2
-                for (int v = 0; v < vecs; v++) acc[r][first + v] = v_fma(x, w[v], acc[r][first + v]);
+                for (int v = 0; v < vecs; v++) acc[r][first + v] = multiply_add(format, x, w[v], acc[r][first + v]);
             }
         } else {
-            vec x[TILE_ROWS];
+            operand x[TILE_ROWS];
 #pragma GCC unroll 6
-            for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r][k]);
+            for (int r = 0; r < rows; r++) x[r] = broadcast_word(format, a[r] + k);
 #pragma GCC unroll 4
             for (int v = 0; v < vecs; v++) {
-                const vec w = v_load(b + v * LANES);
+                const operand w = operand_of(format, v_load(b + v * LANES));
 #pragma GCC unroll 6
-                for (int r = 0; r < rows; r++) acc[r][first + v] = v_fma(x[r], w, acc[r][first + v]);
+                for (int r = 0; r < rows; r++) acc[r][first + v] = multiply_add(format, x[r], w, acc[r][first + v]);
             }
         }
     }
 }
 
+/* acc[r][v] += sum_p a[p][r] d[p][v] */
+SKLSTM_INLINE void accumulate_outer(const int format, const int rows, const int vecs, Py_ssize_t n_pairs,
+                                    const real *restrict a, Py_ssize_t a_stride, const real *restrict d, Py_ssize_t d_stride,
+                                    vec (*acc)[TILE_VECS]) {
+    for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
+        operand x[TILE_ROWS];
+#pragma GCC unroll 6
+        for (int r = 0; r < rows; r++) x[r] = broadcast_word(format, a + r);
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            const operand w = operand_of(format, v_load(d + v * LANES));
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) acc[r][v] = multiply_add(format, x[r], w, acc[r][v]);
+        }
+    }
+}
+#else
+#  include "narrow_tile.h"
+#endif
+
 /* out (rows, vecs) = a @ panel, optionally added to what out holds; a row of a is n_runs times run_length numbers, run_stride
  * apart. The last panel of a matrix may have fewer than 4 vectors; it takes twice the rows where that keeps the FMA units
  * busy. */
-SKLSTM_INLINE void product_rows(const int rows, const int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
+SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
                                 Py_ssize_t run_stride, const real *const *a, const real *restrict panel, real *restrict out,
                                 Py_ssize_t out_stride) {
     vec acc[2 * TILE_ROWS][TILE_VECS];
@@ -54,32 +80,22 @@ SKLSTM_INLINE void product_rows(const int rows, const int vecs, int add, Py_ssiz
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = add ? v_load(out + r * out_stride + v * LANES) : v_broadcast(0);
     for (Py_ssize_t run = 0; run < n_runs; run++, panel += run_length * vecs * LANES)
-        accumulate(rows, 0, vecs, run * run_stride, run_length, a, panel, acc);
+        accumulate(format, rows, 0, vecs, run * run_stride, run_length, a, panel, acc);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) v_store(out + r * out_stride + v * LANES, acc[r][v]);
 }
 
-/* out (rows, vecs) += sum_p a[p, 0:rows]^T d[p, 0:vecs vectors]: the outer product of a gradient, over pairs of rows. */
-SKLSTM_INLINE void outer_rows(const int rows, const int vecs, Py_ssize_t n_pairs, const real *restrict a, Py_ssize_t a_stride,
-                              const real *restrict d, Py_ssize_t d_stride, real *restrict out) {
+/* out (rows, vecs) += sum_p a[p, 0:rows]^T d[p, 0:vecs vectors]: the outer product of a gradient, over words of pairs. */
+SKLSTM_INLINE void outer_rows(const int format, const int rows, const int vecs, Py_ssize_t n_pairs, const real *restrict a,
+                              Py_ssize_t a_stride, const real *restrict d, Py_ssize_t d_stride, real *restrict out) {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = v_load(out + (r * vecs + v) * LANES);
-    for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
-        vec x[TILE_ROWS];
-#pragma GCC unroll 6
-        for (int r = 0; r < rows; r++) x[r] = v_broadcast(a[r]);
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const vec w = v_load(d + v * LANES);
-#pragma GCC unroll 6
-            for (int r = 0; r < rows; r++) acc[r][v] = v_fma(x[r], w, acc[r][v]);
-        }
-    }
+    accumulate_outer(format, rows, vecs, n_pairs, a, a_stride, d, d_stride, acc);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -94,7 +110,9 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 }
 
 /* TILE(rows, vecs) must see constants, or the accumulators live in memory: one instance for each size that tile_rows gives. */
-#if TILE_ROWS == 6
+#if SKLSTM_REDUCED && !SKLSTM_AVX512 /* there they do anyway */
+#  define FOR_TILE_ROWS(rows, vecs, TILE) TILE(rows, vecs);
+#elif TILE_ROWS == 6
 #  define FOR_TILE_ROWS(rows, vecs, TILE) \
     switch (rows) { case 6: TILE(6, vecs); break; case 5: TILE(5, vecs); break; case 4: TILE(4, vecs); break; \
                     case 3: TILE(3, vecs); break; case 2: TILE(2, vecs); break; default: TILE(1, vecs); }
@@ -109,6 +127,9 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
     if (rows == 2 * TILE_ROWS) TILE(2 * TILE_ROWS, vecs); \
     else FOR_NARROW_TILE(rows, vecs, TILE)
 /* ONE_OR_TWO: which of the two above for one or two vectors */
+#if SKLSTM_REDUCED && !SKLSTM_AVX512
+#  define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) TILE(rows, vecs);
+#else
 #define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) \
     switch (vecs) { \
         case 4: FOR_TILE_ROWS(rows, 4, TILE) break; \
@@ -116,41 +137,79 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
         case 2: ONE_OR_TWO(rows, 2, TILE); break; \
         default: ONE_OR_TWO(rows, 1, TILE); \
     }
+#endif
 
-static void product_tile(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
+/* One instance of a tile for each format that it is called with. */
+#if SKLSTM_REDUCED && !SKLSTM_AVX512
+#  define FOR_FORMAT(format, CALL) CALL(format)
+#elif SKLSTM_REDUCED
+#  define FOR_FORMAT(format, CALL) \
+    switch (format) { case BF16_PAIRS: CALL(BF16_PAIRS); break; case S16_PAIRS: CALL(S16_PAIRS); break; \
+                      case U8_S8: CALL(U8_S8); break; default: CALL(REALS); }
+#else
+#  define FOR_FORMAT(format, CALL) (void)(format); CALL(REALS)
+#endif
+
+SKLSTM_INLINE void product_tile_in(const int format, int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a,
+                                   const real *panel, real *out, Py_ssize_t out_stride) {
+#define TILE(n, v) product_rows(format, n, v, add, 1, n_k, 0, a, panel, out, out_stride)
+    FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
+#undef TILE
+}
+
+static void product_tile(int format, int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
                          real *out, Py_ssize_t out_stride) {
-#define TILE(n, v) product_rows(n, v, add, 1, n_k, 0, a, panel, out, out_stride)
+#define CALL(f) product_tile_in(f, rows, vecs, add, n_k, a, panel, out, out_stride)
+    FOR_FORMAT(format, CALL);
+#undef CALL
+}
+
+SKLSTM_INLINE void product_tile_of_runs_in(const int format, int rows, int vecs, int add, Py_ssize_t n_runs,
+                                           Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
+                                           const real *panel, real *out, Py_ssize_t out_stride) {
+#define TILE(n, v) product_rows(format, n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
     FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
 #undef TILE
 }
 
-static void product_tile_of_runs(int rows, int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
-                                 const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
-#define TILE(n, v) product_rows(n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
-    FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
-#undef TILE
+/* Of gradients: reals or bf16. */
+static void product_tile_of_runs(int format, int rows, int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
+                                 Py_ssize_t run_stride, const real *const *a, const real *panel, real *out,
+                                 Py_ssize_t out_stride) {
+#define CALL(f) product_tile_of_runs_in(f, rows, vecs, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
+    if (SKLSTM_REDUCED && format == BF16_PAIRS) CALL(BF16_PAIRS);
+    else CALL(REALS);
+#undef CALL
 }
 
-/* With fewer than 4 vectors: TILE_ROWS rows, or one. */
-static void outer_tile(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
-                       Py_ssize_t d_stride, real *out) {
-#define TILE(n, v) outer_rows(n, v, n_pairs, a, a_stride, d, d_stride, out)
+SKLSTM_INLINE void outer_tile_in(const int format, int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride,
+                                 const real *d, Py_ssize_t d_stride, real *out) {
+#define TILE(n, v) outer_rows(format, n, v, n_pairs, a, a_stride, d, d_stride, out)
     FOR_TILE(rows, vecs, TILE, FOR_NARROW_TILE)
 #undef TILE
 }
 
+/* With fewer than 4 vectors: TILE_ROWS rows, or one. Of gradients: reals or bf16. */
+static void outer_tile(int format, int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
+                       Py_ssize_t d_stride, real *out) {
+    if (SKLSTM_REDUCED && format == BF16_PAIRS)
+        outer_tile_in(BF16_PAIRS, rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
+    else outer_tile_in(REALS, rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
+}
+
 /* sums (rows, n_sums vectors of one panel) = start + [x | h] @ panel, the rows of sums and of start a stride apart. x, h: row
- * pointers, n_x and n_h columns. panel: n_x rows of the x_count vectors from x_first on, n_h rows of those that read h. */
-SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const int x_count, const int h_first, const int h_count,
-                                     Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
-                                     const real *panel, const real *const *start, real *restrict sums, Py_ssize_t stride) {
+ * pointers, n_x and n_h words. panel: n_x rows of the x_count vectors from x_first on, n_h rows of those that read h. */
+SKLSTM_INLINE void sum_rows_of_panel(const int format, const int rows, const int x_first, const int x_count, const int h_first,
+                                     const int h_count, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h,
+                                     const real *const *h, const real *panel, const real *const *start, real *restrict sums,
+                                     Py_ssize_t stride) {
     vec acc[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = v_load(start[r] + v * LANES);
-    if (n_x) accumulate(rows, x_first, x_count, 0, n_x, x, panel, acc);
-    accumulate(rows, h_first, h_count, 0, n_h, h, panel + n_x * x_count * LANES, acc);
+    if (n_x) accumulate(format, rows, x_first, x_count, 0, n_x, x, panel, acc);
+    accumulate(format, rows, h_first, h_count, 0, n_h, h, panel + n_x * x_count * LANES, acc);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -158,17 +217,24 @@ SKLSTM_INLINE void sum_rows_of_panel(const int rows, const int x_first, const in
 }
 
 /* All four vectors read x and h. */
-static void sum_tile(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h, const real *panel,
-                     const real *const *start, real *sums, Py_ssize_t stride) {
-#define TILE(n, v) sum_rows_of_panel(n, 0, v, 0, v, n_x, x, n_h, h, panel, start, sums, stride)
-    FOR_TILE_ROWS(rows, 4, TILE)
-#undef TILE
+static void sum_tile(int format, int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
+                     const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
+#define REAL_TILE(n, v) sum_rows_of_panel(REALS, n, 0, v, 0, v, n_x, x, n_h, h, panel, start, sums, stride)
+#define PAIR_TILE(n, v) sum_rows_of_panel(BF16_PAIRS, n, 0, v, 0, v, n_x, x, n_h, h, panel, start, sums, stride)
+    if (SKLSTM_REDUCED && format == BF16_PAIRS) FOR_TILE_ROWS(rows, 4, PAIR_TILE)
+    else FOR_TILE_ROWS(rows, 4, REAL_TILE)
+#undef REAL_TILE
+#undef PAIR_TILE
 }
 
 /* The first three read x, the last three read h. */
-static void sum_tile_of_three(int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
-                              const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
-#define TILE(n, v) sum_rows_of_panel(n, 0, v, 1, v, n_x, x, n_h, h, panel, start, sums, stride)
-    FOR_TILE_ROWS(rows, 3, TILE)
-#undef TILE
+static void sum_tile_of_three(int format, int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h,
+                              const real *const *h, const real *panel, const real *const *start, real *sums,
+                              Py_ssize_t stride) {
+#define REAL_TILE(n, v) sum_rows_of_panel(REALS, n, 0, v, 1, v, n_x, x, n_h, h, panel, start, sums, stride)
+#define PAIR_TILE(n, v) sum_rows_of_panel(BF16_PAIRS, n, 0, v, 1, v, n_x, x, n_h, h, panel, start, sums, stride)
+    if (SKLSTM_REDUCED && format == BF16_PAIRS) FOR_TILE_ROWS(rows, 3, PAIR_TILE)
+    else FOR_TILE_ROWS(rows, 3, REAL_TILE)
+#undef REAL_TILE
+#undef PAIR_TILE
 }

@@ -2,13 +2,15 @@
  *
  * The width is a property of the instruction set, chosen by the macro that setup.py gives to each variant:
  *   SKLSTM_ISA_X86_V4 64 bytes · SKLSTM_ISA_X86_V3 32 bytes · otherwise 16 bytes (SSE2, NEON or plain C).
+ * The reduced number formats (SKLSTM_REDUCED) have 64 bytes everywhere, in as many registers as that takes, so that all
+ * machines add up the same numbers in the same order.
  * SKLSTM_VEC_BYTES overrides the width, so the code of a wide variant can be tested on a narrower machine.
  *
  * v_fma is the only fused multiply-add: with -ffp-contract=off the compiler fuses none by itself, so a row gives the same
  * bits in every remainder tile.
  */
 #ifndef SKLSTM_VEC_BYTES
-#  if defined(SKLSTM_ISA_X86_V4)
+#  if defined(SKLSTM_ISA_X86_V4) || SKLSTM_REDUCED
 #    define SKLSTM_VEC_BYTES 64
 #  elif defined(SKLSTM_ISA_X86_V3)
 #    define SKLSTM_VEC_BYTES 32
@@ -84,6 +86,19 @@ SKLSTM_INLINE vec v_load_once(const real *p) {
 
 SKLSTM_INLINE void v_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
+/* The halves of a vector of 64 bytes in AVX2 registers. */
+#if defined(__GNUC__) && defined(__AVX__) && SKLSTM_VEC_BYTES == 64 && SKLSTM_REAL_IS_FLOAT
+#  define V_LOW(v) ((__m256)__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7))
+#  define V_HIGH(v) ((__m256)__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15))
+#  define V_JOIN(low, high) ((vec)__builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#endif
+
+#if SKLSTM_REDUCED && !defined(__FMA__)
+SKLSTM_NOINLINE void fma_by_lanes(const vec *a, const vec *b, vec *c) {
+    for (int l = 0; l < LANES; l++) LANE(*c, l) = fmaf(LANE(*a, l), LANE(*b, l), LANE(*c, l));
+}
+#endif
+
 SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
 #if defined(__GNUC__) && defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
 #  if SKLSTM_REAL_IS_FLOAT
@@ -103,7 +118,13 @@ SKLSTM_INLINE vec v_fma(vec a, vec b, vec c) {
 #  else
     return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #  endif
-#elif defined(__FMA__) /* a width this machine has no register for: correct, not fast */
+#elif defined(__GNUC__) && defined(__FMA__) && SKLSTM_VEC_BYTES == 64 && SKLSTM_REAL_IS_FLOAT
+    const __m256 low = _mm256_fmadd_ps(V_LOW(a), V_LOW(b), V_LOW(c)), high = _mm256_fmadd_ps(V_HIGH(a), V_HIGH(b), V_HIGH(c));
+    return V_JOIN(low, high);
+#elif SKLSTM_REDUCED /* no instruction: correct, not fast */
+    fma_by_lanes(&a, &b, &c);
+    return c;
+#elif defined(__FMA__) /* a width this machine has no register for, likewise */
     for (int l = 0; l < LANES; l++)
         LANE(c, l) = SKLSTM_REAL_IS_FLOAT ? (real)fmaf((float)LANE(a, l), (float)LANE(b, l), (float)LANE(c, l))
                                    : (real)fma(LANE(a, l), LANE(b, l), LANE(c, l));
@@ -124,6 +145,10 @@ SKLSTM_INLINE vec v_clamp(vec a, real low, real high) {
     return (vec)_mm_min_ps(_mm_set1_ps(high), _mm_max_ps(_mm_set1_ps(low), (__m128)a));
 #  elif defined(__ARM_NEON) && defined(__GNUC__) && SKLSTM_VEC_BYTES == 16
     return (vec)vminq_f32(vdupq_n_f32(high), vmaxq_f32(vdupq_n_f32(low), (float32x4_t)a));
+#  elif defined(__GNUC__)
+    const vec least = v_broadcast(low), most = v_broadcast(high);
+    const vec_mask below = a < least, above = a > most;
+    return (vec)((below & (vec_mask)least) | (above & (vec_mask)most) | (~(below | above) & (vec_mask)a));
 #  else
     for (int l = 0; l < LANES; l++) LANE(a, l) = LANE(a, l) < low ? low : LANE(a, l) > high ? high : LANE(a, l);
     return a;

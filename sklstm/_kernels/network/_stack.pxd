@@ -3,7 +3,7 @@
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._calls cimport CellLayers, CellShape, PanelPart
+from sklstm._kernels._calls cimport CellLayers, CellShape, PanelPart, words_of
 from sklstm._kernels._table cimport KernelTable
 
 
@@ -25,6 +25,8 @@ cdef struct Recurrence:
     Py_ssize_t h_transposed
     Py_ssize_t gated_transposed
     Py_ssize_t projection_transposed
+    # ... into the weights as words, where products do not read the panels themselves, ...
+    Py_ssize_t words
     # ... and of h (width), followed by the second state (hidden_size), in a row of states.
     Py_ssize_t state
 
@@ -99,6 +101,7 @@ cdef struct Copy:
     PanelPart part
     Py_ssize_t n_columns
     Py_ssize_t transposed
+    bint words                   # read as words of the format
     bint input_only              # needed for the gradient of the input only
 
 
@@ -112,6 +115,10 @@ cdef class Stack:
     cdef Py_ssize_t n_layers, n_copies
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
+    cdef int format              # of the products with x and h (isa/words.h)
+    cdef Py_ssize_t words_size
+    cdef object words            # the weights as words of the format; None with REALS
+    cdef bint words_are_old      # other weights than these have been bound or loaded
     cdef readonly bint every_step, options, reads_row_by_row
     cdef readonly double largest_input
     cdef list pieces
@@ -119,6 +126,7 @@ cdef class Stack:
     cdef object panels, transposed
     cdef bint input_gradient
     cdef char code
+    cdef int make_words(self) except -1
 
 
 cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, const char *panels, const char *h,
@@ -152,3 +160,9 @@ cdef inline bint has_output(const Layer *layer) noexcept nogil:
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
     """Numbers of the second state in a row of states."""
     return layer.hidden_size if layer.second_state else 0
+
+
+cdef inline Py_ssize_t words_stride(const Layer *layer, int format) noexcept nogil:
+    """Words of [x | h], each in whole cache lines; of the gated h in place of x, which is as wide."""
+    return (round_up(max(words_of(format, layer.input_size), words_of(format, layer.width)), 16)
+            + round_up(words_of(format, layer.width), 16))

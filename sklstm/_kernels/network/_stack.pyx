@@ -17,6 +17,7 @@ from sklstm._kernels.core._pool cimport pool_run, pool_run_attended
 from sklstm._kernels._calls cimport (
     ABSOLUTE_LOSS,
     ATTENTION_POOLING,
+    BF16_PAIRS,
     BINARY_LOG_LOSS,
     DISTILLED_BINARY_LOSS,
     DISTILLED_MULTINOMIAL_LOSS,
@@ -29,6 +30,7 @@ from sklstm._kernels._calls cimport (
     PAIRS,
     POISSON_LOSS,
     QUANTILE_LOSS,
+    REALS,
     SQUARED_LOSS,
     STANDARD_NORM,
     AttentionCall,
@@ -41,6 +43,7 @@ from sklstm._kernels._calls cimport (
     is_multinomial,
     scratch_size,
     targets_of,
+    words_of,
 )
 from sklstm._kernels._table cimport KernelTable
 
@@ -92,7 +95,8 @@ cdef class Stack:
     ----------
     plan : Plan
         The architecture of the network and the offsets of its parameters; filled here.
-    dtype : "float32" or "float64"
+    dtype : "float32", "float64" or "bfloat16"
+        With bfloat16 the products of the recurrent layers read 16-bit numbers; all arrays are float32.
     isa : str or None
         A name from `available_isas`; None for the one in use.
     input_mean, input_scale : sequence of float or None
@@ -116,10 +120,11 @@ cdef class Stack:
     def __cinit__(self, plan, dtype="float32", isa=None, *, input_mean=None, input_scale=None):
         cdef Py_ssize_t i
         self.architecture = shape = plan.architecture
-        self.dtype = np.dtype(dtype)
         self.code = code_of(dtype)
+        self.dtype = np.dtype(chr(self.code))
         self.largest_input = 1e15 if self.code == FLOAT32 else 1e150
-        self.kernels = open_table(self.code, isa)
+        self.format = BF16_PAIRS if dtype == "bfloat16" else REALS
+        self.kernels = open_table(self.code, isa, self.format != REALS)
         if plan.lanes != self.kernels.lanes:
             raise ValueError(f"the plan is for vectors of {plan.lanes} numbers, not {self.kernels.lanes}")
         self.n_layers = shape.n_layers
@@ -139,6 +144,7 @@ cdef class Stack:
             raise MemoryError()
         for i in range(self.n_copies):
             self.copies[i] = plan.copies[i]
+        init_words(self)
         self.state_size = sum(size for _, size in shape.states)
         self.n_outputs, self.hidden_size, self.input_size = shape.n_outputs, shape.features_size, shape.input_size
         self.every_step, self.zoneout = shape.every_step, shape.zoneout
@@ -162,6 +168,26 @@ cdef class Stack:
         required(panels, self.code, self.panels_size)
         data_of(transposed, self.code, self.transposed_size, True)
         self.panels, self.transposed, self.input_gradient = panels, transposed, input_gradient
+        self.words_are_old = True
+
+    def weights_changed(self):
+        """Announce that the weights bound to it are other numbers now; a training step does so itself."""
+        self.words_are_old = True
+
+    cdef int make_words(self) except -1:
+        """Round the weights to words now."""
+        cdef StackCall call
+        cdef SignalWatch watch
+        cdef list errors = []
+        memset(&call, 0, sizeof(StackCall))
+        call.kernels, call.layers, call.format, call.watch = self.kernels, self.layers, self.format, &watch
+        call.panels = required(self.panels, self.code, self.panels_size)
+        call.words = data_of(self.words, self.code, self.words_size)
+        open_watch(&watch, errors)
+        round_weights(self, &call, False, 1)
+        if errors:
+            raise errors[0]
+        return 0
 
     def to_panels(self, flat, panels):
         """Pack a flat vector of parameters into panels; padding becomes zero, and stays so."""
@@ -231,6 +257,7 @@ cdef class Stack:
         cdef SignalWatch watch
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows
+        cdef bint training = self.transposed is not None
         describe(self, &call, code_of_table(sequences), n, lengths.max(), False)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
@@ -241,7 +268,9 @@ cdef class Stack:
         open_watch(&watch, errors)
         call.watch = &watch
         with nogil:
-            pool_run_attended(forward_task, &call, <int> call.n_chunks, n_threads, attend)
+            round_weights(self, &call, training, n_threads)
+            if not watch.stopped:
+                pool_run_attended(forward_task, &call, <int> call.n_chunks, n_threads, attend)
         if errors:
             raise errors[0]
 
@@ -297,6 +326,7 @@ cdef class Stack:
             open_watch(&watch, errors)
             call.watch = &watch
             with nogil:
+                round_weights(self, &call, True, n_threads)
                 transpose_weights(self, &call, n_threads)
                 if not watch.stopped:
                     pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)

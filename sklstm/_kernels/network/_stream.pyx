@@ -11,8 +11,8 @@ from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
-    InputStage, Layer, Stack, finish_row, has_output, head_forward, take_bytes)
-from sklstm._kernels._calls cimport PAIRS, CellLayers, LayerCall, scratch_size
+    InputStage, Layer, Stack, finish_row, has_output, head_forward, take_bytes, words_stride)
+from sklstm._kernels._calls cimport PAIRS, REALS, CellLayers, LayerCall, scratch_size
 from sklstm._kernels._table cimport KernelTable
 
 include "../core/buffers.pxi"
@@ -20,6 +20,7 @@ include "one_thread.pxi"
 include "stream_buffers.pxi"
 
 cdef struct Share:
+    const KernelTable *table
     const CellLayers *kernels
     LayerCall *calls  # one for each task
 
@@ -27,7 +28,9 @@ cdef struct Share:
 cdef void share_task(void *context, int task, int worker) noexcept nogil:
     """Compute the panels of one task: within a step the units of a layer are independent."""
     cdef const Share *share = <const Share *> context
+    cdef unsigned int before = share.table.enter()
     share.kernels.forward(&share.calls[task])
+    share.table.leave(before)
 
 
 cdef class StackStream(StreamBuffers):
@@ -71,13 +74,16 @@ cdef class StackStream(StreamBuffers):
     cdef void advance(self):
         """Run a step. Claimed meanwhile: two steps at once would write beyond the memory of the windows."""
         cdef unsigned long claimed = self.owner
+        cdef unsigned int before
         self.owner = PyThread_get_thread_ident()
         with nogil:
+            before = self.stack.kernels.enter()
             if self.length:
                 self.step_window()
             else:
                 self.step_carried()
             self.store_output()
+            self.stack.kernels.leave(before)
         self.owner = claimed
 
     cdef bint read_rows(self, object x):
@@ -133,7 +139,7 @@ cdef class StackStream(StreamBuffers):
         for i in range(self.stack.n_layers):
             call = &self.calls[i * self.n_shares]
             if call.n_panels < self.stack.layers[i].n_panels:
-                share.kernels, share.calls = self.stack.layers[i].kernels, call
+                share.table, share.kernels, share.calls = kernels, self.stack.layers[i].kernels, call
                 pool_run(share_task, &share, self.n_shares, self.n_shares)
             else:
                 self.stack.layers[i].kernels.forward(call)
@@ -267,17 +273,20 @@ cdef class StackStream(StreamBuffers):
         cdef const double *row
         cdef const Py_ssize_t *numbers = <const Py_ssize_t *> data_of(counts, INTP, self.n)
         cdef Py_ssize_t r, t
+        cdef unsigned int before
         self.refuse_other_threads()
         for r in range(self.n):
             if not 0 <= numbers[r] <= kept:
                 raise ValueError(f"expected counts between 0 and {kept}, got {numbers[r]}")
         self.position = kept
+        before = self.stack.kernels.enter()
         for r in range(self.n):
             self.counts[r] = numbers[r]
             for t in range(numbers[r]):
                 row = source + ((r + 1) * kept - numbers[r] + t) * d
                 self.standardise(1, row)
                 self.store_row(r, kept - numbers[r] + t, row, self.x)
+        self.stack.kernels.leave(before)
         self.sort()
 
     def clear(self, mask):

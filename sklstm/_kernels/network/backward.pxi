@@ -172,11 +172,13 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     """Forward, loss and backward of the chunks of one gradient slot, in their order: slots, not threads, own sums."""
     cdef const StackCall *call = <const StackCall *> context
     cdef ChunkBuffers buffers
+    cdef unsigned int before
     cdef Py_ssize_t size = call.kernels.item_size, chunk = slot_number, first, n, n_steps, n_targets
     cdef char *slot = call.slots + slot_number * call.panels_size * size
     open_workspace(call, worker, &buffers)
     n_targets = targets_of(call.loss_kind, call.head.n_outputs)
     clear(slot, call.panels_size * size, call.watch, worker)
+    before = call.kernels.enter()
     # The columns of the head's tile beyond n_outputs have no gradient.
     memset(buffers.d_z, 0, (call.max_steps if call.every_step else 1) * call.chunk_size * call.head.stride * size)
     while chunk < call.n_chunks and not call.watch.stopped:
@@ -185,7 +187,8 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
         n_steps = count_active(call, first, n, buffers.n_active)
         forward_chunk(call, &buffers, first, n, n_steps)
         if call.watch.stopped:
-            return
+            break
         call.chunk_losses[chunk] = top_loss(call, &buffers, first, n, n_steps, n_targets)
         backward_chunk(call, &buffers, first, n, n_steps, slot)
         chunk += call.n_slots
+    call.kernels.leave(before)

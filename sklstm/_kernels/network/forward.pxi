@@ -77,7 +77,12 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.pair_stride = pair_stride(layer, size)
     describe_sizes(layer, layer_call)
     set_rows(call, buffers, i, direction, first, n, layer_call)
+    layer_call.format = call.format
     layer_call.weights = call.panels + recurrence.panels * size
+    if call.format != REALS:
+        layer_call.weights = call.words + recurrence.words * size
+        layer_call.words, layer_call.words_stride = buffers.words, words_stride(layer, call.format)
+        layer_call.gradient_words = buffers.gradient_words
     layer_call.bias = call.panels + recurrence.panel_bias * size
     if recurrence.vectors >= 0:
         layer_call.vectors = call.panels + recurrence.vectors * size
@@ -264,8 +269,11 @@ cdef Py_ssize_t count_active(const StackCall *call, Py_ssize_t first, Py_ssize_t
 cdef void forward_task(void *context, int chunk, int worker) noexcept nogil:
     cdef const StackCall *call = <const StackCall *> context
     cdef ChunkBuffers buffers
+    cdef unsigned int before
     cdef Py_ssize_t first = chunk * call.chunk_size, n = min(call.chunk_size, call.n_samples - first)
     if call.watch.stopped:
         return
     open_workspace(call, worker, &buffers)
+    before = call.kernels.enter()
     forward_chunk(call, &buffers, first, n, count_active(call, first, n, buffers.n_active))
+    call.kernels.leave(before)

@@ -26,7 +26,29 @@ def cell_numbers():
 
 def lanes_of(dtype, isa=None):
     """Return the number of lanes of a vector."""
-    return open_table(code_of(dtype), isa).lanes
+    return open_table(code_of(dtype), isa, dtype == "bfloat16").lanes
+
+
+cdef int init_words(Stack stack) except -1:
+    """Lay out the weights as words, layer by layer, where products do not read the panels themselves."""
+    cdef LayerCall call
+    cdef Recurrence *recurrence
+    cdef Py_ssize_t i, d
+    stack.words_are_old = True
+    for i in range(stack.n_layers):
+        memset(&call, 0, sizeof(LayerCall))
+        describe_sizes(&stack.layers[i], &call)
+        call.format = stack.format
+        for d in range(stack.layers[i].n_directions):
+            recurrence = &stack.layers[i].directions[d]
+            recurrence.words = stack.words_size
+            if stack.format != REALS:
+                stack.words_size += round_up(stack.layers[i].kernels.words_size(&call), 16)
+    if stack.format != REALS:
+        block = np.empty(stack.words_size + 16, stack.dtype)
+        i = -block.ctypes.data % 64 // stack.kernels.item_size
+        stack.words = block[i:i + stack.words_size]
+    return 0
 
 
 cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:

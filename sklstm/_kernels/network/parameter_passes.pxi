@@ -66,6 +66,7 @@ cdef void reduce_task(void *context, int task, int worker) noexcept nogil:
 cdef struct TransposeCall:
     const KernelTable *kernels
     const Copy *copies
+    int format
     bint input_gradient
     const char *panels
     char *transposed
@@ -79,17 +80,44 @@ cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size
     if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
         return
-    call.kernels.pack_transposed(call.panels + copy.panels * size, copy.n_vecs, &copy.part, copy.n_columns,
+    call.kernels.pack_transposed(call.format if copy.words else REALS, call.panels + copy.panels * size, copy.n_vecs, &copy.part, copy.n_columns,
                                  call.transposed + copy.transposed * size)
 
 
 cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
     """Copy the weights as they are now into the layout that backward reads."""
     cdef TransposeCall job
-    job.kernels, job.copies = stack.kernels, stack.copies
+    job.kernels, job.copies, job.format = stack.kernels, stack.copies, stack.format
     job.panels, job.transposed, job.input_gradient = call.panels, <char *> call.transposed, stack.input_gradient
     job.watch = call.watch
     pool_run(transpose_task, &job, <int> stack.n_copies, n_threads if stack.transposed_size > BLOCK_SIZE else 1)
+
+
+cdef void round_task(void *context, int task, int worker) noexcept nogil:
+    """The weights of one direction of a layer, as words."""
+    cdef const StackCall *call = <const StackCall *> context
+    cdef const Layer *layer = &call.layers[task // 2]
+    cdef const Recurrence *recurrence = &layer.directions[task % 2]
+    cdef Py_ssize_t size = call.kernels.item_size
+    cdef LayerCall layer_call
+    if task % 2 >= layer.n_directions or must_stop(call.watch, worker):
+        return
+    memset(&layer_call, 0, sizeof(LayerCall))
+    describe_sizes(layer, &layer_call)
+    layer_call.format = call.format
+    layer.kernels.pack_words(&layer_call, call.panels + recurrence.panels * size,
+                             <char *> call.words + recurrence.words * size)
+
+
+cdef void round_weights(Stack stack, const StackCall *call, bint training, int n_threads) noexcept nogil:
+    """Round the weights as they are now to the words that products read, unless that has been done.
+
+    In training, where an optimizer changes them between calls, it is never done.
+    """
+    if stack.format == REALS or not stack.words_are_old and not training:
+        return
+    pool_run(round_task, <void *> call, <int> (2 * stack.n_layers), n_threads if stack.words_size > BLOCK_SIZE else 1)
+    stack.words_are_old = call.watch.stopped
 
 
 cdef void add_slots(Stack stack, StackCall *call, int n_threads) noexcept nogil:

@@ -9,7 +9,7 @@ cdef class StreamBuffers(OneThread):
     """The arrays and kernel calls of `StackStream`, whose parameters these are."""
 
     cdef Stack stack
-    cdef object panels, out_array
+    cdef object panels, words, out_array
     cdef char *block
     cdef const char *weights
     cdef LayerCall *calls            # (n_layers, n_shares)
@@ -37,6 +37,8 @@ cdef class StreamBuffers(OneThread):
             raise ValueError("this network has no single steps of its own")
         self.stack, self.n, self.length, self.want_hidden = stack, n_streams, sequence_length, want_hidden
         self.panels = stack.panels
+        stack.make_words()
+        self.words = stack.words
         self.ring = 2 * sequence_length
         self.out_array = out
         self.out = data_of(out, stack.code, n_streams * (stack.hidden_size if want_hidden else stack.n_outputs), True)
@@ -79,6 +81,7 @@ cdef class StreamBuffers(OneThread):
         cdef char *arrays[3]
         cdef char *pointers
         cdef char *z
+        cdef char *words
         cdef char *out
         cdef LayerCall *call
         for i in range(self.stack.n_layers):
@@ -94,9 +97,13 @@ cdef class StreamBuffers(OneThread):
             for k in range(self.n_shares):
                 pointers = take_bytes(&base, (2 * self.n + PAIRS) * sizeof(void *))
                 z = take_bytes(&base, scratch * size)
+                words = NULL
+                if self.stack.format != REALS:
+                    words = take_bytes(&base, (2 * self.n + PAIRS) * size
+                                       * words_stride(&self.stack.layers[i], self.stack.format))
                 if not measuring:
                     call = &self.calls[i * self.n_shares + k]
-                    call.h, call.c, call.z = arrays[0], arrays[1], z
+                    call.h, call.c, call.z, call.words = arrays[0], arrays[1], z, words
                     call.x_rows, call.row_pointers = <const void **> arrays[2], <const void **> pointers
         return base
 
@@ -114,8 +121,10 @@ cdef class StreamBuffers(OneThread):
         cdef const Layer *layer
         cdef LayerCall *call
         cdef const char *x
+        cdef const char *words
         self.n_active[0] = <int> self.n
         self.weights = data_of(self.panels, self.stack.code, self.stack.panels_size)
+        words = data_of(self.words, self.stack.code, self.stack.words_size)
         for i in range(self.stack.n_layers):
             layer = &self.stack.layers[i]
             n_panels = layer.n_panels
@@ -125,7 +134,10 @@ cdef class StreamBuffers(OneThread):
                 call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
                 call.hidden_stride = layer.hidden_stride
                 call.output_size, call.output_stride = layer.width, layer.width_stride
-                call.weights = self.weights + layer.directions[0].panels * size
+                call.weights, call.format = self.weights + layer.directions[0].panels * size, self.stack.format
+                if call.format != REALS:
+                    call.weights = words + layer.directions[0].words * size
+                    call.words_stride = words_stride(layer, call.format)
                 call.bias = self.weights + layer.directions[0].panel_bias * size
                 if layer.directions[0].vectors >= 0:
                     call.vectors = self.weights + layer.directions[0].vectors * size

@@ -30,6 +30,8 @@ cdef struct StackCall:
     double zoneout
     const char *panels
     const char *transposed       # NULL in prediction
+    int format                   # of the products with x and h
+    const char *words            # the weights as such words; NULL with REALS
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
     const char *table
     bint is_double               # the table's dtype, which need not be the network's
@@ -91,6 +93,8 @@ cdef struct ChunkBuffers:
     char *features               # (n, output_stride of the top layer)
     char *z                      # (n, head stride), or (T, n, head stride)
     char *sums                   # of one panel, or of one step
+    char *words                  # rows of x and h as words; NULL with REALS
+    char *gradient_words
     char *d_z
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output

@@ -10,7 +10,7 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     """Cut the arrays of one layer; return their end."""
     cdef const Layer *layer = &call.layers[i]
     cdef Py_ssize_t size = call.kernels.item_size, n = call.chunk_size, steps = call.max_steps
-    cdef Py_ssize_t rows = n * layer.hidden_stride, out_rows = steps * n * layer.output_stride
+    cdef Py_ssize_t kept, rows = n * layer.hidden_stride, out_rows = steps * n * layer.output_stride
     cdef DirectionBuffers *run
     cdef LayerCall layer_call
     cdef LayerOptions options
@@ -22,8 +22,10 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
         if layer.second_state:
             run.c = take_bytes(&base, (steps + 1 if call.training else 1) * rows * size)
         if call.training:
-            run.gates = take_bytes(&base, layer.cell.n_sums * steps * rows * size)
-            run.kept = take_bytes(&base, layer.cell.n_kept * steps * rows * size)
+            # The plain layers of reduced numbers keep 16 bits (isa/kept.h).
+            kept = 2 if call.kernels.reduced and not has_options(call, layer) else size
+            run.gates = take_bytes(&base, layer.cell.n_sums * steps * rows * kept)
+            run.kept = take_bytes(&base, layer.cell.n_kept * steps * rows * kept)
         if has_options(call, layer):
             measure_options(call, i, d, &layer_call, &options)
             run.options = take_bytes(&base, layer.kernels.options_workspace(&layer_call, n, steps))
@@ -60,7 +62,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     """Cut a workspace into its arrays; return its end. Also used to measure: base is not written to, layers is."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes
     cdef Py_ssize_t n = call.chunk_size, steps = call.max_steps, i, widest = 0, longest_pair = 0, residual = 0
-    cdef Py_ssize_t sums = 0
+    cdef Py_ssize_t sums = 0, words = 0, gradient_words = 0
     cdef const Layer *layer
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     memset(buffers, 0, sizeof(ChunkBuffers))
@@ -74,9 +76,15 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         if has_options(call, layer):
             sums = max(sums, n * layer.cell.n_sums * layer.hidden_stride)
         residual = max(residual, layer.residual_stride)
+        words = max(words, (2 * n + PAIRS) * words_stride(layer, call.format))
+        if has_options(call, layer) and call.training:
+            gradient_words = max(gradient_words, n * words_of(call.format, layer.cell.n_sums * layer.hidden_stride))
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
     buffers.sums = take_bytes(&base, sums * size)
+    if call.format != REALS:
+        buffers.words = take_bytes(&base, words * size)
+        buffers.gradient_words = take_bytes(&base, gradient_words * size)
     if shares(call):
         buffers.products = take_bytes(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
                                               * call.layers[0].hidden_stride * size))

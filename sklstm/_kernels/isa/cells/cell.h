@@ -39,13 +39,16 @@ typedef struct {
     vec c[SIDE_BY_SIDE];               /* in: previous c, if has_c; out: next c */
     /* out, in training (gates is not NULL): n_sums vectors to gates + n_sums * u[j], n_kept more to kept + n_kept * u[j].
      * After `activate` the layer has stored the gates already. */
-    real *gates, *kept;
+    void *gates, *kept;                /* written with keep, and read in backward with kept (kept.h) */
+    int compact;
     const Py_ssize_t *u;
 } CellForward;
 
 /* One vector of units. */
 typedef struct {
-    const real *gates, *kept, *vectors; /* in: as forward left or read them */
+    const void *gates, *kept;           /* in: as forward left them */
+    int compact;
+    const real *vectors;                /* in: as forward read them */
     Py_ssize_t stride;
     vec h_prev, c_prev;                 /* in: if reads_h, has_c */
     vec d_h, d_c;                       /* in: gradients of the next states; out: of the previous states, without what comes
@@ -97,6 +100,7 @@ typedef struct {
         CellShape shape;
         struct { CELL_NUMBERS };
     };
+    unsigned char ranges[MAX_SUMS];     /* with `activate`: the range of each gate (kept.h) */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);
     /* or NULL: */
@@ -109,7 +113,7 @@ typedef struct {
 
 /* Arrays of the first unit of a block of units and rows; gates and kept are NULL in prediction. */
 typedef struct {
-    real *gates, *kept;
+    void *gates, *kept;
     const real *vectors, *h_prev, *c_prev;
     real *c_next, *h_next;              /* c_next may be c_prev */
 } CellArrays;

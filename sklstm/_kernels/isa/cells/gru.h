@@ -13,16 +13,17 @@ SKLSTM_INLINE void gru_forward(const int n, CellForward *s) {
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
     if (s->gates) EACH {
-        v_store(s->gates + 4 * s->u[j], candidate[j]);
-        v_store(s->gates + 4 * s->u[j] + LANES, r[j]);
-        v_store(s->gates + 4 * s->u[j] + 2 * LANES, z[j]);
-        v_store(s->gates + 4 * s->u[j] + 3 * LANES, n_h[j]);
+        keep(s->compact, SYMMETRIC, s->gates, 4 * s->u[j], candidate[j]);
+        keep(s->compact, UNIT, s->gates, 4 * s->u[j] + LANES, r[j]);
+        keep(s->compact, UNIT, s->gates, 4 * s->u[j] + 2 * LANES, z[j]);
+        keep(s->compact, ANY, s->gates, 4 * s->u[j] + 3 * LANES, n_h[j]);
     }
 }
 
 SKLSTM_INLINE void gru_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), n = v_load(s->gates), r = v_load(s->gates + LANES);
-    const vec z = v_load(s->gates + 2 * LANES), n_h = v_load(s->gates + 3 * LANES);
+    const vec one = v_broadcast(1), n = kept(s->compact, SYMMETRIC, s->gates, 0);
+    const vec r = kept(s->compact, UNIT, s->gates, LANES), z = kept(s->compact, UNIT, s->gates, 2 * LANES);
+    const vec n_h = kept(s->compact, ANY, s->gates, 3 * LANES);
     const vec d_n = v_mul(v_mul(s->d_h, v_sub(one, z)), v_sub(one, v_mul(n, n)));
     s->d_sums[0] = d_n;
     s->d_sums[1] = v_mul(v_mul(d_n, n_h), v_mul(r, v_sub(one, r)));

@@ -17,14 +17,15 @@ SKLSTM_INLINE void gru_reset_before_forward(const int n, CellForward *s) {
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
     if (s->gates) EACH {
-        v_store(s->gates + 3 * s->u[j], v_load(s->sums[j]));
-        v_store(s->gates + 3 * s->u[j] + LANES, z[j]);
-        v_store(s->gates + 3 * s->u[j] + 2 * LANES, candidate[j]);
+        keep(s->compact, UNIT, s->gates, 3 * s->u[j], v_load(s->sums[j]));
+        keep(s->compact, UNIT, s->gates, 3 * s->u[j] + LANES, z[j]);
+        keep(s->compact, SYMMETRIC, s->gates, 3 * s->u[j] + 2 * LANES, candidate[j]);
     }
 }
 
 SKLSTM_INLINE void gru_reset_before_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), z = v_load(s->gates + LANES), n = v_load(s->gates + 2 * LANES);
+    const vec one = v_broadcast(1), z = kept(s->compact, UNIT, s->gates, LANES);
+    const vec n = kept(s->compact, SYMMETRIC, s->gates, 2 * LANES);
     s->d_sums[1] = v_mul(v_mul(s->d_h, v_sub(s->h_prev, n)), v_mul(z, v_sub(one, z)));
     s->d_sums[2] = v_mul(v_mul(s->d_h, v_sub(one, z)), v_sub(one, v_mul(n, n)));
     s->d_h = v_mul(s->d_h, z);

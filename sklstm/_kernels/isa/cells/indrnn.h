@@ -4,8 +4,8 @@ SKLSTM_INLINE void indrnn_sums(const int n, CellForward *s) {
     EACH s->h[j] = v_fma(v_load(s->vectors[j]), s->h[j], v_load(s->sums[j]));
 }
 
-SKLSTM_INLINE void indrnn_keep(const int n, CellForward *s) {
-    if (s->gates) EACH v_store(s->gates + s->u[j], s->h[j]);
+SKLSTM_INLINE void indrnn_keep(const int n, const int range, CellForward *s) {
+    if (s->gates) EACH keep(s->compact, range, s->gates, s->u[j], s->h[j]);
 }
 
 /* From the gradient of the sum. */
@@ -18,10 +18,12 @@ SKLSTM_INLINE void indrnn_spread(CellBackward *s, vec d_sum) {
 SKLSTM_INLINE void indrnn_forward(const int n, CellForward *s) {
     indrnn_sums(n, s);
     EACH s->h[j] = v_relu(s->h[j]);
-    indrnn_keep(n, s);
+    indrnn_keep(n, ANY, s);
 }
 
-SKLSTM_INLINE void indrnn_backward(CellBackward *s) { indrnn_spread(s, v_where_positive(v_load(s->gates), s->d_h)); }
+SKLSTM_INLINE void indrnn_backward(CellBackward *s) {
+    indrnn_spread(s, v_where_positive(kept(s->compact, ANY, s->gates, 0), s->d_h));
+}
 
 static const Cell indrnn = {
     .name = "indrnn", .sums = "h", .driver = ELEMENTWISE, .n_sums = 1, .units = 4, .x_count = 1, .reads_h = 1, .n_vectors = 1,
@@ -31,11 +33,11 @@ static const Cell indrnn = {
 SKLSTM_INLINE void indrnn_tanh_forward(const int n, CellForward *s) {
     indrnn_sums(n, s);
     v_tanh(n, s->h);
-    indrnn_keep(n, s);
+    indrnn_keep(n, SYMMETRIC, s);
 }
 
 SKLSTM_INLINE void indrnn_tanh_backward(CellBackward *s) {
-    const vec h = v_load(s->gates);
+    const vec h = kept(s->compact, SYMMETRIC, s->gates, 0);
     indrnn_spread(s, v_mul(s->d_h, v_sub(v_broadcast(1), v_mul(h, h))));
 }
 

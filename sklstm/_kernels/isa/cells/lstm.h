@@ -8,13 +8,14 @@ SKLSTM_INLINE void lstm_forward(const int n, CellForward *s) {
     EACH s->c[j] = v_fma(v_load(s->sums[j] + LANES), s->c[j], v_mul(v_load(s->sums[j]), v_load(s->sums[j] + 2 * LANES)));
     EACH s->h[j] = s->c[j];
     v_tanh(n, s->h);
-    if (s->gates) EACH v_store(s->kept + s->u[j], s->h[j]);
+    if (s->gates) EACH keep(s->compact, SYMMETRIC, s->kept, s->u[j], s->h[j]);
     EACH s->h[j] = v_mul(v_load(s->sums[j] + 3 * LANES), s->h[j]);
 }
 
 SKLSTM_INLINE void lstm_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), i = v_load_once(s->gates), f = v_load_once(s->gates + LANES);
-    const vec g = v_load_once(s->gates + 2 * LANES), o = v_load_once(s->gates + 3 * LANES), t = v_load_once(s->kept);
+    const vec one = v_broadcast(1), i = kept_once(s->compact, UNIT, s->gates, 0);
+    const vec f = kept_once(s->compact, UNIT, s->gates, LANES), g = kept_once(s->compact, SYMMETRIC, s->gates, 2 * LANES);
+    const vec o = kept_once(s->compact, UNIT, s->gates, 3 * LANES), t = kept_once(s->compact, SYMMETRIC, s->kept, 0);
     const vec dc = v_fma(s->d_h, v_mul(o, v_sub(one, v_mul(t, t))), s->d_c);
     s->d_sums[0] = v_mul(v_mul(dc, g), v_mul(i, v_sub(one, i)));
     s->d_sums[1] = v_mul(v_mul(dc, s->c_prev), v_mul(f, v_sub(one, f)));
@@ -27,6 +28,6 @@ SKLSTM_INLINE void lstm_backward(CellBackward *s) {
 
 static const Cell lstm = {
     .name = "lstm", .sums = "i f g o", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 4, .h_count = 4, .has_c = 1,
-    .n_kept = 1, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate,
+    .n_kept = 1, .ranges = {UNIT, UNIT, SYMMETRIC, UNIT}, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate,
     .forward = lstm_forward, .backward = lstm_backward, .row_forward = lstm_row_forward, .row_backward = lstm_row_backward,
 };

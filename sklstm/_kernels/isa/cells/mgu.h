@@ -15,13 +15,13 @@ SKLSTM_INLINE void mgu_forward(const int n, CellForward *s) {
     v_tanh(n, candidate);
     EACH s->h[j] = v_fma(v_load(s->sums[j]), v_sub(candidate[j], s->h[j]), s->h[j]);
     if (s->gates) EACH {
-        v_store(s->gates + 2 * s->u[j], v_load(s->sums[j]));
-        v_store(s->gates + 2 * s->u[j] + LANES, candidate[j]);
+        keep(s->compact, UNIT, s->gates, 2 * s->u[j], v_load(s->sums[j]));
+        keep(s->compact, SYMMETRIC, s->gates, 2 * s->u[j] + LANES, candidate[j]);
     }
 }
 
 SKLSTM_INLINE void mgu_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), f = v_load(s->gates), n = v_load(s->gates + LANES);
+    const vec one = v_broadcast(1), f = kept(s->compact, UNIT, s->gates, 0), n = kept(s->compact, SYMMETRIC, s->gates, LANES);
     s->d_sums[0] = v_mul(s->d_h, v_sub(n, s->h_prev));
     s->d_sums[1] = v_mul(v_mul(s->d_h, f), v_sub(one, v_mul(n, n)));
     s->d_h = v_mul(s->d_h, v_sub(one, f));

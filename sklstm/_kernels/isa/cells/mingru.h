@@ -25,13 +25,14 @@ SKLSTM_INLINE void mingru_step(const int n, CellForward *s, const int positive) 
     else v_tanh(n, candidate);
     EACH s->h[j] = v_fma(z[j], v_sub(candidate[j], s->h[j]), s->h[j]);
     if (s->gates) EACH {
-        v_store(s->gates + 2 * s->u[j], z[j]);
-        v_store(s->gates + 2 * s->u[j] + LANES, candidate[j]);
+        keep(s->compact, UNIT, s->gates, 2 * s->u[j], z[j]);
+        keep(s->compact, positive ? ANY : SYMMETRIC, s->gates, 2 * s->u[j] + LANES, candidate[j]);
     }
 }
 
 SKLSTM_INLINE void mingru_gradient(CellBackward *s, const int positive) {
-    const vec one = v_broadcast(1), z = v_load(s->gates), n = v_load(s->gates + LANES);
+    const vec one = v_broadcast(1), z = kept(s->compact, UNIT, s->gates, 0);
+    const vec n = kept(s->compact, positive ? ANY : SYMMETRIC, s->gates, LANES);
     const vec slope = positive ? v_positive_candidate_slope(n) : v_sub(one, v_mul(n, n));
     s->d_sums[0] = v_mul(v_mul(s->d_h, v_sub(n, s->h_prev)), v_mul(z, v_sub(one, z)));
     s->d_sums[1] = v_mul(v_mul(s->d_h, z), slope);

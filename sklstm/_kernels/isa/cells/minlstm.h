@@ -34,19 +34,20 @@ SKLSTM_INLINE void minlstm_step(const int n, CellForward *s, const int positive)
     EACH i[j] = v_sub(v_broadcast(0), i[j]);
     v_sigmoid(n, f);
     v_sigmoid(n, i);
-    EACH v_store(s->gates + 3 * s->u[j], f[j]);
-    EACH v_store(s->gates + 3 * s->u[j] + LANES, i[j]);
-    EACH v_store(s->gates + 3 * s->u[j] + 2 * LANES, candidate[j]);
-    EACH v_store(s->kept + s->u[j], share[j]);
+    EACH keep(s->compact, UNIT, s->gates, 3 * s->u[j], f[j]);
+    EACH keep(s->compact, UNIT, s->gates, 3 * s->u[j] + LANES, i[j]);
+    EACH keep(s->compact, positive ? ANY : SYMMETRIC, s->gates, 3 * s->u[j] + 2 * LANES, candidate[j]);
+    EACH keep(s->compact, UNIT, s->kept, s->u[j], share[j]);
 }
 
 /* The share is sigmoid(log f - log i), so its slope by the sum of f is share (1 - share) (1 - f). */
 SKLSTM_INLINE void minlstm_gradient(CellBackward *s, const int positive) {
-    const vec one = v_broadcast(1), n = v_load(s->gates + 2 * LANES), share = v_load(s->kept);
+    const vec one = v_broadcast(1), n = kept(s->compact, positive ? ANY : SYMMETRIC, s->gates, 2 * LANES);
+    const vec share = kept(s->compact, UNIT, s->kept, 0);
     const vec slope = positive ? v_positive_candidate_slope(n) : v_sub(one, v_mul(n, n));
     const vec d_share = v_mul(v_mul(s->d_h, v_sub(s->h_prev, n)), v_mul(share, v_sub(one, share)));
-    s->d_sums[0] = v_mul(d_share, v_load(s->gates));
-    s->d_sums[1] = v_sub(v_broadcast(0), v_mul(d_share, v_load(s->gates + LANES)));
+    s->d_sums[0] = v_mul(d_share, kept(s->compact, UNIT, s->gates, 0));
+    s->d_sums[1] = v_sub(v_broadcast(0), v_mul(d_share, kept(s->compact, UNIT, s->gates, LANES)));
     s->d_sums[2] = v_mul(v_mul(s->d_h, v_sub(one, share)), slope);
     s->d_h = v_mul(s->d_h, share);
 }

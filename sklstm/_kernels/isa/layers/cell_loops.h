@@ -7,8 +7,9 @@ SKLSTM_INLINE const real *vectors_at(const CellShape *cell, const LayerCall *cal
 
 /* The cells of n vectors of units: their states are at offsets u, their per-unit weights at offsets `column`. */
 SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
-                              const Py_ssize_t *column, Py_ssize_t stride, const CellArrays *a) {
+                              const Py_ssize_t *column, Py_ssize_t stride, const int compact, const CellArrays *a) {
     CellForward s;
+    s.compact = compact;
     s.stride = stride;
     s.u = u;
     s.gates = a->gates;
@@ -25,7 +26,7 @@ SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, 
 /* Cell.activate over all units, in place, with a copy for backward. In one loop with the states they would wait for each other:
  * 2 to 6 % of a training step. */
 SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
-                                 Py_ssize_t z_stride, real *restrict gates) {
+                                 Py_ssize_t z_stride, const int compact, void *restrict gates) {
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t q = 0; q < n_units; q++) {
             real *sums = z + r * z_stride + q * cell->n_sums * LANES;
@@ -35,30 +36,30 @@ SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
             for (int g = 0; g < cell->n_sums; g++) v_store(sums + g * LANES, v[g]);
             if (gates && gates != z)
                 for (int g = 0; g < cell->n_sums; g++)
-                    v_store(gates + cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
+                    keep(compact, cell->ranges[g], gates, cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
         }
 }
 
 /* From sums z (rows z_stride apart) of n_units vectors of units to their next states. The arrays begin at the first of these
  * units; rows of the states are `stride` apart, those of gates and kept n_sums and n_kept times as far. */
 SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,
-                                 Py_ssize_t z_stride, const CellArrays *arrays) {
+                                 Py_ssize_t z_stride, const int compact, const CellArrays *arrays) {
     const CellArrays copy = *arrays, *a = &copy;
     real *sums[SIDE_BY_SIDE];
     Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
     int waiting = 0;
-    if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, a->gates);
+    if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, compact, a->gates);
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t q = 0; q < n_units; q++) {
             sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
             u[waiting] = r * stride + q * LANES;
             if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
             if (++waiting == SIDE_BY_SIDE) {
-                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, a);
+                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, compact, a);
                 waiting = 0;
             }
         }
-    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, a);
+    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, compact, a);
 }
 
 SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
@@ -67,11 +68,12 @@ SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum
  * (`plain`) d_h is replaced by the gradient that bypasses the sums, and d_bias is collected; in the layer with options that
  * gradient is added to direct_h. */
 SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
-    const int has_vectors = cell->n_vectors && !cell->vectors_are_optional;
+    const int has_vectors = cell->n_vectors && !cell->vectors_are_optional, compact = COMPACT && plain;
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
-        s.gates = row->gates + cell->n_sums * u;
-        s.kept = cell->n_kept ? row->kept + cell->n_kept * u : NULL;
+        s.compact = compact;
+        s.gates = kept_at(compact, row->gates, cell->n_sums * u);
+        s.kept = cell->n_kept ? kept_at(compact, row->kept, cell->n_kept * u) : NULL;
         s.vectors = has_vectors ? row->vectors + u : NULL;
         s.stride = row->stride;
         s.d_h = v_load(row->d_h + u);
@@ -86,7 +88,7 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
         cell->backward(&s);
         if (cell->has_c) v_store(row->d_c + u, s.d_c);
         if (cell->reads_h) v_store(row->direct_h + u, plain ? s.d_h : v_add(v_load(row->direct_h + u), s.d_h));
-        for (int v = 0; v < cell->n_sums; v++) v_store(row->d_sums + cell->n_sums * u + v * LANES, s.d_sums[v]);
+        for (int v = 0; v < cell->n_sums; v++) keep_gradient(compact, row->d_sums, cell->n_sums * u + v * LANES, s.d_sums[v]);
         if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
         for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(row->d_vectors + v * row->stride + u, s.d_vectors[v]);
     }

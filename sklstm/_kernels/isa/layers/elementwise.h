@@ -13,6 +13,7 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
         for (; t < call->n_steps && n_rows + call->n_active[t] <= most; t++)
             for (Py_ssize_t r = 0; r < call->n_active[t]; r++)
                 x[n_rows++] = (const real *)call->x_rows[r] + t * call->x_step;
+        step_to_words(call, n_rows, x, NULL);
         for (Py_ssize_t p = call->first_panel; p < call->first_panel + call->n_panels; p++) {
             const Py_ssize_t unit = p * cell->units, count = smaller(cell->units, hp / LANES - unit), u = unit * LANES;
             const Py_ssize_t z_stride = count * cell->n_sums * LANES;
@@ -21,8 +22,8 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
             for (Py_ssize_t s = begin; s < t; s++) {
                 const Py_ssize_t kept = s * call->kept_step;
                 const CellArrays arrays = {
-                    call->gates ? (real *)call->gates + cell->n_sums * (kept + u) : NULL,
-                    call->gates && cell->n_kept ? (real *)call->kept + cell->n_kept * (kept + u) : NULL,
+                    kept_at(COMPACT, call->gates, cell->n_sums * (kept + u)),
+                    call->gates && cell->n_kept ? kept_at(COMPACT, call->kept, cell->n_kept * (kept + u)) : NULL,
                     vectors_at(&cell->shape, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
                 };
                 cells(call->n_active[s], count, hp, sums, z_stride, &arrays);

@@ -78,13 +78,18 @@ typedef struct {
     const void **x_rows;         /* (n_samples,) */
     Py_ssize_t x_step;
     int x_is_product;            /* the rows are bias + x W_ih already (input_products), S Hp wide */
-    /* weights (packing.h) */
+    int format;                  /* of the words that the products with x and h read (words.h); REALS: plain numbers */
+    void *words;                 /* scratch for rows of x and h as words: (2 n + PAIRS, words_stride); NULL with REALS */
+    Py_ssize_t words_stride;
+    void *gradient_words;        /* with options: (n, words of S Hp numbers), scratch */
+    /* weights (packing.h); those of x and h as words of `format` */
     const void *weights, *bias;
     const void *vectors;         /* (n_vectors, Hp) per-unit weights, where the cell always has them */
     const void *x_transposed;    /* from d_sums to d_x; NULL: not wanted */
     const void *h_transposed, *gated_transposed; /* from d_sums to d_h, to the gradient of the gated h */
     /* workspace: forward writes, backward reads; row 0 of c and h is the initial state */
-    void *gates;                 /* (T, n, S Hp), overwritten by d_sums in backward; NULL in prediction */
+    void *gates;                 /* (T, n, S Hp), overwritten by d_sums in backward; NULL in prediction. In the plain layers
+                                    of reduced numbers gates and kept have 16 bits (kept.h) */
     void *kept;                  /* (T, n, K Hp); NULL with gates */
     void *c;                     /* (T + 1, n, Hp), or (n, Hp) updated in place when kept_step is 0; NULL: no second state */
     void *h;                     /* (T + 1, n, output_stride) */
@@ -133,6 +138,9 @@ typedef struct {
     Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps);
     /* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows */
     void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride, void *products);
+    /* Words of all panels of `format`, and the panels `weights` as such words */
+    Py_ssize_t (*words_size)(const LayerCall *call);
+    void (*pack_words)(const LayerCall *call, const void *weights, void *words);
 } CellLayers;
 
 #endif

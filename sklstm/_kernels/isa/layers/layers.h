@@ -7,19 +7,33 @@
                  C.normalises_state})
 
 /* A cell with `activate` has a loop of its own for the units of one panel: where its counts are known, the constants of the
- * activations stay in registers (2 to 3 % of a prediction). Other cells would lose by it (Elman 12 %). */
+ * activations stay in registers (2 to 3 % of a prediction). Other cells would lose by it (Elman 12 %). The layer with options
+ * keeps no compact numbers, so there it may need a loop of its own. */
+#if SKLSTM_REDUCED
+#  define ROW_CELLS_OF(C)                                                                                                     \
+    SKLSTM_NOINLINE void C##_row_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z,                     \
+                                       Py_ssize_t z_stride, const CellArrays *arrays) {                                       \
+        cells_forward(&C, n_rows, n_units, stride, z, z_stride, 0, arrays);                                                   \
+    }
+#  define ROW_CELLS(C) C##_row_cells
+#else
+#  define ROW_CELLS_OF(C)
+#  define ROW_CELLS(C) C##_cells
+#endif
+
 #define LAYERS_OF(C)                                                                                                          \
     static void C##_describe(CellShape *shape) { *shape = SHAPE_OF(C); }                                                      \
     SKLSTM_NOINLINE void C##_cells_of_panel(Py_ssize_t n_rows, Py_ssize_t stride, real *z, const CellArrays *arrays) {        \
-        cells_forward(&C, n_rows, C.units, stride, z, C.units * C.n_sums * LANES, arrays);                                    \
+        cells_forward(&C, n_rows, C.units, stride, z, C.units * C.n_sums * LANES, COMPACT, arrays);                           \
     }                                                                                                                         \
     SKLSTM_NOINLINE void C##_cells(Py_ssize_t n_rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride,    \
                                    const CellArrays *arrays) {                                                                \
         if (C.activate && n_units == C.units && z_stride == C.units * C.n_sums * LANES)                                       \
             C##_cells_of_panel(n_rows, stride, z, arrays);                                                                    \
-        else cells_forward(&C, n_rows, n_units, stride, z, z_stride, arrays);                                                 \
+        else cells_forward(&C, n_rows, n_units, stride, z, z_stride, COMPACT, arrays);                                        \
     }                                                                                                                         \
-    static void C##_forward_row(CellRow *row) { cell_row_forward(&C, C##_cells, row); }                                       \
+    ROW_CELLS_OF(C)                                                                                                           \
+    static void C##_forward_row(CellRow *row) { cell_row_forward(&C, ROW_CELLS(C), row); }                                    \
     static void C##_backward_row(CellRow *row) { cell_row_backward(&C, row); }                                                \
     static void C##_gate_row(Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {                                \
         gate_row(&C, stride, sums, h_prev, gated);                                                                            \
@@ -55,11 +69,19 @@
                                    void *products) {                                                                          \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
         products_of_rows(&shape, call, n_rows, (const real *)x_rows, x_stride, (real *)products);                             \
+    }                                                                                                                         \
+    static Py_ssize_t C##_words_size(const LayerCall *call) {                                                                 \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        return words_size(&shape, call);                                                                                      \
+    }                                                                                                                         \
+    static void C##_pack_words(const LayerCall *call, const void *weights, void *words) {                                     \
+        const CellShape shape = SHAPE_OF(C);                                                                                  \
+        pack_words(&shape, call, (const real *)weights, (real *)words);                                                       \
     }
 FOR_ALL_CELLS(LAYERS_OF)
 
 #define ROW_OF(C)                                                                                                             \
     {C##_describe, C##_layer_forward, C##_layer_backward, C##_options_forward, C##_options_backward, C##_options_workspace,   \
-     C##_input_products},
+     C##_input_products, C##_words_size, C##_pack_words},
 static const CellLayers cell_layers[] = {FOR_ALL_CELLS(ROW_OF)};
 enum { N_CELLS = sizeof cell_layers / sizeof cell_layers[0] };

@@ -67,8 +67,8 @@ SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFuncti
                                    (real *)call->options->d_norm + 2 * width + first, product,
                                    b->inverses[4 * (row + r) + 3], b->d_sums + r * width + first, product);
         }
-    product_runs(n_active, hp / LANES, cell->gated_count * LANES, cell->n_sums * LANES, hp / LANES, source + first, width,
-                 (const real *)call->gated_transposed, b->d_gated, hp, 0);
+    product_of_gradients(cell, call, n_active, source, cell->gated_first, cell->gated_count, hp / LANES, call->gated_transposed,
+                       b->d_gated, hp, 0);
     for (Py_ssize_t r = 0; r < n_active; r++) {
         real *d_gated = b->d_gated + r * hp;
         if (b->scale_h) scale_row(hp, d_gated, b->scale_h + r * hp, NULL, d_gated);

@@ -3,14 +3,15 @@
 /* Some sums of all units: rows @ part, written to (or added to) rows of S Hp numbers. */
 SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, int first, int count, Py_ssize_t offset,
                                 Py_ssize_t n_k, Py_ssize_t n_rows, const real *const *rows, real *sums, int add) {
-    const LayerPanels panels = panels_of(cell, call);
+    const int format = format_of(call);
+    const LayerPanels panels = panels_of(cell, call, format);
     const Py_ssize_t stride = cell->n_sums * call->hidden_stride;
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * count;
         const real *panel = (const real *)call->weights + unit * panels.unit_size + units * offset;
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int taken = tile_rows(vecs, n_rows - r);
-            product_tile(taken, vecs, add, n_k, rows + r, panel,
+            product_tile(format, taken, vecs, add, words_of(format, n_k), rows + r, panel,
                          sums + r * stride + (unit * cell->n_sums + first) * LANES, stride);
             r += taken;
         }
@@ -36,7 +37,7 @@ SKLSTM_INLINE void sums_of_step(const CellShape *cell, const LayerCall *call, co
     }
     part_of_sums(cell, call, cell->x_first, cell->x_count, 0, call->input_size, n_active, x, b->sums_x + row * width, 0);
     if (cell->h_count)
-        part_of_sums(cell, call, cell->h_first, cell->h_count, panels_of(cell, call).h_offset, call->output_size, n_active,
+        part_of_sums(cell, call, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset, call->output_size, n_active,
                      h_prev, b->sums_h + row * width, 0);
     for (Py_ssize_t r = 0; r < n_active; r++) {
         real *inverses = b->inverses + 4 * (row + r), *sums = z + r * width;
@@ -60,7 +61,8 @@ SKLSTM_INLINE void gated_sums_of_step(const CellShape *cell, const RowFunctions 
         if (b->scale_h) scale_row(hp, out, b->scale_h + r * hp, NULL, out);
         gated[r] = out;
     }
-    part_of_sums(cell, call, cell->gated_first, cell->gated_count, panels_of(cell, call).gated_offset, call->output_size,
+    rows_to_words(call, n_active, call->output_size, gated, 0);
+    part_of_sums(cell, call, cell->gated_first, cell->gated_count, panels_of(cell, call, format_of(call)).gated_offset, call->output_size,
                  n_active, gated, norm ? b->sums_h + row * width : z, !norm);
     if (norm)
         for (Py_ssize_t r = 0; r < n_active; r++)
@@ -130,6 +132,7 @@ SKLSTM_SHARED void options_forward(const CellShape *cell, const RowFunctions *fu
             scale_row(op, h + r * op, b.scale_h + r * op, NULL, b.dropped_h + r * op);
             h_prev[r] = b.dropped_h + r * op;
         }
+        step_to_words(call, n_active, x, h_prev);
         sums_of_step(cell, call, &b, t, x, h_prev, z);
         if (cell->gated_count) gated_sums_of_step(cell, functions, call, &b, t, h, h_prev, z);
         for (Py_ssize_t r = 0; r < n_active; r++)

@@ -37,10 +37,27 @@ static void unpack_block(const void *panels, Py_ssize_t n_columns, Py_ssize_t hi
     }
 }
 
-/* The transposed matrix of a part: panels over its columns, whose k runs over the sums, unit by unit. The last panel may have
- * fewer than 4 vectors. */
-static void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
+#if SKLSTM_REDUCED
+/* Some rows of a panel, `width` numbers each, as words of pairs of rows. */
+SKLSTM_INLINE void pack_row_pairs(Py_ssize_t n_rows, Py_ssize_t width, const real *rows, real *words) {
+    for (Py_ssize_t k = 0; k < n_rows; k += 2, rows += 2 * width, words += width)
+        bf16_pair_of_rows(width, rows, k + 1 < n_rows ? rows + width : NULL, words);
+}
+
+/* pack_transposed as words of bf16: the first of a pair is a sum of an even lane, the second of the next lane. */
+SKLSTM_INLINE void pack_transposed_pairs(const real *source, Py_ssize_t step, Py_ssize_t n_valid, Py_ssize_t width, real *out) {
+    for (Py_ssize_t j = 0; j < n_valid; j++)
+        for (int lane = 0; lane < LANES; lane += 2)
+            out[lane / 2 * width + j] =
+                word_of_pair(bf16_of(source[j * step + lane]), bf16_of(source[j * step + lane + 1]));
+}
+#endif
+
+/* The transposed matrix of a part as words: panels over its columns, whose k runs over the sums, unit by unit. The last panel
+ * may have fewer than 4 vectors. */
+static void pack_transposed(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
                             void *transposed) {
+    const Py_ssize_t n_words = words_of(format, LANES);
     real *restrict out = (real *)transposed;
     for (Py_ssize_t first = 0; first < n_columns; first += TILE_VECS * LANES) {
         const Py_ssize_t n_valid = smaller(TILE_VECS * LANES, n_columns - first);
@@ -48,8 +65,14 @@ static void pack_transposed(const void *panels, Py_ssize_t n_vecs, const PanelPa
         for (Py_ssize_t unit = 0; unit < n_vecs; unit++) {
             const real *source = (const real *)panels + offset_in_panels(part, n_vecs, unit, first);
             const Py_ssize_t step = offset_in_panels(part, n_vecs, unit, 1) - offset_in_panels(part, n_vecs, unit, 0);
-            for (Py_ssize_t slot = 0; slot < part->count; slot++, source += LANES, out += LANES * width) {
-                if (n_valid < width) memset(out, 0, (size_t)(LANES * width) * sizeof(real));
+            for (Py_ssize_t slot = 0; slot < part->count; slot++, source += LANES, out += n_words * width) {
+                if (n_valid < width) memset(out, 0, (size_t)(n_words * width) * sizeof(real));
+#if SKLSTM_REDUCED
+                if (format == BF16_PAIRS) {
+                    pack_transposed_pairs(source, step, n_valid, width, out);
+                    continue;
+                }
+#endif
                 for (Py_ssize_t j = 0; j < n_valid; j++)
                     for (int lane = 0; lane < LANES; lane++) out[lane * width + j] = source[j * step + lane];
             }

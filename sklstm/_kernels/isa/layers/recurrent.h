@@ -5,7 +5,8 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
     const Py_ssize_t first = call->first_panel * cell->units;
     const Py_ssize_t n_units = smaller(hp / LANES - first, call->n_panels * cell->units);
     const real **x = (const real **)call->row_pointers, **h_prev = x + n;
-    real *z = (real *)call->z, *gates = NULL, *kept = NULL, *h = (real *)call->h;
+    real *z = (real *)call->z, *h = (real *)call->h;
+    stored *gates = NULL, *kept = NULL;
     for (Py_ssize_t t = 0; t < call->n_steps; t++) {
         const Py_ssize_t n_active = call->n_active[t];
         const real *h_row = h;
@@ -17,9 +18,10 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
             h_prev[r] = h + r * hp;
         }
         h += n * hp;
+        step_to_words(call, n_active, x, h_prev);
         if (call->gates) {
-            gates = (real *)call->gates + cell->n_sums * t * call->kept_step;
-            kept = cell->n_kept ? (real *)call->kept + cell->n_kept * t * call->kept_step : NULL;
+            gates = (stored *)call->gates + cell->n_sums * t * call->kept_step;
+            kept = cell->n_kept ? (stored *)call->kept + cell->n_kept * t * call->kept_step : NULL;
         }
         /* Panels in the outer loop: one panel (4 lanes x k) stays in L1 for all rows of the chunk. */
         for (Py_ssize_t p = call->first_panel; p < call->first_panel + call->n_panels; p++) {
@@ -57,10 +59,10 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
         n_next = n_active;
         for (Py_ssize_t r = 0; r < n_active; r++) {
             const Py_ssize_t here = (t * n + r) * hp;
-            real *gates = (real *)call->gates + cell->n_sums * here;
+            real *gates = (real *)kept_at(COMPACT, call->gates, cell->n_sums * here);
             const CellRow row = {
                 .stride = hp, .gates = gates, .d_sums = gates,
-                .kept = cell->n_kept ? (real *)call->kept + cell->n_kept * here : NULL,
+                .kept = cell->n_kept ? (real *)kept_at(COMPACT, call->kept, cell->n_kept * here) : NULL,
                 .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
                 .c_prev = cell->has_c ? (const real *)call->c + here : NULL, .d_h = d_h + r * hp,
                 .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
@@ -70,7 +72,7 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
             cells_backward(cell, &row, 1);
         }
         if (!cell->reads_h && !cell->h_count) memset(d_h, 0, (size_t)(n_active * hp) * sizeof(real));
-        state_gradients(shape, call, n_active, (const real *)call->gates + cell->n_sums * t * state, d_h, cell->reads_h);
+        state_gradients(shape, call, n_active, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
     }
     collect_weight_gradients(shape, call, NULL);
     if (call->x_transposed) input_gradients(shape, call);

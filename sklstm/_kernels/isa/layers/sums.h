@@ -10,30 +10,60 @@ typedef struct {
     Py_ssize_t h_offset, gated_offset;    /* where the parts of h and of the gated h begin */
 } LayerPanels;
 
-SKLSTM_INLINE LayerPanels panels_of(const CellShape *cell, const LayerCall *call) {
+/* In words of a format; REALS for gradients. */
+SKLSTM_INLINE LayerPanels panels_of(const CellShape *cell, const LayerCall *call, int format) {
+    const Py_ssize_t n_h = words_of(format, call->output_size);
     LayerPanels panels;
     panels.n_vecs = call->hidden_stride / LANES;
-    panels.h_offset = call->input_size * cell->x_count * LANES;
-    panels.gated_offset = panels.h_offset + call->output_size * cell->h_count * LANES;
-    panels.unit_size = panels.gated_offset + call->output_size * cell->gated_count * LANES;
+    panels.h_offset = words_of(format, call->input_size) * cell->x_count * LANES;
+    panels.gated_offset = panels.h_offset + n_h * cell->h_count * LANES;
+    panels.unit_size = panels.gated_offset + n_h * cell->gated_count * LANES;
     return panels;
 }
 
+SKLSTM_SHARED Py_ssize_t words_size(const CellShape *cell, const LayerCall *call) {
+    const LayerPanels panels = panels_of(cell, call, format_of(call));
+    return panels.n_vecs * panels.unit_size;
+}
+
+/* The weights of all panels, rounded to words. */
+SKLSTM_SHARED void pack_words(const CellShape *cell, const LayerCall *call, const real *weights, real *words) {
+#if SKLSTM_REDUCED
+    const LayerPanels from = panels_of(cell, call, REALS), to = panels_of(cell, call, call->format);
+    for (Py_ssize_t unit = 0; unit < from.n_vecs; unit += cell->units) {
+        const Py_ssize_t units = smaller(cell->units, from.n_vecs - unit);
+        const real *source = weights + unit * from.unit_size;
+        real *out = words + unit * to.unit_size;
+        if (is_interrupted(call)) return;
+        pack_row_pairs(call->input_size, units * cell->x_count * LANES, source, out);
+        pack_row_pairs(call->output_size, units * cell->h_count * LANES, source + units * from.h_offset,
+                       out + units * to.h_offset);
+        pack_row_pairs(call->output_size, units * cell->gated_count * LANES, source + units * from.gated_offset,
+                       out + units * to.gated_offset);
+    }
+#else
+    (void)cell, (void)call, (void)weights, (void)words;
+#endif
+}
+
 /* Add rows @ part to some vectors of the sums. */
-SKLSTM_INLINE void add_product(int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows, const real *panel,
+SKLSTM_INLINE void add_product(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows, const real *panel,
                                real *sums, Py_ssize_t stride) {
     for (Py_ssize_t r = 0; r < n_rows;) {
         const int count = tile_rows(vecs, n_rows - r);
-        product_tile(count, vecs, 1, n_k, rows + r, panel, sums + r * stride, stride);
+        product_tile(format, count, vecs, 1, n_k, rows + r, panel, sums + r * stride, stride);
         r += count;
     }
 }
 
-/* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or x + h W where x is bias + x W_ih already. */
+/* z (rows, units n_sums vectors): bias + [x | h] W of panel p, or x + h W where x is bias + x W_ih already. x and h_prev are
+ * rows of words. */
 SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
                                  const real *const *x, const real *const *h_prev, real *z, Py_ssize_t z_stride) {
-    const LayerPanels panels = panels_of(cell, call);
-    const Py_ssize_t unit = p * cell->units, n_x = call->x_is_product ? 0 : call->input_size;
+    const int format = format_of(call);
+    const LayerPanels panels = panels_of(cell, call, format);
+    const Py_ssize_t unit = p * cell->units, n_x = call->x_is_product ? 0 : words_of(format, call->input_size);
+    const Py_ssize_t n_h = words_of(format, call->output_size);
     const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
     const Py_ssize_t first = unit * cell->n_sums * LANES;
     const real *x_panel = (const real *)call->weights + unit * panels.unit_size, *h_panel = x_panel + units * panels.h_offset;
@@ -44,24 +74,25 @@ SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, P
     for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
         const int rows = (int)smaller(n_rows - r, TILE_ROWS);
         for (int i = 0; i < rows; i++) start[i] = (call->x_is_product ? x[r + i] : (const real *)call->bias) + first;
-        if (full) sum_tile(rows, n_x, x + r, call->output_size, h_prev + r, panel, start, z + r * z_stride, z_stride);
+        if (full) sum_tile(format, rows, n_x, x + r, n_h, h_prev + r, panel, start, z + r * z_stride, z_stride);
         else if (three)
-            sum_tile_of_three(rows, n_x, x + r, call->output_size, h_prev + r, panel, start, z + r * z_stride, z_stride);
+            sum_tile_of_three(format, rows, n_x, x + r, n_h, h_prev + r, panel, start, z + r * z_stride, z_stride);
         else
             for (int i = 0; i < rows; i++) memcpy(z + (r + i) * z_stride, start[i], (size_t)(vecs * LANES) * sizeof(real));
     }
     if (full || three) return;
     if (n_x)
-        add_product(units * cell->x_count, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
+        add_product(format, units * cell->x_count, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
     if (cell->h_count)
-        add_product(units * cell->h_count, n_rows, call->output_size, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
+        add_product(format, units * cell->h_count, n_rows, n_h, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
 }
 
-/* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows. */
-SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
-                                    Py_ssize_t x_stride, real *products) {
-    const LayerPanels panels = panels_of(cell, call);
-    const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES;
+/* The products of some rows of words. */
+SKLSTM_INLINE void products_of_words(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
+                                     Py_ssize_t x_stride, real *products) {
+    const int format = format_of(call);
+    const LayerPanels panels = panels_of(cell, call, format);
+    const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES, n_x = words_of(format, call->input_size);
     const real *x[2 * TILE_ROWS], *start[TILE_ROWS];
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
@@ -72,7 +103,7 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
             for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
                 const int rows = (int)smaller(n_rows - r, TILE_ROWS);
                 for (int i = 0; i < rows; i++) x[i] = x_rows + (r + i) * x_stride;
-                sum_tile(rows, call->input_size, x, 0, x, panel, start, products + r * stride + first, stride);
+                sum_tile(format, rows, n_x, x, 0, x, panel, start, products + r * stride + first, stride);
             }
             continue;
         }
@@ -81,11 +112,28 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int count = tile_rows(units * cell->x_count, n_rows - r);
             for (int i = 0; i < count; i++) x[i] = x_rows + (r + i) * x_stride;
-            product_tile(count, units * cell->x_count, 1, call->input_size, x, panel,
+            product_tile(format, count, units * cell->x_count, 1, n_x, x, panel,
                          products + r * stride + first + cell->x_first * LANES, stride);
             r += count;
         }
     }
+}
+
+/* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows. */
+SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
+                                    Py_ssize_t x_stride, real *products) {
+#if SKLSTM_REDUCED
+    const Py_ssize_t most = 2 * call->n_samples + PAIRS, width = cell->n_sums * call->hidden_stride;
+    const real **rows = (const real **)call->row_pointers;
+    for (Py_ssize_t first = 0; first < n_rows && call->format != REALS; first += most) {
+        const Py_ssize_t count = smaller(most, n_rows - first);
+        for (Py_ssize_t r = 0; r < count; r++) rows[r] = x_rows + (first + r) * x_stride;
+        rows_to_words(call, count, call->input_size, rows, 0);
+        products_of_words(cell, call, count, (const real *)call->words, call->words_stride, products + first * width);
+    }
+    if (call->format != REALS) return;
+#endif
+    products_of_words(cell, call, n_rows, x_rows, x_stride, products);
 }
 
 /* The padding of h, units H .. Hp, stays zero by itself, unless the cell leaves zero. */

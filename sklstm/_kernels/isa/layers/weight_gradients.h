@@ -4,36 +4,77 @@
  * 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
  */
 
+/* panel (n_pairs, width): columns from `first` on of rows of d_sums; as words of two rows (n_pairs / 2, width) in bf16. */
+SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pairs, const void *const *d_sums, Py_ssize_t first,
+                                Py_ssize_t width, real *panel) {
+#if SKLSTM_REDUCED
+    for (Py_ssize_t i = 0; i < n_pairs && format == BF16_PAIRS; i += 2, panel += width) {
+        const int alone = i + 1 == n_pairs;
+        if (compact)
+            interleave_rows(width, (const uint16_t *)d_sums[i] + first,
+                            alone ? NULL : (const uint16_t *)d_sums[i + 1] + first, panel);
+        else
+            bf16_pair_of_rows(width, (const real *)d_sums[i] + first, alone ? NULL : (const real *)d_sums[i + 1] + first, panel);
+    }
+    if (format == BF16_PAIRS) return;
+#else
+    (void)format, (void)compact;
+#endif
+    for (Py_ssize_t i = 0; i < n_pairs; i++)
+        memcpy(panel + i * width, (const real *)d_sums[i] + first, (size_t)width * sizeof(real));
+}
+
+/* Gathered rows of n numbers as words of two rows, in the place of the first of them. */
+SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t n, Py_ssize_t stride, real *rows) {
+#if SKLSTM_REDUCED
+    for (Py_ssize_t i = 0; i < n_pairs && format == BF16_PAIRS; i += 2)
+        bf16_pair_of_rows(n, rows + i * stride, i + 1 < n_pairs ? rows + (i + 1) * stride : NULL, rows + i * stride);
+#else
+    (void)format, (void)n_pairs, (void)n, (void)stride, (void)rows;
+#endif
+}
+
 /* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
- * n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers, the same where the sums are not normalised. */
-SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_pairs, const real *const *d_x_sums,
-                                 const real *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
-    const LayerPanels panels = panels_of(cell, call);
-    const real *rows = (const real *)call->pair_rows;
-    real *panel = (real *)call->pair_rows + PAIRS * call->pair_stride;
+ * n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers (`compact`: of 16 bits), the same where the sums are
+ * not normalised. */
+SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
+                                 const void *const *d_x_sums, const void *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h,
+                                 Py_ssize_t n_gated) {
+    const LayerPanels panels = panels_of(cell, call, REALS);
+    const int format = format_of(call);
+    real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
     const int joined = cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && d_x_sums == d_h_sums && n_x && n_h;
+    const Py_ssize_t n_words = words_of(format, n_pairs), stride = numbers_of_word(format) * call->pair_stride;
+    pair_gathered_rows(format, n_pairs, n_x + n_h + n_gated, call->pair_stride, rows);
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
         const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
         real *out = (real *)call->d_weights + unit * panels.unit_size;
-        for (Py_ssize_t i = 0; i < n_pairs; i++) memcpy(panel + i * width, d_x_sums[i] + first, (size_t)width * sizeof(real));
+        gather_panel(format, compact, n_pairs, d_x_sums, first, width, panel);
         if (joined) { /* rows of x and h are adjacent in the panel too */
-            outer_panel(n_pairs, n_x + n_h, vecs, rows, call->pair_stride, panel, width, out);
+            outer_panel(format, n_words, n_x + n_h, vecs, rows, stride, panel, width, out);
             continue;
         }
         if (n_x)
-            outer_panel(n_pairs, n_x, units * cell->x_count, rows, call->pair_stride, panel + cell->x_first * LANES, width,
-                        out);
-        if (d_h_sums != d_x_sums)
-            for (Py_ssize_t i = 0; i < n_pairs; i++)
-                memcpy(panel + i * width, d_h_sums[i] + first, (size_t)width * sizeof(real));
+            outer_panel(format, n_words, n_x, units * cell->x_count, rows, stride, panel + cell->x_first * LANES, width, out);
+        if (d_h_sums != d_x_sums) gather_panel(format, compact, n_pairs, d_h_sums, first, width, panel);
         if (n_h && cell->h_count)
-            outer_panel(n_pairs, n_h, units * cell->h_count, rows + n_x, call->pair_stride, panel + cell->h_first * LANES,
-                        width, out + units * panels.h_offset);
+            outer_panel(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
+                        out + units * panels.h_offset);
         if (n_gated && cell->gated_count)
-            outer_panel(n_pairs, n_gated, units * cell->gated_count, rows + n_x + n_h, call->pair_stride,
+            outer_panel(format, n_words, n_gated, units * cell->gated_count, rows + n_x + n_h, stride,
                         panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
     }
+}
+
+/* sums += a row of gradients of the plain layer */
+SKLSTM_INLINE void add_gradients(Py_ssize_t n, real *sums, const void *gradients, Py_ssize_t begin) {
+#if SKLSTM_REDUCED
+    for (Py_ssize_t k = 0; k < n; k += LANES)
+        v_store(sums + k, v_add(v_load(sums + k), kept(COMPACT, ANY, gradients, begin + k)));
+#else
+    sum_rows(n, sums, (const real *)gradients + begin);
+#endif
 }
 
 /* Overlapping windows: d_sums are added up over the windows that read a row of x, and multiplied by it once. */
@@ -41,12 +82,12 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
     const Py_ssize_t step = call->x_step * direction;
     real *sums = (real *)call->shared_sums, *rows = (real *)call->pair_rows;
-    const real *d_sums[PAIRS];
+    const void *d_sums[PAIRS];
     memset(sums, 0, (size_t)(call->n_shared * width) * sizeof(real));
     for (Py_ssize_t t = 0; t < call->n_steps; t++)
         for (Py_ssize_t r = 0; r < call->n_active[t]; r++)
-            sum_rows(width, sums + (call->shared_first[r] + direction * t) * width,
-                     (const real *)call->gates + (t * call->n_samples + r) * width);
+            add_gradients(width, sums + (call->shared_first[r] + direction * t) * width, call->gates,
+                          (t * call->n_samples + r) * width);
     for (Py_ssize_t row = 0; row < call->n_shared; row += PAIRS) {
         const Py_ssize_t n_pairs = smaller(call->n_shared - row, PAIRS);
         for (Py_ssize_t r = 0; r < n_pairs; r++) {
@@ -54,7 +95,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
                    (size_t)call->input_size * sizeof(real));
             d_sums[r] = sums + (row + r) * width;
         }
-        outer_of_rows(cell, call, n_pairs, d_sums, d_sums, call->input_size, 0, 0);
+        outer_of_rows(cell, call, 0, n_pairs, d_sums, d_sums, call->input_size, 0, 0);
     }
 }
 
@@ -84,7 +125,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     const Py_ssize_t n_gated = cell->gated_count ? call->output_size : 0;
     Py_ssize_t t = 0, r = 0, first = 0;
     real *rows = (real *)call->pair_rows;
-    const real *d_sums[PAIRS], *d_h_sums[PAIRS];
+    const void *d_sums[PAIRS], *d_h_sums[PAIRS];
     const real *h_sums = b ? b->sums_h : NULL;
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     if (!n_x && !n_h && !n_gated && !b) return;
@@ -97,7 +138,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
             if (n_h)
                 memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
             if (b) gather_option_row(cell, call, b, t, r, row + n_x);
-            d_sums[n_pairs] = (const real *)call->gates + (t * n + r) * width;
+            d_sums[n_pairs] = kept_at(is_compact(call), call->gates, (t * n + r) * width);
             if (h_sums) d_h_sums[n_pairs] = h_sums + (t * n + r) * width;
             n_pairs++;
             if (++r == call->n_active[t]) {
@@ -105,41 +146,47 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
                 t++;
             }
         }
-        outer_of_rows(cell, call, n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
+        outer_of_rows(cell, call, is_compact(call), n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
     }
+}
+
+/* out (rows) = some sums of each unit @ a transposed part, or added to what out holds; `first`, `count`: of the n_sums. */
+SKLSTM_INLINE void product_of_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const void *d_sums,
+                                      int first, int count, Py_ssize_t n_vecs, const void *transposed, real *out,
+                                      Py_ssize_t out_stride, int add) {
+    const int format = format_of(call);
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride, stride = words_of(format, width);
+    const Py_ssize_t vector = words_of(format, LANES);
+    const int all = count == cell->n_sums;
+    product_runs(format, n_rows, all ? 1 : call->hidden_stride / LANES, all ? stride : count * vector, cell->n_sums * vector,
+                 n_vecs, gradient_words(call, n_rows, d_sums, width) + first * vector, stride, (const real *)transposed, out,
+                 out_stride, add);
 }
 
 /* d_x = d_sums @ W_ih for the steps of each sequence; rows beyond its end are not written. */
 SKLSTM_SHARED void input_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t n_vecs = (call->input_size + LANES - 1) / LANES, stride = n_vecs * LANES;
     const Py_ssize_t width = cell->n_sums * call->hidden_stride;
-    const int all = cell->x_count == cell->n_sums;
-    const Py_ssize_t n_runs = all ? 1 : call->hidden_stride / LANES;
-    const Py_ssize_t run_length = all ? width : cell->x_count * LANES, run_stride = cell->n_sums * LANES;
-    const real *d_sums = (const real *)call->gates + cell->x_first * LANES;
+    const int compact = is_compact(call);
     real *d_x = (real *)call->d_x;
-    if (call->n_active[call->n_steps - 1] == call->n_samples) {
+    if (call->n_active[call->n_steps - 1] == call->n_samples && (compact || format_of(call) == REALS)) {
         /* All of one length: one product with every (t, sequence) as a row, so that a panel is loaded once. */
-        product_runs(call->n_samples * call->n_steps, n_runs, run_length, run_stride, n_vecs, d_sums, width,
-                     (const real *)call->x_transposed, d_x, stride, 0);
+        product_of_gradients(cell, call, call->n_samples * call->n_steps, call->gates, cell->x_first, cell->x_count, n_vecs,
+                           call->x_transposed, d_x, stride, 0);
         return;
     }
     for (Py_ssize_t t = 0; t < call->n_steps; t++)
-        product_runs(call->n_active[t], n_runs, run_length, run_stride, n_vecs, d_sums + t * call->n_samples * width, width,
-                     (const real *)call->x_transposed, d_x + t * call->n_samples * stride, stride, 0);
+        product_of_gradients(cell, call, call->n_active[t], kept_at(compact, call->gates, t * call->n_samples * width),
+                           cell->x_first, cell->x_count, n_vecs, call->x_transposed, d_x + t * call->n_samples * stride,
+                           stride, 0);
 }
 
 /* d_h (rows) = the sums that read h @ W_hh, or added to what d_h holds. */
-SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *d_sums,
+SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const void *d_sums,
                                    real *d_h, int add) {
-    const Py_ssize_t n_vecs = call->output_stride / LANES, width = cell->n_sums * call->hidden_stride;
     if (!cell->h_count) return;
-    if (cell->h_count == cell->n_sums)
-        product_runs(n_rows, 1, width, 0, n_vecs, d_sums, width, (const real *)call->h_transposed, d_h,
-                     call->output_stride, add);
-    else
-        product_runs(n_rows, call->hidden_stride / LANES, cell->h_count * LANES, cell->n_sums * LANES, n_vecs,
-                     d_sums + cell->h_first * LANES, width, (const real *)call->h_transposed, d_h, call->output_stride, add);
+    product_of_gradients(cell, call, n_rows, d_sums, cell->h_first, cell->h_count, call->output_stride / LANES,
+                       call->h_transposed, d_h, call->output_stride, add);
 }

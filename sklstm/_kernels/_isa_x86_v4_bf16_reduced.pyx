@@ -1,0 +1,2 @@
+# Import only after core/_cpu.pyx has said that this machine runs x86_v4_bf16: even module initialisation uses it.
+include "isa/kernels.pxi"
