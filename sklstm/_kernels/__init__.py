@@ -23,7 +23,7 @@ VARIANTS = {
 
 
 def available_isas(dtype="f32"):
-    """Return the names of the variants of ``dtype`` ("f32", "f64" or "reduced") that this machine can run, slowest first."""
+    """Return the names of the variants of a dtype ("f32", "f64", "reduced") that this machine runs, slowest first."""
     supported = supported_isas()
     return tuple(isa for isa in VARIANTS[dtype] if isa in supported)
 

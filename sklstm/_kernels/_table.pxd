@@ -1,8 +1,8 @@
 # The table of kernels: what one instruction-set variant offers for one dtype.
 #
-# Each _isa_{isa}_{f32|f64|reduced}.pyx includes isa/kernels.pxi, which fills one table. In that text `real` is float or double
-# by a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). Code outside
-# isa/ reaches the kernels through this table only. What the arguments of struct type mean: _calls.pxd.
+# Each _isa_{isa}_{f32|f64|reduced}.pyx includes isa/kernels.pxi, which fills one table. In that text `real` is float or
+# double by a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). Code
+# outside isa/ reaches the kernels through this table only. What the arguments of struct type mean: _calls.pxd.
 
 from sklstm._kernels._calls cimport AttentionCall, CellLayers, PanelPart, PoolCall, UpdateStep
 
@@ -24,8 +24,8 @@ ctypedef struct KernelTable:
                        Py_ssize_t slot, void *panels) noexcept nogil
     void (*unpack_block)(const void *panels, Py_ssize_t n_columns, Py_ssize_t hidden_size, const PanelPart *part,
                          Py_ssize_t slot, void *weight) noexcept nogil
-    void (*pack_transposed)(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
-                            void *transposed) noexcept nogil
+    void (*pack_transposed)(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part,
+                            Py_ssize_t n_columns, void *transposed) noexcept nogil
     void (*pack_dense)(const void *weight, Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t row_stride,
                        Py_ssize_t column_stride, void *panels) noexcept nogil
     void (*unpack_dense)(const void *panels, Py_ssize_t n_columns, Py_ssize_t n_rows, void *weight) noexcept nogil

@@ -87,7 +87,7 @@ class Plan:
             begin += hidden * n_columns
 
     def transposed(self, panels, n_vecs, part, n_columns, input_only=False, words=False):
-        """Reserve a transposed copy of a part of some panels for the backward pass; `words`: in the product's format."""
+        """Reserve a transposed copy of a part of some panels for backward; `words`: in the format of the products."""
         offset = self.transposed_size
         self.copies.append(
             {
@@ -149,9 +149,7 @@ class Plan:
             slots = [position - run.start if position in run else None for position in positions]
             array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
             self._blocks(array, offsets["panels"], columns[name], hidden, part, slots)
-            copy = self.transposed(
-                offsets["panels"], n_vecs, part, columns[name], is_first and name == "x", words=True
-            )
+            copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x", words=True)
             offsets[f"{name}_transposed"] = copy
         return offsets
 

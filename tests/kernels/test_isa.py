@@ -46,7 +46,7 @@ def kernels_only(tmp_path_factory):
     return root
 
 
-PRINT_ISA = "from sklstm._kernels import ISA; print(ISA)"
+PRINT_ISA = "from sklstm._kernels import ISA, REDUCED_ISA; print(ISA, REDUCED_ISA)"
 
 
 @pytest.mark.parametrize("limit", [None, "", *ALL_ISAS])
@@ -54,7 +54,7 @@ def test_environment_lowers_the_instruction_set(kernels_only, limit):
     """Lower, equal, or above what the machine can run: then it changes nothing."""
     run = run_python(PRINT_ISA, kernels_only, **{} if limit is None else {"SKLSTM_MAX_ISA": limit})
     allowed = ALL_ISAS[: ALL_ISAS.index(limit) + 1] if limit else ALL_ISAS
-    expected = [isa for isa in available_isas() if isa in allowed][-1]
+    expected = " ".join([isa for isa in available_isas(dtype) if isa in allowed][-1] for dtype in ("f32", "reduced"))
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, expected, "")
 
 
@@ -62,16 +62,19 @@ def test_environment_lowers_the_instruction_set(kernels_only, limit):
 def test_unknown_instruction_set(kernels_only, limit):
     run = run_python(PRINT_ISA, kernels_only, SKLSTM_MAX_ISA=limit)
     assert run.returncode == 1
-    message = f"ImportError: SKLSTM_MAX_ISA={limit!r} is not one of baseline, x86_v3, x86_v4."
+    message = f"ImportError: SKLSTM_MAX_ISA={limit!r} is not one of {', '.join(ALL_ISAS)}."
     assert run.stderr.strip().splitlines()[-1] == message
 
 
-@pytest.mark.parametrize("isas", [ALL_ISAS[:n] for n in (1, 2, 3)])
+@pytest.mark.parametrize("supported", [ALL_ISAS[:n] for n in range(1, 6)])
 @pytest.mark.parametrize("limit", [None, *ALL_ISAS])
-def test_choice_on_other_machines(monkeypatch, limit, isas):
-    monkeypatch.setattr(_kernels, "available_isas", lambda: isas)
-    expected = isas[-1] if limit is None else isas[min(ALL_ISAS.index(limit), len(isas) - 1)]
-    assert _kernels._choose_isa(limit) == expected
+@pytest.mark.parametrize("dtype", ["f32", "reduced"])
+def test_choice_on_other_machines(monkeypatch, dtype, limit, supported):
+    """The best variant that is built for the dtype, that the machine runs, and that the limit allows."""
+    monkeypatch.setattr(_kernels, "supported_isas", lambda: list(supported))
+    without = {"f32": {"x86_v4_vnni", "x86_v4_bf16"}, "reduced": {"x86_v4"}}[dtype]
+    allowed = supported if limit is None else supported[: ALL_ISAS.index(limit) + 1]
+    assert _kernels._choose_isa(limit, dtype) == [isa for isa in allowed if isa not in without][-1]
 
 
 @pytest.mark.skipif(
@@ -87,6 +90,12 @@ def test_available_isas_against_linux():
         if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
             expected.append("x86_v4")
     assert available_isas() == tuple(expected)
+    reduced = [isa for isa in expected if isa != "x86_v4"]
+    if "x86_v4" in expected and "avx512_vnni" in flags:
+        reduced.append("x86_v4_vnni")
+        if "avx512_bf16" in flags:
+            reduced.append("x86_v4_bf16")
+    assert available_isas("reduced") == tuple(reduced)
 
 
 def test_no_variant_is_loaded_before_it_is_needed(kernels_only):

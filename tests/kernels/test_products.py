@@ -39,19 +39,20 @@ pytestmark = [
 
 DRIVER = """
 #include "isa/kernels.h"
+int format_in_use = REALS;
 int lanes(void) { return LANES; }
 int rows_of_tile(void) { return TILE_ROWS; }
 int next_rows(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
 void drive_product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
-                   Py_ssize_t out_stride) { product_tile(REALS, rows, vecs, add, n_k, a, panel, out, out_stride); }
+                   Py_ssize_t out_stride) { product_tile(format_in_use, rows, vecs, add, n_k, a, panel, out, out_stride); }
 #ifndef PRODUCT_ONLY
 void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
                  Py_ssize_t d_stride, real *out) {
-    outer_tile(REALS, rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
+    outer_tile(format_in_use, rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
 }
 void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
           const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
-    product_runs(REALS, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride, add);
+    product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride, add);
 }
 void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
@@ -59,8 +60,8 @@ void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const 
 }
 void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
                     const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
-    if (three) sum_tile_of_three(REALS, rows, n_x, x, n_h, h, panel, start, sums, stride);
-    else sum_tile(REALS, rows, n_x, x, n_h, h, panel, start, sums, stride);
+    if (three) sum_tile_of_three(format_in_use, rows, n_x, x, n_h, h, panel, start, sums, stride);
+    else sum_tile(format_in_use, rows, n_x, x, n_h, h, panel, start, sums, stride);
 }
 void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
@@ -357,7 +358,7 @@ def inner_loops(assembler):
     for number, line in enumerate(lines):
         if label := re.match(r"(\.L\w+):", line):
             labels[label[1]] = number
-        elif label := re.match(r"(\w+):", line):
+        elif label := re.match(r"(\w[\w.]*):", line):
             function = label[1]
         functions.append(function)
         jump = re.match(r"\s+j\w+\s+(\.L\w+)$", line)

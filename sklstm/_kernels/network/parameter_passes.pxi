@@ -80,8 +80,8 @@ cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size
     if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
         return
-    call.kernels.pack_transposed(call.format if copy.words else REALS, call.panels + copy.panels * size, copy.n_vecs, &copy.part, copy.n_columns,
-                                 call.transposed + copy.transposed * size)
+    call.kernels.pack_transposed(call.format if copy.words else REALS, call.panels + copy.panels * size, copy.n_vecs,
+                                 &copy.part, copy.n_columns, call.transposed + copy.transposed * size)
 
 
 cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
