@@ -44,7 +44,9 @@ int lanes(void) { return LANES; }
 int rows_of_tile(void) { return TILE_ROWS; }
 int next_rows(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
 void drive_product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
-                   Py_ssize_t out_stride) { product_tile(format_in_use, rows, vecs, add, n_k, a, panel, out, out_stride); }
+                   Py_ssize_t out_stride) {
+    product_tile(format_in_use, rows, vecs, add, n_k, a, panel, out, out_stride);
+}
 #ifndef PRODUCT_ONLY
 void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
                  Py_ssize_t d_stride, real *out) {
@@ -52,7 +54,8 @@ void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize
 }
 void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
           const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
-    product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride, add);
+    product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride,
+                 add);
 }
 void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
