@@ -12,14 +12,9 @@
 #define SIDE_BY_SIDE 4
 #define EACH _Pragma("GCC unroll 4") for (int j = 0; j < n; j++)
 
-/* Where a vector takes several registers, inlined copies would make the module ten times as large. */
 #if SKLSTM_REDUCED && !SKLSTM_AVX512
-#  define SKLSTM_ACTIVATION SKLSTM_NOINLINE
-#else
-#  define SKLSTM_ACTIVATION SKLSTM_INLINE
-#endif
-
-#if SKLSTM_REAL_IS_FLOAT
+#  include "narrow_activations.h"
+#elif SKLSTM_REAL_IS_FLOAT
 
 #if SKLSTM_REDUCED
 #  include "short_activations.h"
@@ -62,7 +57,7 @@ SKLSTM_INLINE vec tanh_of_parts(vec s, vec q) {
 #endif
 
 /* Pre-activations of i, f, g, o -> the gates. */
-SKLSTM_ACTIVATION void v_gates(vec *z) {
+SKLSTM_INLINE void v_gates(vec *z) {
     vec s[4], q[4];
     z[0] = sigmoid_argument(z[0]);
     z[1] = sigmoid_argument(z[1]);
@@ -75,14 +70,14 @@ SKLSTM_ACTIVATION void v_gates(vec *z) {
     z[3] = sigmoid_of_parts(s[3], q[3]);
 }
 
-SKLSTM_ACTIVATION void v_sigmoid(const int n, vec *x) {
+SKLSTM_INLINE void v_sigmoid(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = sigmoid_argument(x[j]);
     exp_parts(n, SIGMOID_FACTOR, x, s, q);
     EACH x[j] = sigmoid_of_parts(s[j], q[j]);
 }
 
-SKLSTM_ACTIVATION void v_tanh(const int n, vec *x) {
+SKLSTM_INLINE void v_tanh(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = tanh_argument(x[j]);
     exp_parts(n, TANH_FACTOR, x, s, q);
@@ -90,7 +85,7 @@ SKLSTM_ACTIVATION void v_tanh(const int n, vec *x) {
 }
 
 /* e^x; beyond +-87 that of +-87 (2e-38, 6e37). A NaN stays one. */
-SKLSTM_ACTIVATION void v_exp(const int n, vec *x) {
+SKLSTM_INLINE void v_exp(const int n, vec *x) {
     vec s[SIDE_BY_SIDE], q[SIDE_BY_SIDE];
     EACH x[j] = v_clamp(x[j], -87.0f, 87.0f);
     exp_parts(n, EXP_FACTOR, x, s, q);
