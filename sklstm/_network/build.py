@@ -20,4 +20,5 @@ def build_stack(architecture, dtype="float32", isa=None, **scaling):
     -------
     Stack
     """
-    return Stack(Plan(architecture, lanes_of(dtype, isa)), dtype, isa, **scaling)
+    plan = Plan(architecture, lanes_of(dtype, isa), 2 if dtype == "bfloat16" else 1)
+    return Stack(plan, dtype, isa, **scaling)

@@ -31,6 +31,8 @@ class Plan:
     architecture : Architecture
     lanes : int
         Numbers in a vector of this instruction set.
+    numbers_of_word : int, default=1
+        Numbers in a word of the format of the products; their transposed copies hold words.
 
     Attributes
     ----------
@@ -45,8 +47,8 @@ class Plan:
         Ends of the segments, and whether they decay: biases and norms do not.
     """
 
-    def __init__(self, architecture, lanes):
-        self.architecture, self.lanes = architecture, lanes
+    def __init__(self, architecture, lanes, numbers_of_word=1):
+        self.architecture, self.lanes, self.numbers_of_word = architecture, lanes, numbers_of_word
         self.size = self.transposed_size = self.n_parameters = 0
         self.pieces, self.copies, self.segments, self._flat_offsets = [], [], [], {}
         for name, shape in architecture.parameters:
@@ -101,6 +103,8 @@ class Plan:
             }
         )
         size = n_vecs * part["count"] * self.lanes * round_up(n_columns, self.lanes)
+        if words:
+            size //= self.numbers_of_word
         self.transposed_size += round_up(size, ALIGNMENT)
         return offset
 
