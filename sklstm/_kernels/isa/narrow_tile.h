@@ -1,5 +1,5 @@
-/* The register tile where a vector of 64 bytes takes several registers (AVX2, SSE2, NEON): one vector of columns at a time, whose
- * words are parted once for all rows. The sums and their order are those of tile.h. */
+/* The register tile where a vector of 64 bytes takes several registers (AVX2, SSE2, NEON): one vector of columns at a time,
+ * whose words are parted once for all rows. The sums and their order are those of tile.h. */
 #if defined(__AVX2__) && defined(__GNUC__)
 
 /* The numbers of a word of bf16 or of bytes, apart: {k, k + 1}, or {k and k + 2, k + 1 and k + 3}. */

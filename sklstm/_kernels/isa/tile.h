@@ -71,9 +71,9 @@ SKLSTM_INLINE void accumulate_outer(const int format, const int rows, const int 
 /* out (rows, vecs) = a @ panel, optionally added to what out holds; a row of a is n_runs times run_length numbers, run_stride
  * apart. The last panel of a matrix may have fewer than 4 vectors; it takes twice the rows where that keeps the FMA units
  * busy. */
-SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
-                                Py_ssize_t run_stride, const real *const *a, const real *restrict panel, real *restrict out,
-                                Py_ssize_t out_stride) {
+SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, int add, Py_ssize_t n_runs,
+                                Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
+                                const real *restrict panel, real *restrict out, Py_ssize_t out_stride) {
     vec acc[2 * TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)

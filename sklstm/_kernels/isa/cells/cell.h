@@ -100,7 +100,7 @@ typedef struct {
         CellShape shape;
         struct { CELL_NUMBERS };
     };
-    unsigned char ranges[MAX_SUMS];     /* with `activate`: the range of each gate (kept.h) */
+    unsigned char ranges[MAX_SUMS];     /* with `activate`: the range of each of an even number of gates (kept.h), in pairs */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);
     /* or NULL: */

@@ -13,9 +13,11 @@ SKLSTM_INLINE void lstm_forward(const int n, CellForward *s) {
 }
 
 SKLSTM_INLINE void lstm_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), i = kept_once(s->compact, UNIT, s->gates, 0);
-    const vec f = kept_once(s->compact, UNIT, s->gates, LANES), g = kept_once(s->compact, SYMMETRIC, s->gates, 2 * LANES);
-    const vec o = kept_once(s->compact, UNIT, s->gates, 3 * LANES), t = kept_once(s->compact, SYMMETRIC, s->kept, 0);
+    const vec one = v_broadcast(1);
+    vec i, f, g, o;
+    kept_pair(s->compact, UNIT, UNIT, s->gates, 0, &i, &f);
+    kept_pair(s->compact, SYMMETRIC, UNIT, s->gates, 2 * LANES, &g, &o);
+    const vec t = kept_once(s->compact, SYMMETRIC, s->kept, 0);
     const vec dc = v_fma(s->d_h, v_mul(o, v_sub(one, v_mul(t, t))), s->d_c);
     s->d_sums[0] = v_mul(v_mul(dc, g), v_mul(i, v_sub(one, i)));
     s->d_sums[1] = v_mul(v_mul(dc, s->c_prev), v_mul(f, v_sub(one, f)));
@@ -28,6 +30,7 @@ SKLSTM_INLINE void lstm_backward(CellBackward *s) {
 
 static const Cell lstm = {
     .name = "lstm", .sums = "i f g o", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 4, .h_count = 4, .has_c = 1,
-    .n_kept = 1, .ranges = {UNIT, UNIT, SYMMETRIC, UNIT}, .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate,
+    .n_kept = 1, .ranges = {UNIT, UNIT, SYMMETRIC, UNIT},
+    .n_vectors = 3, .vectors_are_optional = 1, .normalises_state = 1, .activate = lstm_activate,
     .forward = lstm_forward, .backward = lstm_backward, .row_forward = lstm_row_forward, .row_backward = lstm_row_backward,
 };

@@ -35,8 +35,9 @@ SKLSTM_INLINE void activate_sums(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
             cell->activate(v);
             for (int g = 0; g < cell->n_sums; g++) v_store(sums + g * LANES, v[g]);
             if (gates && gates != z)
-                for (int g = 0; g < cell->n_sums; g++)
-                    keep(compact, cell->ranges[g], gates, cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g]);
+                for (int g = 0; g < cell->n_sums; g += 2)
+                    keep_pair(compact, cell->ranges[g], cell->ranges[g + 1], gates,
+                              cell->n_sums * (r * stride + q * LANES) + g * LANES, v[g], v[g + 1]);
         }
 }
 
@@ -88,7 +89,7 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
         cell->backward(&s);
         if (cell->has_c) v_store(row->d_c + u, s.d_c);
         if (cell->reads_h) v_store(row->direct_h + u, plain ? s.d_h : v_add(v_load(row->direct_h + u), s.d_h));
-        for (int v = 0; v < cell->n_sums; v++) keep_gradient(compact, row->d_sums, cell->n_sums * u + v * LANES, s.d_sums[v]);
+        keep_gradients(compact, cell->n_sums, row->d_sums, cell->n_sums * u, s.d_sums);
         if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
         for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(row->d_vectors + v * row->stride + u, s.d_vectors[v]);
     }

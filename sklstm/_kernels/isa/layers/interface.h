@@ -137,7 +137,8 @@ typedef struct {
     /* bytes of LayerOptions.workspace; the pointers in `options` are only compared with NULL */
     Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps);
     /* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows */
-    void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride, void *products);
+    void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
+                           void *products);
     /* Words of all panels of `format`, and the panels `weights` as such words */
     Py_ssize_t (*words_size)(const LayerCall *call);
     void (*pack_words)(const LayerCall *call, const void *weights, void *words);

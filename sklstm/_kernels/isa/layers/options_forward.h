@@ -37,8 +37,8 @@ SKLSTM_INLINE void sums_of_step(const CellShape *cell, const LayerCall *call, co
     }
     part_of_sums(cell, call, cell->x_first, cell->x_count, 0, call->input_size, n_active, x, b->sums_x + row * width, 0);
     if (cell->h_count)
-        part_of_sums(cell, call, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset, call->output_size, n_active,
-                     h_prev, b->sums_h + row * width, 0);
+        part_of_sums(cell, call, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset,
+                     call->output_size, n_active, h_prev, b->sums_h + row * width, 0);
     for (Py_ssize_t r = 0; r < n_active; r++) {
         real *inverses = b->inverses + 4 * (row + r), *sums = z + r * width;
         memcpy(sums, call->bias, (size_t)width * sizeof(real));
@@ -62,8 +62,8 @@ SKLSTM_INLINE void gated_sums_of_step(const CellShape *cell, const RowFunctions 
         gated[r] = out;
     }
     rows_to_words(call, n_active, call->output_size, gated, 0);
-    part_of_sums(cell, call, cell->gated_first, cell->gated_count, panels_of(cell, call, format_of(call)).gated_offset, call->output_size,
-                 n_active, gated, norm ? b->sums_h + row * width : z, !norm);
+    part_of_sums(cell, call, cell->gated_first, cell->gated_count, panels_of(cell, call, format_of(call)).gated_offset,
+                 call->output_size, n_active, gated, norm ? b->sums_h + row * width : z, !norm);
     if (norm)
         for (Py_ssize_t r = 0; r < n_active; r++)
             b->inverses[4 * (row + r) + 3] = add_normalised(cell, call, cell->gated_first, cell->gated_count, norm + 2 * width,

@@ -47,8 +47,8 @@ SKLSTM_SHARED void pack_words(const CellShape *cell, const LayerCall *call, cons
 }
 
 /* Add rows @ part to some vectors of the sums. */
-SKLSTM_INLINE void add_product(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows, const real *panel,
-                               real *sums, Py_ssize_t stride) {
+SKLSTM_INLINE void add_product(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows,
+                               const real *panel, real *sums, Py_ssize_t stride) {
     for (Py_ssize_t r = 0; r < n_rows;) {
         const int count = tile_rows(vecs, n_rows - r);
         product_tile(format, count, vecs, 1, n_k, rows + r, panel, sums + r * stride, stride);

@@ -14,7 +14,8 @@ SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pair
             interleave_rows(width, (const uint16_t *)d_sums[i] + first,
                             alone ? NULL : (const uint16_t *)d_sums[i + 1] + first, panel);
         else
-            bf16_pair_of_rows(width, (const real *)d_sums[i] + first, alone ? NULL : (const real *)d_sums[i + 1] + first, panel);
+            bf16_pair_of_rows(width, (const real *)d_sums[i] + first, alone ? NULL : (const real *)d_sums[i + 1] + first,
+                              panel);
     }
     if (format == BF16_PAIRS) return;
 #else

@@ -1,5 +1,5 @@
-/* Rows of numbers as the words that products read (words.h), rounded right before they are multiplied: of 64 units and 50 columns
- * that is 2 % of the operations of a step. */
+/* Rows of numbers as the words that products read (words.h), rounded right before they are multiplied: with 64 units and 50
+ * columns that is 2 % of the operations of a step. */
 
 #if SKLSTM_REDUCED
 
@@ -27,8 +27,8 @@ SKLSTM_INLINE void bf16_row(Py_ssize_t n, const real *restrict x, real *restrict
 /* words: (a_0, b_0), (a_1, b_1), ... of two rows; b may be NULL, for zeros. words may be a. */
 SKLSTM_INLINE void bf16_pair_of_rows(Py_ssize_t n, const real *a, const real *b, real *words) {
 #if SKLSTM_AVX512_BF16
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20,
-                                           4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
+                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (Py_ssize_t k = 0; k < n; k += 16) {
         const __mmask16 lanes = first_lanes(n - k);
         const __m512 low = _mm512_maskz_loadu_ps(lanes, a + k);
