@@ -101,7 +101,7 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
     """
     check_model(model, "prune")
     result = fitted_copy(model)
-    layout = checked_layout(result)
+    layout = checked_layout(result, "prune")
     flat = layout.flatten(result.parameters_, result.parameters_["weight_out"].dtype).copy()
     state = result._training_state
     before = np.unpackbits(state["pruned"], count=layout.size).astype(bool) if "pruned" in state else None
@@ -306,7 +306,7 @@ def factorize(model: Model, rank: int, *, random_state: int | np.random.RandomSt
     """
     check_model(model, "factorize")
     result = fitted_copy(model)
-    layout = checked_layout(result)
+    layout = checked_layout(result, "factorize")
     refuse_network(result, rank)
     projected = projected_layout(layout, int(rank))
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

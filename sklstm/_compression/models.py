@@ -45,9 +45,14 @@ def _way_out(model, argument):
     return ""
 
 
-def checked_layout(model):
-    """Return the `ParameterLayout` of a model; NotFittedError, or ValueError where what was fitted is damaged."""
+def checked_layout(model, caller):
+    """Return the `ParameterLayout` of a model; NotFittedError, or ValueError where its weights are no real numbers."""
     model._network()
+    if hasattr(model, "quantization_dtype_"):
+        raise ValueError(
+            f"{caller}: the model was quantised to {model.quantization_dtype_}. Use {caller} on the float model that it "
+            "was made from, and quantize the result."
+        )
     return ParameterLayout(**model._architecture)
 
 

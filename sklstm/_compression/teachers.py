@@ -31,7 +31,7 @@ class Teacher:
         """Raise unless the estimator can teach a classifier, or a regressor."""
         estimator = self.estimator
         if isinstance(estimator, type) or not callable(getattr(estimator, "predict", getattr(estimator, PLAIN, None))):
-            raise TypeError(f"distill: teacher is {estimator!r}, expected a fitted estimator.")
+            raise TypeError(f"distill: teacher is {estimator!r}, expected a fitted estimator with predict or {PLAIN}.")
         if hasattr(estimator, "fit") and hasattr(estimator, "get_params"):
             check_is_fitted(estimator)
         if classifies and not hasattr(estimator, PLAIN):
@@ -152,6 +152,6 @@ def _checked(log_probabilities, method):
     if len(off):
         raise ValueError(
             f"distill: the probabilities of {method} of the teacher for sample {off[0]} have the sum "
-            f"{totals[off[0]]:.4g}, expected 1."
+            f"{totals[off[0]]:.4g}, expected 1. For a matrix of labels hand over y."
         )
     return log_softmax(numbers, axis=-1)

@@ -79,6 +79,15 @@ def test_other_arguments():
         distill(teacher, DeepRNNRegressor(**SMALL), X, y[:-1])
 
 
+def test_integers():
+    model = DeepRNNRegressor(**SMALL).fit(X, y)
+    model.quantization_dtype_ = "int8"
+    model._network = lambda: None  # what it would need beside
+    for call, name in ((lambda: prune(model, 0.5), "prune"), (lambda: factorize(model, 2), "factorize")):
+        with pytest.raises(ValueError, match=f"{name}: the model was quantised to int8. Use {name} on the float model"):
+            call()
+
+
 labels = np.where(y > 0.5, "up", np.where(y < -0.5, "down", "flat"))
 
 
