@@ -50,8 +50,8 @@ def checked_layout(model, caller):
     model._network()
     if hasattr(model, "quantization_dtype_"):
         raise ValueError(
-            f"{caller}: the model was quantised to {model.quantization_dtype_}. Use {caller} on the float model that it "
-            "was made from, and quantize the result."
+            f"{caller}: the model was quantised to {model.quantization_dtype_}. Use {caller} on the float model that "
+            "it was made from, and quantize the result."
         )
     return ParameterLayout(**model._architecture)
 

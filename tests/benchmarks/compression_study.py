@@ -218,7 +218,7 @@ def low_rank_study(tasks):
     rows = []
     for name in SETS:
         data = Set(tasks[name])
-        for size in (64, 128):
+        for size in (64,) if name == "Elec2" else (64, 128):
             model = data.make(size, 0).fit(data.X, data.y)
             fresh = data.make(size, 0, max_iter=1, learning_rate_init=1e-12).fit(data.X, data.y)
             for label, one in (("at the start", fresh), ("trained", model)):
@@ -230,7 +230,7 @@ def low_rank_study(tasks):
         data = Set(tasks[name])
         models = [data.make(64, seed).fit(data.X, data.y) for seed in SEEDS]
         rows = [["none", "", "", mean_and_each([data.score(model) for model in models]), after(data, models), ""]]
-        for rank in (8, 16, 32, 48):
+        for rank in (8, 16, 32):
             smaller = [factorize(model, rank) for model in models]
             scores = mean_and_each([data.score(model) for model in smaller])
             trained = mean_and_each([data.score(data.trained_on(model)) for model in smaller])
