@@ -141,7 +141,7 @@ def as_lstm(job):
 
 
 @cache
-def fitted_model(shape, steps, n_threads):
+def fitted_model(shape, steps, n_threads, dtype="float32"):
     """Return an estimator of that shape, hardly trained. Its parameters are the same for any number of threads."""
     from sklstm import DeepRNNRegressor
 
@@ -155,5 +155,6 @@ def fitted_model(shape, steps, n_threads):
         early_stopping=False,
         n_jobs=n_threads,
         random_state=0,
+        dtype=dtype,
     )
     return model.fit(rng.standard_normal((32, shape.columns), dtype=np.float32), 1.0 + rng.standard_normal(32))

@@ -16,7 +16,7 @@ class Missing(Exception):
 class _Bound:
     """The one place that uses internals: a network with its optimizer, driven by `run_epoch` as `fit` does it."""
 
-    def __init__(self, job, n_threads):
+    def __init__(self, job, n_threads, dtype="float32"):
         from sklstm._network.network import Network
         from sklstm._network.parameters import ParameterLayout
         from sklstm._sequences import Sequences
@@ -28,7 +28,7 @@ class _Bound:
         layout = ParameterLayout(shape.columns, (shape.units,) * shape.layers, 1, cell=shape.cell)
         x, y = job.data()
         sequences = Sequences.from_list([row[:length] for row, length in zip(x, job.lengths(), strict=True)])
-        self.network = Network(layout, "float32", n_threads)
+        self.network = Network(layout, dtype, n_threads)
         self.network.load(layout.flatten(shape.weights(), np.float32))
         self.optimizer = AdamW(self.network, 0.01)
         self.samples = Samples(sequences, y, np.ones(len(y), np.float32))
@@ -59,10 +59,25 @@ class _Bound:
         """Return the raw output of all sequences."""
         return self.network.forward(self.samples.sequences)
 
+    def n_bytes(self):
+        """Return the bytes of one step of training, which has been done, by what they hold."""
+        stack, workspace = self.network._stack, self.network._workspace
+        item = self.network.weights.itemsize
+        return {
+            "workspace": workspace.chunks.nbytes,
+            "rounded weights": item * stack.words_size,
+            "transposed weights": item * stack.transposed_size,
+            "weights": self.network.weights.nbytes,
+            "moments": sum(vector.nbytes for vector in self.optimizer._vectors.values()),
+            "gradient": workspace.slots.nbytes,
+        }
 
-def training(job, n_threads):
+
+def training(job, n_threads, dtype="float32"):
     """Time steps of training. The loss is half the squared error, the peers' the whole."""
-    return Side(_Bound(job, n_threads).epoch, job.n_batches, answer=lambda loss: 2.0 * loss)
+    epoch = _Bound(job, n_threads, dtype).epoch
+    rate = "bf16" if dtype == "bfloat16" else "fma"
+    return Side(epoch, job.n_batches, answer=lambda loss: 2.0 * loss, rate=rate)
 
 
 def forward(job, n_threads):

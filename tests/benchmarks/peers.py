@@ -4,6 +4,7 @@ PyTorch runs `torch.nn.LSTM` (or `GRU`, `RNN`) on time-major input, which is its
 AdamW was as fast as or faster than its other forms.
 """
 
+from contextlib import nullcontext
 from functools import partial
 from itertools import cycle, repeat
 
@@ -57,21 +58,24 @@ def _torch_network(shape, arrays):
     return layers, head
 
 
-def _last(out):
+def last_hidden(out):
     """Return the last hidden state of the top layer from what a layer of PyTorch returns."""
     states = out[1]
     return (states[0] if isinstance(states, tuple) else states)[-1]
 
 
-def _torch_side(call, n_threads, repeats=1, answer=None):
+def torch_side(call, n_threads, repeats=1, answer=None):
     """Return a side that sets the number of torch's threads before each turn."""
     import torch
 
     return Side(call, repeats, partial(torch.set_num_threads, n_threads), answer)
 
 
-def _torch_epoch(job, forward):
-    """Return a function that trains over all batches once; `forward(network, begin, end)` is the head's input."""
+def torch_epoch(job, forward, context=nullcontext):
+    """Return a function that trains over all batches once; `forward(network, begin, end)` is the head's input.
+
+    The head and the loss run within `context()`.
+    """
     import torch
 
     lstm, head = _torch_network(job.shape, job.shape.weights())
@@ -84,7 +88,8 @@ def _torch_epoch(job, forward):
         for begin in range(0, job.n_sequences, job.batch):
             end = min(begin + job.batch, job.n_sequences)
             optimizer.zero_grad()
-            loss = torch.nn.functional.mse_loss(head(forward(lstm, begin, end)), y[begin:end])
+            with context():
+                loss = torch.nn.functional.mse_loss(head(forward(lstm, begin, end)), y[begin:end])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
@@ -99,8 +104,8 @@ def torch_training(job, n_threads):
     import torch
 
     x = torch.from_numpy(job.data()[0]).transpose(0, 1).contiguous()
-    epoch = _torch_epoch(job, lambda layers, begin, end: _last(layers(x)))
-    return _torch_side(epoch, n_threads, answer=float)
+    epoch = torch_epoch(job, lambda layers, begin, end: last_hidden(layers(x)))
+    return torch_side(epoch, n_threads, answer=float)
 
 
 def torch_forward(job, n_threads):
@@ -112,9 +117,9 @@ def torch_forward(job, n_threads):
 
     def forward():
         with torch.inference_mode():
-            return head(_last(layers(x))).numpy()
+            return head(last_hidden(layers(x))).numpy()
 
-    return _torch_side(forward, n_threads, answer=np.ravel)
+    return torch_side(forward, n_threads, answer=np.ravel)
 
 
 def torch_packed(job, n_threads):
@@ -128,7 +133,7 @@ def torch_packed(job, n_threads):
         packed = pack_padded_sequence(x[:, begin:end], lengths[begin:end], enforce_sorted=False)
         return lstm(packed)[1][0][-1]
 
-    return _torch_side(_torch_epoch(job, forward), n_threads, job.n_batches, float)
+    return torch_side(torch_epoch(job, forward), n_threads, job.n_batches, float)
 
 
 def torch_padded(job, n_threads):
@@ -142,7 +147,7 @@ def torch_padded(job, n_threads):
         outputs = lstm(x[:longest, begin:end].contiguous())[0]
         return outputs[lengths[begin:end] - 1, torch.arange(end - begin)]
 
-    return _torch_side(_torch_epoch(job, forward), n_threads, job.n_batches, float)
+    return torch_side(torch_epoch(job, forward), n_threads, job.n_batches, float)
 
 
 def torch_predict(job, n_threads):
@@ -163,7 +168,7 @@ def torch_predict(job, n_threads):
                 out[begin : begin + job.batch] = head(lstm(batch)[1][0][-1])[:, 0]
         return out.numpy() * model.target_scale_ + model.target_mean_
 
-    return _torch_side(predict, n_threads, answer=lambda z: z[job.steps :])
+    return torch_side(predict, n_threads, answer=lambda z: z[job.steps :])
 
 
 def torch_stream(job, n_threads):
@@ -210,7 +215,7 @@ def torch_stream(job, n_threads):
     def answer(z):
         return z.numpy().ravel() * model.target_scale_ + model.target_mean_
 
-    return _torch_side(make(), n_threads, job.repeats, answer)
+    return torch_side(make(), n_threads, job.repeats, answer)
 
 
 def skorch_fit(job, n_threads):
@@ -244,10 +249,10 @@ def skorch_fit(job, n_threads):
         callbacks=[GradientNormClipping(1.0)],
         verbose=0,
     )
-    return _torch_side(lambda: model.fit(windows, y[:, None]), n_threads)
+    return torch_side(lambda: model.fit(windows, y[:, None]), n_threads)
 
 
-def _onnx_model(shape, model):
+def onnx_model(shape, model):
     """Return the bytes of a graph: one step of LSTM nodes whose states come in and go out, then a Gemm as the head."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -335,15 +340,19 @@ def _onnx_bound_steps(session, job):
     return steps
 
 
-def onnx_stream(job, n_threads):
-    """Time single steps of streams, through `run` or through bindings, whichever is faster."""
+def fastest_onnx_side(graphs, job, n_threads):
+    """Return the side of the fastest of some graphs, through `run` or through bindings."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    graph = _onnx_model(job.shape, fitted_model(job.shape, 2, 1))
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    makers = [_onnx_steps, _onnx_bound_steps]
-    make = makers[fastest(*(make(session, job) for make in makers))]
+    sessions = [onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]) for graph in graphs]
+    ways = [(make, session) for session in sessions for make in (_onnx_steps, _onnx_bound_steps)]
+    make, session = ways[fastest(*(make(session, job) for make, session in ways))]
     return Side(make(session, job), job.repeats, answer=np.ravel)
+
+
+def onnx_stream(job, n_threads):
+    """Time single steps of streams, through `run` or through bindings, whichever is faster."""
+    return fastest_onnx_side([onnx_model(job.shape, fitted_model(job.shape, 2, 1))], job, n_threads)

@@ -4,9 +4,13 @@ import json
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 # Entries of the JSON and markers of the page beside those of the main table; roofline.py writes the first.
-ROOFLINE, CELLS = "roofline", "cells"
+ROOFLINE, CELLS, REDUCED = "roofline", "cells", "reduced"
 NO_VALUE = "–"
+ABSENT = "no bf16 here"  # of a row whose instructions the CPU lacks
+AT_MOST = {"seconds", "error", "memory"}  # kinds of targets that are upper bounds
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
+# Names from peak.py with the instruction and the unit of their rate.
+INSTRUCTIONS = {"bf16": ("VDPBF16PS", "GFLOP/s"), "int8": ("VPDPBUSD", "Gop/s"), "int16": ("VPDPWSSD", "Gop/s")}
 
 
 def _result(row, label, n_threads):
@@ -15,10 +19,15 @@ def _result(row, label, n_threads):
     return found[0] if found else None
 
 
+def absent(name, title):
+    """Return a row that this machine cannot measure."""
+    return {"name": name, "title": title, "flop": None, "notes": [ABSENT], "results": [], "targets": []}
+
+
 def add_peak(row, peaks):
-    """Add to each result of a row the share of the FMA rate of as many threads."""
+    """Add to each result of a row the share of its instruction's rate on as many threads; `peaks`: rates by name."""
     for result in row["results"]:
-        peak = peaks.get(result["threads"])
+        peak = peaks.get(result.get("rate", "fma"), {}).get(result["threads"])
         flop = result.get("flop", row["flop"])
         if flop is not None and peak is not None:
             result["of_peak"] = flop / result["seconds"]["median"] / (1e9 * peak["median"])
@@ -27,7 +36,7 @@ def add_peak(row, peaks):
 def judge(row, targets, products_decide=False):
     """Add to a row how each target compares with what was measured.
 
-    Where the products decide, a ratio that was missed also tells the largest that the FMA peak allows.
+    Where the products decide, a ratio that was missed also tells the largest that the peak of our instruction allows.
     """
     row["targets"] = []
     for target in targets:
@@ -37,18 +46,21 @@ def judge(row, targets, products_decide=False):
                 continue
             value = _value(row, target, ours)
             if value is not None:
-                met = value <= target.bound if target.kind == "seconds" else value >= target.bound
+                met = value <= target.bound if target.kind in AT_MOST else value >= target.bound
                 entry = {"kind": target.kind, "peer": target.peer, "threads": n_threads, "bound": target.bound}
                 row["targets"].append({**entry, "value": value, "met": met})
-                peer = _result(row, target.peer, n_threads)
-                if products_decide and target.kind == "ratio" and not met and "of_peak" in peer:
-                    row["targets"][-1]["at_most"] = peer.get("flop", row["flop"]) / row["flop"] / peer["of_peak"]
+                if products_decide and target.kind == "ratio" and not met and "of_peak" in ours:
+                    # At its peak our side would take this share of its time.
+                    row["targets"][-1] |= {"at_most": value / ours["of_peak"], "rate": ours.get("rate", "fma")}
 
 
 def _value(row, target, ours):
-    if target.kind == "ratio":
+    if target.kind in {"ratio", "memory"}:
         peer = _result(row, target.peer, ours["threads"])
-        return None if peer is None else peer["ratio"]["median"]
+        ratio = None if peer is None else peer["ratio"]["median"]
+        return 1 / ratio if target.kind == "memory" and ratio else ratio
+    if target.kind == "error":
+        return ours.get("error")
     if target.kind == "seconds":
         return ours["seconds"]["median"]
     if target.kind == "peak":
@@ -88,6 +100,16 @@ def digits(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def amount(result):
+    """Return the time of a result, or its bytes."""
+    return f"{digits(result['bytes'] / 1e6)} MB" if "bytes" in result else spread(result["seconds"])
+
+
+def _ratio_text(ratio):
+    text = f"**{ratio['median']:.2f}**"
+    return f"{text} ({ratio['low']:.2f} to {ratio['high']:.2f})" if "low" in ratio else text
+
+
 def spread(numbers):
     """Return "median (min to max)" with the unit of the median."""
     scale = UNITS[_unit(numbers["median"])]
@@ -99,8 +121,8 @@ def _share(result):
 
 
 def _target_text(target):
-    sign = "≤" if target["kind"] == "seconds" else "≥"
-    name = {"ratio": "ratio", "seconds": "", "peak": "of peak", "speed-up": "speed-up"}[target["kind"]]
+    sign = "≤" if target["kind"] in AT_MOST else "≥"
+    name = {"seconds": "", "peak": "of peak", "error": "error of h"}.get(target["kind"], target["kind"])
     value = ""
     if target["kind"] == "seconds":
         bound = duration(target["bound"])
@@ -108,10 +130,12 @@ def _target_text(target):
         bound = f"{100 * target['bound']:.0f} %"
     else:
         bound = f"{target['bound']:g}"
-        value = f"{target['value']:.2f}" if target["kind"] == "speed-up" else ""
+        value = f"{target['value']:.2f}" if target["kind"] in {"speed-up", "memory"} else ""
+        value = f"{target['value']:.1e}" if target["kind"] == "error" else value
     verdict = "met" if target["met"] else "**missed**"
     if "at_most" in target:
-        verdict += f" (the FMA peak allows {target['at_most']:.2f})"
+        rate = target.get("rate", "fma")
+        verdict += f" (the {'FMA' if rate == 'fma' else rate} peak allows {target['at_most']:.2f})"
     return " ".join(part for part in (name, value, sign, bound, verdict) if part)
 
 
@@ -125,13 +149,11 @@ def _lines_of(row):
             # What does not concern a peer stands in the first line.
             wanted = {peer and peer["side"]} | ({None} if i == 0 else set())
             targets = [t for t in row["targets"] if t["threads"] == n_threads and t["peer"] in wanted]
-            cells = [row["title"], str(n_threads), spread(ours["seconds"]), _share(ours)]
+            cells = [row["title"], str(n_threads), amount(ours), _share(ours)]
             if peer is None:
                 cells += [NO_VALUE] * 4
             else:
-                ratio = peer["ratio"]
-                cells += [peer["side"], spread(peer["seconds"]), _share(peer)]
-                cells += [f"**{ratio['median']:.2f}** ({ratio['low']:.2f} to {ratio['high']:.2f})"]
+                cells += [peer["side"], amount(peer), _share(peer), _ratio_text(peer["ratio"])]
             lines.append([*cells, "; ".join(_target_text(t) for t in targets) or NO_VALUE])
     return lines or [[row["title"], *[NO_VALUE] * 7, "; ".join(row["notes"])]]
 
@@ -141,14 +163,17 @@ def is_quiet(peak):
     return peak is None or sum(rate < 0.93 * peak["max"] for rate in peak["samples"]) * 10 <= len(peak["samples"])
 
 
+def _peak_text(peaks, unit="GFLOP/s"):
+    return ", ".join(
+        f"{p['median']:.1f} {unit} on {n} thread{'s' if int(n) > 1 else ''} ({p['min']:.1f} to {p['max']:.1f})"
+        for n, p in peaks.items()
+        if p is not None
+    )
+
+
 def header(report):
     """Return the sentences above the table."""
     machine, versions = report["machine"], report["machine"]["versions"]
-    peaks = [
-        f"{p['median']:.1f} GFLOP/s on {n} thread{'s' if int(n) > 1 else ''} ({p['min']:.1f} to {p['max']:.1f})"
-        for n, p in report["peak_gflops"].items()
-        if p is not None
-    ]
     packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     lines = ["**A quick run: these figures are rough.**", ""] if report["quick"] else []
     if not all(is_quiet(peak) for peak in report["peak_gflops"].values()):
@@ -158,8 +183,12 @@ def header(report):
     lines += [
         f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}; kernels of sklstm: "
         f"`{machine['isa']}`; compiler: {machine['compiler'] or 'unknown'}; {packages}.",
-        f"FMA peak in this run: {', '.join(peaks) or 'unknown'}.",
+        f"FMA peak in this run: {_peak_text(report['peak_gflops']) or 'unknown'}.",
     ]
+    others = {
+        rate: _peak_text(peaks, INSTRUCTIONS[rate][1]) for rate, peaks in report.get("instruction_peaks", {}).items()
+    }
+    lines += [f"{INSTRUCTIONS[rate][0]} ({rate}): {text}." for rate, text in others.items() if text]
     return lines
 
 
@@ -191,4 +220,4 @@ def merged(written, report, entry=None):
     before = json.loads(written)
     if entry is not None:
         return as_json({**before, entry: report})
-    return as_json({**report, **{key: before[key] for key in [ROOFLINE, CELLS] if key in before}})
+    return as_json({**report, **{key: before[key] for key in [ROOFLINE, CELLS, REDUCED] if key in before}})

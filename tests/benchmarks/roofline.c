@@ -27,11 +27,11 @@ int lanes(void) { return LANES; }
 int rows_of_tile(void) { return TILE_ROWS; }
 int rows_of_product(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
 
-/* The kernels */
+/* The kernels. `format` says what a word of their operands holds (isa/words.h); n_x, n_h, n_k, n_pairs and strides count words. */
 
 /* Panel p writes to out + p * out_step: 0 is the scratch of the layer, which holds one panel. */
-double time_sum_tile(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_panels,
-                     const real *x, const real *h, const real *weights, const real *bias, real *out,
+double time_sum_tile(Py_ssize_t repeats, Py_ssize_t format, Py_ssize_t n_rows, Py_ssize_t n_x, Py_ssize_t n_h,
+                     Py_ssize_t n_panels, const real *x, const real *h, const real *weights, const real *bias, real *out,
                      Py_ssize_t out_step) {
     const real *x_rows[CHUNK_ROWS], *h_rows[CHUNK_ROWS], *start[TILE_ROWS];
     for (Py_ssize_t r = 0; r < n_rows; r++) {
@@ -41,21 +41,22 @@ double time_sum_tile(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_x, Py_s
     TIMED(for (Py_ssize_t p = 0; p < n_panels; p++) {
         for (int i = 0; i < TILE_ROWS; i++) start[i] = bias + p * WIDTH;
         for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS)
-            sum_tile((int)(n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS), n_x, x_rows + r, n_h, h_rows + r,
-                     weights + p * (n_x + n_h) * WIDTH, start, out + p * out_step + r * WIDTH, WIDTH);
+            sum_tile((int)format, (int)(n_rows - r < TILE_ROWS ? n_rows - r : TILE_ROWS), n_x, x_rows + r, n_h,
+                     h_rows + r, weights + p * (n_x + n_h) * WIDTH, start, out + p * out_step + r * WIDTH, WIDTH);
     });
 }
 
-/* As in training: every step keeps its gates and states, z is one panel's scratch. It is not filled again: the
+/* As in training: every step keeps its gates and states (in the 16 bits of isa/kept.h, with reduced numbers), z is one panel's scratch. It is not filled again: the
  * activations of activations stay ordinary numbers, and the time does not depend on their values. */
 double time_cell_forward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_rows, Py_ssize_t n_panels, real *z,
-                         real *gates, real *c, real *tanh_c, real *h) {
+                         void *gates, real *c, void *tanh_c, real *h) {
     const Py_ssize_t stride = n_panels * LANES, state = n_rows * stride;
     TIMED(for (Py_ssize_t t = 0; t < n_steps; t++)
               for (Py_ssize_t p = 0; p < n_panels; p++) {
                   const Py_ssize_t at = t * state + p * LANES;
                   const CellArrays arrays = {
-                      gates + 4 * at, tanh_c + at, NULL, NULL, c + at, c + at + state, h + at + state,
+                      kept_at(COMPACT, gates, 4 * at), kept_at(COMPACT, tanh_c, at), NULL, NULL, c + at, c + at + state,
+                      h + at + state,
                   };
                   lstm_cells(n_rows, 1, stride, z, WIDTH, &arrays);
               });
@@ -69,21 +70,22 @@ double time_cell_of_row(Py_ssize_t repeats, Py_ssize_t n_panels, real *z, real *
 
 /* Back over all steps. The gates are overwritten, so each pass gets them afresh, outside its time: otherwise they would
  * shrink to denormal numbers. */
-double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_rows, Py_ssize_t n_units, real *gates,
-                          const real *saved, const real *c, const real *tanh_c, const real *d_h, real *d_c,
+double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_rows, Py_ssize_t n_units, void *gates,
+                          const void *saved, const real *c, const void *tanh_c, const real *d_h, real *d_c,
                           real *d_bias) {
     const Py_ssize_t state = n_rows * n_units;
     double total = 0;
     for (Py_ssize_t repeat = 0; repeat < repeats; repeat++) {
-        memcpy(gates, saved, (size_t)(4 * n_steps * state) * sizeof(real));
+        memcpy(gates, saved, (size_t)(4 * n_steps * state) * sizeof(stored));
         memset(d_c, 0, (size_t)state * sizeof(real));
         memset(d_bias, 0, (size_t)(4 * n_units) * sizeof(real));
         const double begin = seconds();
         for (Py_ssize_t t = n_steps - 1; t >= 0; t--)
             for (Py_ssize_t r = 0; r < n_rows; r++) {
                 const Py_ssize_t at = t * state + r * n_units;
+                real *sums = (real *)kept_at(COMPACT, gates, 4 * at);
                 const CellRow row = {
-                    .stride = n_units, .gates = gates + 4 * at, .d_sums = gates + 4 * at, .kept = (real *)tanh_c + at,
+                    .stride = n_units, .gates = sums, .d_sums = sums, .kept = (real *)kept_at(COMPACT, tanh_c, at),
                     .c_prev = c + at, .d_h = d_h + r * n_units, .d_c = d_c + r * n_units, .d_bias = d_bias,
                 };
                 cells_backward(&lstm, &row, 1);
@@ -93,15 +95,15 @@ double time_cell_backward(Py_ssize_t repeats, Py_ssize_t n_steps, Py_ssize_t n_r
     return total / (double)repeats;
 }
 
-double time_product(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const real *a,
-                    const real *panels, real *out, Py_ssize_t out_stride) {
+double time_product(Py_ssize_t repeats, Py_ssize_t format, Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs,
+                    const real *a, const real *panels, real *out, Py_ssize_t out_stride) {
     const real *rows[2 * TILE_ROWS];
     TIMED(for (Py_ssize_t first = 0; first < n_vecs; first += TILE_VECS) {
         const int vecs = (int)(n_vecs - first < TILE_VECS ? n_vecs - first : TILE_VECS);
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int count = tile_rows(vecs, n_rows - r);
             for (int i = 0; i < count; i++) rows[i] = a + (r + i) * n_k;
-            product_tile(count, vecs, 0, n_k, rows, panels + first * n_k * LANES,
+            product_tile((int)format, count, vecs, 0, n_k, rows, panels + first * n_k * LANES,
                          out + r * out_stride + first * LANES, out_stride);
             r += count;
         }
@@ -109,13 +111,20 @@ double time_product(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n_k, Py_ss
 }
 
 /* d is one panel's scratch, filled anew for each panel in the layer; here all panels take the same. */
-double time_outer(Py_ssize_t repeats, Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels, const real *a,
-                  Py_ssize_t a_stride, const real *d, real *panels) {
+double time_outer(Py_ssize_t repeats, Py_ssize_t format, Py_ssize_t n_pairs, Py_ssize_t n_k, Py_ssize_t n_panels,
+                  const real *a, Py_ssize_t a_stride, const real *d, real *panels) {
     TIMED(for (Py_ssize_t p = 0; p < n_panels; p++)
               for (Py_ssize_t k = 0; k < n_k; k += TILE_ROWS)
-                  outer_tile((int)(n_k - k < TILE_ROWS ? n_k - k : TILE_ROWS), TILE_VECS, n_pairs, a + k, a_stride, d,
-                             WIDTH, panels + (p * n_k + k) * WIDTH););
+                  outer_tile((int)format, (int)(n_k - k < TILE_ROWS ? n_k - k : TILE_ROWS), TILE_VECS, n_pairs, a + k,
+                             a_stride, d, WIDTH, panels + (p * n_k + k) * WIDTH););
 }
+
+#if SKLSTM_REDUCED
+/* Rows of n numbers to pairs of bf16, as before every product. */
+double time_rounding(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n, const real *x, real *words) {
+    TIMED(for (Py_ssize_t r = 0; r < n_rows; r++) bf16_row(n, x + r * n, words + r * ((n + 1) / 2)););
+}
+#endif
 
 /* The limits */
 

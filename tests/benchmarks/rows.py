@@ -1,6 +1,7 @@
 """The rows of the benchmark: job, sides, and what is aimed at.
 
-There are two tables: the jobs of an LSTM beside its peers, and the other cells beside the LSTM.
+Two tables are made here: the jobs of an LSTM beside its peers, and the other cells beside the LSTM. The third, in
+reduced numbers, is made in reduced.py.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +28,11 @@ CELL_TARGETS = {
 
 @dataclass(frozen=True)
 class Target:
-    """A bound: "ratio" to a peer, share of "peak", "speed-up" by threads (at least), or "seconds" (at most)."""
+    """A bound.
+
+    At least: "ratio" to a peer, share of "peak", "speed-up" by threads. At most: "seconds", "error", "memory" beside
+    that of a peer.
+    """
 
     kind: str
     bound: float
@@ -40,7 +45,8 @@ class Row:
     """One row: `flop` are those of one piece of work, None where they say nothing.
 
     `products_decide`: both sides do all of these products, so no ratio can exceed what the FMA peak leaves of the
-    peer's time.
+    peer's time. `reduced`: it says something only where the CPU has the instructions of reduced numbers. `in_bytes`:
+    the sides return a number of bytes, and nothing is timed.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Row:
     threads: tuple | None = None
     tolerance: float = 1e-3
     products_decide: bool = True
+    reduced: bool = False
+    in_bytes: bool = False
 
 
 def _training(name, job, ratio, *more):
@@ -208,6 +216,3 @@ def job_rows():
             threads=(1,),
         ),
     ]
-
-
-TABLES = {"jobs": job_rows, "cells": cell_rows}

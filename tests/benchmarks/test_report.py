@@ -34,7 +34,7 @@ def result():
         ],
     }
     peaks = {n: {"median": 100.0 * n, "min": 95.0 * n, "max": 101.0 * n, "samples": [100.0 * n] * 10} for n in (1, 2)}
-    report.add_peak(row, peaks)
+    report.add_peak(row, {"fma": peaks})
     report.judge(row, [target("ratio", 2.25, "PyTorch"), target("speed-up", 1.5), target("peak", 0.6, threads=1)])
     skipped = {"name": "b", "title": "other", "flop": None, "notes": ["skipped: why"], "results": [], "targets": []}
     machine = {"date": "2000-01-02", "cpu": "a CPU", "cores": 2, "isa": "baseline", "system": "Linux", "compiler": None}
@@ -82,7 +82,7 @@ def test_a_peer_that_does_other_work_has_its_own_flop(result):
     """The peer's 50 ms are 40 % of peak for twice the work; ours cannot take less than 10 ms."""
     row = result["rows"][0]
     row["results"][1]["flop"] = 2e9
-    report.add_peak(row, result["peak_gflops"])
+    report.add_peak(row, {"fma": result["peak_gflops"]})
     assert [entry["of_peak"] for entry in row["results"]] == pytest.approx([0.5, 0.4, 0.4, 0.2])
     report.judge(row, [target("ratio", 2.75, "PyTorch", threads=1)], products_decide=True)
     assert [t["at_most"] for t in row["targets"]] == [pytest.approx(5.0)]
@@ -98,7 +98,7 @@ def test_unknown_peak(result):
     for entry in row["results"]:
         del entry["of_peak"]
     result["peak_gflops"] = {1: None, 2: None}
-    report.add_peak(row, result["peak_gflops"])
+    report.add_peak(row, {"fma": result["peak_gflops"]})
     report.judge(row, [target("peak", 0.6)])
     assert row["targets"] == []
     assert "FMA peak in this run: unknown." in report.as_markdown(result)

@@ -28,6 +28,10 @@ class Side:
         Makes what the first call returned comparable with the other sides' answers; None where it cannot be.
     flop : float or None
         Of one piece of work, where the side does not do what the row counts.
+    rate : str
+        The instruction whose peak its products are held against: a name from `peak.RATES`.
+    error : callable or None
+        Returns the relative error of what the side computes, where that is a figure of the row; not timed.
     """
 
     call: object
@@ -35,6 +39,8 @@ class Side:
     prepare: object = lambda: None
     answer: object = None
     flop: float | None = None
+    rate: str = "fma"
+    error: object = None
     timer: object = time.perf_counter
     label: str = "sklstm"
     threads: int = 1

@@ -116,7 +116,7 @@ cdef class Stack:
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
     cdef int format              # of the products with x and h (isa/words.h)
-    cdef Py_ssize_t words_size
+    cdef readonly Py_ssize_t words_size
     cdef object words            # the weights as words of the format; None with REALS
     cdef bint words_are_old      # other weights than these have been bound or loaded
     cdef readonly bint every_step, options, reads_row_by_row

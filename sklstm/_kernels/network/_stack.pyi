@@ -16,6 +16,7 @@ class Stack:
     n_parameters: int
     state_size: int
     panels_size: int
+    words_size: int
     transposed_size: int
     segments: list[tuple[int, bool]]
     architecture: Architecture
