@@ -77,15 +77,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", default="ucr", type=Path, help="folder of the .ts files (default: ucr)")
     parser.add_argument("--seeds", default=5, type=int, help="number of seeds (default: 5)")
+    parser.add_argument("--n-jobs", default=None, type=int, help="number of threads (default: all cores)")
+    parser.add_argument("--dtype", default="float32", help="float32, float64 or bfloat16 (default: float32)")
     arguments = parser.parse_args()
     print(f"{'set':<18}{'train':>6}{'test':>6}{'mean':>8}   {'each seed':<{6 * arguments.seeds}}{'s a fit':>9}")
     for name in SETS:
         X_train, y_train, X_test, y_test = load(arguments.folder, name)
         begin = time.perf_counter()
-        scores = [
-            DeepLSTMClassifier(**SETTINGS, random_state=seed).fit(X_train, y_train).score(X_test, y_test)
-            for seed in range(arguments.seeds)
-        ]
+        scores = []
+        for seed in range(arguments.seeds):
+            model = DeepLSTMClassifier(
+                **SETTINGS, random_state=seed, n_jobs=arguments.n_jobs, dtype=arguments.dtype
+            ).fit(X_train, y_train)
+            scores.append(model.score(X_test, y_test))
         seconds = (time.perf_counter() - begin) / arguments.seeds
         each = "".join(f"{score:<6.3f}" for score in scores)
         print(f"{name:<18}{len(X_train):>6}{len(X_test):>6}{np.mean(scores):>8.3f}   {each}{seconds:>9.1f}")

@@ -93,13 +93,13 @@ def ridge_error(train, validation, test):
     return best[1]
 
 
-def lstm_errors(train, validation, test, seeds, n_jobs):
+def lstm_errors(train, validation, test, seeds, n_jobs, dtype):
     """Test error of each seed; the validation part chooses the epoch."""
     X, y, weights, groups = train
     held_out = dict(zip(("X_val", "y_val", "sample_weight_val", "groups_val"), validation, strict=True))
     errors = []
     for seed in range(seeds):
-        model = DeepLSTMRegressor(**SETTINGS, random_state=seed, n_jobs=n_jobs)
+        model = DeepLSTMRegressor(**SETTINGS, random_state=seed, n_jobs=n_jobs, dtype=dtype)
         model.fit(X, y, sample_weight=weights, groups=groups, **held_out)
         errors.append(error(model.predict(test[0], groups=test[3]), test[1], test[2]))
     return errors
@@ -111,6 +111,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--horizons", type=int, nargs="+", default=HORIZONS)
     parser.add_argument("--n-jobs", type=int, default=None)
+    parser.add_argument("--dtype", default="float32", help="float32, float64 or bfloat16 (default: float32)")
     arguments = parser.parse_args()
     table = standardised()
     report = Table(title="ETTh1, 7 series: mean squared error on the test part")
@@ -120,7 +121,7 @@ def main():
         train, validation, test = (samples(table, part, horizon) for part in (TRAIN, VALIDATION, TEST))
         ridge = ridge_error(train, validation, test)
         begin = time.perf_counter()
-        errors = lstm_errors(train, validation, test, arguments.seeds, arguments.n_jobs)
+        errors = lstm_errors(train, validation, test, arguments.seeds, arguments.n_jobs, arguments.dtype)
         seconds = (time.perf_counter() - begin) / arguments.seeds
         report.add_row(
             str(horizon),

@@ -9,7 +9,7 @@ if _typing.TYPE_CHECKING:
     import sklstm.compression as compression  # noqa: PLR0402  # no module imports `sklstm` itself
     from sklstm.classifier import DeepLSTMClassifier, DeepRNNClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
-    from sklstm.exceptions import TimeOrderWarning
+    from sklstm.exceptions import PerformanceWarning, TimeOrderWarning
     from sklstm.feature_selection import LSTMFeatureSelector
     from sklstm.regressor import DeepLSTMRegressor, DeepRNNRegressor
 
@@ -19,6 +19,7 @@ __all__ = [
     "DeepRNNClassifier",
     "DeepRNNRegressor",
     "LSTMFeatureSelector",
+    "PerformanceWarning",
     "TimeOrderWarning",
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",
@@ -33,6 +34,7 @@ _MODULES = {
     "DeepRNNClassifier": "classifier",
     "DeepRNNRegressor": "regressor",
     "LSTMFeatureSelector": "feature_selection",
+    "PerformanceWarning": "exceptions",
     "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",

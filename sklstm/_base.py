@@ -246,7 +246,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         parts = self._parts(X, groups, context, context_groups, network)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
         outputs = in_place_of_rows(results)
-        refuse_overflow(outputs, lambda sample: f"X[{sample}]")
+        refuse_overflow(outputs, lambda sample: f"X[{sample}]", network.dtype_name)
         return outputs
 
     @available_if(_has_attention)
@@ -290,7 +290,9 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
                 before = n_steps - part[name].shape[-1]
                 padded.append((np.pad(part[name][keep], [(0, 0)] * (part[name].ndim - 1) + [(before, 0)]), rows))
             joined[name] = in_place_of_rows(padded)
-            refuse_overflow(joined[name].reshape(len(joined[name]), -1), lambda sample: f"X[{sample}]")
+            refuse_overflow(
+                joined[name].reshape(len(joined[name]), -1), lambda sample: f"X[{sample}]", network.dtype_name
+            )
         return joined
 
     def transform(
@@ -319,8 +321,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            In the estimator's `dtype`: as many columns as the top layer has units, or the `projection_size` of its
-            cell, with `bidirectional` twice that.
+            In the estimator's `dtype` ("bfloat16": float32): as many columns as the top layer has units, or the
+            `projection_size` of its cell, with `bidirectional` twice that.
         """
         return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 

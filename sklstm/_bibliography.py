@@ -26,6 +26,7 @@ REFERENCES = {
     "1964.",
     "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '
     'architectures", ICML 2015.',
+    "Kalamkar2019": 'D. Kalamkar et al., "A study of BFLOAT16 for deep learning training", arXiv:1905.12322, 2019.',
     "Kim2022": 'T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against '
     'distribution shift", ICLR 2022.',
     "Kingma2015": 'D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.',

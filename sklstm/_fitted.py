@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._dtypes import fitted_dtype
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
@@ -46,12 +47,13 @@ def fitted_network(model, targets):
     check_is_fitted(model)
     try:
         layout, flat = _checked_parameters(model, targets)
+        dtype = fitted_dtype(model, flat.dtype)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"this {type(model).__name__} is damaged, perhaps by a truncated or edited file: {error}. Fit it again, "
             "or load another copy."
         ) from error
-    network = empty_network(model, layout, flat.dtype.name)
+    network = empty_network(model, layout, dtype)
     # Only predictions are mapped back: training and its validation compare normalised targets.
     network.reference_columns = targets.reference_columns
     network.load(flat)

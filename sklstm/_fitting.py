@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
 from sklstm._fitted import empty_network, freeze
 from sklstm._kernels.core._pool import resolve_num_threads
@@ -118,9 +119,11 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
     if change is not None:
         _change_head(model, change)
     model.__dict__.update(targets.fitted())
-    samples, validation = (one and _encode(one, targets, inputs, model.dtype) for one in (part, held_out))
+    samples, validation = (one and _encode(one, targets, inputs, array_dtype(model.dtype)) for one in (part, held_out))
     if not keep_state:
         refuse_lost_outputs(samples.weights)
+    if not (keep_state and getattr(model, "_trained_dtype", None) == model.dtype):
+        warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         return _train(
             model, targets, samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state
@@ -183,7 +186,7 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
         seed = int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
         generator = np.random.Generator(np.random.Philox(key=seed))
         n_threads = resolve_num_threads(model.n_jobs)
-        flat, state = layout.initial(generator, model.dtype, model.weight_init, n_threads), None
+        flat, state = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads), None
     settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter)
     network = empty_network(model, layout, model.dtype)
     columns = getattr(model, "feature_names_in_", None)
@@ -200,7 +203,7 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
         history.interrupt = interrupt
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     model._training_state = {"seed": seed, **kept, "loop": history.state} if keep_state else {"seed": seed, **kept}
-    model._architecture = asdict(layout.architecture)
+    model._architecture, model._trained_dtype = asdict(layout.architecture), model.dtype
     model.__dict__.update(fitted)
     return history.interrupt
 
@@ -270,7 +273,7 @@ def _batch_size(model, n_samples):
 def _continue_from(model, layout):
     """Return the fitted parameters as a new flat vector, if they are those of the network wanted now."""
     refuse_other_network(model._architecture, asdict(layout.architecture))
-    return layout.flatten(model.parameters_, model.dtype).copy()
+    return layout.flatten(model.parameters_, array_dtype(model.dtype)).copy()
 
 
 def tell_of_interrupt(model, interrupt):

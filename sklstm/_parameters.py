@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._cell_choice import CellName, check_cell
 from sklstm._docstrings import complete_docstring
+from sklstm._dtypes import DTYPES
 from sklstm._options import refuse_moved_values
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
@@ -115,8 +116,9 @@ default="constant"
         Whether `fit` goes on from the parameters of the last `fit`.
     carry_context : bool, default=False
         Whether the last ``sequence_length - 1`` training rows of each group are kept as the `context` of later calls.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of the network; float64 is for reference results and several times slower.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of the network: float64 is for reference results and several times slower, "bfloat16" trains layers of
+        64 units and more faster on a CPU that has AVX512_BF16.
     n_jobs : int or None, default=None
         Number of threads, negative ones counted back from the cores; None for the environment variable
         ``SKLSTM_NUM_THREADS`` or the cores of the process.
@@ -200,9 +202,16 @@ default="constant"
     0. Rows of the training table, or rows after a gap, would be given wrong windows. Off by default: the pickle then
     holds no training row. Not with ``training="stateful"``.
 
+    **bfloat16.** ``dtype="bfloat16"`` rounds what the products of the recurrent layers multiply (x, h, their weights,
+    and in backward the gradients of the sums) to the 8 significant bits of bfloat16 [Kalamkar2019]_. Everything else is
+    float32: the sums of the products, c and the gates, the weights that the solver updates (`parameters_`) and its
+    moments, sums of gradients, head, attention, projection, maps of residual connections. What forward keeps for
+    backward takes 16 bits where a layer has none of these options, hence less memory. On a CPU without AVX512_BF16 the
+    numbers are the same, but slower than float32, with a `sklstm.PerformanceWarning`.
+
     **Threads, memory.** The results are the same bits for any `n_jobs`; the same seed gives the same bits on the same
-    instruction set. Windows are never copied out of the table: memory during `fit` is the table plus a workspace that
-    depends on the batch.
+    instruction set, with "bfloat16" on all. Windows are never copied out of the table: memory during `fit` is the table
+    plus a workspace that depends on the batch.
     """
 
     hidden_size: int | Sequence[int] = 64
@@ -243,7 +252,7 @@ default="constant"
     tol: float = 1e-4
     warm_start: bool = False
     carry_context: bool = False
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     n_jobs: int | None = None
     random_state: int | np.random.RandomState | None = None
     verbose: bool | int = False
@@ -284,7 +293,7 @@ default="constant"
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "carry_context": ["boolean"],
-        "dtype": [StrOptions({"float32", "float64"})],
+        "dtype": [StrOptions(set(DTYPES))],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -76,7 +76,7 @@ class RowChecks:
 
     def not_finite(self, x):
         """Return the error that locates NaN, infinity or too large a number in x."""
-        rows, dtype = np.reshape(x, (-1, self.shape[-1])).astype(np.float64), self._network.dtype.name
+        rows, dtype = np.reshape(x, (-1, self.shape[-1])).astype(np.float64), self._network.dtype_name
         wrong = np.argwhere(~np.isfinite(rows)).tolist()
         stream, feature = wrong[0] if wrong else self._network.first_beyond_range(rows) or (0, None)
         if feature is None:

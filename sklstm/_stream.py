@@ -209,7 +209,7 @@ class Stream:
             z = self._step_value(x)
             if z is not None:
                 if not isfinite(z):
-                    raise overflow(self._place(), self._dtype.name)
+                    raise overflow(self._place(), self._network.dtype_name)
                 return self._decode_one(z)
         label = None
         if (
@@ -250,7 +250,7 @@ class Stream:
         except ValueError:
             raise self._checks.not_finite(x) from None
         if not isfinite(np.vdot(z, z)):  # a third of the time of isfinite over the array
-            refuse_overflow(z, self._place)
+            refuse_overflow(z, self._place, self._network.dtype_name)
         if self._decode_one is not None:
             answer = self._decode_one(z.item())
             if out is None:

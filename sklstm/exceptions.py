@@ -1,6 +1,23 @@
 """Warnings of the package."""
 
-__all__ = ["TimeOrderWarning"]
+__all__ = ["PerformanceWarning", "TimeOrderWarning"]
+
+
+class PerformanceWarning(UserWarning):
+    """What was asked for works, but is slower on this machine than something simpler.
+
+    `fit` issues it for ``dtype="bfloat16"`` on a CPU without the instructions for it (AVX512_BF16): the model has the
+    same numbers as everywhere, and ``dtype="float32"`` would be fitted in less time.
+
+    Examples
+    --------
+    Models that are trained here for the comparison alone need no reminder:
+
+    >>> import warnings
+    >>> from sklstm.exceptions import PerformanceWarning
+    >>> warnings.simplefilter("ignore", PerformanceWarning)
+    >>> warnings.resetwarnings()
+    """
 
 
 class TimeOrderWarning(UserWarning):

@@ -252,11 +252,11 @@ def test_carry_context(case):
     np.testing.assert_array_equal(case.fit(carry_context=True).context_, case.X[-4:])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_dtype(case, dtype):
+@pytest.mark.parametrize(("dtype", "arrays"), [("float32",) * 2, ("float64",) * 2, ("bfloat16", "float32")])
+def test_dtype(case, dtype, arrays):
     model = case.fit(dtype=dtype)
-    assert {array.dtype.name for array in model.parameters_.values()} == {dtype}
-    assert model.transform(case.X).dtype == dtype
+    assert {array.dtype.name for array in model.parameters_.values()} == {arrays}
+    assert model.transform(case.X).dtype == arrays
     assert case.output(model, case.X).dtype == np.float64
 
 

@@ -50,7 +50,7 @@ BUSY = {"hidden_size": 17, "n_layers": 2, "batch_size": 200, "dropout": 0.2, "ea
 
 
 @pytest.mark.isa
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_one_hash_for_any_number_of_threads(case, large, dtype):
     models = [case.make(**{**BUSY, "n_jobs": n, "dtype": dtype}).fit(*large) for n in (1, 2, 3, 4, 8)]
     assert len({digest(model) for model in models}) == 1
@@ -97,7 +97,7 @@ def test_fits_from_several_threads_at_once(case, large):
 
 @pytest.mark.isa
 @pytest.mark.parametrize("hidden_size", [1, 7, 16, 33])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_a_row_alone_equals_its_row_in_the_batch(case, hidden_size, dtype):
     model = case.make(hidden_size=hidden_size, n_layers=2, dtype=dtype, n_jobs=2).fit(case.X, case.y)
     together = case.output(model, case.X)

@@ -36,14 +36,19 @@ OPTIONS = {
         {"cell": LSTM(projection_size=4, peephole=True), "zoneout": 0.1},
         # What the last row is freed of can only be told from several others.
         {"window_norm": "last", "target_column": 0, "sequence_length": 6, "early_stopping": False},
+        {"dtype": "bfloat16"},
+        {"dtype": "bfloat16", "sequence_length": 1},
     ],
     DeepLSTMClassifier: [
         {"training": "stateful", "shuffle": False, "bptt_steps": 4, "recurrent_dropout": 0.1},
         {"attention_heads": 2},
         {"patch_length": 2, "linear_skip": 2, "weight_dropout": 0.1},
+        {"dtype": "bfloat16"},
+        {"dtype": "bfloat16", "sequence_length": 1},
     ],
-    DeepRNNRegressor: [{"cell": cell} for cell in ("gru", "elman", "minlstm")],
-    DeepRNNClassifier: [{"cell": cell} for cell in ("gru", "delta", "mgu", "mingru")],
+    DeepRNNRegressor: [{"cell": cell} for cell in ("gru", "elman", "minlstm")] + [{"cell": "gru", "dtype": "bfloat16"}],
+    DeepRNNClassifier: [{"cell": cell} for cell in ("gru", "delta", "mgu", "mingru")]
+    + [{"cell": "gru", "dtype": "bfloat16"}],
 }
 
 

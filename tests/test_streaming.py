@@ -30,7 +30,7 @@ def regressor():
 
 @pytest.mark.isa
 @pytest.mark.parametrize("window", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_step_has_the_bits_of_one_call(kind, n_layers, dtype, window):

@@ -32,6 +32,8 @@ class Network:
     ----------
     dtype : numpy.dtype
         Of all arrays.
+    dtype_name : str
+        The same in messages, or "bfloat16".
     weights : ndarray
         The parameters in the packed layout of the kernels. Optimizers update them in place, and the next call uses the
         new values without packing.
@@ -45,6 +47,7 @@ class Network:
         self.input_mean, self.input_scale = input_mean, input_scale
         self._stack = build_stack(shape, dtype, isa, input_mean=input_mean, input_scale=input_scale)
         self.dtype = self._stack.dtype
+        self.dtype_name = "bfloat16" if dtype == "bfloat16" else self.dtype.name
         self.reference_columns = None
         self._transposed = self._masked = self._last_order = self._last_call = None
         self._last_threads = 0

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import assert_all_finite
 
+from sklstm._dtypes import array_dtype
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._target_columns import called, check_target_column, warn_of_other_unit
@@ -191,7 +192,7 @@ class NumberTargets(Targets):
 
     def _refuse_distant(self, targets, part):
         """Raise for targets so many scales from their mean that their loss would not be a finite number."""
-        largest = np.finfo(self._dtype).max
+        largest = np.finfo(array_dtype(self._dtype)).max
         limit = float(np.sqrt(largest) if self._coding["loss"] == "squared_error" else largest) / FAR
         place = np.unravel_index(np.abs(targets).argmax(), targets.shape)
         if np.abs(targets[place]) <= limit:

@@ -20,7 +20,7 @@ def check_step(passes, value, norm, epoch, step, *, is_first):
         return
     place = f"epoch {epoch + 1}, step {step + 1}"
     if np.isfinite(value):
-        what = f"the loss is {value:g}, but the norm of its gradient {norm:g} in {passes.network.dtype}"
+        what = f"the loss is {value:g}, but the norm of its gradient {norm:g} in {passes.network.dtype_name}"
     else:
         what = f"the loss is {value:g} and the norm of its gradient {norm:g}"
     if not is_first:

@@ -33,10 +33,10 @@ def check_range(network, table, name="X", columns=None):
 
 def beyond_range(network, table, place):
     """Return the message about a number that is too large for the network."""
-    value, dtype, largest, column = table[place], network.dtype.name, network.largest_input, place[1]
+    value, dtype, largest, column = table[place], network.dtype_name, network.largest_input, place[1]
     unit = "" if network.input_scale is None else f" times the scale of that column, {network.input_scale[column]:g}"
     ways = "Rescale or clip that column"
-    if dtype == "float32" and abs(value) < 1e100:
+    if dtype != "float64" and abs(value) < 1e100:
         ways = "Set dtype='float64', or rescale or clip that column"
     return (
         f"too large for {dtype=}, which reads numbers up to {largest:g}{unit}. {ways}; is it a code for a missing "
@@ -44,7 +44,7 @@ def beyond_range(network, table, place):
     )
 
 
-def refuse_overflow(outputs, place):
+def refuse_overflow(outputs, place, dtype):
     """Raise if an output of the network is not a finite number, as where states without bounds have grown too large.
 
     Parameters
@@ -53,6 +53,8 @@ def refuse_overflow(outputs, place):
         What a network returned for numbers within its range.
     place : callable
         Returns where the answer of that number belongs, as a part of a sentence.
+    dtype : str
+        Of the network, in the message.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def refuse_overflow(outputs, place):
     """
     finite = np.isfinite(outputs)
     if not finite.all():
-        raise overflow(place(int(np.argmin(finite.all(axis=1)))), outputs.dtype.name)
+        raise overflow(place(int(np.argmin(finite.all(axis=1)))), dtype)
 
 
 def overflow(place, dtype):

@@ -15,6 +15,7 @@ from sklstm import (
     DeepRNNClassifier,
     DeepRNNRegressor,
     LSTMFeatureSelector,
+    PerformanceWarning,
     TimeOrderWarning,
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -49,7 +50,9 @@ def regressors() -> DeepRNNRegressor:
     assert_type(model.validation_scores_, list[float] | None)
     assert_type(model.input_mean_, Numbers)
     print({name: array.shape for name, array in model.parameters_.items()}, model.target_mean_, model.transform(X))
-    several = DeepRNNRegressor([32, 16], loss="quantile", quantile=[0.1, 0.5, 0.9], target_column=["a", "b"])
+    several = DeepRNNRegressor(
+        [32, 16], dtype="bfloat16", loss="quantile", quantile=[0.1, 0.5, 0.9], target_column=["a", "b"]
+    )
     assert_type(several.fit([X, X], [1.0, 2.0]).predict_quantiles(X), Numbers)
     print(several.attention_weights(X)["heads"].shape)
     return several
@@ -103,6 +106,7 @@ def ensembles_and_selection() -> None:
     assert_type(selector, LSTMFeatureSelector)
     assert_type(selector.support_, NDArray[np.bool_])
     print(selector.transform([X, X]), issubclass(TimeOrderWarning, UserWarning))
+    print(issubclass(PerformanceWarning, UserWarning))
 
 
 def compression() -> None:
