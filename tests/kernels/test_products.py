@@ -68,7 +68,7 @@ void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, P
 }
 void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
                   const real *c, real *c_next, real *tanh_c, real *h_next) {
-    const CellArrays arrays = {gates, tanh_c, NULL, NULL, c, c_next, h_next};
+    const CellArrays arrays = {(Kept *)gates, (Kept *)tanh_c, NULL, NULL, c, c_next, h_next};
     cells_forward(&lstm, rows, n_units, stride, z, z_stride, COMPACT, &arrays);
 }
 void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,

@@ -7,6 +7,9 @@
  */
 enum { UNIT = 0, SYMMETRIC = 1, ANY = 2 };
 
+/* An array of kept numbers in a cell, never complete: only keep and kept know where its numbers are. */
+typedef struct Kept Kept;
+
 #if SKLSTM_REDUCED
 enum { COMPACT = 1 };
 typedef uint16_t stored;
@@ -71,9 +74,9 @@ typedef real stored;
 #endif
 
 /* Number `offset` of an array of kept numbers. */
-SKLSTM_INLINE void *kept_at(const int compact, const void *array, Py_ssize_t offset) {
+SKLSTM_INLINE Kept *kept_at(const int compact, const void *array, Py_ssize_t offset) {
     if (!array) return NULL;
-    return compact ? (void *)((stored *)array + offset) : (void *)((real *)array + offset);
+    return compact ? (Kept *)((stored *)array + offset) : (Kept *)((real *)array + offset);
 }
 
 SKLSTM_INLINE void keep(const int compact, const int range, void *array, Py_ssize_t offset, vec v) {

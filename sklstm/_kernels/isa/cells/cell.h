@@ -39,14 +39,14 @@ typedef struct {
     vec c[SIDE_BY_SIDE];               /* in: previous c, if has_c; out: next c */
     /* out, in training (gates is not NULL): n_sums vectors to gates + n_sums * u[j], n_kept more to kept + n_kept * u[j].
      * After `activate` the layer has stored the gates already. */
-    void *gates, *kept;                /* written with keep, and read in backward with kept (kept.h) */
+    Kept *gates, *kept;                /* written with keep, and read in backward with kept (kept.h) */
     int compact;
     const Py_ssize_t *u;
 } CellForward;
 
 /* One vector of units. */
 typedef struct {
-    const void *gates, *kept;           /* in: as forward left them */
+    const Kept *gates, *kept;           /* in: as forward left them */
     int compact;
     const real *vectors;                /* in: as forward read them */
     Py_ssize_t stride;
@@ -113,7 +113,7 @@ typedef struct {
 
 /* Arrays of the first unit of a block of units and rows; gates and kept are NULL in prediction. */
 typedef struct {
-    void *gates, *kept;
+    Kept *gates, *kept;
     const real *vectors, *h_prev, *c_prev;
     real *c_next, *h_next;              /* c_next may be c_prev */
 } CellArrays;

@@ -15,7 +15,8 @@ SKLSTM_INLINE void delta_forward(const int n, CellForward *s) {
 }
 
 SKLSTM_INLINE void delta_backward(CellBackward *s) {
-    const vec one = v_broadcast(1), d = kept(s->compact, UNIT, s->gates, 0), n = kept(s->compact, SYMMETRIC, s->gates, LANES);
+    const vec one = v_broadcast(1);
+    const vec d = kept(s->compact, UNIT, s->gates, 0), n = kept(s->compact, SYMMETRIC, s->gates, LANES);
     s->d_sums[0] = v_mul(v_mul(s->d_h, v_sub(n, s->h_prev)), v_mul(d, v_sub(one, d)));
     s->d_sums[1] = v_mul(v_mul(s->d_h, d), v_sub(one, v_mul(n, n)));
     s->d_h = v_mul(s->d_h, v_sub(one, d));

@@ -101,8 +101,8 @@ SKLSTM_INLINE void cell_row_forward(const Cell *cell, CellLoop cells, CellRow *r
         cell->row_forward(row);
         return;
     }
-    const CellArrays arrays = {row->training ? row->gates : NULL, row->training ? row->kept : NULL, row->vectors, row->h_prev,
-                               row->c_prev, row->c_next, row->h_next};
+    const CellArrays arrays = {kept_at(0, row->training ? row->gates : NULL, 0), kept_at(0, row->training ? row->kept : NULL, 0),
+                               row->vectors, row->h_prev, row->c_prev, row->c_next, row->h_next};
     cells(1, row->stride / LANES, row->stride, row->gates, cell->n_sums * row->stride, &arrays);
 }
 

@@ -33,7 +33,7 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
                           z + (joined ? (p - call->first_panel) * cell->units * cell->n_sums * LANES : 0), z_stride);
             if (joined && p + 1 < call->first_panel + call->n_panels) continue;
             const CellArrays arrays = {
-                gates ? gates + cell->n_sums * u : NULL, kept ? kept + cell->n_kept * u : NULL,
+                kept_at(COMPACT, gates, cell->n_sums * u), kept_at(COMPACT, kept, cell->n_kept * u),
                 vectors_at(&cell->shape, call, u), h_row + u,
                 cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
             };
