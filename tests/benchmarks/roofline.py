@@ -1,8 +1,9 @@
 """Hold each kernel against the limits of the machine: ``python roofline.py [--quick] [--rows NAME ...] [--write]``.
 
-Kernels, FMA peak, bandwidths and latencies are measured in turn in one process, on one thread. One table is printed;
-``--write`` also puts it into ``doc/performance.md`` and the figures into ``doc/performance.json``, beside those of
-``bench.py``.
+Kernels, peaks of instructions, bandwidths and latencies are measured in turn in one process, on one thread. One table
+is printed; ``--write`` also puts it into ``doc/performance.md`` and the figures into ``doc/performance.json``, beside
+those of ``bench.py``. Kernels of reduced numbers are measured where the CPU has their instructions, and with
+``--emulated``.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from peak import Peak
-from report import NO_VALUE, ROOFLINE, digits, header, merged, splice, spread
+from peak import REDUCED_RATES, Peak, has_reduced_instructions
+from report import ABSENT, INSTRUCTIONS, NO_VALUE, ROOFLINE, digits, header, merged, splice, spread
 from timing import interleave, side_summary
 
 DOC = Path(__file__).resolve().parents[2] / "doc"
@@ -45,7 +46,7 @@ class Limits:
     """The sides that measure the machine, in the units of the kernels."""
 
     def __init__(self, library, caches):
-        from roofline_kernels import ITEM, CSide, carve
+        from roofline_library import ITEM, CSide, carve
 
         lanes = library.lanes
         # Buffers well inside their level, but well beyond the one before.
@@ -106,7 +107,9 @@ def floors(kernel, caches, lanes, costs, peak):
     busy = kernel.busy
     if peak is not None:
         # A multiplication takes the same unit as an FMA, whose rate counts two operations for each number.
-        times["FMA units"] = 2e-9 * lanes * kernel.multiplications / peak["median"]
+        operations = 2 * lanes * kernel.format.numbers * kernel.multiplications
+        unit = "FMA" if kernel.format.rate == "fma" else INSTRUCTIONS[kernel.format.rate][0]
+        times[f"{unit} units"] = 1e-9 * operations / peak["median"]
     # In L1 what a pass over a buffer waits for are its stores.
     times["stores"] = 8.0 * lanes * kernel.stores * costs["update L1"]
     times["FMA latency"] = busy.get("fma", 0) * costs["fma"]
@@ -130,7 +133,14 @@ def describe(kernel, caches, lanes, costs, peak):
     shares = {name: seconds / times["median"] for name, seconds in limits.items() if seconds > 0}
     n_bytes = moved(kernel, caches, lanes)
     result = {"name": kernel.name, "title": kernel.title, "seconds": times, "work": kernel.work, "flop": kernel.flop}
-    result |= {"bytes": n_bytes, "flop_per_byte": None, "gflops": None, "of_peak": None}
+    result |= {
+        "rate": kernel.format.rate,
+        "lanes": lanes,
+        "bytes": n_bytes,
+        "flop_per_byte": None,
+        "gflops": None,
+        "of_peak": None,
+    }
     result |= {"shares": shares, "bound": bound_of(shares), "unit": kernel.unit}
     result["gbytes"] = {level: 1e-9 * size / times["median"] for level, size in n_bytes.items()}
     if kernel.flop is not None:
@@ -143,40 +153,62 @@ def describe(kernel, caches, lanes, costs, peak):
 def run(options):
     """Measure the chosen kernels and the machine; return the report as plain data."""
     import machine
-    from roofline_kernels import Library, all_kernels, check
+    from roofline_kernels import check
+    from roofline_library import Library
 
     facts = machine.describe()
     facts["versions"] = {name: facts["versions"][name] for name in ("Python", "sklstm", "numpy")}
     library, caches = Library(facts["isa"]), cache_sizes()
     check(library)
-    kernels = [k for k in all_kernels(library) if options.rows is None or k.name in options.rows]
-    if options.rows and len(kernels) < len(set(options.rows)):
-        raise SystemExit("no such row; --list has the names")
-    limits, peak = Limits(library, caches), Peak(facts["isa"], [1])
-    # The peak has its turns too, before the limits and before the kernels: the clock of the machine may drift.
-    peaks = SimpleNamespace(warm_up=lambda: None, turn=peak.sample)
-    sides = [peaks, *limits.sides.values(), peaks, *(kernel.side for kernel in kernels)]
+    kernels, missing = choose(library, options)
+    limits = Limits(library, caches)
+    peaks = {rate: Peak(facts["isa"], [1], rate=rate) for rate in ("fma", *REDUCED_RATES)}
+    # The peaks have their turns too, before the limits and before the kernels: the clock of the machine may drift.
+    peak_sides = [SimpleNamespace(warm_up=lambda: None, turn=peak.sample) for peak in peaks.values()]
+    sides = [*peak_sides, *limits.sides.values(), *peak_sides, *(kernel.side for kernel, _ in kernels)]
     for number in range(2 if options.quick else ROUNDS):
         print(f"round {number + 1}", "...", file=sys.stderr, flush=True)
         interleave(sides, options.seconds / ROUNDS, 1)
-    rates, costs = peak.summaries(), limits.seconds()
-    rows = [describe(kernel, caches, library.lanes, costs, rates[1]) for kernel in kernels]
-    report = {"quick": options.quick, "machine": facts, "peak_gflops": rates, "caches": caches}
-    return report | {"lanes": library.lanes, "tile_rows": library.tile_rows, "limits": limits.summaries(), "rows": rows}
+    rates, costs = {rate: peak.summaries() for rate, peak in peaks.items()}, limits.seconds()
+    rows = [describe(kernel, caches, lanes, costs, rates[kernel.format.rate][1]) for kernel, lanes in kernels]
+    rows += [{"name": kernel.name, "title": kernel.title, "absent": ABSENT} for kernel, _ in missing]
+    report = {"quick": options.quick, "machine": facts, "peak_gflops": rates.pop("fma"), "instruction_peaks": rates}
+    report |= {"caches": caches, "lanes": library.lanes, "tile_rows": library.tile_rows}
+    return report | {"limits": limits.summaries(), "rows": rows}
+
+
+def choose(library, options):
+    """Return the chosen kernels that can be measured here and those that cannot, with the lanes of their vectors."""
+    from roofline_kernels import all_kernels
+    from roofline_library import Library
+    from roofline_reduced import check_reduced, reduced_kernels
+
+    from sklstm._kernels import REDUCED_ISA
+
+    reduced = Library(REDUCED_ISA, reduced=True)
+    check_reduced(reduced)
+    kernels = [(kernel, library.lanes) for kernel in all_kernels(library)]
+    others = [(kernel, reduced.lanes) for kernel in reduced_kernels(reduced)]
+    names = {kernel.name for kernel, _ in kernels + others}
+    if unknown := set(options.rows or ()) - names:
+        raise SystemExit(f"no such row: {', '.join(sorted(unknown))}; --list has the names")
+    measured = kernels + (others if options.emulated or has_reduced_instructions() else [])
+    missing = [pair for pair in others if pair not in measured]
+    return [[pair for pair in pairs if pair[0].name in (options.rows or names)] for pairs in (measured, missing)]
 
 
 def _per_level(values, unit=""):
     return ", ".join(f"{level} {digits(value)}{unit}" for level, value in values.items()) if values else NO_VALUE
 
 
-def _work(row, lanes):
+def _work(row):
     """Return the time of a pass; of kernels that take vectors of units, that of one vector and one unit."""
     per = row["seconds"]["median"] / row["work"]
     if per >= 1e-6:
         return spread(row["seconds"])
     low, high = (digits(1e9 * row["seconds"][key] / row["work"]) for key in ("min", "max"))
     text = f"{digits(1e9 * per)} ns per {row['unit']} ({low} to {high})"
-    return f"{text}, {digits(1e9 * per / lanes)} ns per unit" if row["unit"] == VECTOR else text
+    return f"{text}, {digits(1e9 * per / row['lanes'])} ns per unit" if row["unit"] == VECTOR else text
 
 
 def as_markdown(report):
@@ -200,8 +232,11 @@ def as_markdown(report):
     columns = ["kernel", "FLOP per byte", "time", "GB/s", "GFLOP/s", "of peak", "share of each limit", "bound by"]
     lines += [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for row in report["rows"]:
+        if "absent" in row:
+            lines.append(f"| {' | '.join([row['title'], *[NO_VALUE] * (len(columns) - 2), row['absent']])} |")
+            continue
         largest = list(row["shares"].items())[:3]
-        cells = [row["title"], _per_level(row["flop_per_byte"]), _work(row, report["lanes"]), _per_level(row["gbytes"])]
+        cells = [row["title"], _per_level(row["flop_per_byte"]), _work(row), _per_level(row["gbytes"])]
         cells += [NO_VALUE if row["gflops"] is None else digits(row["gflops"])]
         cells += [NO_VALUE if row["of_peak"] is None else f"{100 * row['of_peak']:.0f} %"]
         cells += [", ".join(f"{name} {100 * share:.0f} %" for name, share in largest), row["bound"]]
@@ -216,8 +251,11 @@ def parse(arguments=None):
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these kernels")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each kernel runs (default 2)")
+    parser.add_argument("--emulated", action="store_true", help="kernels of reduced numbers without the instructions")
     parser.add_argument("--write", action="store_true", help="write doc/performance.json and .md")
     options = parser.parse_args(arguments)
+    if options.write and options.emulated:
+        parser.error("--emulated says nothing of speed: its figures are not written")
     if options.write and options.rows:
         parser.error("--write wants all rows: figures of different runs do not belong in one table")
     return options
@@ -227,11 +265,11 @@ def main():
     """Measure, print and write."""
     options = parse()
     if options.list:
-        from roofline_kernels import Library, all_kernels
+        from roofline_library import Library
 
         from sklstm._kernels import ISA
 
-        print(*(kernel.name for kernel in all_kernels(Library(ISA))), sep="\n")
+        print(*(kernel.name for pairs in choose(Library(ISA), options) for kernel, _ in pairs), sep="\n")
         return
     result = run(options)
     table = as_markdown(result)

@@ -3,141 +3,28 @@
 Words: n rows of a chunk, K = D + H columns of [x | h], P panels of V = 4 lanes columns, R rows of a tile.
 """
 
-import ast
-import ctypes
-import subprocess
-import sysconfig
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import numpy as np
-from peak import compiler
+from roofline_library import BF16, ITEM, PAIRS, REALS, ROWS, STEPS, CSide, Kernel, carve
 from timing import Side
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCE = Path(__file__).with_name("roofline.c")
-ROWS, STEPS, PAIRS = 32, 32, 128  # sequences of a chunk, steps of a cell's pass, rows of an outer product
-ITEM = 4  # bytes of a number
-CALL_SECONDS = 0.003  # of one call into C: what the call itself costs does not show
+
+def fill_words(form, rng, *arrays):
+    """Fill the operands of a product with what their words hold."""
+    for array in arrays if form is BF16 else ():
+        shape = array.view(np.uint16).shape
+        array.view(np.uint16)[...] = rng.standard_normal(shape, np.float32).view(np.uint32) >> 16
 
 
-def setup_constant(name):
-    """Return a literal of setup.py, which cannot be imported without building."""
-    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
-            return ast.literal_eval(node.value)
-    raise LookupError(f"setup.py has no {name}")
-
-
-class Library:
-    """The loops of roofline.c, compiled in float32 with the flags of a variant."""
-
-    def __init__(self, isa):
-        cc = compiler()
-        if cc is None:
-            raise SystemExit("The roofline needs a C compiler.")
-        flags = [*setup_constant("GNU_FLAGS"), *setup_constant("GNU_VARIANTS")[isa], "-shared", "-fPIC", "-Wno-psabi"]
-        flags += ["-DSKLSTM_REAL_IS_FLOAT=1", *([] if isa == "baseline" else [f"-DSKLSTM_ISA_{isa.upper()}"])]
-        flags += [f"-I{ROOT / 'sklstm' / '_kernels'}", f"-I{sysconfig.get_path('include')}"]
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder) / "roofline.so"
-            subprocess.run([cc, *flags, str(SOURCE), "-o", str(library), "-lm"], check=True)
-            self._library = ctypes.CDLL(str(library))  # once it is loaded the file may go
-        self.lanes, self.tile_rows = self._library.lanes(), self._library.rows_of_tile()
-
-    def tiles(self, vecs, n_rows):
-        """Return the number of tiles that a product of n_rows rows is cut into."""
-        count = 0
-        while n_rows > 0:
-            n_rows -= self._library.rows_of_product(vecs, ctypes.c_ssize_t(n_rows))
-            count += 1
-        return count
-
-    def time(self, name, repeats, *arguments):
-        """Return the seconds of one pass; numbers become `Py_ssize_t`, arrays the address of their first number."""
-        function = getattr(self._library, f"time_{name}")
-        function.restype = ctypes.c_double
-        given = (
-            ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_ssize_t(a) for a in arguments
-        )
-        return function(ctypes.c_ssize_t(repeats), *given)
-
-
-class CSide(Side):
-    """A loop in C, which holds the clock itself. `repeats` is chosen by the first, cold calls."""
-
-    def __init__(self, library, name, arguments, label):
-        super().__init__(lambda: library.time(name, self.repeats, *arguments), label=label)
-
-    def warm_up(self):
-        """Find how often the work is to be repeated."""
-        self.repeats = 1
-        while (took := self.call()) * self.repeats < CALL_SECONDS:
-            self.repeats = max(2 * self.repeats, round(CALL_SECONDS / max(took, 1e-9)))
-
-    def clock(self):
-        """Return the seconds of one pass."""
-        return self.call()
-
-
-@dataclass
-class Kernel:
-    """One kernel on one shape. All counts are those of one pass; operations are those of whole vectors.
-
-    Attributes
-    ----------
-    flop : float or None
-        None where products and sums are not what the kernel is about.
-    moves : list of (number of bytes, bytes between two uses, whether they are written too)
-        What comes from beyond L1; the second number says which level of the caches still holds it.
-    loads, stores : float
-        Vectors between L1 and the registers. A broadcast takes the slot of a vector and counts as one.
-    multiplications : float
-        Joined with a sum or not: they take the same units.
-    busy : dict
-        Operations of other kinds: "division", "root", and those that wait for each other, "fma" and "addition".
-    unit, work : str, float
-        A piece of work and how many of them a pass does.
-    """
-
-    name: str
-    title: str
-    side: Side
-    flop: float | None
-    moves: list
-    loads: float
-    multiplications: float
-    stores: float = 0.0
-    busy: dict = field(default_factory=dict)
-    unit: str = "pass"
-    work: float = 1
-
-
-def carve(rng, *shapes):
-    """Return float32 arrays that follow each other in one block, each on a 64-byte boundary, as those of a chunk do.
-
-    They hold normal numbers; given no generator, nothing.
-    """
-    sizes = [-(-int(np.prod(shape)) // 16) * 16 for shape in shapes]
-    block = np.empty(sum(sizes) + 16, np.float32)
-    at, arrays = -(block.ctypes.data // ITEM) % 16, []
-    for shape, size in zip(shapes, sizes, strict=True):
-        array = block[at : at + int(np.prod(shape))].reshape(shape)
-        if rng is not None:
-            array[...] = 0.5 * rng.standard_normal(shape, np.float32)
-        arrays.append(array)
-        at += size
-    return arrays
-
-
-def sum_products(library, rng, name, shape, n_x, n_h):
+def sum_products(library, rng, name, shape, n_x, n_h, form=REALS):
     """Return `sum_tile` over a chunk and on a single row, as in single steps."""
     lanes, tile = library.lanes, library.tile_rows
-    n_k, width, panels = n_x + n_h, 4 * lanes, n_h // lanes
+    count, panels = n_x + n_h, n_h // lanes
+    n_x, n_h = form.words(n_x), form.words(n_h)
+    n_k, width = n_x + n_h, 4 * lanes
     x, h, weights, bias, z, out = carve(
         rng, (ROWS, n_x), (ROWS, n_h), (panels, n_k, width), (panels, width), (ROWS, width), (panels, width)
     )
+    fill_words(form, rng, x, h, weights)
     panel, rows, tiles = ITEM * n_k * width, ITEM * ROWS * n_k, -(-ROWS // tile)
     results = ITEM * ROWS * width
     products = 4 * n_k * panels  # of vectors, for one row
@@ -148,24 +35,24 @@ def sum_products(library, rng, name, shape, n_x, n_h):
         (panels * panel, panels * panel + rows + results, False),
     ]
     yield Kernel(
-        f"sum_tile-{name}",
-        f"`sum_tile`, {shape}: sums of {ROWS} rows, K = {n_k}, all panels",
-        CSide(library, "sum_tile", (ROWS, n_x, n_h, panels, x, h, weights, bias, z, 0), "sum_tile"),
-        2.0 * lanes * ROWS * products,
+        *form.named(f"sum_tile-{name}", f"`sum_tile`, {shape}: sums of {ROWS} rows, K = {count}, all panels"),
+        CSide(library, "sum_tile", (form.code, ROWS, n_x, n_h, panels, x, h, weights, bias, z, 0), "sum_tile"),
+        2.0 * lanes * ROWS * products * form.numbers,
         moves,
         loads=panels * n_k * (4 * tiles + ROWS),
         multiplications=ROWS * products,
         busy={"fma": panels * tiles * n_k},
+        format=form,
     )
     yield Kernel(
-        f"sum_tile-{name}-row",
-        f"`sum_tile`, {shape}: sums of one row, K = {n_k}",
-        CSide(library, "sum_tile", (1, n_x, n_h, panels, x, h, weights, bias, out, width), "sum_tile"),
-        2.0 * lanes * products,
+        *form.named(f"sum_tile-{name}-row", f"`sum_tile`, {shape}: sums of one row, K = {count}"),
+        CSide(library, "sum_tile", (form.code, 1, n_x, n_h, panels, x, h, weights, bias, out, width), "sum_tile"),
+        2.0 * lanes * products * form.numbers,
         [(panels * panel, panels * panel, False)],
         loads=products + panels * n_k,
         multiplications=products,
         busy={"fma": panels * n_k},
+        format=form,
     )
 
 
@@ -235,12 +122,13 @@ def cell(name, title, side, moves, vectors, *, loads, multiplications, stores, b
     )
 
 
-def product(library, rng, units, n_vecs, title):
+def product(library, rng, units, n_vecs, title, form=REALS):
     """Return d_h = d_gates W_hh for a chunk: all panels, or the last, narrow one."""
     lanes = library.lanes
     stride = -(-units // lanes) * lanes
-    n_k, panels, vecs = 4 * stride, -(-n_vecs // 4), min(n_vecs, 4)
+    n_k, panels, vecs = form.words(4 * stride), -(-n_vecs // 4), min(n_vecs, 4)
     a, weights, out = carve(rng, (ROWS, n_k), (panels, n_k, vecs * lanes), (ROWS, stride))
+    fill_words(form, rng, a, weights)
     tiles = library.tiles(vecs, ROWS)
     panel, rows, results = ITEM * n_k * vecs * lanes, ITEM * ROWS * n_k, ITEM * ROWS * vecs * lanes
     moves = [
@@ -249,37 +137,41 @@ def product(library, rng, units, n_vecs, title):
         (panels * panel, panels * panel + rows + results, False),
     ]
     return Kernel(
-        f"product-{units}" + ("-narrow" if n_vecs < 4 else ""),
-        title,
-        CSide(library, "product", (ROWS, n_k, n_vecs, a, weights, out, stride), "product"),
-        2.0 * ROWS * n_k * n_vecs * lanes,
+        *form.named(f"product-{units}" + ("-narrow" if n_vecs < 4 else ""), title),
+        CSide(library, "product", (form.code, ROWS, n_k, n_vecs, a, weights, out, stride), "product"),
+        2.0 * ROWS * n_k * n_vecs * lanes * form.numbers,
         moves,
         loads=panels * n_k * (vecs * tiles + ROWS),
         multiplications=ROWS * n_k * n_vecs,
         busy={"fma": panels * tiles * n_k},
+        format=form,
     )
 
 
-def outer(library, rng, name, shape, n_k, units):
+def outer(library, rng, name, shape, n_k, units, form=REALS):
     """Return d_weights += [x | h]^T d_gates over a block of gathered rows."""
     width, panels = 4 * library.lanes, units // library.lanes
     stride = (-(-n_k * ITEM // 64) | 1) * 64 // ITEM  # an odd number of cache lines
-    a, d, out = carve(rng, (PAIRS, stride), (PAIRS, width), (panels, n_k, width))
-    rows, weights = ITEM * PAIRS * n_k, ITEM * panels * n_k * width
+    pairs, stride = form.words(PAIRS), form.numbers * stride  # words of two rows lie in the first of them
+    a, d, out = carve(rng, (pairs, stride), (pairs, width), (panels, n_k, width))
+    fill_words(form, rng, a, d)
+    rows, weights = ITEM * pairs * n_k, ITEM * panels * n_k * width
     tiles = -(-n_k // library.tile_rows)
     moves = [
-        (panels * rows, rows + ITEM * PAIRS * width + weights // panels, False),
+        (panels * rows, rows + ITEM * pairs * width + weights // panels, False),
         (weights, weights, True),
     ]
     return Kernel(
-        f"outer-{name}",
-        f"`outer_tile`, {shape}: d_weights += [x ∣ h]ᵀ d_gates, {PAIRS} gathered rows, K = {n_k}",
-        CSide(library, "outer", (PAIRS, n_k, panels, a, stride, d, out), "outer"),
-        2.0 * PAIRS * n_k * width * panels,
+        *form.named(
+            f"outer-{name}", f"`outer_tile`, {shape}: d_weights += [x ∣ h]ᵀ d_gates, {PAIRS} gathered rows, K = {n_k}"
+        ),
+        CSide(library, "outer", (form.code, pairs, n_k, panels, a, stride, d, out), "outer"),
+        2.0 * pairs * n_k * width * panels * form.numbers,
         moves,
-        loads=panels * PAIRS * (4 * tiles + n_k),
-        multiplications=4 * PAIRS * n_k * panels,
-        busy={"fma": panels * tiles * PAIRS},
+        loads=panels * pairs * (4 * tiles + n_k),
+        multiplications=4 * pairs * n_k * panels,
+        busy={"fma": panels * tiles * pairs},
+        format=form,
     )
 
 
@@ -360,11 +252,11 @@ def check(library):
     inputs, d = np.hstack([x, h]), out[1].copy()
     double, before = inputs.astype(np.float64), gradient.copy()
     gates = bias[:, None] + np.einsum("rk,pkw->prw", double, weights.astype(np.float64))
-    library.time("sum_tile", 1, ROWS, n_x, n_h, panels, x, h, weights, bias, out, ROWS * width)
-    library.time("sum_tile", 1, 1, n_x, n_h, panels, x, h, weights, bias, row, width)
+    library.time("sum_tile", 1, 0, ROWS, n_x, n_h, panels, x, h, weights, bias, out, ROWS * width)
+    library.time("sum_tile", 1, 0, 1, n_x, n_h, panels, x, h, weights, bias, row, width)
     # Two panels of a product, and the outer product of as many rows.
-    library.time("product", 1, ROWS, n_k, 8, inputs, weights, product, 4 * width)
-    library.time("outer", 1, ROWS, n_k, panels, inputs, n_k, d, gradient)
+    library.time("product", 1, 0, ROWS, n_k, 8, inputs, weights, product, 4 * width)
+    library.time("outer", 1, 0, ROWS, n_k, panels, inputs, n_k, d, gradient)
     found = {
         "sum_tile": (out, gates),
         "sum_tile of one row": (row, gates[:, 0]),

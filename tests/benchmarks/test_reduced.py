@@ -181,3 +181,38 @@ def test_peak_loops_hold_what_they_count(modules):
         if line.startswith("RATE(")
     }
     assert pairs == {"vdpbf16ps": 16 * 2, "vpdpwssd": 16 * 2, "vpdpbusd": 16 * 4}
+
+
+def test_words_hold_the_numbers_of_a_sum(modules):
+    """The first of a pair lies in the lower bits; pairs lie along k, a last number alone is joined with zero."""
+    reduced = importlib.import_module("roofline_reduced")
+    one, two, three = reduced.bf16_bits(np.float32([1.0, 2.0, 3.0])).tolist()
+    assert (one, two, three) == (0x3F80, 0x4000, 0x4040)
+    numbers = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]], np.float32)
+    bits = reduced.bf16_bits(numbers)
+    assert reduced.words_along_k(bits).view(np.uint32).tolist() == [[two << 16 | one, three], [two << 16 | three, one]]
+    assert reduced.words_of_rows(bits).view(np.uint32).tolist() == [
+        [three << 16 | one, two << 16 | two, one << 16 | three]
+    ]
+    assert reduced.bf16_values(bits).tolist() == numbers.tolist()
+    # 1 + 2^-8 lies between two numbers of bf16: the even one is taken.
+    assert reduced.bf16_bits(np.float32([1 + 2**-8, 1 + 3 * 2**-8])).tolist() == [0x3F80, 0x3F82]
+
+
+def test_operations_do_not_depend_on_the_format(modules):
+    """A product of K = 114 by 256 columns of 32 rows, whatever its words hold; loads and instructions become fewer."""
+    kernels, library = (importlib.import_module(f"roofline_{name}") for name in ("kernels", "library"))
+    fake = SimpleNamespace(lanes=16, tile_rows=6, tiles=lambda vecs, rows: -(-rows // 6))
+    rng = np.random.default_rng(0)
+    for form in (library.REALS, library.BF16):
+        chunk, row = kernels.sum_products(fake, rng, "64", "1x64", 50, 64, form)
+        assert chunk.flop == 32 * row.flop == 2.0 * 32 * 114 * 256
+        assert chunk.flop == 2 * 16 * form.numbers * chunk.multiplications
+        product = kernels.product(fake, rng, 64, 4, "t, k", form)
+        assert product.flop == 2.0 * 32 * 256 * 64 == 32 * form.numbers * product.multiplications
+        outer = kernels.outer(fake, rng, "64", "1x64", 114, 64, form)
+        assert outer.flop == 2.0 * 128 * 114 * 256 == 32 * form.numbers * outer.multiplications
+    reduced = importlib.import_module("roofline_reduced")
+    for form, numbers in ((reduced.INT16, 2), (reduced.INT8, 4)):
+        layer = reduced.integer_products(fake, rng, form, 32)
+        assert layer.flop == 2.0 * 32 * 1024 * 2048 == 32 * numbers * layer.multiplications
