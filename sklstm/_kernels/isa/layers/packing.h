@@ -46,10 +46,10 @@ SKLSTM_INLINE void pack_row_pairs(Py_ssize_t n_rows, Py_ssize_t width, const rea
 
 /* pack_transposed as words of bf16: the first of a pair is a sum of an even lane, the second of the next lane. */
 SKLSTM_INLINE void pack_transposed_pairs(const real *source, Py_ssize_t step, Py_ssize_t n_valid, Py_ssize_t width, real *out) {
-    for (Py_ssize_t j = 0; j < n_valid; j++)
-        for (int lane = 0; lane < LANES; lane += 2)
-            out[lane / 2 * width + j] =
-                word_of_pair(bf16_of(source[j * step + lane]), bf16_of(source[j * step + lane + 1]));
+    uint16_t block[TILE_VECS * LANES * LANES]; /* rounded in whole vectors, then moved word by word */
+    for (Py_ssize_t j = 0; j < n_valid; j++) store_bf16(block + j * LANES, v_load(source + j * step));
+    for (int k = 0; k < LANES / 2; k++)
+        for (Py_ssize_t j = 0; j < n_valid; j++) memcpy(out + k * width + j, block + j * LANES + 2 * k, sizeof(real));
 }
 #endif
 
