@@ -37,6 +37,8 @@ TESTS = {
     "_kernels/columns": "kernels/ feature_selection",
     "_kernels/isa/columns": "kernels/ feature_selection",
     "_kernels/": "network/ kernels/ promises streaming",
+    "_compression/": "compression/",
+    "compression": "compression/",
     "_ensemble/": "ensemble/ ensemble",
     "ensemble": "ensemble/ ensemble",
     "feature_selection": "feature_selection feature_selection_inputs feature_selection_order feature_selection_samples",

@@ -131,6 +131,9 @@ def test_training_goes_on(data, solver):
     for _ in range(5):
         model.partial_fit(X, y)
     smaller = factorize(model, 4)
+    before, after = (one._training_state["loop"] for one in (model, smaller))
+    assert set(before) - set(after) == {"moments", "clipping"}
+    assert after["mean_weight"] == before["mean_weight"]
     first = pickle.loads(pickle.dumps(smaller))
     losses = [smaller.partial_fit(X, y).loss_ for _ in range(10)]
     assert losses[-1] < losses[0]

@@ -169,7 +169,7 @@ def train(model, case, how, epochs=3):
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_zeros_stay_zero(case, solver, how, dtype):
     options = {"solver": solver, "dtype": dtype, "weight_decay": 0.3, "warm_start": how == "warm_start", "max_iter": 2}
     model = train(case.make(hidden_size=9, **options), case, how, 1)
