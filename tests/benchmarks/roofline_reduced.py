@@ -58,7 +58,7 @@ def cells(library, rng, units=64):
         [(5 * kept_vector + 2 * vector, kept, True), (vector, step, False)],
         vectors,
         stores=11,
-        multiplications=products + 5,  # what is kept becomes fixed point
+        multiplications=products,
         **forward,
     )
     yield cell(
@@ -85,7 +85,7 @@ def cells(library, rng, units=64):
         ],
         vectors,
         loads=12,
-        multiplications=16 + 5,
+        multiplications=16,
         stores=9,
         busy={},
     )
