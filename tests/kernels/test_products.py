@@ -5,100 +5,30 @@ apart into what the machine has. Its assembler, with the flags of setup.py, must
 in registers: a tile that spills is correct and three times slower, so no other test would notice.
 """
 
-import ast
 import ctypes
-import os
-import platform
-import re
-import shutil
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from kernels.tile_driver import (
+    call,
+    compile_driver,
+    count_memory,
+    needs_compiler,
+    needs_gcc_on_x86,
+    row_addresses,
+    tile_loops,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
 from sklstm._kernels import ISA, available_isas
 
-ROOT = Path(__file__).parents[2]
-KERNELS = ROOT / "sklstm" / "_kernels"
-PYTHON_HEADERS = Path(sysconfig.get_path("include"))
-COMPILER = os.environ.get("CC", "").split() or [shutil.which("gcc") or shutil.which("cc")]
-
 pytestmark = [
     pytest.mark.skipif(available_isas()[-1] != ISA, reason="compiles for itself: once, with the best set, will do"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the flags are those of GCC and clang"),
-    pytest.mark.skipif(COMPILER[0] is None, reason="this machine has no C compiler"),
-    pytest.mark.skipif(not (KERNELS / "isa" / "kernels.h").exists(), reason="the C sources are not here"),
-    pytest.mark.skipif(not (PYTHON_HEADERS / "Python.h").exists(), reason="the headers of Python are not here"),
+    *needs_compiler,
 ]
-
-DRIVER = """
-#include "isa/kernels.h"
-int format_in_use = REALS;
-int lanes(void) { return LANES; }
-int rows_of_tile(void) { return TILE_ROWS; }
-int next_rows(int vecs, Py_ssize_t left) { return tile_rows(vecs, left); }
-void drive_product(int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel, real *out,
-                   Py_ssize_t out_stride) {
-    product_tile(format_in_use, rows, vecs, add, n_k, a, panel, out, out_stride);
-}
-#ifndef PRODUCT_ONLY
-void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
-                 Py_ssize_t d_stride, real *out) {
-    outer_tile(format_in_use, rows, vecs, n_pairs, a, a_stride, d, d_stride, out);
-}
-void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
-          const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
-    product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride,
-                 add);
-}
-void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
-                const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
-    transposed_product(n_rows, n_pairs, n_vecs, a, a_stride, d, d_stride, out, out_stride);
-}
-void drive_sum_tile(int three, int rows, Py_ssize_t n_x, const real *const *x, Py_ssize_t n_h, const real *const *h,
-                    const real *panel, const real *const *start, real *sums, Py_ssize_t stride) {
-    if (three) sum_tile_of_three(format_in_use, rows, n_x, x, n_h, h, panel, start, sums, stride);
-    else sum_tile(format_in_use, rows, n_x, x, n_h, h, panel, start, sums, stride);
-}
-void cell_forward(Py_ssize_t rows, Py_ssize_t n_units, Py_ssize_t stride, real *z, Py_ssize_t z_stride, real *gates,
-                  const real *c, real *c_next, real *tanh_c, real *h_next) {
-    const CellArrays arrays = {(Kept *)gates, (Kept *)tanh_c, NULL, NULL, c, c_next, h_next};
-    cells_forward(&lstm, rows, n_units, stride, z, z_stride, COMPACT, &arrays);
-}
-void cell_backward(Py_ssize_t n_units, real *gates, const real *c_prev, const real *tanh_c,
-                   real *d_h, const real *d_h_above, real *d_c, real *d_bias) {
-    const CellRow row = {.stride = n_units, .gates = gates, .d_sums = gates, .kept = (real *)tanh_c, .c_prev = c_prev,
-                         .d_h = d_h, .d_h_more = d_h_above, .d_c = d_c, .d_bias = d_bias};
-    cells_backward(&lstm, &row, 1);
-}
-void sigmoid(Py_ssize_t n, const real *x, real *out) { sigmoid_array(n, x, out); }
-#endif
-"""
-
-
-def setup_constant(name):
-    """A literal out of setup.py, which cannot be imported without building."""
-    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
-            return ast.literal_eval(node.value)
-    raise AssertionError(f"setup.py has no {name}")
-
-
-def compile_driver(folder, dtype, flags, target):
-    source = folder / "driver.c"
-    source.write_text(DRIVER)
-    command = [*COMPILER, *flags, "-std=c11", "-Wno-psabi", f"-I{KERNELS}", f"-I{PYTHON_HEADERS}"]
-    command += [f"-DSKLSTM_REAL_IS_FLOAT={int(dtype == 'float32')}", str(source), "-o", str(target)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr
-    return target
-
 
 # How 64-byte vectors are compiled for what this machine can run; "baseline" is possible everywhere.
 WIDE_FLAGS = {
@@ -125,16 +55,6 @@ def tile(request, tmp_path_factory):
     path = compile_driver(folder, dtype, [*flags, *WIDE_FLAGS[isa]], folder / "tile.so")
     library = ctypes.CDLL(str(path))
     return SimpleNamespace(library=library, dtype=np.dtype(dtype), lanes=library.lanes(), close=CLOSE[dtype])
-
-
-def call(function, *arguments):
-    """Numbers become int or Py_ssize_t by their place in C: both are passed as whole registers."""
-    function.restype = None
-    function(*(ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else ctypes.c_ssize_t(a) for a in arguments))
-
-
-def row_addresses(array):
-    return np.array([row.ctypes.data for row in array], np.uintp)
 
 
 def normal(rng, tile, *shape):
@@ -345,86 +265,50 @@ def test_sigmoid_of_wide_vectors(tile):
 # Assembler
 
 
-def is_gcc():
-    macros = subprocess.run(
-        [*COMPILER, "-dM", "-E", "-x", "c", os.devnull], capture_output=True, text=True, check=False
-    ).stdout
-    return "__GNUC__" in macros and "__clang__" not in macros
-
-
-TILES = ("transposed", "sum_tile", "outer", "product")
-
-
-def inner_loops(assembler):
-    """Innermost loops of the tiles with four joined products or more: the tile and their lines."""
-    lines, labels, loops, function, functions = assembler.splitlines(), {}, [], None, []
-    for number, line in enumerate(lines):
-        if label := re.match(r"(\.L\w+):", line):
-            labels[label[1]] = number
-        elif label := re.match(r"(\w[\w.]*):", line):
-            function = label[1]
-        functions.append(function)
-        jump = re.match(r"\s+j\w+\s+(\.L\w+)$", line)
-        if jump and labels.get(jump[1], number) < number:
-            loops.append((labels[jump[1]], number))
-    for begin, end in loops:
-        within = [(b, e) for b, e in loops if begin <= b and e <= end]
-        body = lines[begin : end + 1]
-        tile = next((tile for tile in TILES if tile in functions[begin]), None)
-        if tile and len(within) == 1 and sum("vfmadd" in line for line in body) >= 4:
-            yield tile, body
-
-
-def count_memory(body):
-    """Vectors read from the stack, and vectors written to memory wherever it is."""
-    on_stack = [line for line in body if "%rsp" in line or re.search(r"-\d+\(%rbp", line)]
-    stack = sum(re.search(r"%[xyz]mm\d", line) is not None for line in on_stack)
-    stores = sum(re.match(r"\s+vmov\w+\s+%[xyz]mm\d+, .*\(", line) is not None for line in body)
-    return stack, stores
-
-
-def tile_loops(tmp_path, isa, dtype, extra=()):
-    flags = [*setup_constant("GNU_FLAGS"), *setup_constant("GNU_VARIANTS")[isa], *extra]
-    flags += ["-S", f"-DSKLSTM_ISA_{isa.upper()}"]
-    return list(inner_loops(compile_driver(tmp_path, dtype, flags, tmp_path / "t.s").read_text()))
-
-
-needs_gcc_on_x86 = pytest.mark.skipif(
-    platform.machine().lower() not in {"x86_64", "amd64"} or COMPILER[0] is None or not is_gcc(),
-    reason="reads the assembler that GCC writes for x86_64",
-)
-
-
 @needs_gcc_on_x86
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("isa", "rows"), [("x86_v3", 3), ("x86_v4", 6)])
 def test_no_accumulator_leaves_its_register(tmp_path, isa, rows, dtype):
-    loops = tile_loops(tmp_path, isa, dtype)
     register = {"x86_v3": "%ymm", "x86_v4": "%zmm"}[isa]
-    full = []
-    for function, body in loops:
-        stack, stores = count_memory(body)
-        # Pointers to the rows of a tall tile may live on the stack, no vector may.
-        assert stack == 0, "\n".join(body)
-        assert stores == 0, "\n".join(body)
-        products = [line for line in body if "vfmadd" in line]
-        assert all(register in line for line in products)
-        if len(products) == 4 * rows:
-            full.append(function)
+    loops = tile_loops(tmp_path, isa, dtype)
+    full = whole_tiles(loops, register, 4 * rows)
     # One loop over k in the product and one in its tall tile of two vectors, and so in the product of runs; one over
     # pairs in the outer product, one over x and one over h; three widths of the transposed product (that of three
     # vectors has fewer rows).
     assert sorted(full) == ["outer", *["product"] * 4, "sum_tile", "sum_tile", *["transposed"] * 3]
     # The same over x and over h where only three of the four sums read each.
-    assert [function for function, body in loops if sum("vfmadd" in line for line in body) == 3 * rows].count(
-        "sum_tile"
-    ) == 2
+    assert [function for function, _, products in loops if len(products) == 3 * rows].count("sum_tile") == 2
+
+
+def whole_tiles(loops, register, n_products):
+    """The tiles of loops with so many products, after a check of all of them."""
+    for _, body, products in loops:
+        stack, stores = count_memory(body)
+        # Pointers to the rows of a tall tile may live on the stack, no vector may.
+        assert stack == 0, "\n".join(body)
+        assert stores == 0, "\n".join(body)
+        assert all(register in line for line in products)
+    return [function for function, _, products in loops if len(products) == n_products]
+
+
+@needs_gcc_on_x86
+@pytest.mark.parametrize("isa", ["x86_v4_bf16", "x86_v4_vnni"])
+def test_no_accumulator_of_reduced_numbers_leaves_its_register(tmp_path, isa):
+    """Compiled, not run: the 24 products of a tile, in the instructions that this machine may not have."""
+    loops = tile_loops(tmp_path, isa, "reduced")
+    # The gradients of bf16 only, and no tall tile of integers.
+    expected = {"vpdpwssd": {"product": 2}, "vpdpbusd": {"product": 2}}
+    if isa == "x86_v4_bf16":
+        expected["vdpbf16ps"] = {"product": 4, "sum_tile": 2, "outer": 1}
+    for instruction, tiles in expected.items():
+        chosen = [loop for loop in loops if any(instruction in line for line in loop[2])]
+        assert Counter(whole_tiles(chosen, "%zmm", 24)) >= Counter(tiles), instruction
 
 
 @needs_gcc_on_x86
 def test_the_count_sees_a_spill(tmp_path):
-    """The control of the test above: 24 accumulators do not fit into 16 registers."""
+    """The control of the tests above: 24 accumulators do not fit into 16 registers."""
     loops = tile_loops(tmp_path, "x86_v3", "float32", ["-DTILE_ROWS=6", "-DTILE_VECS=4", "-DPRODUCT_ONLY"])
-    spilled = [count_memory(body) for _, body in loops if sum("vfmadd" in li for li in body) == 24]
+    spilled = [count_memory(body) for _, body, products in loops if len(products) == 24]
     assert spilled
     assert all(stack >= 8 and stores >= 4 for stack, stores in spilled)
