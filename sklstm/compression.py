@@ -190,9 +190,9 @@ def distill(
     with the cross-entropy CE and, at the temperature T, the Kullback-Leibler divergence of ``softmax(logits / T)``
     [1]_. Of the teacher the logits are the logarithms of its probabilities, by `predict_log_proba` where it has it,
     which gives the same distribution. Columns are matched by `classes_`, and the student gets all classes of the
-    teacher. `class_weight` of the student weighs both terms by the class in y, or else by the one that the teacher finds
-    most probable; `label_smoothing` concerns the first term alone. A matrix of labels (multilabel) is learnt label by
-    label.
+    teacher. `class_weight` of the student weighs both terms by the class in y, or else by the one that the teacher
+    finds most probable; `label_smoothing` concerns the first term alone. A matrix of labels (multilabel) is learnt
+    label by label.
 
     **Regressors** are fitted to ``alpha y + (1 - alpha) teacher.predict(X)``; for the squared error and the Poisson
     loss this is the same as mixing the two losses. ``loss="quantile"`` is refused: its quantile would be one of the
