@@ -9,8 +9,9 @@ if _typing.TYPE_CHECKING:
     import sklstm.compression as compression  # noqa: PLR0402  # no module imports `sklstm` itself
     from sklstm.classifier import DeepLSTMClassifier, DeepRNNClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
-    from sklstm.exceptions import PerformanceWarning, TimeOrderWarning
+    from sklstm.exceptions import PerformanceWarning, QuantizationWarning, TimeOrderWarning
     from sklstm.feature_selection import LSTMFeatureSelector
+    from sklstm.quantization import quantize
     from sklstm.regressor import DeepLSTMRegressor, DeepRNNRegressor
 
 __all__ = [
@@ -20,11 +21,13 @@ __all__ = [
     "DeepRNNRegressor",
     "LSTMFeatureSelector",
     "PerformanceWarning",
+    "QuantizationWarning",
     "TimeOrderWarning",
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",
     "__version__",
     "compression",
+    "quantize",
 ]
 
 # Imported when asked for: scikit-learn's own feature selection alone takes 60 ms.
@@ -35,9 +38,11 @@ _MODULES = {
     "DeepRNNRegressor": "regressor",
     "LSTMFeatureSelector": "feature_selection",
     "PerformanceWarning": "exceptions",
+    "QuantizationWarning": "exceptions",
     "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",
+    "quantize": "quantization",
 }
 # Reached as an attribute, without an import of their own.
 _SUBMODULES = ("compression",)

@@ -112,6 +112,10 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
     context_groups_ : ndarray of shape (n_rows,)
         The group of each carried row; only with ``carry_context=True`` and groups.
+    quantization_dtype_, quantization_error_ : str, float
+        Only of a model that `quantize` made: its integers, "int8" or "int16", and how far its raw outputs were from
+        those of the float model. In `parameters_` the ``weight_ih`` and ``weight_hh`` of the layers are integers then,
+        with ``scale_ih_l0``, ``scale_hh_l0`` for each row and ``step_x_l0``, ``step_h_l0`` for each column.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -124,7 +128,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Share of the multiplications that it saved; only after `sklstm.compression.factorize`.
     """
 
-    parameters_: dict[str, NDArray[np.floating[Any]]]
+    parameters_: dict[str, NDArray[Any]]
     input_mean_: NDArray[np.float64]
     input_scale_: NDArray[np.float64]
     n_iter_: int
@@ -138,6 +142,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
     best_loss_: float | None
     context_: Array
     context_groups_: Array
+    quantization_dtype_: str
+    quantization_error_: float
     n_features_in_: int
     feature_names_in_: Array
     sparsity_: float
@@ -321,8 +327,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Returns
         -------
         ndarray of shape (n_samples, n_features_out)
-            In the estimator's `dtype` ("bfloat16": float32): as many columns as the top layer has units, or the
-            `projection_size` of its cell, with `bidirectional` twice that.
+            In the estimator's `dtype`, or float32 (of "bfloat16", of integers): as many columns as the top layer has
+            units, or the `projection_size` of its cell, with `bidirectional` twice that.
         """
         return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 

@@ -5,6 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._dtypes import fitted_dtype
 from sklstm._kernels.core._pool import resolve_num_threads
+from sklstm._network.integers import DTYPES, IntegerLayout, integer_names, to_flat
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
@@ -16,6 +17,16 @@ def freeze(model):
     for array in [*known.get("parameters_", {}).values(), *scales]:
         if isinstance(array, np.ndarray):
             array.flags.writeable = False
+
+
+def refuse_quantised(model):
+    """Raise for a model of `quantize`, whose parameters cannot be changed."""
+    if hasattr(model, "quantization_dtype_"):
+        kind = model.quantization_dtype_
+        raise ValueError(
+            f"this {type(model).__name__} was quantised to {kind}, and integers cannot be trained: go on with the "
+            "float model that it was made from, or train a new one by fit with warm_start=False."
+        )
 
 
 def empty_network(model, layout, dtype):
@@ -63,14 +74,16 @@ def fitted_network(model, targets):
 def _checked_parameters(model, targets):
     """Return layout and flat vector of the fitted parameters, checked: they may come from a damaged file."""
     layout, n_features, n_outputs = ParameterLayout(**model._architecture), model.n_features_in_, targets.n_outputs
-    flat = layout.flatten(model.parameters_, model.parameters_["weight_out"].dtype)
+    if hasattr(model, "quantization_dtype_"):
+        layout, flat = _checked_integers(model, layout)
+    else:
+        flat = layout.flatten(model.parameters_, model.parameters_["weight_out"].dtype)
+        _check_finite(flat)
     lost = vars(layout.architecture).keys() - model._architecture.keys()
     if lost:
         raise ValueError(f"the architecture lacks {sorted(lost)}")
     if flat.dtype not in (np.float32, np.float64):
         raise ValueError(f"parameters_ are of {flat.dtype}, expected float32 or float64")
-    if not np.isfinite(flat).all():
-        raise ValueError("parameters_ hold NaN or infinity")
     if layout.architecture.input_size != n_features:
         raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
     if layout.n_outputs != n_outputs:
@@ -85,3 +98,30 @@ def _checked_parameters(model, targets):
         raise ValueError("context_ holds NaN or infinity")
     targets.check_fitted(n_features, layout.architecture.window_norm)
     return layout, flat
+
+
+def _check_finite(numbers):
+    if not np.isfinite(numbers).all():
+        raise ValueError("parameters_ hold NaN or infinity")
+
+
+def _checked_integers(model, layout):
+    """Return layout and flat vector of a quantised model."""
+    if model.quantization_dtype_ not in DTYPES:
+        raise ValueError(f"quantization_dtype_={model.quantization_dtype_!r}, expected one of {DTYPES}")
+    arrays, formats = model.parameters_, (model.quantization_dtype_,) * layout.architecture.n_layers
+    own = integer_names(layout.architecture, formats)
+    expected = {p.name: (p.shape, np.float32) for p in layout.parameters} | own
+    if set(arrays) != set(expected):
+        raise ValueError(f"the arrays are called {sorted(map(str, arrays))}, expected {sorted(expected)}")
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+            found = f"an array of {array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else type(array)
+            raise ValueError(f"{name} is {found}, expected {np.dtype(dtype)} of shape {shape}")
+        if dtype == np.float32:
+            _check_finite(array)
+        if name.startswith(("scale_", "step_")) and not (array > 0).all():
+            raise ValueError(f"{name} holds numbers that are not above 0")
+    integers = IntegerLayout(layout.architecture, formats)
+    return integers, to_flat(arrays, integers)

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
-from sklstm._fitted import empty_network, freeze
+from sklstm._fitted import empty_network, freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import describe_network, naming_sizes, refuse_other_network
@@ -98,6 +98,8 @@ def partial_fit(model, given, **known):
 def _begin(model, targets_of=None, *, continued, **known):
     """Return a new estimator with these parameters, `continued` with what was learnt, and its targets."""
     before = snapshot_of(model)
+    if continued:
+        refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
     return work, work._targets() if targets_of is None else targets_of(work)

@@ -1,6 +1,6 @@
 """Warnings of the package."""
 
-__all__ = ["PerformanceWarning", "TimeOrderWarning"]
+__all__ = ["PerformanceWarning", "QuantizationWarning", "TimeOrderWarning"]
 
 
 class PerformanceWarning(UserWarning):
@@ -16,6 +16,22 @@ class PerformanceWarning(UserWarning):
     >>> import warnings
     >>> from sklstm.exceptions import PerformanceWarning
     >>> warnings.simplefilter("ignore", PerformanceWarning)
+    >>> warnings.resetwarnings()
+    """
+
+
+class QuantizationWarning(UserWarning):
+    """A quantised model answers otherwise than the model it was made from, by more than `max_error` of `quantize`.
+
+    The relative error of its raw outputs is in ``quantization_error_``.
+
+    Examples
+    --------
+    Turn it into an error, as in an unattended job:
+
+    >>> import warnings
+    >>> from sklstm.exceptions import QuantizationWarning
+    >>> warnings.simplefilter("error", QuantizationWarning)
     >>> warnings.resetwarnings()
     """
 

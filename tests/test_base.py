@@ -435,6 +435,7 @@ def test_every_fitted_attribute_is_documented(kind, request):
     documented = {n for line in re.findall(r"^(\w.*?) : ", section, re.MULTILINE) for n in line.split(", ")}
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     of_compression = {"sparsity_", "factorization_error_", "operations_saved_"}
+    of_compression |= {"quantization_dtype_", "quantization_error_"}
     assert documented == public | {"feature_names_in_", "context_groups_"} | of_compression
 
 

@@ -59,6 +59,14 @@ cdef inline Py_ssize_t words_of(int format, Py_ssize_t n) noexcept nogil:
 cdef extern from "isa/layers/interface.h" nogil:
     const int PAIRS
 
+    ctypedef struct IntegerLayer:
+        const void *start[3]
+        const void *scale[3]
+        const void *inverse[3]
+
+    ctypedef struct LayerRanges:
+        double *largest[3]
+
     ctypedef struct CellShape:
         const char *name
         const char *sums
@@ -114,7 +122,10 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void **x_rows
         Py_ssize_t x_step
         int x_is_product
+        int x_format
         int format
+        const IntegerLayer *integers
+        const LayerRanges *ranges
         void *words
         Py_ssize_t words_stride
         void *gradient_words

@@ -7,6 +7,7 @@ backward pass reads transposed; a *segment* is a range of panels with equal weig
 from math import prod
 
 from sklstm._network.cells import CELLS
+from sklstm._network.integers import REALS, kinds_of
 
 # Everything starts at a multiple of 16 elements: 64 bytes for either dtype.
 ALIGNMENT = 16
@@ -33,9 +34,17 @@ class Plan:
         Numbers in a vector of this instruction set.
     numbers_of_word : int, default=1
         Numbers in a word of the format of the products; their transposed copies hold words.
+    integers : IntegerLayout or None, default=None
+        The parameters, where some layers multiply integers: their panels hold words.
 
     Attributes
     ----------
+    formats : list of (int, int)
+        Of the products of each layer with x and with h, as the kernels number them.
+    reduced : bool
+        Whether these are the kernels of reduced number formats.
+    ranges_size : int
+        Length of what is measured of the rows that layers read.
     size, transposed_size : int
         Length of a vector of panels, and of the transposed copies.
     pieces : list of (begin in the flat vector, offset in the panels, n_columns, n_rows, part, slot)
@@ -47,11 +56,16 @@ class Plan:
         Ends of the segments, and whether they decay: biases and norms do not.
     """
 
-    def __init__(self, architecture, lanes, numbers_of_word=1):
+    def __init__(self, architecture, lanes, numbers_of_word=1, integers=None):
         self.architecture, self.lanes, self.numbers_of_word = architecture, lanes, numbers_of_word
+        self.reduced, self.ranges_size = integers is not None, 0
+        names = integers.formats if integers else [None] * architecture.n_layers
+        self._kinds = [name and kinds_of(name, layer) for layer, name in enumerate(names)]
+        self.formats = [(kinds["x"].number, kinds["h"].number) if kinds else (REALS, REALS) for kinds in self._kinds]
         self.size = self.transposed_size = self.n_parameters = 0
         self.pieces, self.copies, self.segments, self._flat_offsets = [], [], [], {}
-        for name, shape in architecture.parameters:
+        parameters = architecture.parameters if integers is None else [(p.name, p.shape) for p in integers.parameters]
+        for name, shape in parameters:
             self._flat_offsets[name] = self.n_parameters
             self.n_parameters += prod(shape)
 
@@ -117,13 +131,18 @@ class Plan:
         """Lay out one direction of a layer; return the fields of `Recurrence` (_stack.pxd)."""
         shape, hidden, end = self.architecture, self.architecture.hidden_sizes[layer], f"_l{layer}{suffix}"
         cell, stride = CELLS[shape.cell], round_up(hidden, self.lanes)
-        offsets = self._weights(cell, hidden, shape.step_size(layer), shape.width(layer), end, layer == 0)
+        columns = {"x": shape.step_size(layer), "h": shape.width(layer), "gated": shape.width(layer)}
+        kinds = self._kinds[layer]
+        words = {part: kinds[part].words(n) if kinds else n for part, n in columns.items()}
+        offsets = self._weights(cell, hidden, words, end, layer == 0)
         bias = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
         offsets["panel_bias"] = self._reserve(cell.n_sums * stride, False)
         slots = [cell.position(block, "") for block in cell.sums]
         self._blocks(f"bias{end}", offsets["panel_bias"], 1, hidden, bias, slots)
         offsets.update(dict.fromkeys(("vectors", "norm", "projection", "projection_transposed"), NOTHING))
-        offsets.update(state=0, words=0)
+        offsets.update(
+            state=0, words=0, **self._ranges(cell, columns), **self._integers(cell, hidden, columns, kinds, end)
+        )
         if shape.has_vectors:
             name, count = f"{cell.vectors}{end}", cell.n_vectors
             offsets["vectors"] = self.vectors([name], hidden, stride, decays=True, count=count)
@@ -135,10 +154,37 @@ class Plan:
             offsets["projection_transposed"] = self.dense_copy(offsets["projection"], hidden, width)
         return offsets
 
-    def _weights(self, cell, hidden, n_x, n_h, end, is_first):
+    def _ranges(self, cell, columns):
+        """Reserve room for what is measured of the rows of each part."""
+        offsets = {}
+        for part, run in cell.runs().items():
+            offsets[f"range_{part}"] = self.ranges_size if run else NOTHING
+            self.ranges_size += columns[part] if run else 0
+        return offsets
+
+    def _integers(self, cell, hidden, columns, kinds, end):
+        """Lay out starts and scales of the sums of integers, and the inverse steps of what is read."""
+        offsets = dict.fromkeys(("integers", "inverse_x", "inverse_h", "inverse_gated"), NOTHING)
+        if kinds is None:
+            return offsets
+        size = cell.n_sums * round_up(hidden, self.lanes)
+        vector = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
+        offsets["integers"] = self._reserve(6 * size, False)
+        for k, (part, run) in enumerate(cell.runs().items()):
+            if not run:
+                continue
+            positions = [cell.position(block, "x" if part == "x" else "h") for block in cell.gates]
+            slots = [position if position in run else None for position in positions]
+            for i, name in enumerate(("start", "scale")):
+                array = f"{name}_{'ih' if part == 'x' else 'hh'}{end}"
+                self._blocks(array, offsets["integers"] + (2 * k + i) * size, 1, hidden, vector, slots)
+            offsets[f"inverse_{part}"] = self._reserve(columns[part], False)
+            self._vector(self._flat_offsets[f"inverse_{part}{end}"], offsets[f"inverse_{part}"], columns[part])
+        return offsets
+
+    def _weights(self, cell, hidden, columns, end, is_first):
         """Lay out the parts of a layer's panels: x, h and the gated h side by side in each of them."""
         n_vecs, runs = round_up(hidden, self.lanes) // self.lanes, cell.runs()
-        columns = {"x": n_x, "h": n_h, "gated": n_h}
         sizes = {part: columns[part] * len(run) * self.lanes for part, run in runs.items()}
         unit_size, begin, offsets = sum(sizes.values()), 0, {}
         offsets["panels"] = self._reserve(n_vecs * unit_size, True)

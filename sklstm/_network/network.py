@@ -45,7 +45,7 @@ class Network:
         self.layout, self.n_threads = layout, n_threads
         shape = self.architecture = layout.architecture
         self.input_mean, self.input_scale = input_mean, input_scale
-        self._stack = build_stack(shape, dtype, isa, input_mean=input_mean, input_scale=input_scale)
+        self._stack = build_stack(shape, dtype, isa, layout.integers, input_mean=input_mean, input_scale=input_scale)
         self.dtype = self._stack.dtype
         self.dtype_name = "bfloat16" if dtype == "bfloat16" else self.dtype.name
         self.reference_columns = None
@@ -54,6 +54,28 @@ class Network:
         self._workspace = Workspace()
         self.weights = aligned_empty(self._stack.panels_size * self.dtype.itemsize).view(self.dtype)
         self._stack.bind(self.weights)
+
+    def read_ranges(self, parts):
+        """Run over sequences; return what each layer reads of them.
+
+        Parameters
+        ----------
+        parts : list of Sequences
+
+        Returns
+        -------
+        dict of str to ndarray of shape (columns,)
+            Of "x_l0", "h_l0", ...: the largest size in each column. The layout is an `IntegerLayout`.
+        """
+        names, sizes = zip(*self.layout.read(), strict=True)
+        ranges = np.zeros((self.n_threads, sum(sizes)))
+        self._stack.measure(ranges)
+        try:
+            for part in parts:
+                self.forward(part)
+        finally:
+            self._stack.measure(None)
+        return dict(zip(names, np.split(ranges.max(axis=0), np.cumsum(sizes)[:-1]), strict=True))
 
     # Conversion between the flat vector of named parameters and panels, the layout of the kernels.
 

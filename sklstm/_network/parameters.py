@@ -39,6 +39,9 @@ class ParameterLayout:
         Of `Architecture`.
     """
 
+    # Of `IntegerLayout`: the layout itself.
+    integers = None
+
     def __init__(self, input_size, hidden_sizes, n_outputs, **options):
         self.architecture = Architecture(input_size, hidden_sizes, n_outputs, **options)
         self.cell = CELLS[self.architecture.cell]

@@ -16,9 +16,11 @@ from sklstm import (
     DeepRNNRegressor,
     LSTMFeatureSelector,
     PerformanceWarning,
+    QuantizationWarning,
     TimeOrderWarning,
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
+    quantize,
 )
 from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, IndRNN, MinGRU, MinLSTM
 from sklstm.compression import distill, factorize, prune
@@ -123,6 +125,16 @@ def compression() -> None:
     assert_type(sklstm.compression.distill(model, DeepLSTMRegressor(4), [X, X], X_val=[X]), DeepLSTMRegressor)
 
 
+def integers() -> None:
+    X, y = data()
+    quantised = quantize(DeepLSTMRegressor().fit(X, y), X, "int16", groups=[0] * len(y), max_error=0.01)
+    assert_type(quantised, DeepLSTMRegressor)
+    assert_type(quantised.quantization_error_, float)
+    assert_type(quantised.quantization_dtype_, str)
+    assert_type(quantize(DeepRNNClassifier(), [X, X]), DeepRNNClassifier)
+    print(issubclass(QuantizationWarning, UserWarning))
+
+
 def mistakes() -> None:
     """Without types of scikit-learn, mypy takes unknown keywords of a constructor for arguments of its base class."""
     X, y = data()
@@ -141,4 +153,5 @@ def mistakes() -> None:
     LSTMFeatureSelector(target_type="numbers")  # type: ignore[arg-type]
     LSTMFeatureSelector(n_features=3)  # type: ignore[call-arg]
     prune(DeepRNNRegressor(), 0.5, threshold="layer")  # type: ignore[arg-type]
+    quantize(DeepRNNRegressor(), X, "int4")  # type: ignore[arg-type]
     WeightedEnsembleRegressor([("a", DeepRNNRegressor())], n_jobs="all")  # type: ignore[arg-type]

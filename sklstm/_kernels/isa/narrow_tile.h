@@ -2,26 +2,18 @@
  * whose words are parted once for all rows. The sums and their order are those of tile.h. */
 #if defined(__AVX2__) && defined(__GNUC__)
 
-/* The numbers of a word of bf16 or of bytes, apart: {k, k + 1}, or {k and k + 2, k + 1 and k + 3}. */
+/* The numbers of a word of bf16, apart: {k, k + 1}. */
 typedef struct { __m256i first, second; } parted;
 
-SKLSTM_INLINE parted part_words(const int format, const int is_weight, __m256i bits) {
+SKLSTM_INLINE parted part_words(const int format, __m256i bits) {
     if (format == BF16_PAIRS)
         return (parted){_mm256_slli_epi32(bits, 16), _mm256_and_si256(bits, _mm256_set1_epi32((int)0xffff0000))};
-    if (format == U8_S8 && is_weight)
-        return (parted){_mm256_srai_epi16(_mm256_slli_epi16(bits, 8), 8), _mm256_srai_epi16(bits, 8)};
-    if (format == U8_S8) return (parted){_mm256_and_si256(bits, _mm256_set1_epi32(0x00ff00ff)), _mm256_srli_epi16(bits, 8)};
     return (parted){bits, bits};
 }
 
 SKLSTM_INLINE __m256 multiply_add_half(const int format, parted x, parted w, __m256 sum) {
     if (format == REALS) return _mm256_fmadd_ps((__m256)x.first, (__m256)w.first, sum);
-    if (format == BF16_PAIRS)
-        return _mm256_fmadd_ps((__m256)x.first, (__m256)w.first,
-                               _mm256_fmadd_ps((__m256)x.second, (__m256)w.second, sum));
-    __m256i total = _mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(x.first, w.first));
-    if (format == U8_S8) total = _mm256_add_epi32(total, _mm256_madd_epi16(x.second, w.second));
-    return (__m256)total;
+    return _mm256_fmadd_ps((__m256)x.first, (__m256)w.first, _mm256_fmadd_ps((__m256)x.second, (__m256)w.second, sum));
 }
 
 /* acc[r][v] += sum_k a[r][k a_step] b[k b_step] for a few rows */
@@ -33,11 +25,11 @@ SKLSTM_INLINE void accumulate_column(const int format, const int rows, const int
         high[r] = _mm256_loadu_ps((const float *)&acc[r][v] + 8);
     }
     for (Py_ssize_t k = 0; k < n_k; k++) {
-        const parted w_low = part_words(format, 1, _mm256_loadu_si256((const __m256i *)(b + k * b_step)));
-        const parted w_high = part_words(format, 1, _mm256_loadu_si256((const __m256i *)(b + k * b_step + 8)));
+        const parted w_low = part_words(format, _mm256_loadu_si256((const __m256i *)(b + k * b_step)));
+        const parted w_high = part_words(format, _mm256_loadu_si256((const __m256i *)(b + k * b_step + 8)));
 #pragma GCC unroll 3
         for (int r = 0; r < rows; r++) {
-            const parted x = part_words(format, 0, _mm256_set1_epi32((int)bits_of(a[r][k * a_step])));
+            const parted x = part_words(format, _mm256_set1_epi32((int)bits_of(a[r][k * a_step])));
             low[r] = multiply_add_half(format, x, w_low, low[r]);
             high[r] = multiply_add_half(format, x, w_high, high[r]);
         }
@@ -73,12 +65,8 @@ SKLSTM_INLINE void accumulate_rows(const int format, int rows, int v, Py_ssize_t
 SKLSTM_NOINLINE void accumulate_columns(int format, int rows, int first, int vecs, Py_ssize_t n_k, const real *const *a,
                                         Py_ssize_t a_step, const real *b, Py_ssize_t b_step, vec (*acc)[TILE_VECS]) {
     for (int v = 0; v < vecs; v++, b += LANES)
-        switch (format) {
-            case BF16_PAIRS: accumulate_rows(BF16_PAIRS, rows, first + v, n_k, a, a_step, b, b_step, acc); break;
-            case S16_PAIRS: accumulate_rows(S16_PAIRS, rows, first + v, n_k, a, a_step, b, b_step, acc); break;
-            case U8_S8: accumulate_rows(U8_S8, rows, first + v, n_k, a, a_step, b, b_step, acc); break;
-            default: accumulate_rows(REALS, rows, first + v, n_k, a, a_step, b, b_step, acc);
-        }
+        if (format == BF16_PAIRS) accumulate_rows(BF16_PAIRS, rows, first + v, n_k, a, a_step, b, b_step, acc);
+        else accumulate_rows(REALS, rows, first + v, n_k, a, a_step, b, b_step, acc);
 }
 
 /* acc[r][first + v] += sum_k a[r][k] * b[k][v], k from `begin`; b is one packed panel, k-major, `vecs` vectors a row. */

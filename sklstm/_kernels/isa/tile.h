@@ -144,8 +144,8 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 #  define FOR_FORMAT(format, CALL) CALL(format)
 #elif SKLSTM_REDUCED
 #  define FOR_FORMAT(format, CALL) \
-    switch (format) { case BF16_PAIRS: CALL(BF16_PAIRS); break; case S16_PAIRS: CALL(S16_PAIRS); break; \
-                      case U8_S8: CALL(U8_S8); break; default: CALL(REALS); }
+    if (format == BF16_PAIRS) CALL(BF16_PAIRS); \
+    else CALL(REALS)
 #else
 #  define FOR_FORMAT(format, CALL) (void)(format); CALL(REALS)
 #endif

@@ -4,8 +4,8 @@
  *   S16_PAIRS  2 signed integers of 16 bits
  *   U8_S8      4 integers of 8 bits: unsigned in the rows, signed in the panels
  * Pairs and fours lie along k, the first number in the lowest bits; k is filled up with zeros to whole words. The other formats
- * exist in the kernels of reduced numbers (SKLSTM_REDUCED) alone. The sums of the integer formats are int32 in the lanes of a
- * `vec`, whose bits are never read as floats.
+ * exist in the kernels of reduced numbers (SKLSTM_REDUCED) alone. Those of
+ * integers have products of their own (integers.h).
  *
  * A product of bf16 pairs is what VDPBF16PS computes, on every machine:
  *   sum + (x_0 w_0, x_1 w_1) = fma(x_0, w_0, fma(x_1, w_1, sum)),
@@ -68,9 +68,6 @@ SKLSTM_INLINE vec broadcast_bits(const real *word) {
 
 #if SKLSTM_AVX512
 
-/* GCC 12 spills the 24 sums of a tile of the integer intrinsics, and halves their speed: hence the assembler. */
-#  define SKLSTM_VNNI(instruction, sum, x, w) __asm__(instruction " %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w))
-
 #  if SKLSTM_AVX512_BF16
 typedef struct { vec bits; } operand;
 SKLSTM_INLINE operand operand_of(const int format, vec bits) { (void)format; return (operand){bits}; }
@@ -85,14 +82,6 @@ SKLSTM_INLINE operand operand_of(const int format, vec bits) {
 
 SKLSTM_INLINE vec multiply_add(const int format, operand x, operand w, vec sum) {
     if (format == REALS) return v_fma(x.bits, w.bits, sum);
-    if (format == U8_S8) {
-        SKLSTM_VNNI("vpdpbusd", sum, x.bits, w.bits);
-        return sum;
-    }
-    if (format == S16_PAIRS) {
-        SKLSTM_VNNI("vpdpwssd", sum, x.bits, w.bits);
-        return sum;
-    }
 #  if SKLSTM_AVX512_BF16
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x.bits, (__m512bh)w.bits);
 #  else
@@ -109,14 +98,7 @@ SKLSTM_INLINE operand operand_of(const int format, vec bits) { (void)format; ret
 SKLSTM_INLINE real multiply_add_lane(const int format, real x, real w, real sum) {
     const uint32_t a = bits_of(x), b = bits_of(w);
     if (format == REALS) return fmaf(x, w, sum);
-    if (format == BF16_PAIRS)
-        return fmaf(float_of(a << 16), float_of(b << 16), fmaf(float_of(a & 0xffff0000u), float_of(b & 0xffff0000u), sum));
-    uint32_t total = bits_of(sum);
-    if (format == S16_PAIRS)
-        total += (uint32_t)((int16_t)a * (int16_t)b) + (uint32_t)((int16_t)(a >> 16) * (int16_t)(b >> 16));
-    else
-        for (int i = 0; i < 32; i += 8) total += (uint32_t)((uint8_t)(a >> i) * (int8_t)(b >> i));
-    return float_of(total);
+    return fmaf(float_of(a << 16), float_of(b << 16), fmaf(float_of(a & 0xffff0000u), float_of(b & 0xffff0000u), sum));
 }
 
 SKLSTM_INLINE vec multiply_add(const int format, operand x, operand w, vec sum) {

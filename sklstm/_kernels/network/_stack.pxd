@@ -3,7 +3,7 @@
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._calls cimport CellLayers, CellShape, PanelPart, words_of
+from sklstm._kernels._calls cimport CellLayers, CellShape, IntegerLayer, PanelPart, words_of
 from sklstm._kernels._table cimport KernelTable
 
 
@@ -27,6 +27,15 @@ cdef struct Recurrence:
     Py_ssize_t projection_transposed
     # ... into the weights as words, where products do not read the panels themselves, ...
     Py_ssize_t words
+    # ... of products of integers (IntegerLayer), again into the vector of panels, ...
+    Py_ssize_t integers          # starts and scales of the sums of x, h and the gated h, S Hp numbers each
+    Py_ssize_t inverse_x
+    Py_ssize_t inverse_h
+    Py_ssize_t inverse_gated
+    # ... into what is measured of rows (LayerRanges), ...
+    Py_ssize_t range_x
+    Py_ssize_t range_h
+    Py_ssize_t range_gated
     # ... and of h (width), followed by the second state (hidden_size), in a row of states.
     Py_ssize_t state
 
@@ -41,6 +50,8 @@ cdef struct Layer:
     Py_ssize_t output_stride
     const CellLayers *kernels
     CellShape cell
+    int x_format                 # of the products with x ...
+    int format                   # ... and with h (isa/words.h)
     Py_ssize_t n_panels
     bint second_state            # c, or m where a cell that reads h is projected
     int n_directions
@@ -115,8 +126,10 @@ cdef class Stack:
     cdef Py_ssize_t n_layers, n_copies
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
-    cdef int format              # of the products with x and h (isa/words.h)
+    cdef int format              # BF16_PAIRS: the weights are rounded to words at each step; or REALS
     cdef readonly Py_ssize_t words_size
+    cdef Py_ssize_t ranges_size
+    cdef object ranges           # what layers read is measured in it; None: it is not
     cdef object words            # the weights as words of the format; None with REALS
     cdef bint words_are_old      # other weights than these have been bound or loaded
     cdef readonly bint every_step, options, reads_row_by_row
@@ -162,7 +175,25 @@ cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
     return layer.hidden_size if layer.second_state else 0
 
 
-cdef inline Py_ssize_t words_stride(const Layer *layer, int format) noexcept nogil:
+cdef inline Py_ssize_t words_stride(const Layer *layer) noexcept nogil:
     """Words of [x | h], each in whole cache lines; of the gated h in place of x, which is as wide."""
-    return (round_up(max(words_of(format, layer.input_size), words_of(format, layer.width)), 16)
-            + round_up(words_of(format, layer.width), 16))
+    cdef Py_ssize_t n_h = words_of(layer.format, layer.width)
+    return round_up(max(words_of(layer.x_format, layer.input_size), n_h), 16) + round_up(n_h, 16)
+
+
+cdef inline const void *numbers_at(const char *panels, Py_ssize_t offset, Py_ssize_t size) noexcept nogil:
+    """NULL for a negative offset."""
+    return panels + offset * size if offset >= 0 else NULL
+
+
+cdef inline void describe_integers(const Layer *layer, const Recurrence *recurrence, const char *panels,
+                                   Py_ssize_t size, IntegerLayer *integers) noexcept nogil:
+    """The arguments of integer products of one direction of a layer."""
+    cdef Py_ssize_t width = layer.cell.n_sums * layer.hidden_stride
+    cdef int k
+    for k in range(3):
+        integers.start[k] = panels + (recurrence.integers + 2 * k * width) * size
+        integers.scale[k] = panels + (recurrence.integers + (2 * k + 1) * width) * size
+    integers.inverse[0] = numbers_at(panels, recurrence.inverse_x, size)
+    integers.inverse[1] = numbers_at(panels, recurrence.inverse_h, size)
+    integers.inverse[2] = numbers_at(panels, recurrence.inverse_gated, size)

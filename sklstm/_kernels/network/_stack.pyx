@@ -36,8 +36,10 @@ from sklstm._kernels._calls cimport (
     AttentionCall,
     CellLayers,
     CellShape,
+    IntegerLayer,
     LayerCall,
     LayerOptions,
+    LayerRanges,
     PanelPart,
     PoolCall,
     is_multinomial,
@@ -124,7 +126,7 @@ cdef class Stack:
         self.dtype = np.dtype(chr(self.code))
         self.largest_input = 1e15 if self.code == FLOAT32 else 1e150
         self.format = BF16_PAIRS if dtype == "bfloat16" else REALS
-        self.kernels = open_table(self.code, isa, self.format != REALS)
+        self.kernels = open_table(self.code, isa, self.format != REALS or plan.reduced)
         if plan.lanes != self.kernels.lanes:
             raise ValueError(f"the plan is for vectors of {plan.lanes} numbers, not {self.kernels.lanes}")
         self.n_layers = shape.n_layers
@@ -133,6 +135,10 @@ cdef class Stack:
             raise MemoryError()
         for i in range(self.n_layers):
             init_layer(self, i, plan)
+            self.layers[i].x_format, self.layers[i].format = plan.formats[i]
+            if self.format != REALS:
+                self.layers[i].x_format = self.layers[i].format = self.format
+        self.ranges_size = plan.ranges_size
         init_attention(self, plan)
         init_head(self, plan)
         init_input_stage(self, plan, input_mean, input_scale)
@@ -169,6 +175,10 @@ cdef class Stack:
         data_of(transposed, self.code, self.transposed_size, True)
         self.panels, self.transposed, self.input_gradient = panels, transposed, input_gradient
         self.words_are_old = True
+
+    def measure(self, ranges):
+        """Measure what layers read in `ranges` (n_threads, ranges_size) of float64 from now on; None: no longer."""
+        self.ranges = ranges
 
     def weights_changed(self):
         """Announce that the weights bound to it are other numbers now; a training step does so itself."""
@@ -265,6 +275,8 @@ cdef class Stack:
         call.out_hidden = data_of(hidden, self.code, rows * self.hidden_size, True)
         call.out_pool_weights = data_of(pool_weights, self.code, n * call.max_steps, True)
         call.out_head_weights = data_of(head_weights, self.code, n * self.attention.n_heads * call.max_steps, True)
+        call.ranges_size = self.ranges_size
+        call.ranges = <double *> data_of(self.ranges, FLOAT64, n_threads * self.ranges_size, True)
         open_watch(&watch, errors)
         call.watch = &watch
         with nogil:

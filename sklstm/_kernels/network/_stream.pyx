@@ -11,8 +11,8 @@ from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
-    InputStage, Layer, Stack, finish_row, has_output, head_forward, take_bytes, words_stride)
-from sklstm._kernels._calls cimport PAIRS, REALS, CellLayers, LayerCall, scratch_size
+    InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward, take_bytes, words_stride)
+from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, CellLayers, IntegerLayer, LayerCall, scratch_size
 from sklstm._kernels._table cimport KernelTable
 
 include "../core/buffers.pxi"

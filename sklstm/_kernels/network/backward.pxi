@@ -34,7 +34,7 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
-    describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options)
+    describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options, NULL, NULL)
     if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
     if from_above == NULL:

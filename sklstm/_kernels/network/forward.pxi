@@ -60,7 +60,7 @@ cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept
 
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                          Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
-                         LayerOptions *options) noexcept nogil:
+                         LayerOptions *options, IntegerLayer *integers, LayerRanges *ranges) noexcept nogil:
     """The arguments that forward and backward of one direction of a layer have in common."""
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
@@ -77,12 +77,19 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.pair_stride = pair_stride(layer, size)
     describe_sizes(layer, layer_call)
     set_rows(call, buffers, i, direction, first, n, layer_call)
-    layer_call.format = call.format
+    layer_call.x_format, layer_call.format = layer.x_format, layer.format
     layer_call.weights = call.panels + recurrence.panels * size
-    if call.format != REALS:
+    if layer.format == BF16_PAIRS:
         layer_call.weights = call.words + recurrence.words * size
-        layer_call.words, layer_call.words_stride = buffers.words, words_stride(layer, call.format)
+    if layer.format != REALS:
+        layer_call.words, layer_call.words_stride = buffers.words, words_stride(layer)
         layer_call.gradient_words = buffers.gradient_words
+    if recurrence.integers >= 0:
+        describe_integers(layer, recurrence, call.panels, size, integers)
+        layer_call.integers = integers
+    if call.ranges != NULL:
+        describe_ranges(recurrence, call.ranges + buffers.worker * call.ranges_size, ranges)
+        layer_call.ranges = ranges
     layer_call.bias = call.panels + recurrence.panel_bias * size
     if recurrence.vectors >= 0:
         layer_call.vectors = call.panels + recurrence.vectors * size
@@ -101,6 +108,13 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     if has_options(call, layer):
         describe_options(call, buffers, i, direction, first, options)
         layer_call.options = options
+
+
+cdef void describe_ranges(const Recurrence *recurrence, double *numbers, LayerRanges *ranges) noexcept nogil:
+    """Where what one direction of a layer reads is measured."""
+    ranges.largest[0] = numbers + recurrence.range_x if recurrence.range_x >= 0 else NULL
+    ranges.largest[1] = numbers + recurrence.range_h if recurrence.range_h >= 0 else NULL
+    ranges.largest[2] = numbers + recurrence.range_gated if recurrence.range_gated >= 0 else NULL
 
 
 cdef inline void describe_sizes(const Layer *layer, LayerCall *layer_call) noexcept nogil:
@@ -232,6 +246,8 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
                         Py_ssize_t n_steps) noexcept nogil:
     cdef LayerCall layer_call
     cdef LayerOptions options
+    cdef IntegerLayer integers
+    cdef LayerRanges ranges
     cdef const Layer *layer
     cdef Py_ssize_t i
     cdef int d
@@ -239,7 +255,7 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     for i in range(call.n_layers):
         layer = &call.layers[i]
         for d in range(layer.n_directions):
-            describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &options)
+            describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &options, &integers, &ranges)
             set_initial_state(call, layer, d, &buffers.layers[i].directions[d], first, n)
             if i == 0 and shares(call):
                 share_products(call, buffers, d, first, n, n_steps, &layer_call)

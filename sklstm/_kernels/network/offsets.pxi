@@ -24,9 +24,9 @@ def cell_numbers():
     return found
 
 
-def lanes_of(dtype, isa=None):
-    """Return the number of lanes of a vector."""
-    return open_table(code_of(dtype), isa, dtype == "bfloat16").lanes
+def lanes_of(dtype, isa=None, reduced=False):
+    """Return the number of lanes of a vector; `reduced`: in the kernels of reduced number formats."""
+    return open_table(code_of(dtype), isa, reduced or dtype == "bfloat16").lanes
 
 
 cdef int init_words(Stack stack) except -1:
@@ -38,7 +38,7 @@ cdef int init_words(Stack stack) except -1:
     for i in range(stack.n_layers):
         memset(&call, 0, sizeof(LayerCall))
         describe_sizes(&stack.layers[i], &call)
-        call.format = stack.format
+        call.x_format = call.format = stack.format
         for d in range(stack.layers[i].n_directions):
             recurrence = &stack.layers[i].directions[d]
             recurrence.words = stack.words_size

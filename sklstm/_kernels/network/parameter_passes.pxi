@@ -104,7 +104,7 @@ cdef void round_task(void *context, int task, int worker) noexcept nogil:
         return
     memset(&layer_call, 0, sizeof(LayerCall))
     describe_sizes(layer, &layer_call)
-    layer_call.format = call.format
+    layer_call.x_format = layer_call.format = call.format
     layer.kernels.pack_words(&layer_call, call.panels + recurrence.panels * size,
                              <char *> call.words + recurrence.words * size)
 

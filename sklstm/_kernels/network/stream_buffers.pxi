@@ -13,6 +13,7 @@ cdef class StreamBuffers(OneThread):
     cdef char *block
     cdef const char *weights
     cdef LayerCall *calls            # (n_layers, n_shares)
+    cdef IntegerLayer *integers      # (n_layers,)
     cdef char **outputs              # (n_layers,) each (T, n, Hp): output of the layer; NULL: its h
     cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
     cdef Py_ssize_t position         # where the next row of the ring goes
@@ -60,6 +61,7 @@ cdef class StreamBuffers(OneThread):
         """Cut one block into all arrays; return its end."""
         cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers
         self.calls = <LayerCall *> take_bytes(&base, n_layers * self.n_shares * sizeof(LayerCall))
+        self.integers = <IntegerLayer *> take_bytes(&base, n_layers * sizeof(IntegerLayer))
         self.outputs = <char **> take_bytes(&base, n_layers * sizeof(char *))
         self.raw = <double *> take_bytes(&base, self.n * self.stack.input_size * sizeof(double))
         self.x = take_bytes(&base, self.n * self.stack.input_size * size)
@@ -98,9 +100,8 @@ cdef class StreamBuffers(OneThread):
                 pointers = take_bytes(&base, (2 * self.n + PAIRS) * sizeof(void *))
                 z = take_bytes(&base, scratch * size)
                 words = NULL
-                if self.stack.format != REALS:
-                    words = take_bytes(&base, (2 * self.n + PAIRS) * size
-                                       * words_stride(&self.stack.layers[i], self.stack.format))
+                if self.stack.layers[i].format != REALS:
+                    words = take_bytes(&base, (2 * self.n + PAIRS) * size * words_stride(&self.stack.layers[i]))
                 if not measuring:
                     call = &self.calls[i * self.n_shares + k]
                     call.h, call.c, call.z, call.words = arrays[0], arrays[1], z, words
@@ -134,10 +135,15 @@ cdef class StreamBuffers(OneThread):
                 call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
                 call.hidden_stride = layer.hidden_stride
                 call.output_size, call.output_stride = layer.width, layer.width_stride
-                call.weights, call.format = self.weights + layer.directions[0].panels * size, self.stack.format
-                if call.format != REALS:
+                call.x_format, call.format = layer.x_format, layer.format
+                call.weights = self.weights + layer.directions[0].panels * size
+                if call.format == BF16_PAIRS:
                     call.weights = words + layer.directions[0].words * size
-                    call.words_stride = words_stride(layer, call.format)
+                if call.format != REALS:
+                    call.words_stride = words_stride(layer)
+                if layer.directions[0].integers >= 0:
+                    describe_integers(layer, &layer.directions[0], self.weights, size, &self.integers[i])
+                    call.integers = &self.integers[i]
                 call.bias = self.weights + layer.directions[0].panel_bias * size
                 if layer.directions[0].vectors >= 0:
                     call.vectors = self.weights + layer.directions[0].vectors * size

@@ -30,8 +30,10 @@ cdef struct StackCall:
     double zoneout
     const char *panels
     const char *transposed       # NULL in prediction
-    int format                   # of the products with x and h
-    const char *words            # the weights as such words; NULL with REALS
+    int format                   # BF16_PAIRS or REALS
+    const char *words            # the weights as words of bf16; NULL with REALS
+    double *ranges               # (n_threads, ranges_size) what layers read is measured there; NULL: it is not
+    Py_ssize_t ranges_size
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
     const char *table
     bint is_double               # the table's dtype, which need not be the network's

@@ -76,13 +76,14 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         if has_options(call, layer):
             sums = max(sums, n * layer.cell.n_sums * layer.hidden_stride)
         residual = max(residual, layer.residual_stride)
-        words = max(words, (2 * n + PAIRS) * words_stride(layer, call.format))
+        if layer.format != REALS:
+            words = max(words, (2 * n + PAIRS) * words_stride(layer))
         if has_options(call, layer) and call.training:
-            gradient_words = max(gradient_words, n * words_of(call.format, layer.cell.n_sums * layer.hidden_stride))
+            gradient_words = max(gradient_words, n * words_of(layer.format, layer.cell.n_sums * layer.hidden_stride))
     if call.want_d_x:
         widest = max(widest, round_up(call.layers[0].input_size, lanes))
     buffers.sums = take_bytes(&base, sums * size)
-    if call.format != REALS:
+    if words > 0:
         buffers.words = take_bytes(&base, words * size)
         buffers.gradient_words = take_bytes(&base, gradient_words * size)
     if shares(call):

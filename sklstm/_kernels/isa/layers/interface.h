@@ -50,6 +50,21 @@ typedef struct {
     Py_ssize_t part_offset; /* numbers of the parts before this one, likewise */
 } PanelPart;
 
+/* What a product reads. */
+enum { READS_X = 0, READS_H = 1, READS_GATED = 2 };
+
+/* A layer whose products are integers (integer_sums.h), by what they read; each array is NULL where nothing reads that. */
+typedef struct {
+    const void *start[3];   /* (S Hp) int32: where the sums of integers begin */
+    const void *scale[3];   /* (S Hp) unit of these sums */
+    const void *inverse[3]; /* (columns, up to whole vectors) 1 / step of what is read */
+} IntegerLayer;
+
+/* What a layer reads, measured: the largest size of each column. */
+typedef struct {
+    double *largest[3];
+} LayerRanges;
+
 /* The options of a layer; each array is NULL and each rate 0 without it. */
 typedef struct {
     const void *vectors;         /* (n_vectors, Hp) per-unit weights, where they are an option of the cell */
@@ -78,7 +93,10 @@ typedef struct {
     const void **x_rows;         /* (n_samples,) */
     Py_ssize_t x_step;
     int x_is_product;            /* the rows are bias + x W_ih already (input_products), S Hp wide */
+    int x_format;                /* of the words of x: `format`, or S16_PAIRS where h is U8_S8 */
     int format;                  /* of the words that the products with x and h read (words.h); REALS: plain numbers */
+    const IntegerLayer *integers; /* of an integer format */
+    const LayerRanges *ranges;   /* NULL: not measured */
     void *words;                 /* scratch for rows of x and h as words: (2 n + PAIRS, words_stride); NULL with REALS */
     Py_ssize_t words_stride;
     void *gradient_words;        /* with options: (n, words of S Hp numbers), scratch */

@@ -1,14 +1,24 @@
 /* Forward pass of the layer with options (options.h). */
 
 /* Some sums of all units: rows @ part, written to (or added to) rows of S Hp numbers. */
-SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, int first, int count, Py_ssize_t offset,
-                                Py_ssize_t n_k, Py_ssize_t n_rows, const real *const *rows, real *sums, int add) {
+SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, int reads, int first, int count,
+                                Py_ssize_t offset, Py_ssize_t n_k, Py_ssize_t n_rows, const real *const *rows, real *sums,
+                                int add) {
     const int format = format_of(call);
     const LayerPanels panels = panels_of(cell, call, format);
     const Py_ssize_t stride = cell->n_sums * call->hidden_stride;
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * count;
         const real *panel = (const real *)call->weights + unit * panels.unit_size + units * offset;
+#if SKLSTM_REDUCED
+        if (is_integer(format)) {
+            const Py_ssize_t begin = (unit * cell->n_sums + first) * LANES;
+            add_integer_products(call, reads, begin, vecs, n_rows, n_k, rows, panel, sums + begin, stride, add);
+            continue;
+        }
+#else
+        (void)reads;
+#endif
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int taken = tile_rows(vecs, n_rows - r);
             product_tile(format, taken, vecs, add, words_of(format, n_k), rows + r, panel,
@@ -35,9 +45,10 @@ SKLSTM_INLINE void sums_of_step(const CellShape *cell, const LayerCall *call, co
             sums_of_panel(cell, call, p, n_active, x, h_prev, z + p * cell->units * cell->n_sums * LANES, width);
         return;
     }
-    part_of_sums(cell, call, cell->x_first, cell->x_count, 0, call->input_size, n_active, x, b->sums_x + row * width, 0);
+    part_of_sums(cell, call, READS_X, cell->x_first, cell->x_count, 0, call->input_size, n_active, x, b->sums_x + row * width,
+                 0);
     if (cell->h_count)
-        part_of_sums(cell, call, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset,
+        part_of_sums(cell, call, READS_H, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset,
                      call->output_size, n_active, h_prev, b->sums_h + row * width, 0);
     for (Py_ssize_t r = 0; r < n_active; r++) {
         real *inverses = b->inverses + 4 * (row + r), *sums = z + r * width;
@@ -61,9 +72,10 @@ SKLSTM_INLINE void gated_sums_of_step(const CellShape *cell, const RowFunctions 
         if (b->scale_h) scale_row(hp, out, b->scale_h + r * hp, NULL, out);
         gated[r] = out;
     }
-    rows_to_words(call, n_active, call->output_size, gated, 0);
-    part_of_sums(cell, call, cell->gated_first, cell->gated_count, panels_of(cell, call, format_of(call)).gated_offset,
-                 call->output_size, n_active, gated, norm ? b->sums_h + row * width : z, !norm);
+    rows_to_words(call, READS_GATED, n_active, call->output_size, gated, 0);
+    part_of_sums(cell, call, READS_GATED, cell->gated_first, cell->gated_count,
+                 panels_of(cell, call, format_of(call)).gated_offset, call->output_size, n_active, gated,
+                 norm ? b->sums_h + row * width : z, !norm);
     if (norm)
         for (Py_ssize_t r = 0; r < n_active; r++)
             b->inverses[4 * (row + r) + 3] = add_normalised(cell, call, cell->gated_first, cell->gated_count, norm + 2 * width,

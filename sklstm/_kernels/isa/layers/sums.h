@@ -15,7 +15,8 @@ SKLSTM_INLINE LayerPanels panels_of(const CellShape *cell, const LayerCall *call
     const Py_ssize_t n_h = words_of(format, call->output_size);
     LayerPanels panels;
     panels.n_vecs = call->hidden_stride / LANES;
-    panels.h_offset = words_of(format, call->input_size) * cell->x_count * LANES;
+    const int x_format = SKLSTM_REDUCED && format == call->format ? call->x_format : format;
+    panels.h_offset = words_of(x_format, call->input_size) * cell->x_count * LANES;
     panels.gated_offset = panels.h_offset + n_h * cell->h_count * LANES;
     panels.unit_size = panels.gated_offset + n_h * cell->gated_count * LANES;
     return panels;
@@ -61,6 +62,12 @@ SKLSTM_INLINE void add_product(int format, int vecs, Py_ssize_t n_rows, Py_ssize
 SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t p, Py_ssize_t n_rows,
                                  const real *const *x, const real *const *h_prev, real *z, Py_ssize_t z_stride) {
     const int format = format_of(call);
+#if SKLSTM_REDUCED
+    if (is_integer(format)) {
+        integer_sums_of_panel(cell, call, p * cell->units, n_rows, x, h_prev, z, z_stride);
+        return;
+    }
+#endif
     const LayerPanels panels = panels_of(cell, call, format);
     const Py_ssize_t unit = p * cell->units, n_x = call->x_is_product ? 0 : words_of(format, call->input_size);
     const Py_ssize_t n_h = words_of(format, call->output_size);
@@ -125,10 +132,15 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
 #if SKLSTM_REDUCED
     const Py_ssize_t most = 2 * call->n_samples + PAIRS, width = cell->n_sums * call->hidden_stride;
     const real **rows = (const real **)call->row_pointers;
-    for (Py_ssize_t first = 0; first < n_rows && call->format != REALS; first += most) {
+    for (Py_ssize_t first = 0; first < n_rows && (call->format != REALS || call->ranges); first += most) {
         const Py_ssize_t count = smaller(most, n_rows - first);
         for (Py_ssize_t r = 0; r < count; r++) rows[r] = x_rows + (first + r) * x_stride;
-        rows_to_words(call, count, call->input_size, rows, 0);
+        rows_to_words(call, READS_X, count, call->input_size, rows, 0);
+        if (call->format == REALS) continue;
+        if (is_integer(call->format)) {
+            integer_input_products(cell, call, count, rows, products + first * width);
+            continue;
+        }
         products_of_words(cell, call, count, (const real *)call->words, call->words_stride, products + first * width);
     }
     if (call->format != REALS) return;

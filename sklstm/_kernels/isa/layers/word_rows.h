@@ -68,8 +68,11 @@ SKLSTM_INLINE int is_compact(const LayerCall *call) { return COMPACT && !call->o
 SKLSTM_INLINE int format_of(const LayerCall *call) { return SKLSTM_REDUCED ? call->format : REALS; }
 
 /* Round the first n numbers of each row to words, and point the rows at them; `begin`: their place in a row of call->words. */
-SKLSTM_INLINE void rows_to_words(const LayerCall *call, Py_ssize_t n_rows, Py_ssize_t n, const real **rows, Py_ssize_t begin) {
+SKLSTM_INLINE void rows_to_words(const LayerCall *call, int reads, Py_ssize_t n_rows, Py_ssize_t n, const real **rows,
+                                 Py_ssize_t begin) {
 #if SKLSTM_REDUCED
+    if (call->ranges) measure_rows(call->ranges, reads, n_rows, n, rows);
+    if (is_integer(call->format)) rows_to_integers(call, reads, n_rows, n, rows, begin);
     if (call->format != BF16_PAIRS) return;
     for (Py_ssize_t r = 0; r < n_rows; r++) {
         real *words = (real *)call->words + r * call->words_stride + begin;
@@ -77,15 +80,16 @@ SKLSTM_INLINE void rows_to_words(const LayerCall *call, Py_ssize_t n_rows, Py_ss
         rows[r] = words;
     }
 #else
-    (void)call, (void)n_rows, (void)n, (void)rows, (void)begin;
+    (void)call, (void)reads, (void)n_rows, (void)n, (void)rows, (void)begin;
 #endif
 }
 
 /* Rows of x, then of h of a step, likewise. */
 SKLSTM_INLINE void step_to_words(const LayerCall *call, Py_ssize_t n_rows, const real **x, const real **h) {
     if (!SKLSTM_REDUCED) return;
-    if (!call->x_is_product) rows_to_words(call, n_rows, call->input_size, x, 0);
-    if (h) rows_to_words(call, n_rows, call->output_size, h, round_up(words_of(format_of(call), call->input_size), LANES));
+    if (!call->x_is_product) rows_to_words(call, READS_X, n_rows, call->input_size, x, 0);
+    if (h)
+        rows_to_words(call, READS_H, n_rows, call->output_size, h, round_up(words_of(call->x_format, call->input_size), LANES));
 }
 
 /* The gradients of the sums of some rows of `width` numbers as words, words_of(format, width) apart. */

@@ -1,0 +1,45 @@
+"""The steps of the integers that layers read, from what they read of a data set."""
+
+import numpy as np
+
+from sklstm._fitted import empty_network
+from sklstm._network.integers import IntegerLayout, kinds_of, to_flat
+
+# The range of integers is so many times the largest number that was read. Inputs drift; bounded states hardly grow.
+# Measured on ETTh1 (months of summer for the steps, autumn and winter after): see doc/guide/faster_and_smaller.md.
+INPUT_MARGIN = 2.0
+STATE_MARGIN = {"int8": 1.25, "int16": 2.0}
+
+
+def measure_steps(model, layout, parts, dtype):
+    """Return the step of each column that each layer reads.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    layout : ParameterLayout
+        Of its network.
+    parts : list of Sequences
+    dtype : {"int8", "int16"}
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``step_x_l0`` (columns,), ..., float32.
+    """
+    floats = IntegerLayout(layout.architecture, (None,) * layout.architecture.n_layers)
+    network = empty_network(model, floats, "float32")
+    network.load(to_flat(model.parameters_, floats))
+    steps = {}
+    for name, largest in network.read_ranges(parts).items():
+        part, layer = name.split("_")[0], int(name.split("_l")[1].split("_")[0])
+        margin = INPUT_MARGIN if (part, layer) == ("x", 0) else STATE_MARGIN[dtype]
+        steps[f"step_{name}"] = steps_of(largest, margin, kinds_of(dtype, layer)[part])
+    return steps
+
+
+def steps_of(largest, margin, kind):
+    """Return one step for all columns, by the largest size of each."""
+    reach = margin * largest.max()
+    return np.full(len(largest), reach / kind.highest if reach > 0 else 1.0, np.float32)
