@@ -25,7 +25,23 @@ SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pair
         memcpy(panel + i * width, (const real *)d_sums[i] + first, (size_t)width * sizeof(real));
 }
 
-/* Gathered rows of n numbers as words of two rows, in the place of the first of them. */
+/* Rows as words of two rows, in the place of the first of them in call->pair_rows: n_x numbers of x, then n_h of h, straight
+ * from where they are. */
+SKLSTM_INLINE void pair_rows(const LayerCall *call, Py_ssize_t n_pairs, Py_ssize_t n_x, Py_ssize_t n_h,
+                             const real *const *x, const real *const *h) {
+#if SKLSTM_REDUCED
+    for (Py_ssize_t i = 0; i < n_pairs; i += 2) {
+        real *words = (real *)call->pair_rows + i * call->pair_stride;
+        const int alone = i + 1 == n_pairs;
+        bf16_pair_of_rows(n_x, x[i], alone ? NULL : x[i + 1], words);
+        bf16_pair_of_rows(n_h, h[i], alone ? NULL : h[i + 1], words + n_x);
+    }
+#else
+    (void)call, (void)n_pairs, (void)n_x, (void)n_h, (void)x, (void)h;
+#endif
+}
+
+/* The same of gathered rows of n numbers. */
 SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t n, Py_ssize_t stride, real *rows) {
 #if SKLSTM_REDUCED
     for (Py_ssize_t i = 0; i < n_pairs && format == BF16_PAIRS; i += 2)
@@ -35,9 +51,9 @@ SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t
 #endif
 }
 
-/* Add the outer products of gathered rows with their d_sums to every panel. `rows` hold n_x numbers of x, then n_h of h, then
- * n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers (`compact`: of 16 bits), the same where the sums are
- * not normalised. */
+/* Add the outer products of gathered rows, as words of the format, with their d_sums to every panel. `rows` hold n_x numbers of
+ * x, then n_h of h, then n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers (`compact`: of 16 bits), the
+ * same where the sums are not normalised. */
 SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
                                  const void *const *d_x_sums, const void *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h,
                                  Py_ssize_t n_gated) {
@@ -46,7 +62,6 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
     real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
     const int joined = cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && d_x_sums == d_h_sums && n_x && n_h;
     const Py_ssize_t n_words = words_of(format, n_pairs), stride = numbers_of_word(format) * call->pair_stride;
-    pair_gathered_rows(format, n_pairs, n_x + n_h + n_gated, call->pair_stride, rows);
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
         const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
@@ -96,6 +111,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
                    (size_t)call->input_size * sizeof(real));
             d_sums[r] = sums + (row + r) * width;
         }
+        pair_gathered_rows(format_of(call), n_pairs, call->input_size, call->pair_stride, rows);
         outer_of_rows(cell, call, 0, n_pairs, d_sums, d_sums, call->input_size, 0, 0);
     }
 }
@@ -127,7 +143,8 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     Py_ssize_t t = 0, r = 0, first = 0;
     real *rows = (real *)call->pair_rows;
     const void *d_sums[PAIRS], *d_h_sums[PAIRS];
-    const real *h_sums = b ? b->sums_h : NULL;
+    const real *x[PAIRS], *h[PAIRS], *h_sums = b ? b->sums_h : NULL;
+    const int direct = SKLSTM_REDUCED && !b && format_of(call) != REALS; /* rows are rounded, and so need not be copied */
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     if (!n_x && !n_h && !n_gated && !b) return;
     while (t < call->n_steps) {
@@ -135,10 +152,15 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
         if (is_interrupted(call)) return;
         while (t < call->n_steps && n_pairs < PAIRS) {
             real *row = rows + n_pairs * call->pair_stride;
-            memcpy(row, (const real *)call->x_rows[r] + t * call->x_step, (size_t)n_x * sizeof(real));
-            if (n_h)
-                memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
-            if (b) gather_option_row(cell, call, b, t, r, row + n_x);
+            if (direct) {
+                x[n_pairs] = (const real *)call->x_rows[r] + t * call->x_step;
+                h[n_pairs] = (const real *)call->h + (t * n + r) * call->output_stride;
+            } else {
+                memcpy(row, (const real *)call->x_rows[r] + t * call->x_step, (size_t)n_x * sizeof(real));
+                if (n_h)
+                    memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
+                if (b) gather_option_row(cell, call, b, t, r, row + n_x);
+            }
             d_sums[n_pairs] = kept_at(is_compact(call), call->gates, (t * n + r) * width);
             if (h_sums) d_h_sums[n_pairs] = h_sums + (t * n + r) * width;
             n_pairs++;
@@ -147,6 +169,8 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
                 t++;
             }
         }
+        if (direct) pair_rows(call, n_pairs, n_x, n_h, x, h);
+        else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + n_gated, call->pair_stride, rows);
         outer_of_rows(cell, call, is_compact(call), n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
