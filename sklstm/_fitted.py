@@ -58,7 +58,7 @@ def fitted_network(model, targets):
     check_is_fitted(model)
     try:
         layout, flat = _checked_parameters(model, targets)
-        dtype = fitted_dtype(model, flat.dtype)
+        dtype = "float32" if hasattr(model, "quantization_dtype_") else fitted_dtype(model, flat.dtype)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"this {type(model).__name__} is damaged, perhaps by a truncated or edited file: {error}. Fit it again, "

@@ -31,7 +31,10 @@ from sklstm.cells import GRU, LSTM
 from sklstm.quantization import _relative_error as relative_error
 
 # The targets here are not the future of any column.
-pytestmark = pytest.mark.filterwarnings("ignore:window_norm takes target")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:window_norm takes target"),
+    pytest.mark.filterwarnings("ignore::sklstm.exceptions.PerformanceWarning"),
+]
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 # Relative errors of small networks, and how large those here may be.
@@ -48,12 +51,13 @@ OPTIONS = {
     "all of an LSTM": {"cell": LSTM(peephole=True, projection_size=5, layer_norm=True), "zoneout": 0.2},
     "gated h": {"cell": GRU(reset_after=False)},
     "double": {"dtype": "float64"},
+    "bfloat16": {"dtype": "bfloat16"},
     "carried": {"carry_context": True},
 }
 
 
 # Normalised sums divide by a deviation, which is small where h is: its steps count more.
-LESS_CLOSE = {"all of an LSTM": 4}
+LESS_CLOSE = {"all of an LSTM": 4, "bfloat16": 2}
 
 
 def make(case, **parameters):
