@@ -74,8 +74,7 @@ def _largest_rank(layout):
     shape = vars(layout.architecture)
     with_one, with_two = (multiplications(ParameterLayout(**{**shape, "projection_size": rank})) for rank in (1, 2))
     # The number grows by the same amount with each rank.
-    largest = (multiplications(layout) - with_one - 1) // (with_two - with_one) + 1
-    return max(0, min(largest, min(shape["hidden_sizes"]) - 1))
+    return max(0, (multiplications(layout) - with_one - 1) // (with_two - with_one) + 1)
 
 
 def factorized(layout, projected, parameters, seed):

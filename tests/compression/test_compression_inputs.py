@@ -161,6 +161,14 @@ def test_answers_that_are_no_probabilities(answers, message):
         distill(Odd(answers), DeepRNNClassifier(**SMALL), X, (y > 0).astype(int))
 
 
+@pytest.mark.parametrize("logarithms", [[np.nan, -0.7], [0.5, -1.0]])
+def test_answers_that_are_no_logarithms_of_probabilities(logarithms):
+    teacher = Odd(None)
+    teacher.predict_log_proba = lambda X: np.vstack([np.tile(np.log(0.5), (7, 2)), np.tile(logarithms, (53, 1))])
+    with pytest.raises(ValueError, match="predict_log_proba of the teacher returned something .* for sample 7"):
+        distill(teacher, DeepRNNClassifier(**SMALL), X, (y > 0).astype(int))
+
+
 def test_answers_that_are_no_predictions():
     with pytest.raises(ValueError, match="predict of the teacher Odd returned nan for sample 0"):
         distill(Odd(np.full(60, np.nan)), DeepRNNRegressor(**SMALL), X)
