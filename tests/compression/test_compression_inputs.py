@@ -17,6 +17,7 @@ from sklstm import (
     DeepRNNRegressor,
     LSTMFeatureSelector,
     WeightedEnsembleRegressor,
+    quantize,
 )
 from sklstm.compression import distill, factorize, prune
 
@@ -80,12 +81,17 @@ def test_other_arguments():
 
 
 def test_integers():
-    model = DeepRNNRegressor(**SMALL).fit(X, y)
-    model.quantization_dtype_ = "int8"
-    model._network = lambda: None  # what it would need beside
+    float_model = DeepRNNRegressor(**SMALL).fit(X, y)
+    model = quantize(float_model, X, dtype="int16")
     for call, name in ((lambda: prune(model, 0.5), "prune"), (lambda: factorize(model, 2), "factorize")):
-        with pytest.raises(ValueError, match=f"{name}: the model was quantised to int8. Use {name} on the float model"):
+        with pytest.raises(
+            ValueError, match=f"{name}: the model was quantised to int16. Use {name} on the float model"
+        ):
             call()
+    pruned = quantize(prune(float_model, 0.5), X, dtype="int16")
+    assert (pruned.parameters_["weight_hh_l0"] == 0).mean() > 0.3
+    assert pruned.sparsity_ == 0.5
+    assert distill(model, DeepRNNRegressor(**SMALL), X, y).n_iter_ > 0
 
 
 labels = np.where(y > 0.5, "up", np.where(y < -0.5, "down", "flat"))
@@ -165,7 +171,7 @@ def test_answers_that_are_no_probabilities(answers, message):
 def test_answers_that_are_no_logarithms_of_probabilities(logarithms):
     teacher = Odd(None)
     teacher.predict_log_proba = lambda X: np.vstack([np.tile(np.log(0.5), (7, 2)), np.tile(logarithms, (53, 1))])
-    with pytest.raises(ValueError, match="predict_log_proba of the teacher returned something .* for sample 7"):
+    with pytest.raises(ValueError, match=r"predict_log_proba of the teacher returned something .* for sample 7"):
         distill(teacher, DeepRNNClassifier(**SMALL), X, (y > 0).astype(int))
 
 
