@@ -77,10 +77,6 @@ class Library:
             count += 1
         return count
 
-    def has(self, name):
-        """Return whether roofline.c has this loop for the kernels of this library."""
-        return hasattr(self._library, f"time_{name}")
-
     def time(self, name, repeats, *arguments):
         """Return the seconds of one pass; numbers become `Py_ssize_t`, arrays the address of their first number."""
         function = getattr(self._library, f"time_{name}")

@@ -141,7 +141,7 @@ def reduced_kernels(library):
     """Return every kernel of reduced numbers in the order of the table."""
     rng = np.random.default_rng(0)
     chunk = f"d_h = d_gates W_hh of {ROWS} rows"
-    kernels = [
+    return [
         *sum_products(library, rng, "64", "1x64", 50, 64, BF16),
         *sum_products(library, rng, "512", "512 units", 512, 512, BF16),
         product(library, rng, 64, 64 // library.lanes, f"`product_tile`, 64 units: {chunk}, k = 256", BF16),
@@ -150,10 +150,8 @@ def reduced_kernels(library):
         outer(library, rng, "512", "512 units", 1024, 512, BF16),
         *cells(library, rng),
         rounding(library, rng, 114),
+        *(integer_products(library, rng, form, n) for form in (INT8, INT16) for n in (ROWS, 1)),
     ]
-    if library.has("integer_products"):
-        kernels += [integer_products(library, rng, form, n) for form in (INT8, INT16) for n in (ROWS, 1)]
-    return kernels
 
 
 def check_reduced(library):
@@ -184,11 +182,15 @@ def check_reduced(library):
         "outer_tile": (gradient, before + exact.T @ bf16_values(d)),
         "bf16_row": (rounded.view(np.uint16), bf16_bits(numbers)),
     }
-    if library.has("integer_products"):
-        u8, s8 = rng.integers(0, 256, (ROWS, 20), np.uint8), rng.integers(-127, 128, (5, width, 4), np.int8)
+    u8, s8 = rng.integers(0, 256, (ROWS, 20), np.uint8), rng.integers(-127, 128, (5, width, 4), np.int8)
+    s16, weights16 = rng.integers(-2047, 2048, (ROWS, 10), np.int16), rng.integers(-999, 1000, (5, width, 2), np.int16)
+    for form, a, b in ((INT8, u8, s8), (INT16, s16, weights16)):
         sums = np.zeros((ROWS, width), np.int32)
-        library.time("integer_products", 1, INT8.code, ROWS, 5, 1, u8, s8, sums)
-        found["integer_products"] = (sums, u8.astype(int) @ np.swapaxes(s8, 1, 2).reshape(20, width).astype(int))
+        library.time("integer_products", 1, form.code, ROWS, 5, 1, a, b, sums)
+        found[f"integer_products in {form.name}"] = (
+            sums,
+            a.astype(int) @ b.swapaxes(1, 2).reshape(-1, width).astype(int),
+        )
     for name, (values, wanted) in found.items():
         if not np.allclose(values, wanted, rtol=1e-4, atol=1e-4):
             raise SystemExit(f"{name} in roofline.c does not compute what it should: its time means nothing.")
