@@ -22,8 +22,8 @@ from sklstm.exceptions import QuantizationWarning
 
 __all__ = ["quantize"]
 
-# An error so many times `max_error` is refused.
-REFUSED = 5
+# An error above this, and above `max_error`, is refused.
+LARGEST_ERROR = 0.1
 
 Model = TypeVar("Model", bound=BaseRNN)
 
@@ -51,7 +51,8 @@ def quantize(
     groups : array-like of shape (n_samples,), default=None
         One label per row of a table, as in `fit`.
     max_error : float, default=0.02
-        Relative error of the raw outputs on X above which there is a warning; five times as much is refused.
+        Relative error of the raw outputs on X above which there is a warning. Above 0.1 the model is refused, or above
+        `max_error` where that is larger.
 
     Returns
     -------
@@ -64,8 +65,8 @@ def quantize(
     Raises
     ------
     ValueError
-        If the error on X is more than five times `max_error`; the layer that causes most of it is named. Also if
-        an argument is not as described, or the model is quantised already.
+        If the error on X is above 0.1 and above `max_error`; the layer that causes most of it is named. Also if an
+        argument is not as described, or the model is quantised already.
     TypeError
         If the model is not one of these estimators, as an ensemble or a pipeline.
 
@@ -129,7 +130,7 @@ def quantize(
     n_layers = layout.architecture.n_layers
     parameters, outputs = _run_integers(source, layout, (dtype,) * n_layers, steps, parts)
     error = _relative_error(outputs, wanted)
-    if not error <= REFUSED * max_error:
+    if not error <= max(LARGEST_ERROR, max_error):
         raise ValueError(_blame(source, layout, dtype, steps, parts, wanted, error, max_error))
     if error > max_error:
         warn_user(
@@ -184,9 +185,11 @@ def _blame(model, layout, dtype, steps, parts, wanted, error, max_error):
         alone.append(_relative_error(_run_integers(model, layout, formats, steps, parts)[1], wanted))
     worst = int(np.argmax(alone))
     which = f"layer {worst} (weight_ih_l{worst}, ...) of {n_layers}"
+    limit = 100 * max(LARGEST_ERROR, max_error)
     return (
-        f"dtype={dtype!r} would change the raw outputs on X by {error:.1%}, more than {REFUSED} times "
-        f"max_error={max_error:g}; most of it comes from {which}, which alone makes {alone[worst]:.1%}.{_advice(dtype)}"
+        f"dtype={dtype!r} would change the raw outputs on X by {error:.1%}, more than the {limit:g}% that "
+        f"max_error={max_error:g} lets pass; most of it comes from {which}, which alone makes "
+        f"{alone[worst]:.1%}.{_advice(dtype)}"
     )
 
 

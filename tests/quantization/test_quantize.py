@@ -279,25 +279,46 @@ def test_warning_of_a_large_error(case):
     assert quantised.quantization_error_ == error
 
 
-@pytest.mark.parametrize("worst", [0, 1, 2])
-def test_error_that_names_the_layer(regressor, worst):
-    """One row of a layer that is out of proportion: what it multiplies has no digits left."""
-    model = make(regressor, n_layers=3).fit(regressor.X, regressor.y)
+def out_of_proportion(model, layer, factor=4000.0):
+    """Give a model weights beside which 127 steps leave nothing of the others, of a unit whose state is zero."""
     parameters = {name: array.copy() for name, array in model.parameters_.items()}
-    matrix = parameters[f"weight_hh_l{worst}"]
-    # A weight beside which 127 steps leave nothing of the others, on a unit whose state is nearly zero.
-    matrix[:, 0] *= 4000.0
-    for name in (f"weight_ih_l{worst}", f"bias_l{worst}"):
+    matrix = parameters[f"weight_hh_l{layer}"]
+    matrix[:, 0] *= factor
+    for name in (f"weight_ih_l{layer}", f"bias_l{layer}"):
         parameters[name].reshape(4, 12, -1)[:, 0] = 0.0
     matrix.reshape(4, 12, -1)[:, 0] = 0.0
     model.parameters_ = parameters
+    return model
+
+
+@pytest.mark.parametrize("worst", [0, 1, 2])
+def test_error_that_names_the_layer(regressor, worst):
+    model = out_of_proportion(make(regressor, n_layers=3).fit(regressor.X, regressor.y), worst)
     named = rf"most of it comes from layer {worst} \(weight_ih_l{worst}, \.\.\.\) of 3, which alone makes \d"
     with pytest.raises(
-        ValueError, match=rf"dtype='int8' would change the raw outputs on X by .*more than 5 times.*{named}"
+        ValueError,
+        match=rf"dtype='int8' would change the raw outputs on X by .*, more than the 10% that max_error=0.02.*{named}",
     ):
         quantize(model, regressor.X, max_error=0.02)
     with pytest.raises(ValueError, match=r"dtype='int16' is more exact"):
         quantize(model, regressor.X, max_error=0.02)
+
+
+def test_above_a_tenth_it_is_an_error_unless_allowed(regressor):
+    """However small `max_error` is, below a tenth it is a warning; a larger one lets pass what is below it."""
+    close = make(regressor).fit(regressor.X, regressor.y)
+    with pytest.warns(QuantizationWarning, match="more than max_error=1e-09"):
+        assert 0.001 < quantize(close, regressor.X, max_error=1e-9).quantization_error_ < 0.1
+    distant = out_of_proportion(close, 0)
+    for max_error in (1e-9, 0.02, 0.1):
+        with pytest.raises(ValueError, match=rf"more than the 10% that max_error={max_error:g} lets pass"):
+            quantize(distant, regressor.X, max_error=max_error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        error = quantize(distant, regressor.X, max_error=1).quantization_error_
+    assert 0.1 < error < 1
+    with pytest.raises(ValueError, match=rf"more than the {90 * error:g}% that max_error={0.9 * error:g} lets pass"):
+        quantize(distant, regressor.X, max_error=0.9 * error)
 
 
 DAMAGES = {
