@@ -48,6 +48,7 @@ TESTS = {
     "_row": "streaming streaming_order streaming_inputs streaming_pipelines",
     "_stream": "streaming streaming_inputs streaming_states streaming_default streaming_threads streaming_pipelines",
     "streaming": "streaming streaming_inputs streaming_states streaming_default streaming_threads streaming_pipelines",
+    "_dtypes": "bfloat16 base",
     "_fit": "set_aside early_stopping training_part zero_weights input_scaling running_scales partial_fit damaged "
     "continued_training base promises bad_input",
     "_base": "base architecture options snapshot damaged panels input_kinds deep attention_weights",

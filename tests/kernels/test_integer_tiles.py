@@ -12,7 +12,8 @@ import sys
 
 import numpy as np
 import pytest
-from kernels.test_products import COMPILER, KERNELS, PYTHON_HEADERS, call, needs_gcc_on_x86, pytestmark, setup_constant
+from kernels.test_products import pytestmark
+from kernels.tile_driver import COMPILER, KERNELS, PYTHON_HEADERS, call, needs_gcc_on_x86, setup_constant
 from numpy.testing import assert_array_equal
 
 __all__ = ["pytestmark"]

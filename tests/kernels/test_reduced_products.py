@@ -1,4 +1,6 @@
-"""Products of reduced numbers against their formulas, bit for bit, and the numbers that forward keeps in 16 bits.
+"""Products of bf16 pairs against their formula, bit for bit, and the numbers that forward keeps in 16 bits.
+
+Those of integers are in test_integer_tiles.py.
 
 The C text is compiled here, for every variant that this machine runs.
 """
@@ -15,7 +17,6 @@ from reference.formats import (
     bits,
     from_bfloat16,
     fused_multiply_add,
-    integer_products,
     to_bfloat16,
 )
 
@@ -23,7 +24,7 @@ from sklstm._kernels import available_isas
 
 pytestmark = needs_compiler
 
-REALS, BF16_PAIRS, S16_PAIRS, U8_S8 = range(4)
+BF16_PAIRS = 1
 UNIT, SYMMETRIC, ANY = range(3)
 LANES = 16
 
@@ -38,11 +39,9 @@ def library(isa, tmp_path_factory):
     folder = tmp_path_factory.mktemp(isa)
     flags = [*setup_constant("GNU_FLAGS"), *setup_constant("GNU_VARIANTS")[isa], "-O2", "-shared", "-fPIC"]
     flags += ["-DPRODUCT_ONLY", f"-DSKLSTM_ISA_{isa.upper()}", "-lm"]
-    return ctypes.CDLL(str(compile_driver(folder, "reduced", flags, folder / "tile.so")))
-
-
-def set_format(library, number):
-    ctypes.c_int.in_dll(library, "format_in_use").value = number
+    library = ctypes.CDLL(str(compile_driver(folder, "reduced", flags, folder / "tile.so")))
+    ctypes.c_int.in_dll(library, "format_in_use").value = BF16_PAIRS
+    return library
 
 
 def assert_same_numbers(found, expected):
@@ -67,9 +66,8 @@ def words_of(numbers):
     return np.ascontiguousarray(np.moveaxis(words, -1, 1))
 
 
-def multiply(library, format_number, x, w, sums):
+def multiply(library, x, w, sums):
     """sums (n, m) + x (n, k) @ w (k, m), through the tile of products; k fills words."""
-    set_format(library, format_number)
     x, w, out = words_of(x), words_of(w[np.newaxis])[0], np.array(sums).view(np.float32)
     n_vecs = w.shape[1] // LANES
     panels = [w[:, first : first + 4 * LANES].ravel() for first in range(0, w.shape[1], 4 * LANES)]
@@ -99,7 +97,7 @@ def test_steps_of_bf16_pairs_at_edges(library):
         sums = from_bfloat16(rng.choice(EDGES, (len(pairs), w.shape[1])))
         if draw:  # neighbours of edges
             sums = (bits(sums).astype(np.int64) + rng.integers(-2, 3, sums.shape)).astype(np.uint32).view(np.float32)
-        found = multiply(library, BF16_PAIRS, pairs, w, sums)
+        found = multiply(library, pairs, w, sums)
         expected = bfloat16_products(pairs, np.broadcast_to(w, (len(pairs), *w.shape)), sums)
         assert_same_numbers(found, expected)
 
@@ -120,7 +118,7 @@ def test_steps_of_bf16_pairs_at_random(library, exponents):
         near = (-product * rng.choice([1, 1, 0.5, 2, 1 + 2.0**-12], product.shape)).astype(np.float32)
     near = (bits(near).astype(np.int64) + rng.integers(-3, 4, near.shape)).astype(np.uint32).view(np.float32)
     for sums in (near, rng.permutation(near.ravel()).reshape(near.shape)):
-        found = multiply(library, BF16_PAIRS, x, w, sums)
+        found = multiply(library, x, w, sums)
         assert_same_numbers(found, bfloat16_products(x, np.broadcast_to(w, (len(x), *w.shape)), sums))
 
 
@@ -128,7 +126,7 @@ def test_any_bits(library):
     rng = np.random.default_rng(2)
     x, w = (rng.integers(0, 2**16, shape).astype(np.uint16) for shape in ((600, 2), (2, 256)))
     sums = rng.integers(0, 2**32, (600, 256)).astype(np.uint32).view(np.float32)
-    found = multiply(library, BF16_PAIRS, x, w, sums)
+    found = multiply(library, x, w, sums)
     assert_same_numbers(found, bfloat16_products(x, np.broadcast_to(w, (len(x), *w.shape)), sums))
 
 
@@ -142,14 +140,13 @@ def test_sums_go_on_in_the_order_of_the_words(library, n_rows, n_vecs):
     expected = sums
     for k in range(0, 14, 2):
         expected = bfloat16_products(x[:, k : k + 2], np.broadcast_to(w[k : k + 2], (n_rows, 2, w.shape[1])), expected)
-    assert_same_numbers(multiply(library, BF16_PAIRS, x, w, sums), expected)
+    assert_same_numbers(multiply(library, x, w, sums), expected)
 
 
 @pytest.mark.parametrize("n_k", [1, 5, 6, 13])
 @pytest.mark.parametrize("n_vecs", [1, 3, 4])
 def test_outer_products_of_bf16_pairs(library, n_k, n_vecs):
     """Words of two rows each."""
-    set_format(library, BF16_PAIRS)
     rng = np.random.default_rng(4)
     a, d = draw_close(rng, (9, 2, n_k), -3, 3), draw_close(rng, (9, 2, n_vecs * LANES), -3, 3)
     panel = rng.normal(size=(n_k, n_vecs * LANES)).astype(np.float32)
@@ -159,26 +156,6 @@ def test_outer_products_of_bf16_pairs(library, n_k, n_vecs):
     a_words, d_words = words_of(a)[:, 0], words_of(d)[:, 0]
     call(library.flushed_outer, 9, n_k, n_vecs, a_words, n_k, d_words, n_vecs * LANES, panel)
     assert_same_numbers(panel, expected)
-
-
-INTEGERS = {S16_PAIRS: (np.int16, np.int16), U8_S8: (np.uint8, np.int8)}
-
-
-@pytest.mark.parametrize("format_number", INTEGERS)
-@pytest.mark.parametrize("values", ["all", "ends"])
-def test_integer_products_are_exact(library, format_number, values):
-    """And wrap where their sums leave int32, as the instructions do."""
-    rng = np.random.default_rng(5)
-    drawn = []
-    for kind, shape in zip(INTEGERS[format_number], ((50, 24), (24, 7 * LANES)), strict=True):
-        info = np.iinfo(kind)
-        some = rng.integers(info.min, info.max + 1, shape).astype(kind)
-        drawn.append(some if values == "all" else rng.choice(np.array([info.min, info.max, 0], kind), shape))
-    x, w = drawn
-    sums = rng.integers(-(2**31), 2**31, (50, 7 * LANES)).astype(np.int32)
-    sums[:10] = rng.choice([-(2**31), 2**31 - 1], sums[:10].shape)
-    found = multiply(library, format_number, x, w, sums).view(np.int32)
-    assert_array_equal(found, integer_products(x, np.broadcast_to(w, (50, *w.shape)), sums))
 
 
 # Rounding to bfloat16

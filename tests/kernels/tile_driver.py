@@ -147,7 +147,7 @@ def is_gcc():
     return "__GNUC__" in macros and "__clang__" not in macros
 
 
-PRODUCTS = ("vfmadd", "vdpbf16ps", "vpdpwssd", "vpdpbusd")
+PRODUCTS = ("vfmadd", "vdpbf16ps")
 TILES = ("transposed", "sum_tile", "outer", "product")
 
 

@@ -1,7 +1,7 @@
-"""Reduced number formats in NumPy: bfloat16, its products with one rounding a step, and products of integers.
+"""The number format bfloat16 in NumPy, and its products with one rounding a step.
 
-Written from the descriptions of VCVTNEPS2BF16, VDPBF16PS, VPDPWSSD and VPDPBUSD in Intel's manual (volume 2): to
-nearest even, denormal inputs and results zero, sums of int32 that wrap.
+Written from the descriptions of VCVTNEPS2BF16 and VDPBF16PS in Intel's manual (volume 2): to nearest even, denormal
+inputs and results zero.
 """
 
 import numpy as np
@@ -71,9 +71,3 @@ def bfloat16_products(x, w, sums):
     x, w = from_bfloat16(x), from_bfloat16(w)
     inner = fused_multiply_add(x[:, 1, None], w[:, 1], sums)
     return fused_multiply_add(x[:, 0, None], w[:, 0], inner)
-
-
-def integer_products(x, w, sums):
-    """Add the products of integers along axis 1 of x (n, k) and w (n, k, m); the sums are int32 and wrap."""
-    total = sums.astype(np.int64) + (x.astype(np.int64)[:, :, None] * w.astype(np.int64)).sum(axis=1)
-    return ((total + 2**31) % 2**32 - 2**31).astype(np.int32)
