@@ -282,8 +282,8 @@ def factorize(model: Model, rank: int, *, random_state: int | np.random.RandomSt
 
     Trained recurrent weights have no low rank: `factorization_error_` is large, most of it from what is left of their
     orthogonal start. The answers may change far less: measure them on data that were set aside. `predict` becomes
-    faster, with large layers by nearly as much as operations are saved; a step of a `stream` becomes slower, as its code
-    has no projection (doc/studies/compression.md). The solver starts anew in `partial_fit`.
+    faster, with large layers by nearly as much as operations are saved; a step of a `stream` becomes slower, as its
+    code has no projection (doc/studies/compression.md). The solver starts anew in `partial_fit`.
 
     References
     ----------

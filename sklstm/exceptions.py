@@ -4,14 +4,14 @@ __all__ = ["PerformanceWarning", "QuantizationWarning", "TimeOrderWarning"]
 
 
 class PerformanceWarning(UserWarning):
-    """What was asked for works, but is slower on this machine than something simpler.
+    """An option that is there for speed makes this machine slower.
 
     `fit` issues it for ``dtype="bfloat16"`` on a CPU without the instructions for it (AVX512_BF16): the model has the
     same numbers as everywhere, and ``dtype="float32"`` would be fitted in less time.
 
     Examples
     --------
-    Models that are trained here for the comparison alone need no reminder:
+    Silence it where models are trained in bfloat16 all the same, for instance to compare them:
 
     >>> import warnings
     >>> from sklstm.exceptions import PerformanceWarning

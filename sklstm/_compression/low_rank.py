@@ -56,10 +56,10 @@ def projected_layout(layout, rank):
     before, after = multiplications(layout), multiplications(projected)
     if after >= before:
         largest = _largest_rank(layout)
-        way_out = f"The largest rank that saves some is {largest}." if largest else "No other rank does either."
+        other = f"The largest rank that saves some is {largest}." if largest else "No other rank does either."
         raise ValueError(
             f"rank={rank} saves no operations: a step takes {after} multiplications with the two factors and {before} "
-            f"without. {way_out}"
+            f"without. {other}"
         )
     return projected
 

@@ -29,10 +29,10 @@ def check_model(model, caller, argument="model"):
     if inspect.isclass(model):
         raise TypeError(f"{caller}: {argument} is the class {model.__name__}, expected {EXPECTED}.")
     kind = type(model).__name__
-    raise TypeError(f"{caller}: {argument} is a {kind}, expected {EXPECTED}.{_way_out(model, argument)}")
+    raise TypeError(f"{caller}: {argument} is a {kind}, expected {EXPECTED}.{_suggestion(model, argument)}")
 
 
-def _way_out(model, argument):
+def _suggestion(model, argument):
     """Return what to hand over instead, as a sentence."""
     if hasattr(model, "steps"):
         return f" Hand over the last step of the pipeline, {argument}[-1]."
@@ -46,7 +46,7 @@ def _way_out(model, argument):
 
 
 def checked_layout(model, caller):
-    """Return the `ParameterLayout` of a model; NotFittedError, or ValueError where its weights are no real numbers."""
+    """Return the `ParameterLayout` of a model; NotFittedError, or ValueError where its weights are integers."""
     model._network()
     if hasattr(model, "quantization_dtype_"):
         raise ValueError(
