@@ -3,7 +3,8 @@
 import numpy as np
 
 from sklstm._fitted import empty_network
-from sklstm._network.integers import IntegerLayout, kinds_of, to_flat
+from sklstm._network.integers import SMALLEST, IntegerLayout, kinds_of, to_flat
+from sklstm._validation import check_range, overflow
 
 # The range of integers is so many times the largest number that was read. Inputs drift; bounded states hardly grow.
 # Measured on ETTh1 (months of summer for the steps, autumn and winter after): see doc/guide/faster_and_smaller.md.
@@ -31,8 +32,12 @@ def measure_steps(model, layout, parts, dtype):
     floats = IntegerLayout(layout.architecture, (None,) * layout.architecture.n_layers)
     network = empty_network(model, floats, "float32")
     network.load(to_flat(model.parameters_, floats))
+    for part in parts:  # of float64 maybe
+        check_range(network, part.table, columns=getattr(model, "feature_names_in_", None))
     steps = {}
     for name, largest in network.read_ranges(parts).items():
+        if not np.isfinite(largest).all():
+            raise overflow("X", network.dtype_name)
         part, layer = name.split("_")[0], int(name.split("_l")[1].split("_")[0])
         margin = INPUT_MARGIN if (part, layer) == ("x", 0) else STATE_MARGIN[dtype]
         steps[f"step_{name}"] = steps_of(largest, margin, kinds_of(dtype, layer)[part])
@@ -42,4 +47,5 @@ def measure_steps(model, layout, parts, dtype):
 def steps_of(largest, margin, kind):
     """Return one step for all columns, by the largest size of each."""
     reach = margin * largest.max()
-    return np.full(len(largest), reach / kind.highest if reach > 0 else 1.0, np.float32)
+    # Kernels multiply by the inverse, which is to be a number too.
+    return np.full(len(largest), max(reach / kind.highest, SMALLEST) if reach > 0 else 1.0, np.float32)

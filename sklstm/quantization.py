@@ -17,6 +17,7 @@ from sklstm._integer_steps import measure_steps
 from sklstm._network.integers import DTYPES, IntegerLayout, quantise_parameters, to_flat
 from sklstm._snapshot import snapshot_of
 from sklstm._typing import checks_arguments
+from sklstm._validation import refuse_overflow
 from sklstm._warn import warn_user
 from sklstm.exceptions import QuantizationWarning
 
@@ -123,9 +124,8 @@ def quantize(
     _refuse_twice(model)
     source = snapshot_of(model)
     network = source._network()
-    parts = _sequences(source, X, groups, network)
+    parts, layout = _sequences(source, X, groups, network), network.layout
     wanted = _raw_outputs(network, parts)
-    layout = network.layout
     steps = measure_steps(source, layout, parts, dtype)
     n_layers = layout.architecture.n_layers
     parameters, outputs = _run_integers(source, layout, (dtype,) * n_layers, steps, parts)
@@ -158,7 +158,9 @@ def _sequences(model, X, groups, network):
 
 def _raw_outputs(network, parts):
     n_outputs = network.layout.n_outputs  # beside which there may be moments of windows
-    return np.concatenate([network.forward(part)[:, :n_outputs].astype(np.float64) for part in parts])
+    outputs = np.concatenate([network.forward(part)[:, :n_outputs].astype(np.float64) for part in parts])
+    refuse_overflow(outputs, lambda sample: f"X[{sample}]", network.dtype_name)
+    return outputs
 
 
 def _run_integers(model, layout, formats, steps, parts):

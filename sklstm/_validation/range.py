@@ -36,7 +36,7 @@ def beyond_range(network, table, place):
     value, dtype, largest, column = table[place], network.dtype_name, network.largest_input, place[1]
     unit = "" if network.input_scale is None else f" times the scale of that column, {network.input_scale[column]:g}"
     ways = "Rescale or clip that column"
-    if dtype != "float64" and abs(value) < 1e100:
+    if dtype != "float64" and network.layout.integers is None and abs(value) < 1e100:
         ways = "Set dtype='float64', or rescale or clip that column"
     return (
         f"too large for {dtype=}, which reads numbers up to {largest:g}{unit}. {ways}; is it a code for a missing "

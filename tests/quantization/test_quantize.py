@@ -268,6 +268,42 @@ def test_refused_input(regressor):
         quantize(model, np.full_like(regressor.X, np.nan))
 
 
+def test_numbers_beyond_float32(regressor):
+    """A model of float64 reads them; its integers would not, and are refused before they are made."""
+    model = make(regressor, dtype="float64", input_scaling=None).fit(regressor.X, regressor.y)
+    assert np.isfinite(model.predict(regressor.X * 1e30)).all()
+    with pytest.raises(ValueError, match=r"X holds .* too large for dtype='float32'.*\. Rescale or clip that column"):
+        quantize(model, regressor.X * 1e30)
+    with pytest.raises(ValueError, match=r"X holds .* too large for dtype='float32'.*\. Rescale or clip that column"):
+        quantize(model, regressor.X).predict(regressor.X * 1e30)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_states_that_grow_without_bounds(regressor, dtype):
+    """The message is that of `predict`, and no error of so many percent."""
+    model = make(regressor, cell="indrnn", dtype=dtype, max_iter=1).fit(regressor.X, regressor.y)
+    model.parameters_ = {
+        name: np.where("recurrent" in name, 1e9, array).astype(dtype) for name, array in model.parameters_.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="states of the network have grown beyond dtype='float32' at X"):
+            quantize(model, np.ones((2, 30, 3)))
+
+
+@each_dtype
+@pytest.mark.parametrize("size", [1e-30, 1e-36, 1e-38, 1e-40])
+def test_tiny_inputs(regressor, size, dtype):
+    """Their steps have inverses that are numbers."""
+    X = regressor.X * size
+    model = make(regressor, input_scaling=None).fit(X, regressor.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quantised = quantize(model, X, dtype)
+        assert np.isfinite(quantised.predict(X)).all()
+    assert_array_equal(quantised.predict(X[:1]), quantised.predict(X)[:1])
+
+
 def test_warning_of_a_large_error(case):
     model = make(case).fit(case.X, case.y)
     with warnings.catch_warnings():
