@@ -242,3 +242,11 @@ def test_as_an_error_it_leaves_the_model_as_it_was(monkeypatch):
         with pytest.raises(PerformanceWarning, match="slower than 'float32' here"):
             model.set_params(**BF16).fit(case.X, case.y)
     assert model.__dict__ == before | BF16
+
+
+def test_denormal_numbers_are_flushed_in_the_kernels_alone(case):
+    """The thread that called has them again."""
+    model = case.fit(**BF16)
+    for function in (lambda: case.output(model, case.X), lambda: model.stream().step(case.X[0])):
+        function()
+        assert (np.full(9, 1e-40, np.float32) * np.float32(0.5) > 0).all()
