@@ -1,7 +1,10 @@
 """``dtype="bfloat16"`` of the estimators: of the products alone, all arrays are float32; a warning where it is slow."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import joblib
@@ -21,6 +24,7 @@ from sklstm import (
     WeightedEnsembleRegressor,
     _dtypes,
 )
+from sklstm._kernels import available_isas
 from sklstm.cells import LSTM
 from sklstm.compression import distill, factorize, prune
 
@@ -186,6 +190,41 @@ def test_targets_that_are_too_distant_are_refused():
     y[3], weights[3] = 1e30, 1e-60
     with pytest.raises(ValueError, match="its loss is beyond dtype='bfloat16'"):
         case.make(**BF16, early_stopping=False).fit(case.X, y, sample_weight=weights)
+
+
+# Trains in a process of its own: what depends on the instruction set is chosen at import.
+TRAIN = """
+import hashlib
+import numpy as np
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+
+X = np.random.default_rng(0).normal(size=(250, 4))
+settings = {"sequence_length": 5, "max_iter": 2, "random_state": 0, "n_jobs": 1, "dtype": "bfloat16"}
+norms = {"layer_norm": "output", "n_layers": 2, "bidirectional": True, "attention_heads": 2, "dropout": 0.2}
+content = hashlib.sha256()
+for model, y in [
+    (DeepLSTMRegressor(20, **settings), X[:, 0]),
+    (DeepLSTMRegressor(20, **settings, **norms, solver="schedule_free"), X[:, 0]),
+    (DeepLSTMClassifier(20, **settings, solver="sgd"), np.digitize(X[:, 0], [-1, 1])),
+]:
+    model.fit(X, y)
+    answers = model.predict_proba(X) if hasattr(model, "classes_") else model.predict(X)
+    content.update(b"".join(array.tobytes() for array in [*model.parameters_.values(), answers]))
+print(content.hexdigest())
+"""
+
+
+def test_every_instruction_set_trains_to_the_same_bits():
+    """Starting weights, steps of the solver, validation and predictions."""
+    found = set()
+    for isa in available_isas("reduced"):
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", TRAIN], capture_output=True, text=True, check=False,
+            env=os.environ | {"SKLSTM_MAX_ISA": isa},
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        found.add(run.stdout)
+    assert len(found) == 1
 
 
 # The warning
