@@ -63,6 +63,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void *start[3]
         const void *scale[3]
         const void *inverse[3]
+        double highest[3]
 
     ctypedef struct LayerRanges:
         double *largest[3]

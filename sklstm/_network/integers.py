@@ -7,6 +7,7 @@ own, x and h have steps of their own, and the sums leave the integers before the
 """
 
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class IntegerFormat:
     largest_weight : int
     lowest, highest : int
         Of what a layer reads.
+    n_summed : int
+        Columns whose products are summed as integers, before they become a float.
     """
 
     number: int
@@ -40,6 +43,7 @@ class IntegerFormat:
     largest_weight: int
     lowest: int
     highest: int
+    n_summed: int
 
     @property
     def per_word(self):
@@ -58,24 +62,41 @@ class IntegerFormat:
 
 # The number of products of floats in the kernels, of unsigned by signed bytes, and of 16 bits.
 REALS, U8_S8, S16_PAIRS = 0, 3, 2
-BYTES = IntegerFormat(U8_S8, np.int8, np.int8, 127, -128, 127)
-HALVES = IntegerFormat(S16_PAIRS, np.int16, np.int16, 32767, -2047, 2047)
-# Inputs of a model are not bounded as states are, and 8 bits of a wide range are few: its first layer reads 16.
-BYTES_OF_INPUTS = IntegerFormat(S16_PAIRS, np.int8, np.int16, 127, -2047, 2047)
+LARGEST_HALF = 32767
+# A sum of products of 16 bits is of so many columns (COLUMNS_OF_A_SUM, isa/integers.h), one of bytes of all.
+COLUMNS_OF_A_SUM = 128
+BYTES = IntegerFormat(U8_S8, np.int8, np.int8, 127, -128, 127, LARGEST_SUM)
 
 DTYPES = ("int8", "int16")
 
 
-def kinds_of(dtype, layer):
+def halves(n_columns):
+    """Return the format of 16 bits for rows of a matrix that have so many columns.
+
+    What is read and the weights share the 31 bits of a sum. With A the largest number that is read, its rounding is
+    about 1 / A of the range; the weights of n columns, whose sizes add up to 2^31 / A at most, are rounded by about A
+    n / 2^31 of their own size. Both count alike where A^2 = c 2^31 / n, with c = 10 for a range of eight deviations.
+    """
+    highest = min(LARGEST_HALF, isqrt(10 * 2**31 // min(n_columns, COLUMNS_OF_A_SUM)))
+    return IntegerFormat(S16_PAIRS, np.int16, np.int16, LARGEST_HALF, -highest, highest, COLUMNS_OF_A_SUM)
+
+
+# The first layer with int8 reads 16 bits, as inputs may reach far beyond what was seen; weights are bytes.
+BYTES_OF_INPUTS = IntegerFormat(S16_PAIRS, np.int8, np.int16, 127, -LARGEST_HALF, LARGEST_HALF, COLUMNS_OF_A_SUM)
+
+
+def kinds_of(dtype, layer, architecture):
     """Return the `IntegerFormat` of the products of a layer with "x", "h" and the "gated" h.
 
     Parameters
     ----------
     dtype : {"int8", "int16"}
     layer : int
+    architecture : Architecture
     """
+    n_x, n_h = architecture.step_size(layer), architecture.width(layer)
     if dtype == "int16":
-        return dict.fromkeys(("x", "h", "gated"), HALVES)
+        return {"x": halves(n_x), "h": halves(n_h), "gated": halves(n_h)}
     return {"x": BYTES if layer else BYTES_OF_INPUTS, "h": BYTES, "gated": BYTES}
 
 
@@ -97,12 +118,12 @@ def quantise_rows(weight, step, kind):
     """
     reach = max(-kind.lowest, kind.highest)
     scaled = weight.astype(np.float64) * step
+    begins = np.arange(0, weight.shape[1], kind.n_summed)
     # Rounding adds at most 1/2 to each number.
-    room = LARGEST_SUM / reach - weight.shape[1] / 2
-    if room <= 0:
-        raise ValueError(f"{weight.shape[1]} columns are too many for sums of integers")
+    room = LARGEST_SUM / reach - min(weight.shape[1], kind.n_summed) / 2
     sizes = np.abs(scaled)
-    scale = np.maximum(sizes.max(axis=1) / kind.largest_weight, sizes.sum(axis=1) / room)
+    sums = np.add.reduceat(sizes, begins, axis=1).max(axis=1)
+    scale = np.maximum(sizes.max(axis=1) / kind.largest_weight, sums / room)
     scale = np.nextafter(np.maximum(scale, SMALLEST).astype(np.float32), np.float32(np.inf))
     integers = np.rint(scaled / scale[:, np.newaxis].astype(np.float64))
     return integers.astype(kind.dtype), scale
@@ -136,7 +157,7 @@ class IntegerLayout(ParameterLayout):
         for k, name in enumerate(self.formats):
             if name is not None:
                 for suffix in architecture.directions:
-                    shapes |= self._shapes_of_integers(k, f"_l{k}{suffix}", kinds_of(name, k))
+                    shapes |= self._shapes_of_integers(k, f"_l{k}{suffix}", kinds_of(name, k, architecture))
         self.parameters, begin = [], 0
         for name, shape in shapes.items():
             self.parameters.append(Parameter(name, shape, begin))
@@ -191,7 +212,7 @@ def integer_names(architecture, formats):
     for layer, name in enumerate(formats):
         if name is None:
             continue
-        hidden, kinds = architecture.hidden_sizes[layer], kinds_of(name, layer)
+        hidden, kinds = architecture.hidden_sizes[layer], kinds_of(name, layer, architecture)
         sizes = {"x": architecture.step_size(layer), "h": architecture.width(layer), "gated": architecture.width(layer)}
         for suffix in architecture.directions:
             end = f"_l{layer}{suffix}"
@@ -221,7 +242,7 @@ def quantise_parameters(parameters, architecture, formats, steps):
     for layer, name in enumerate(formats):
         if name is None:
             continue
-        kinds = kinds_of(name, layer)
+        kinds = kinds_of(name, layer, architecture)
         for end in (f"_l{layer}{suffix}" for suffix in architecture.directions):
             own = {part: steps[f"step_{part}{end}"] for part in reads_of(cell)}
             result |= {f"step_{part}{end}": step for part, step in own.items()}
@@ -250,7 +271,7 @@ def to_flat(parameters, layout):
     for layer, name in enumerate(layout.formats):
         if name is None:
             continue
-        kinds = kinds_of(name, layer)
+        kinds = kinds_of(name, layer, layout.architecture)
         for end in (f"_l{layer}{suffix}" for suffix in layout.architecture.directions):
             for matrix in ("ih", "hh") if layout.cell.has_weight_hh else ("ih",):
                 kind = kinds["x" if matrix == "ih" else "h"]

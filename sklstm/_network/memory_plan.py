@@ -60,7 +60,7 @@ class Plan:
         self.architecture, self.lanes, self.numbers_of_word = architecture, lanes, numbers_of_word
         self.reduced, self.ranges_size = integers is not None, 0
         names = integers.formats if integers else [None] * architecture.n_layers
-        self._kinds = [name and kinds_of(name, layer) for layer, name in enumerate(names)]
+        self._kinds = [name and kinds_of(name, layer, architecture) for layer, name in enumerate(names)]
         self.formats = [(kinds["x"].number, kinds["h"].number) if kinds else (REALS, REALS) for kinds in self._kinds]
         self.size = self.transposed_size = self.n_parameters = 0
         self.pieces, self.copies, self.segments, self._flat_offsets = [], [], [], {}
@@ -165,8 +165,10 @@ class Plan:
     def _integers(self, cell, hidden, columns, kinds, end):
         """Lay out starts and scales of the sums of integers, and the inverse steps of what is read."""
         offsets = dict.fromkeys(("integers", "inverse_x", "inverse_h", "inverse_gated"), NOTHING)
+        offsets |= {"highest_x": 0, "highest_h": 0}
         if kinds is None:
             return offsets
+        offsets |= {"highest_x": kinds["x"].highest, "highest_h": kinds["h"].highest}
         size = cell.n_sums * round_up(hidden, self.lanes)
         vector = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
         offsets["integers"] = self._reserve(6 * size, False)

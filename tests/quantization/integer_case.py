@@ -22,7 +22,7 @@ class IntegerCase:
         start = floats.initial(rng, "float64")
         self.floats = floats.views((start + 0.25 * rng.normal(size=floats.size)).astype(np.float32))
         self.steps = {
-            f"step_{name}": (rng.uniform(1.5, 3.0, n_read) / highest(formats, name)).astype(np.float32)
+            f"step_{name}": (rng.uniform(1.5, 3.0, n_read) / highest(self.shape, formats, name)).astype(np.float32)
             for name, n_read in self.layout.read()
         }
         self.parameters = quantise_parameters(self.floats, self.shape, formats, self.steps)
@@ -46,10 +46,10 @@ class IntegerCase:
         return [*results, final]
 
 
-def highest(formats, name):
+def highest(shape, formats, name):
     """The largest integer of "x_l0", "h_l0_backward", ..."""
     layer = layer_of(name)
-    return kinds_of(formats[layer] or "int8", layer)[name.split("_")[0]].highest
+    return kinds_of(formats[layer] or "int8", layer, shape)[name.split("_")[0]].highest
 
 
 def layer_of(name):

@@ -8,8 +8,8 @@ from sklstm.datasets import load_etth1
 from sklstm.quantization import _relative_error as relative_error
 
 HORIZON = 6
-# Relative errors of the raw outputs, measured: int8 0.5 % and 1.1 %, int16 0.1 % and 0.2 % at most.
-LARGEST = {"int8": (0.01, 0.02), "int16": (0.002, 0.004)}
+# Relative errors of the raw outputs; larger models than these were measured at 0.9 % and 2.2 %, 0.01 % and 0.03 %.
+LARGEST = {"int8": (0.01, 0.02), "int16": (0.0004, 0.001)}
 
 
 @pytest.fixture(scope="module")

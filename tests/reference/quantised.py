@@ -5,11 +5,12 @@ For one sum of a unit::
     n_k  = clip(rint(v_k * inv_k), lowest, highest)           inv_k = 1 / step_k, in float32
     sum  = bias + scale * (q . n)                             q integers, the dot product exact
 
-of x and of h, each with a scale for each row and steps of its own; ``[lowest, highest]`` is [-128, 127] of int8,
-[-2047, 2047] of int16 and of what the first layer reads of the input. `Integers` holds what one matrix needs;
-`integer_step` runs one step of any cell of `REFERENCE_CELLS`, its products in integers and all else in float64;
-`elman_relu_float32` runs whole sequences of the one cell without an activation that rounds, in the order of float32
-operations that the package promises.
+of x and of h, each with a scale for each row and steps of its own. With int8, ``[lowest, highest]`` is [-128, 127]. Of
+the input of the first layer, and with int16, 16 bits are read, up to 32767 or up to A = floor(sqrt(10 2^31 / K)) of K
+columns, at most 128; the columns go in parts of 128, each with a dot product that is scaled and added by itself.
+`Integers` holds what one matrix needs; `integer_step` runs one step of any cell of `REFERENCE_CELLS`, its products in
+integers and all else in float64; `elman_relu_float32` runs whole sequences of the one cell without an activation that
+rounds, in the order of float32 operations that the package promises.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,13 @@ import numpy as np
 from reference.cells import REFERENCE_CELLS
 from reference.layer import blocks, normalise
 
-LIMITS = {"int8": (-128, 127), "int16": (-2047, 2047)}
+
+def limits(dtype, n_columns, *, of_input=False):
+    """The least and the largest integer that is read of so many columns."""
+    if dtype == "int8":
+        return (-32767, 32767) if of_input else (-128, 127)
+    largest = min(32767, int(np.sqrt(10 * 2**31 / min(n_columns, 128))))
+    return -largest, largest
 
 
 class Integers(NamedTuple):
@@ -36,14 +43,21 @@ class Integers(NamedTuple):
         return np.clip(np.rint(v.astype(np.float32) * inverse), *self.limits).astype(np.int64)
 
     def sums(self, v):
-        """The integers of the product with v, exact."""
-        found = self.weight.astype(np.int64) @ self.read(v)
-        assert np.abs(found).max(initial=0) < 2**31
+        """The integers of the product with v, exact, part by part."""
+        read, n = self.read(v), len(v) if self.limits == (-128, 127) else 128
+        found = [self.weight[:, k : k + n].astype(np.int64) @ read[k : k + n] for k in range(0, len(v), n)]
+        assert all(np.abs(part).max(initial=0) < 2**31 for part in found)
         return found
 
     def product(self, v):
         """The product with v in float64."""
-        return self.sums(v).astype(np.float32).astype(np.float64) * self.scale
+        return sum(part.astype(np.float32).astype(np.float64) for part in self.sums(v)) * self.scale
+
+    def add_product(self, v, z):
+        """z and the product with v, in float32, bit for bit."""
+        for part in self.sums(v):
+            z = fused(part.astype(np.float32), self.scale, z)
+        return z
 
     def rows(self, begin, end):
         return Integers(self.weight[begin:end], self.scale[begin:end], self.step, self.limits)
@@ -55,19 +69,14 @@ def matrices(parameters, end, dtype, layer):
     parameters: those of a quantised model, whose names end in `end`.
     """
     own = {name.removesuffix(end): array for name, array in parameters.items() if name.endswith(end)}
-    found = {
-        "x": Integers(
-            own.pop("weight_ih"),
-            own.pop("scale_ih"),
-            own.pop("step_x"),
-            LIMITS["int8" if dtype == "int8" and layer else "int16"],
-        )
-    }
+    weight = own.pop("weight_ih")
+    range_x = limits(dtype, weight.shape[1], of_input=layer == 0)
+    found = {"x": Integers(weight, own.pop("scale_ih"), own.pop("step_x"), range_x)}
     if "weight_hh" in own:
         weight, scale = own.pop("weight_hh"), own.pop("scale_hh")
         for part in ("h", "gated"):
             if f"step_{part}" in own:
-                found[part] = Integers(weight, scale, own.pop(f"step_{part}"), LIMITS[dtype])
+                found[part] = Integers(weight, scale, own.pop(f"step_{part}"), limits(dtype, weight.shape[1]))
     return found, own
 
 
@@ -114,8 +123,7 @@ def elman_relu_float32(found, bias, sequence):
     """All hidden states (T, H) of ``h = relu(b + W x + U h)``, in float32, bit for bit."""
     h, out = np.zeros(len(bias), np.float32), []
     for x in sequence:
-        z = fused(found["x"].sums(x).astype(np.float32), found["x"].scale, bias)
-        z = fused(found["h"].sums(h).astype(np.float32), found["h"].scale, z)
+        z = found["h"].add_product(h, found["x"].add_product(x, bias))
         h = np.maximum(z, np.float32(0))
         out.append(h)
     return np.array(out)

@@ -14,6 +14,7 @@
 #  endif
 
 enum {
+    COLUMNS_OF_A_SUM = 128, /* of 16 bits, whose sums would need more than 32 (sklstm/_network/integers.py has the number too) */
     ROWS_AT_ONCE = 32, /* whose sums are kept while k is cut into blocks */
 #  if defined(SKLSTM_HAS_VNNI)
     INTEGER_ROWS = 6,

@@ -32,6 +32,9 @@ cdef struct Recurrence:
     Py_ssize_t inverse_x
     Py_ssize_t inverse_h
     Py_ssize_t inverse_gated
+    # ... the largest number that is read as 16 bits, ...
+    Py_ssize_t highest_x
+    Py_ssize_t highest_h
     # ... into what is measured of rows (LayerRanges), ...
     Py_ssize_t range_x
     Py_ssize_t range_h
@@ -197,3 +200,5 @@ cdef inline void describe_integers(const Layer *layer, const Recurrence *recurre
     integers.inverse[0] = numbers_at(panels, recurrence.inverse_x, size)
     integers.inverse[1] = numbers_at(panels, recurrence.inverse_h, size)
     integers.inverse[2] = numbers_at(panels, recurrence.inverse_gated, size)
+    integers.highest[0], integers.highest[1] = recurrence.highest_x, recurrence.highest_h
+    integers.highest[2] = recurrence.highest_h

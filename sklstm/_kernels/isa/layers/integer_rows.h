@@ -6,8 +6,8 @@
 SKLSTM_INLINE int is_integer(int format) { return format >= S16_PAIRS; }
 
 /* 16 numbers as integers: to the nearest, even where two are near; a NaN is the lowest. */
-SKLSTM_INLINE void integers_of_lanes(const int format, const real *x, const real *inverse, char *words) {
-    const real lowest = format == U8_S8 ? -128 : -2047, highest = format == U8_S8 ? 127 : 2047;
+SKLSTM_INLINE void integers_of_lanes(const int format, real lowest, real highest, const real *x, const real *inverse,
+                                     char *words) {
 #  if defined(__AVX512F__) && defined(__GNUC__)
     const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_loadu_ps(inverse));
     const __m512i n = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(lowest)), _mm512_set1_ps(highest)));
@@ -37,25 +37,28 @@ SKLSTM_INLINE void integers_of_lanes(const int format, const real *x, const real
 
 /* A row of n numbers as words. Reads `inverse` (1 / step) and writes words up to a multiple of LANES numbers: those beyond n stand
  * for zero. */
-SKLSTM_INLINE void integer_words(const int format, Py_ssize_t n, const real *restrict x, const real *restrict inverse,
-                                 char *restrict words) {
+SKLSTM_INLINE void integer_words(const int format, real most, Py_ssize_t n, const real *restrict x,
+                                 const real *restrict inverse, char *restrict words) {
     const Py_ssize_t whole = n - n % LANES, size = format == U8_S8 ? 1 : 2;
-    for (Py_ssize_t k = 0; k < whole; k += LANES) integers_of_lanes(format, x + k, inverse + k, words + k * size);
+    const real lowest = format == U8_S8 ? -128 : -most, highest = format == U8_S8 ? 127 : most;
+    for (Py_ssize_t k = 0; k < whole; k += LANES)
+        integers_of_lanes(format, lowest, highest, x + k, inverse + k, words + k * size);
     if (whole == n) return;
     real part[16] = {0};
     memcpy(part, x + whole, (size_t)(n - whole) * sizeof(real));
-    integers_of_lanes(format, part, inverse + whole, words + whole * size);
+    integers_of_lanes(format, lowest, highest, part, inverse + whole, words + whole * size);
 }
 
 SKLSTM_NOINLINE void rows_to_integers(const LayerCall *call, int reads, Py_ssize_t n_rows, Py_ssize_t n, const real **rows,
                                       Py_ssize_t begin) {
     const real *inverse = (const real *)call->integers->inverse[reads];
+    const real most = (real)call->integers->highest[reads];
     const int format = reads == READS_X ? call->x_format : call->format;
     if (!inverse) return; /* nothing reads it */
     for (Py_ssize_t r = 0; r < n_rows; r++) {
         real *words = (real *)call->words + r * call->words_stride + begin;
-        if (format == U8_S8) integer_words(U8_S8, n, rows[r], inverse, (char *)words);
-        else integer_words(S16_PAIRS, n, rows[r], inverse, (char *)words);
+        if (format == U8_S8) integer_words(U8_S8, most, n, rows[r], inverse, (char *)words);
+        else integer_words(S16_PAIRS, most, n, rows[r], inverse, (char *)words);
         rows[r] = words;
     }
 }

@@ -1,7 +1,7 @@
 /* The sums of a layer whose products are integers (integers.h): each is
  *   bias + scale_x (q_x . n_x) + scale_h (q_h . n_h),
- * integers up to the scales, then float. Unsigned bytes stand for n + 128: the sums of integers begin at -128 times the sum of
- * their weights.
+ * integers up to the scales, then float; with 16 bits there is a sum of integers for each COLUMNS_OF_A_SUM columns. Unsigned bytes
+ * stand for n + 128: their sums begin at -128 times the sum of the weights.
  */
 #if SKLSTM_REDUCED
 
@@ -17,18 +17,19 @@ SKLSTM_NOINLINE void add_integer_products(const LayerCall *call, int reads, Py_s
     const uint32_t *start = (const uint32_t *)call->integers->start[reads] + first;
     const real *scale = (const real *)call->integers->scale[reads] + first;
     const int format = reads == READS_X ? call->x_format : call->format;
-    const Py_ssize_t n_words = words_of(format, n_k);
+    const Py_ssize_t n_words = words_of(format, n_k), step = format == S16_PAIRS ? COLUMNS_OF_A_SUM / 2 : n_words;
     uint32_t sums[ROWS_AT_ONCE * PANEL_WIDTH];
     for (Py_ssize_t r = 0; r < n_rows; r += ROWS_AT_ONCE) {
         const Py_ssize_t count = smaller(ROWS_AT_ONCE, n_rows - r);
-        for (Py_ssize_t i = 0; i < count; i++) memcpy(sums + i * PANEL_WIDTH, start, (size_t)(vecs * LANES) * sizeof(real));
-        integer_products(format, vecs, count, n_words, (const uint32_t *)rows[r], call->words_stride,
-                         (const uint32_t *)panel, sums);
-        for (Py_ssize_t i = 0; i < count; i++) {
-            real *restrict out = z + (r + i) * z_stride;
-            if (!add) memset(out, 0, (size_t)(vecs * LANES) * sizeof(real));
-            for (Py_ssize_t u = 0; u < vecs * LANES; u += LANES)
-                add_scaled_integers(sums + i * PANEL_WIDTH + u, scale + u, out + u);
+        for (Py_ssize_t i = 0; i < count && !add; i++) memset(z + (r + i) * z_stride, 0, (size_t)(vecs * LANES) * sizeof(real));
+        for (Py_ssize_t k = 0; k < n_words; k += step) {
+            for (Py_ssize_t i = 0; i < count; i++)
+                memcpy(sums + i * PANEL_WIDTH, start, (size_t)(vecs * LANES) * sizeof(real));
+            integer_products(format, vecs, count, smaller(step, n_words - k), (const uint32_t *)rows[r] + k, call->words_stride,
+                             (const uint32_t *)panel + k * vecs * LANES, sums);
+            for (Py_ssize_t i = 0; i < count; i++)
+                for (Py_ssize_t u = 0; u < vecs * LANES; u += LANES)
+                    add_scaled_integers(sums + i * PANEL_WIDTH + u, scale + u, z + (r + i) * z_stride + u);
         }
     }
 }

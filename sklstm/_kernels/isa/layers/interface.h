@@ -58,6 +58,7 @@ typedef struct {
     const void *start[3];   /* (S Hp) int32: where the sums of integers begin */
     const void *scale[3];   /* (S Hp) unit of these sums */
     const void *inverse[3]; /* (columns, up to whole vectors) 1 / step of what is read */
+    double highest[3];      /* what is read as 16 bits is -highest to highest; as 8 bits -128 to 127 */
 } IntegerLayer;
 
 /* What a layer reads, measured: the largest size of each column. */
