@@ -20,6 +20,7 @@ from network.options_draw import (
 )
 from network.stack_runner import make_stack
 from network.test_options_promises import assert_same_bits, check_alone, everything
+from network.test_options_streams import kinds
 from numpy.testing import assert_array_equal
 from reference.formats import from_bfloat16, to_bfloat16
 
@@ -48,6 +49,13 @@ def test_every_instruction_set_has_the_same_bits(cell, name):
         assert_same_bits(everything(case), expected)
 
 
+@pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+def test_a_sequence_alone_with_one_option(cell, name):
+    check_alone(
+        OptionsCase(None, seed=4, threads=2, n=7, **BF16, **{"hidden_sizes": (18, 18), "cell": cell, **ALONE[name]})
+    )
+
+
 @pytest.mark.parametrize(("cell", "number"), drawn_cells(range(300, 318), 2))
 def test_threads_and_batches_change_no_bit(cell, number):
     options = draw_options(number, cell)
@@ -61,24 +69,20 @@ def test_threads_and_batches_change_no_bit(cell, number):
     check_alone(case)
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("window", [None, 5])
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"cell": "gru"}, {"cell": "minlstm"}, {"projection_size": 4, "peephole": True}, {"pooling": "mean"}],
-    ids=str,
-)
-def test_streams_equal_sequences(options, window, isa):
-    rows = np.random.default_rng(0).normal(size=(12, 3, 3))
-    options = {"cell": "lstm", "hidden_sizes": (20, 20), **options}
-    case = OptionsCase(isa, **BF16, **options)
-    case.network.load(case.flat)
-    stream = open_stream(case.network, 3, window, want_hidden=False)
-    for t, row in enumerate(rows):
-        begin = max(0, t + 1 - window) if window else 0
-        sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))
-        found = stream.step(row).copy()
-        assert_array_equal(found, case.network.forward(sequences), strict=True)
+@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("cell", CELLS)
+def test_streams_equal_sequences(cell, number):
+    """Of every network that a stream can run: carried states, or windows, which the options may need."""
+    rows = np.random.default_rng(0).normal(size=(8, 3, 3))
+    for options, window in list(kinds(cell).values())[number::2]:
+        sizes = {} if "hidden_sizes" in options else {"hidden_sizes": (18, 18)}
+        case = OptionsCase(ISAS[-1 - number % len(ISAS)], **BF16, **{**options, **sizes, "n_columns": 3})
+        case.network.load(case.flat)
+        stream = open_stream(case.network, 3, window, want_hidden=False)
+        for t, row in enumerate(rows):
+            begin = max(0, t + 1 - window) if window else 0
+            sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))
+            assert_array_equal(stream.step(row), case.network.forward(sequences), strict=True)
 
 
 @pytest.mark.parametrize("isa", ISAS)
