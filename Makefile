@@ -43,11 +43,11 @@ demo: $(VENV)/demo.stamp
 	$(RUN) examples/forecast_oil_temperature.py
 
 # In these folders every result depends on the instruction set (but for the thread pool); elsewhere a test
-# says so by the marker `isa`. The first run takes the best set of this machine, the loop each of the others;
-# tests that go through all sets by themselves run once.
+# says so by the marker `isa`. The first run takes the best set of this machine, the loop each of the others that float
+# networks have; tests that go through all sets by themselves, those of reduced numbers too, run once.
 ISA_FOLDERS := tests/kernels tests/network
 ISA_MARKED = $$(grep -rl --include='test_*.py' 'mark\.isa' tests | grep -v $(ISA_FOLDERS:%=-e '^%/'))
-OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, REDUCED_ISA, available_isas as f; print(*{*f(), *f("reduced")} - {ISA, REDUCED_ISA})')
+OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, available_isas as f; print(*set(f()) - {ISA})')
 
 test: $(VENV)/test.stamp
 	$(PYTEST) -n $(TEST_WORKERS) tests
