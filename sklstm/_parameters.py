@@ -205,9 +205,11 @@ default="constant"
     **bfloat16.** ``dtype="bfloat16"`` rounds what the products of the recurrent layers multiply (x, h, their weights,
     and in backward the gradients of the sums) to the 8 significant bits of bfloat16 [Kalamkar2019]_. Everything else is
     float32: the sums of the products, c and the gates, the weights that the solver updates (`parameters_`) and its
-    moments, sums of gradients, head, attention, projection, maps of residual connections. What forward keeps for
-    backward takes 16 bits where a layer has none of these options, hence less memory. On a CPU without AVX512_BF16 the
-    numbers are the same, but slower than float32, with a `sklstm.PerformanceWarning`.
+    moments, sums of gradients, head, attention, projection, maps of residual connections. At the start of training a
+    gradient is some .3 % from that in float64, which costs a model less than another seed does. What forward keeps for
+    backward takes 16 bits where a layer has none of the cell's options, hence less memory. It pays from 64 units on, on
+    a CPU with AVX512_BF16; without, the numbers are the same, but slower than float32, which a
+    `sklstm.PerformanceWarning` says.
 
     **Threads, memory.** The results are the same bits for any `n_jobs`; the same seed gives the same bits on the same
     instruction set, with "bfloat16" on all. Windows are never copied out of the table: memory during `fit` is the table
