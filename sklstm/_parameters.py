@@ -207,9 +207,9 @@ default="constant"
     float32: the sums of the products, c and the gates, the weights that the solver updates (`parameters_`) and its
     moments, sums of gradients, head, attention, projection, maps of residual connections. At the start of training a
     gradient is some .3 % from that in float64, which costs a model less than another seed does. What forward keeps for
-    backward takes 16 bits where a layer has none of the cell's options, hence less memory. It pays from 64 units on, on
-    a CPU with AVX512_BF16; without, the numbers are the same, but slower than float32, which a
-    `sklstm.PerformanceWarning` says.
+    backward takes 16 bits, hence less memory, but for layers with an option of their cell, `zoneout` or
+    `recurrent_dropout`. It pays from 64 units on, on a CPU with AVX512_BF16; without, the numbers are the same, but
+    slower than float32, which a `sklstm.PerformanceWarning` says.
 
     **Threads, memory.** The results are the same bits for any `n_jobs`; the same seed gives the same bits on the same
     instruction set, with "bfloat16" on all. Windows are never copied out of the table: memory during `fit` is the table
