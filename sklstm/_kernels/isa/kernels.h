@@ -1,6 +1,6 @@
 /* The C part of the kernels. One translation unit is one instruction set and one dtype, chosen by macros that setup.py gives:
  * SKLSTM_REAL_IS_FLOAT 1 or 0, SKLSTM_REDUCED 1 for the kernels of reduced number formats (words.h), and SKLSTM_ISA_X86_V3 /
- * SKLSTM_ISA_X86_V4 / nothing (the baseline of the ABI).
+ * SKLSTM_ISA_X86_V4 / nothing (the baseline of the ABI). Instructions of reduced numbers are asked of the compiler's own macros.
  *
  * Floor 0: floats and sizes only, no Python, no threads, no allocation. Everything is static: each variant is an extension of
  * its own, compiled with its own flags.

@@ -130,7 +130,7 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 #if SKLSTM_REDUCED && !SKLSTM_AVX512
 #  define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) TILE(rows, vecs);
 #else
-#define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) \
+#  define FOR_TILE(rows, vecs, TILE, ONE_OR_TWO) \
     switch (vecs) { \
         case 4: FOR_TILE_ROWS(rows, 4, TILE) break; \
         case 3: FOR_NARROW_TILE(rows, 3, TILE); break; \

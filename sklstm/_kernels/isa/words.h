@@ -3,9 +3,8 @@
  *   BF16_PAIRS 2 numbers of 16 bits, the upper half of a float
  *   S16_PAIRS  2 signed integers of 16 bits
  *   U8_S8      4 integers of 8 bits: unsigned in the rows, signed in the panels
- * Pairs and fours lie along k, the first number in the lowest bits; k is filled up with zeros to whole words. The other formats
- * exist in the kernels of reduced numbers (SKLSTM_REDUCED) alone. Those of
- * integers have products of their own (integers.h).
+ * Pairs and fours lie along k, the first number in the lowest bits; k is filled up with zeros to whole words. All but REALS exist
+ * in the kernels of reduced numbers (SKLSTM_REDUCED) alone; those of integers have products of their own (integers.h).
  *
  * A product of bf16 pairs is what VDPBF16PS computes, on every machine:
  *   sum + (x_0 w_0, x_1 w_1) = fma(x_0, w_0, fma(x_1, w_1, sum)),

@@ -110,9 +110,9 @@ cdef void round_task(void *context, int task, int worker) noexcept nogil:
 
 
 cdef void round_weights(Stack stack, const StackCall *call, bint training, int n_threads) noexcept nogil:
-    """Round the weights as they are now to the words that products read, unless that has been done.
+    """Round the weights as they are now to the words that products read, unless those are up to date.
 
-    In training, where an optimizer changes them between calls, it is never done.
+    In training they never are: an optimizer changes the weights between calls.
     """
     if stack.format == REALS or not stack.words_are_old and not training:
         return

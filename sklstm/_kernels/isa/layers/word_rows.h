@@ -1,5 +1,5 @@
-/* Rows of numbers as the words that products read (words.h), rounded right before they are multiplied: with 64 units and 50
- * columns that is 2 % of the operations of a step. */
+/* Rows of numbers as the words that products read (words.h), rounded right before they are multiplied: about 1 % of a training
+ * step of 64 units and 50 columns (doc/developers/kernels.md). */
 
 #if SKLSTM_REDUCED
 
