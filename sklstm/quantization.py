@@ -133,7 +133,7 @@ def quantize(
     parameters, outputs = _run_integers(source, layout, (dtype,) * n_layers, steps, parts)
     error = _relative_error(outputs, wanted)
     if not error <= max(LARGEST_ERROR, max_error):
-        raise ValueError(_blame(source, layout, dtype, steps, parts, wanted, error, max_error))
+        raise ValueError(_refusal(source, layout, dtype, steps, parts, wanted, error, max_error))
     if error > max_error:
         warn_user(
             f"the raw outputs of the {dtype} model differ from those of the float model by {error:.1%} on X, more than "
@@ -181,8 +181,8 @@ def _relative_error(outputs, wanted):
     return float(difference / size) if size > 0 else float(np.inf if difference > 0 else 0)
 
 
-def _blame(model, layout, dtype, steps, parts, wanted, error, max_error):
-    """Return the sentence about the layer that alone makes the largest error."""
+def _refusal(model, layout, dtype, steps, parts, wanted, error, max_error):
+    """Return the message about an error that is too large, with the layer that alone makes most of it."""
     n_layers, alone = layout.architecture.n_layers, []
     for k in range(n_layers):
         formats = tuple(dtype if layer == k else None for layer in range(n_layers))
