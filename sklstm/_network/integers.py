@@ -3,8 +3,8 @@
 A sum of a unit is ``bias + scale_x * (q_x @ n_x) + scale_h * (q_h @ n_h)``. The q are integer weights, a scale for each
 row of a matrix; the n are what a layer reads, ``clip(round(v / step))`` with a step for each column. Products and their
 sums are exact, so they have the same bits in any order (Jacob et al. 2018, section 2; here each row has a scale of its
-own, x and h have steps of their own, and the sums leave the integers before the activations). Of 16 bits, each
-`COLUMNS_OF_A_SUM` columns have a sum of integers of their own; ``scale`` times these sums are added as floats, in order.
+own, x and h have steps of their own, and the sums leave the integers before the activations). With 16 bits, each
+`COLUMNS_OF_A_SUM` columns have an integer sum of their own; ``scale`` times these sums are added as floats, in order.
 """
 
 from dataclasses import dataclass
