@@ -29,6 +29,9 @@ __all__ = ["distill", "factorize", "prune"]
 
 Model = TypeVar("Model", bound=BaseRNN)
 
+# Probabilities at higher ones differ by less than float32 tells apart, and T^2 makes the rounding count.
+LARGEST_TEMPERATURE = 1000
+
 
 @checks_arguments(
     {
@@ -119,7 +122,7 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
 
 @checks_arguments(
     {
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature": [Interval(Real, 0, LARGEST_TEMPERATURE, closed="right")],
         "alpha": [Interval(Real, 0, 1, closed="both")],
     }
 )
@@ -152,8 +155,8 @@ def distill(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Targets; None to learn from the teacher alone.
     temperature : float, default=2.0
-        What the logits of both classifiers are divided by where they are compared: the higher, the more the small
-        probabilities count.
+        What the logits of both classifiers are divided by where they are compared, at most 1000: the higher, the more
+        the small probabilities count.
     alpha : float, default=0.5
         Share of y in what is learnt, from 0 to 1; without y it is 0.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None

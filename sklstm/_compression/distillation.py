@@ -92,7 +92,13 @@ class DistilledNumbers(NumberTargets):
 
     def check(self, y, name, present):
         """Return the mixture, as numbers of float64."""
-        y, answers = super().check(y, name, present), self._answers[name]
+        answers = self._answers[name]
+        if self._loss == "poisson" and (answers < 0).any():
+            raise ValueError(
+                f"distill: the teacher predicts {answers[answers < 0][0]:g}, but the student's loss='poisson' needs "
+                "targets of at least 0."
+            )
+        y = super().check(y, name, present)
         if (answers.ndim, answers.shape[1:]) == (2, (1,)) and y.ndim == 1:
             answers = answers[:, 0]
         elif answers.ndim == 1 and y.shape[1:] == (1,):
@@ -101,11 +107,6 @@ class DistilledNumbers(NumberTargets):
             raise ValueError(
                 f"distill: predict of the teacher returned an array of shape {answers.shape}, but {name} has shape "
                 f"{y.shape}."
-            )
-        if self._loss == "poisson" and (answers < 0).any():
-            raise ValueError(
-                f"distill: the teacher predicts {answers[answers < 0][0]:g}, but the student's loss='poisson' needs "
-                "targets of at least 0."
             )
         return self._alpha * y + (1.0 - self._alpha) * answers
 

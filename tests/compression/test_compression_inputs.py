@@ -68,8 +68,9 @@ def test_other_arguments():
     for rank in (0, 2.5, "full"):
         with pytest.raises(ValueError, match="The 'rank' parameter of factorize must be an int"):
             factorize(model, rank)
-    with pytest.raises(ValueError, match="The 'temperature' parameter of distill must be a float in the range"):
-        distill(teacher, DeepRNNRegressor(**SMALL), X, temperature=0)
+    for temperature in (0, 1001, 1e300, np.nan):
+        with pytest.raises(ValueError, match=r"The 'temperature' parameter of distill .* in the range \(0.0, 1000.0\]"):
+            distill(teacher, DeepRNNRegressor(**SMALL), X, temperature=temperature)
     with pytest.raises(ValueError, match="The 'alpha' parameter of distill must be a float in the range"):
         distill(teacher, DeepRNNRegressor(**SMALL), X, alpha=1.1)
     with pytest.raises(ValueError, match="student: The 'hidden_size' parameter of DeepRNNRegressor must be"):
@@ -130,6 +131,8 @@ def test_quantiles_and_counts():
         distill(teacher, DeepRNNRegressor(loss="quantile", **SMALL), X, y)
     with pytest.raises(ValueError, match=r"the teacher predicts -.*, but the student's loss='poisson'"):
         distill(teacher, DeepRNNRegressor(loss="poisson", **SMALL), X, y - y.min())
+    with pytest.raises(ValueError, match=r"the teacher predicts -.*, but the student's loss='poisson'"):
+        distill(teacher, DeepRNNRegressor(loss="poisson", **SMALL), X)
 
 
 def test_validation_targets_without_targets():

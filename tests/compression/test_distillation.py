@@ -60,6 +60,19 @@ def test_the_loss_is_that_of_the_paper(y, alpha, temperature):
 
 
 @pytest.mark.parametrize("y", [BINARY, THREE], ids=["binary", "multinomial"])
+@pytest.mark.parametrize("temperature", [0.2, 1000.0])
+def test_float32_is_enough_for_the_extreme_temperatures(y, temperature):
+    teacher = LogisticRegression().fit(X, y)
+    settings = SMALL | ALL | {"max_iter": 20, "learning_rate_init": 0.02}
+    single, double = (
+        distill(teacher, DeepRNNClassifier(**settings, dtype=dtype), X, temperature=temperature).predict_proba(X)
+        for dtype in ("float32", "float64")
+    )
+    assert np.ptp(double[:, 0]) > 0.01
+    assert_allclose(single, double, atol=1e-3)
+
+
+@pytest.mark.parametrize("y", [BINARY, THREE], ids=["binary", "multinomial"])
 def test_labels_alone_are_an_ordinary_fit(y):
     teacher = LogisticRegression().fit(X, y)
     student = DeepRNNClassifier(**SMALL | {"max_iter": 5, "dtype": "float64"})

@@ -16,7 +16,7 @@ ISAS = available_isas("reduced")
 each_isa = pytest.mark.parametrize("isa", ISAS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 # Around whole words, vectors, and blocks of words.
-SIZES = [(1, 1), (2, 3), (3, 4), (5, 5), (7, 17), (16, 33), (33, 64), (300, 70)]
+SIZES = [(1, 1), (2, 3), (3, 4), (5, 5), (7, 17), (16, 33), (33, 64), (300, 70), (129, 260)]
 
 
 @each_isa
