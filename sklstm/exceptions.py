@@ -23,7 +23,8 @@ class PerformanceWarning(UserWarning):
 class QuantizationWarning(UserWarning):
     """A quantised model answers otherwise than the model it was made from, by more than `max_error` of `quantize`.
 
-    The relative error of its raw outputs is in ``quantization_error_``.
+    The relative error of its raw outputs is in ``quantization_error_``. Later, `predict` and the like warn of inputs so
+    far beyond the X of `quantize` that the integers do not reach them.
 
     Examples
     --------

@@ -29,7 +29,7 @@ LARGEST_ERROR = 0.1
 Model = TypeVar("Model", bound=BaseRNN)
 
 
-@checks_arguments({"dtype": [StrOptions(set(DTYPES))], "max_error": [Interval(Real, 0, None, closed="neither")]})
+@checks_arguments({"dtype": [StrOptions(set(DTYPES))], "max_error": [Interval(Real, 0, 1, closed="right")]})
 def quantize(
     model: Model,
     X: ArrayLike,
@@ -88,11 +88,11 @@ def quantize(
     (`MGU`, and `GRU` with ``reset_after=False``). What is read has 8 bits with "int8", -128 to 127 steps, but 16 bits
     in the first layer, as all of "int16" has. Weights and what they multiply share the 31 bits of a sum, so that none
     can overflow; of 16 bits, each 128 columns have a sum of their own, and int16 reads ``sqrt(10 * 2**31 / 128)`` =
-    12,952 steps of them (more of fewer columns). Numbers beyond are clipped. The steps leave room: of the input for 3
-    times the largest number in X, of states for 1.25 times ("int8") or 1.5 times ("int16"). Activations, states,
-    biases, weights of single units, projections and normalisations stay float32, and so do residual maps, attention,
-    pooling, linear skip and head. A model of float64 or bfloat16 is rounded from its parameters, and answers in
-    float32.
+    12,952 steps of them (more of fewer columns). The steps leave room: of the input for 3 times the largest number in
+    X, of states for 1.25 times ("int8") or 1.5 times ("int16"). Numbers beyond are clipped; `predict` and the like warn
+    of such inputs (`QuantizationWarning`; not with `window_norm`), streams do not. Activations, states, biases, weights
+    of single units, projections and normalisations stay float32, and so do residual maps, attention, pooling, linear
+    skip and head. A model of float64 or bfloat16 is rounded from its parameters, and answers in float32.
 
     **Promises.** A row alone has the bits of the same row in a batch, for any number of threads, and a stream those of
     `predict`. Here they are the same on every instruction set as well. CPUs with AVX512_VNNI have instructions for

@@ -101,6 +101,19 @@ def kinds_of(dtype, layer, architecture):
     return {"x": BYTES if layer else BYTES_OF_INPUTS, "h": BYTES, "gated": BYTES}
 
 
+def largest_input(parameters, dtype, architecture):
+    """Return the size beyond which the integers of the first layer clip a standardised input.
+
+    Parameters
+    ----------
+    parameters : dict of str to ndarray
+        Of a quantised model.
+    dtype : {"int8", "int16"}
+    architecture : Architecture
+    """
+    return float(parameters["step_x_l0"].max()) * kinds_of(dtype, 0, architecture)["x"].highest
+
+
 def quantise_rows(weight, step, kind):
     """Return integer weights and the scale of each row.
 

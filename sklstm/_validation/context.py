@@ -6,7 +6,7 @@ from scipy.sparse import issparse
 from sklstm._sequences import Sequences
 from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_set_of_sequences
-from sklstm._validation.range import check_range
+from sklstm._validation.range import check_range, warn_of_clipped_inputs
 from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import check_sequences, make_windows, refuse_other_width, window_length
 
@@ -60,6 +60,7 @@ def _alone(estimator, X, groups, network):
     sequences = check_sequences(estimator, X, groups=groups)
     if network is not None:
         check_range(network, sequences.table, columns=getattr(estimator, "feature_names_in_", None))
+        warn_of_clipped_inputs(estimator, network, sequences.table)
     return sequences
 
 

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from sklstm._network.input_range import first_beyond_range
+from sklstm._network.integers import largest_input
+from sklstm._warn import warn_user
+from sklstm.exceptions import QuantizationWarning
+
 
 def check_range(network, table, name="X", columns=None):
     """Raise if a column of a table holds a number with which the products of the network would overflow.
@@ -28,6 +33,31 @@ def check_range(network, table, name="X", columns=None):
     title = column if columns is None else repr(columns[column])
     raise ValueError(
         f"{name} holds {table[place]:g} in column {title} (row {row}), {beyond_range(network, table, place)}"
+    )
+
+
+def warn_of_clipped_inputs(estimator, network, table):
+    """Warn if the integers of a quantised model do not reach a number of a table, which they clip.
+
+    With `window_norm` nothing is said: what a window is normalised to is not known here.
+    """
+    shape = network.architecture
+    if network.layout.integers is None or shape.window_norm is not None:
+        return
+    reach = largest_input(estimator.parameters_, estimator.quantization_dtype_, shape)
+    place = first_beyond_range(table, network.input_mean, network.input_scale, reach, None)
+    if place is None:
+        return
+    row, column = place
+    names = getattr(estimator, "feature_names_in_", None)
+    scale = 1.0 if network.input_scale is None else network.input_scale[column]
+    mean = 0.0 if network.input_mean is None else network.input_mean[column]
+    warn_user(
+        f"X holds {table[place]:g} in column {column if names is None else repr(str(names[column]))} (row {row}), "
+        f"beyond what the integers of this model reach there, {mean - reach * scale:.4g} to {mean + reach * scale:.4g}. "
+        "Such numbers are clipped, and answers may be far from those of the float model: quantize it with an X that "
+        "holds numbers of this size.",
+        QuantizationWarning,
     )
 
 

@@ -143,6 +143,27 @@ def test_parameters_are_integers(regressor, dtype):
 
 
 @each_dtype
+def test_inputs_beyond_the_integers_are_told(regressor, dtype):
+    """Three times the largest number of X is read; what is clipped is named, by `predict` and by `transform`."""
+    model = make(regressor).fit(regressor.X, regressor.y)
+    quantised = quantize(model, regressor.X, dtype, max_error=1)
+    sizes = np.abs((regressor.X - model.input_mean_) / model.input_scale_)
+    column = int(sizes.max(axis=0).argmax())
+
+    def with_a_number(factor):
+        X = regressor.X.copy()
+        X[7, column] = model.input_mean_[column] + factor * sizes.max() * model.input_scale_[column]
+        return X
+
+    for method in (quantised.predict, quantised.transform):
+        with pytest.warns(QuantizationWarning, match=rf"X holds .* in column {column} \(row 7\).* Such numbers are clipped"):
+            method(with_a_number(3.1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", QuantizationWarning)
+            method(with_a_number(-2.9))
+
+
+@each_dtype
 def test_pickles_and_copies(case, dtype):
     model = make(case, hidden_size=96).fit(case.X, case.y)
     quantised = quantize(model, case.X, dtype)

@@ -339,6 +339,8 @@ cdef class Stack:
             call.watch = &watch
             with nogil:
                 round_weights(self, &call, True, n_threads)
+                # An optimizer changes the weights next.
+                self.words_are_old = True
                 transpose_weights(self, &call, n_threads)
                 if not watch.stopped:
                     pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
