@@ -52,9 +52,10 @@ def warn_of_clipped_inputs(estimator, network, table):
     names = getattr(estimator, "feature_names_in_", None)
     scale = 1.0 if network.input_scale is None else network.input_scale[column]
     mean = 0.0 if network.input_mean is None else network.input_mean[column]
+    lowest, highest = mean - reach * scale, mean + reach * scale
     warn_user(
         f"X holds {table[place]:g} in column {column if names is None else repr(str(names[column]))} (row {row}), "
-        f"beyond what the integers of this model reach there, {mean - reach * scale:.4g} to {mean + reach * scale:.4g}. "
+        f"beyond what the integers of this model reach there, {lowest:.4g} to {highest:.4g}. "
         "Such numbers are clipped, and answers may be far from those of the float model: quantize it with an X that "
         "holds numbers of this size.",
         QuantizationWarning,

@@ -155,8 +155,9 @@ def test_inputs_beyond_the_integers_are_told(regressor, dtype):
         X[7, column] = model.input_mean_[column] + factor * sizes.max() * model.input_scale_[column]
         return X
 
+    message = rf"X holds .* in column {column} \(row 7\).* Such numbers are clipped"
     for method in (quantised.predict, quantised.transform):
-        with pytest.warns(QuantizationWarning, match=rf"X holds .* in column {column} \(row 7\).* Such numbers are clipped"):
+        with pytest.warns(QuantizationWarning, match=message):
             method(with_a_number(3.1))
         with warnings.catch_warnings():
             warnings.simplefilter("error", QuantizationWarning)
