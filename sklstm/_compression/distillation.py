@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 from sklstm._compression.teachers import Teacher
 from sklstm._fitting import fit
 from sklstm._targets import LabelTargets, NumberTargets
+from sklstm._validation import counted_entries
 
 
 def fit_student(teacher, student, given, validation, *, alpha, temperature):
@@ -48,7 +49,9 @@ def fit_student(teacher, student, given, validation, *, alpha, temperature):
     if classifies and not is_multilabel:
         known["classes_"] = teacher.classes
     if given.y is None:
-        given = given._replace(y=_most_probable(answers["y"], known.get("classes_")) if classifies else answers["y"])
+        # Of numbers, alpha is 0: what y holds does not count.
+        own = _most_probable(answers["y"], known.get("classes_")) if classifies else np.zeros_like(answers["y"])
+        given = given._replace(y=own)
     if validation.X is not None and validation.y is None:
         own = answers["y_val"]
         validation = validation._replace(y=_most_probable(own, known.get("classes_")) if classifies else own)
@@ -92,13 +95,7 @@ class DistilledNumbers(NumberTargets):
 
     def check(self, y, name, present):
         """Return the mixture, as numbers of float64."""
-        answers = self._answers[name]
-        if self._loss == "poisson" and (answers < 0).any():
-            raise ValueError(
-                f"distill: the teacher predicts {answers[answers < 0][0]:g}, but the student's loss='poisson' needs "
-                "targets of at least 0."
-            )
-        y = super().check(y, name, present)
+        y, answers = super().check(y, name, present), self._answers[name]
         if (answers.ndim, answers.shape[1:]) == (2, (1,)) and y.ndim == 1:
             answers = answers[:, 0]
         elif answers.ndim == 1 and y.shape[1:] == (1,):
@@ -108,7 +105,13 @@ class DistilledNumbers(NumberTargets):
                 f"distill: predict of the teacher returned an array of shape {answers.shape}, but {name} has shape "
                 f"{y.shape}."
             )
-        return self._alpha * y + (1.0 - self._alpha) * answers
+        counts = counted_entries(present, y, name)
+        if self._loss == "poisson" and (answers[counts] < 0).any():
+            raise ValueError(
+                f"distill: the teacher predicts {answers[counts].min():g}, but the student's loss='poisson' needs "
+                "targets of at least 0."
+            )
+        return np.where(counts, self._alpha * y + (1.0 - self._alpha) * answers, 0.0)
 
 
 class DistilledLabels(LabelTargets):

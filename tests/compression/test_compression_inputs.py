@@ -133,6 +133,10 @@ def test_quantiles_and_counts():
         distill(teacher, DeepRNNRegressor(loss="poisson", **SMALL), X, y - y.min())
     with pytest.raises(ValueError, match=r"the teacher predicts -.*, but the student's loss='poisson'"):
         distill(teacher, DeepRNNRegressor(loss="poisson", **SMALL), X)
+    # Samples of weight 0 are excluded.
+    weights = (teacher.predict(X) >= 0).astype(float)
+    student = DeepRNNRegressor(loss="poisson", **SMALL)
+    assert distill(teacher, student, X, sample_weight=weights).predict(X).min() > 0
 
 
 def test_validation_targets_without_targets():
