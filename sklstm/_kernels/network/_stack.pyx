@@ -181,7 +181,7 @@ cdef class Stack:
         self.ranges = ranges
 
     def weights_changed(self):
-        """Announce that the weights bound to it are other numbers now; a stack that trains takes them so at each call."""
+        """Announce that the weights bound to it are other numbers now; training takes them so at each call."""
         self.words_are_old = True
 
     cdef int make_words(self) except -1:
