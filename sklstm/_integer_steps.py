@@ -45,7 +45,8 @@ def measure_steps(model, layout, parts, dtype):
 
 
 def steps_of(largest, margin, kind):
-    """Return one step for all columns, by the largest size of each."""
-    reach = margin * largest.max()
+    """Return one step for all columns, by the largest size of each; as for 1 where only zeros were read."""
+    # Single rows show no state, but the windows of later calls will have some: those of most cells are at most 1.
+    reach = margin * (largest.max() or 1.0)
     # Kernels multiply by the inverse, which is to be a number too.
-    return np.full(len(largest), max(reach / kind.highest, SMALLEST) if reach > 0 else 1.0, np.float32)
+    return np.full(len(largest), max(reach / kind.highest, SMALLEST), np.float32)

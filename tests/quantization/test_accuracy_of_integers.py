@@ -53,3 +53,12 @@ def test_labels_stay(hours, dtype):
     assert np.mean(quantised.predict(X[5000:]) == model.predict(X[5000:])) > {"int8": 0.99, "int16": 0.998}[dtype]
     difference = quantised.predict_proba(X[5000:]) - model.predict_proba(X[5000:])
     assert np.abs(difference).max() < {"int8": 0.05, "int16": 0.01}[dtype]
+
+
+@pytest.mark.parametrize("dtype", LARGEST)
+def test_states_that_were_never_read(regressor, hours, dtype):
+    """Of sequences of one row no state is read again: its steps are those of states up to 1."""
+    X = hours[0][:5000]
+    quantised = quantize(regressor, X[:, np.newaxis], dtype)
+    wanted, found = (one._forward(X, None, None, None).astype(float) for one in (regressor, quantised))
+    assert relative_error(found, wanted) < 2 * LARGEST[dtype][1]
