@@ -4,6 +4,7 @@ Each instruction-set variant and dtype is an extension of its own, made from one
 own flags, and is imported only after the CPU has been asked. No -march=native: a wheel built here runs everywhere.
 """
 
+import os
 import platform
 import re
 import sys
@@ -76,7 +77,12 @@ def extensions():
 
 
 class BuildExtensions(build_ext):
-    """Give every extension the flags of its compiler and variant."""
+    """Give every extension the flags of its compiler and variant, and compile on all cores."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def build_extensions(self):
         msvc = self.compiler.compiler_type == "msvc"
