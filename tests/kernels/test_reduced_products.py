@@ -22,7 +22,7 @@ from reference.formats import (
 
 from sklstm._kernels import available_isas
 
-pytestmark = needs_compiler
+pytestmark = [*needs_compiler, pytest.mark.every_isa]
 
 BF16_PAIRS = 1
 UNIT, SYMMETRIC, ANY = range(3)

@@ -33,6 +33,8 @@ from sklstm._network.stream import open_stream
 from sklstm._sequences import Sequences
 from sklstm._training.optimizers import OPTIMIZERS
 
+# All sets have the same bits, which is asserted here: once more with each of them would say nothing new.
+pytestmark = pytest.mark.every_isa
 ISAS = available_isas("reduced")
 BF16 = {"dtype": "bfloat16"}
 
