@@ -128,9 +128,13 @@ def fit(job, n_threads):
 
 def stream(job, n_threads):
     """Time single steps of streams that carry their state, called from Python."""
-    model, rows = fitted_model(job.shape, 2, n_threads), job.rows()
+    return Side(steps_of(fitted_model(job.shape, 2, n_threads), job), job.repeats, answer=np.ravel)
+
+
+def steps_of(model, job):
+    """Return a function that takes the steps of a job, one after the other, and returns the last answer."""
     # One stream takes and returns no axis of streams.
-    rows = rows if job.n_streams > 1 else rows[0]
+    rows = job.rows() if job.n_streams > 1 else job.rows()[0]
     step = model.stream(n_streams=job.n_streams if job.n_streams > 1 else None, window=False).step
 
     def steps():
@@ -138,4 +142,4 @@ def stream(job, n_threads):
             z = step(rows)
         return z
 
-    return Side(steps, job.repeats, answer=np.ravel)
+    return steps

@@ -8,7 +8,6 @@ import logging
 import tempfile
 import warnings
 from functools import cache, partial
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +60,7 @@ def predict(job, n_threads, dtype="float32"):
 
 def stream(job, n_threads, dtype="float32"):
     """Time single steps of streams that carry their state, called from Python."""
-    model, rows = _model(job.shape, STEPS, n_threads, dtype), job.rows()
-    rows = rows if job.n_streams > 1 else rows[0]
-    step = model.stream(n_streams=job.n_streams if job.n_streams > 1 else None, window=False).step
-
-    def steps():
-        for _ in repeat(None, job.repeats):
-            z = step(rows)
-        return z
-
+    steps = ours.steps_of(_model(job.shape, STEPS, n_threads, dtype), job)
     error = None if dtype == "float32" else partial(error_of_h, job.shape, n_threads, dtype)
     return Side(steps, job.repeats, answer=np.ravel, rate=_rate(dtype), error=error)
 

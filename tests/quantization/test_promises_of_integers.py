@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from network.options_draw import draw_options, drawn_cells
+from network.test_options_promises import assert_same_bits
 from numpy.testing import assert_array_equal
 from quantization.integer_case import IntegerCase
 
@@ -28,12 +29,6 @@ def draw_case(cell, number, **more):
     if number % 5 == 0:
         dtype = tuple((None, "int8", "int16")[(number // 5 + k) % 3] for k in range(len(sizes)))
     return IntegerCase(dtype, seed=number, **{**options, "n": 37, **more})
-
-
-def assert_same_bits(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        assert np.isfinite(other).all()
-        assert_array_equal(one, other, strict=True)
 
 
 @each_drawn
