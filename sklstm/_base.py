@@ -97,8 +97,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
     gradient_norms_ : list of float
         Mean norm of the gradient in each epoch, before clipping.
     validation_scores_ : list of float or None
-        With early stopping, the score of the validation part after each epoch of the last `fit`: 1 - loss / loss of the
-        best constant answer.
+        With early stopping, the score of the validation part after each epoch of the last `fit`: that of `scoring`, or
+        1 - loss / loss of the best constant answer.
     validation_loss_curve_ : list of float or None
         With early stopping, the loss of the validation part after each epoch of the last `fit`, in the unit of
         `loss_curve_`; dropout and the like are off.

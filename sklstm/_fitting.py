@@ -13,9 +13,10 @@ from sklstm._fit_inputs import check_part, check_validation_part
 from sklstm._fitted import empty_network, freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network, naming_sizes, refuse_other_network
+from sklstm._options import describe_network, naming_sizes, refuse_other_network, warn_without_validation
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
+from sklstm._scoring import ValidationScore
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.schedules import SCHEDULES
@@ -55,6 +56,7 @@ def fit(model, given, validation, targets_of=None, **known):
                 raise ValueError(f"{name}_val needs X_val and y_val.")
         codes = targets.class_codes(part)
         part, held_out = hold_out(part, work.early_stopping, work.validation_fraction, codes, targets.classes)
+    warn_without_validation(work.get_params(deep=False), held_out)
     interrupt = _fit_part(work, targets, part, held_out, max_iter=work.max_iter, continued=continued, keep_state=False)
     replace_fitted(model, work.__dict__)
     if interrupt is not None:
@@ -122,14 +124,14 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
         _change_head(model, change)
     model.__dict__.update(targets.fitted())
     samples, validation = (one and _encode(one, targets, inputs, array_dtype(model.dtype)) for one in (part, held_out))
+    score = None if held_out is None or model.scoring is None else ValidationScore(model, targets, held_out)
     if not keep_state:
         refuse_lost_outputs(samples.weights)
     if not (keep_state and getattr(model, "_trained_dtype", None) == model.dtype):
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
-        return _train(
-            model, targets, samples, validation, max_iter=max_iter, continued=continued, keep_state=keep_state
-        )
+        keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
+        return _train(model, targets, samples, validation, score, **keywords)
 
 
 def _learn_inputs(model, part, weights, *, continued, running):
@@ -175,7 +177,7 @@ def _encode(part, targets, inputs, dtype):
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)
 
 
-def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state):
+def _train(model, targets, samples, held_out, score, *, max_iter, continued, keep_state):
     """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
     parameters = model.get_params(deep=False)
     layout = ParameterLayout(**describe_network(parameters, samples.sequences.table.shape[1], targets.n_outputs))
@@ -197,7 +199,8 @@ def _train(model, targets, samples, held_out, *, max_iter, continued, keep_state
         check_range(network, held_out.sequences.table, "X_val", columns)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
-    history = train(network, flat, samples, settings, held_out, first_epoch, state if keep_state else None, mask)
+    state = state if keep_state else None
+    history = train(network, flat, samples, settings, held_out, first_epoch, state, mask, score)
     try:
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     except KeyboardInterrupt as interrupt:

@@ -106,6 +106,15 @@ def warn_of_no_effect(parameters):
             )
 
 
+def warn_without_validation(parameters, validation):
+    """Warn of a parameter of a dict that has no effect where no validation part was set aside."""
+    if validation is None and parameters["scoring"] is not None:
+        warn_user(
+            f"scoring={parameters['scoring']!r} has no effect without a validation part "
+            f"(early_stopping={parameters['early_stopping']!r}): set early_stopping=True, or hand over X_val and y_val."
+        )
+
+
 def refuse_reach_beyond(parameters):
     """Raise if the windows of a table are too short for `linear_skip`, `patch_length` or `window_norm`."""
     length = parameters["sequence_length"]

@@ -1,6 +1,6 @@
 """Parameters of the constructor that all estimators with a network share: types, defaults, limits and docs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from numbers import Integral, Real
@@ -14,6 +14,7 @@ from sklstm._cell_choice import CellName, check_cell
 from sklstm._docstrings import complete_docstring
 from sklstm._dtypes import DTYPES
 from sklstm._options import refuse_moved_values
+from sklstm._scoring import check_scoring
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation.parameters import LARGEST_N_LAYERS
@@ -108,6 +109,9 @@ default="constant"
         for True from 200 samples on.
     validation_fraction : float, default=0.1
         Share of the samples, of each group, that are set aside.
+    scoring : str, callable or None, default=None
+        Score of the validation part that decides about early stopping and the best epoch: a name or a scorer of
+        scikit-learn, a callable ``scoring(estimator, X, y)``, or None for the share of the loss that is explained.
     n_iter_no_change : int, default=10
         Epochs in a row without improvement before training stops.
     tol : float, default=1e-4
@@ -196,6 +200,12 @@ default="constant"
     training loss (`loss_curve_`) no longer improves. Each epoch is compared with the best before it, as in
     scikit-learn's MLP: gains below `tol` do not add up. A "cosine" or "one_cycle" is run to its end.
 
+    **Scoring.** A scorer ("matthews_corrcoef", "neg_mean_absolute_error", a callable) is called after each epoch, the
+    greater the better, with an estimator that answers by `predict`, `predict_proba` and the like for the validation
+    part, with its X (the samples' rows as an array, or a list of sequences) and its y in the unit of the user, and with
+    ``sample_weight=`` if its samples differ in weight (`class_weight` does not count). `tol` is in the unit of the
+    score. What the scorer raises ends the fit, which then has changed nothing.
+
     **Carried rows.** With `carry_context`, the X of `predict` is taken as what follows the training table, row after
     row, as this estimator saw it (in a pipeline: scaled and selected); with groups, each group of X follows the rows of
     its label, and a new one begins with X. This makes `TimeSeriesSplit` folds exact through a pipeline, if its `gap` is
@@ -250,6 +260,7 @@ default="constant"
     shuffle: bool | Literal["blocks"] = True
     early_stopping: bool | Literal["auto"] = "auto"
     validation_fraction: float = 0.1
+    scoring: str | Callable[..., Any] | None = None
     n_iter_no_change: int = 10
     tol: float = 1e-4
     warm_start: bool = False
@@ -291,6 +302,7 @@ default="constant"
         "shuffle": ["boolean", StrOptions({"blocks"})],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "scoring": [str, callable, None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
@@ -316,6 +328,7 @@ default="constant"
         refuse_moved_values(self.get_params(deep=False))
         super()._validate_params()
         self._check_cell()
+        check_scoring(self.scoring)
 
     def _check_cell(self) -> Cell:
         """Return the cell as an object, after a check of its own parameters."""

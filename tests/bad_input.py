@@ -449,6 +449,7 @@ CONSTRAINTS = {
     "shuffle": (1, "yes", "block", None),
     "early_stopping": (1, "always", None),
     "validation_fraction": (0.0, 1.0, 2, -0.1, NAN),
+    "scoring": (1, ["r2"], True),
     "n_iter_no_change": (0, 1.5, INF),
     "tol": (-1e-9, NAN, INF, None),
     "warm_start": (1, None),

@@ -128,7 +128,7 @@ def run_epoch(passes, optimizer, epoch, schedule, mask=None):
     return total / passes.n_samples, norms / passes.n_steps
 
 
-def train(network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None):
+def train(network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None):
     """Train `flat` in place.
 
     Parameters
@@ -150,6 +150,9 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
         bits.
     mask : ndarray of shape (n_parameters,) or None, default=None
         0 for parameters that are zero, in `flat` and in `state`, and stay so; 1 for all others. None for all ones.
+    score : callable or None, default=None
+        ``score(z, epoch)`` of raw outputs for the validation part, the greater the better; None for the share of the
+        loss that is explained.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
         When the loss, the gradient or a validation prediction is not finite.
     """
     network.load(flat)
-    training = _Training(network, samples, settings, validation, first_epoch, state, mask)
+    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score)
     history = training.history
     try:
         training.run()
@@ -181,7 +184,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
 class _Training:
     """The state of one training."""
 
-    def __init__(self, network, samples, settings, validation, first_epoch, state, mask):
+    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score):
         self.network, self.settings, self.first_epoch = network, settings, first_epoch
         self.mask = None if mask is None else network.to_panels(mask)
         state = _still_valid(state, settings)
@@ -196,7 +199,7 @@ class _Training:
         self.passes = PASSES[settings.training](network, samples, settings, mean_weight)
         self.schedule = TrainingSchedule(settings, self.passes.n_steps, state)
         self.stopping = EarlyStopping(settings.tol, settings.n_iter_no_change)
-        self.validation = None if validation is None else _ValidationPart(self.passes, validation)
+        self.validation = None if validation is None else _ValidationPart(self.passes, validation, score)
         self.history = History()
         # Two buffers: the last copy that was kept stays whole while the next is written, also if that is interrupted.
         self._copies = [None, None]
@@ -255,9 +258,9 @@ class _Training:
 class _ValidationPart:
     """The validation part and the loss of the best constant and of a perfect prediction, which the score relates to."""
 
-    def __init__(self, passes, validation):
+    def __init__(self, passes, validation, score):
         network, settings, samples = passes.network, passes.settings, passes.samples
-        n_outputs = network.layout.n_outputs
+        n_outputs, self.score = network.layout.n_outputs, score
         self.samples = replace(validation, weights=in_unit_range(validation.weights)[0])
         self.loss = LOSSES[settings.loss].bound(settings.loss_parameter)
         constant = self.loss.constant(samples.targets.astype(np.float64), samples.weights.astype(np.float64), n_outputs)
@@ -276,6 +279,8 @@ class _ValidationPart:
             z = passes.network.forward(self.samples.sequences)
             value = self._mean_loss(z)
         check_validation(passes, value, z, self.samples, epoch)
+        if self.score is not None:
+            return value, self.score(z, epoch)
         return value, explained_share(value, self.null_value, self.least)
 
 
