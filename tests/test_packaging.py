@@ -18,6 +18,7 @@ import sklstm
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
+import sklstm.model_selection
 import sklstm.streaming
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,7 +120,8 @@ def test_all_lists_the_public_names(module):
 
 
 def public_objects():
-    for module in (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.streaming):
+    modules = (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.model_selection, sklstm.streaming)
+    for module in modules:
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import TimeSeriesSplit
+from sklearn.model_selection._split import GroupsConsumerMixin
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklstm._ensemble.inputs import take_rows
@@ -36,6 +37,15 @@ def _split(splitter, X, y, rows):
     except ValueError as error:  # raised by splitters for too few rows
         raise ValueError(f"weights='auto' cannot split n_samples={len(rows)} rows: {error}") from error
     return [(rows[train], rows[test]) for train, test in parts]
+
+
+def _split_at_once(splitter, X, y, blocks):
+    """Split all series at once, by a splitter that asks for groups."""
+    labels = None if blocks is None else np.repeat(np.arange(len(blocks)), [len(rows) for rows in blocks])
+    try:
+        return list(splitter.split(X, y, labels))
+    except ValueError as error:
+        raise ValueError(f"weights='auto' cannot split the rows: {error}") from error
 
 
 def _split_series(splitter, X, y, series):
@@ -94,7 +104,8 @@ def forward_folds(cv, X, y, blocks=None, present=None):
         Target, handed to the splitter.
     blocks : list of ndarray, default=None
         Row numbers of each group. A splitter splits every group on its own, and fold number k is
-        made of the k-th fold of every group. None: all rows are one series.
+        made of the k-th fold of every group; one that asks for groups splits all rows at once. None:
+        all rows are one series.
     present : ndarray of shape (n_samples,), dtype bool, default=None
         Rows of positive weight, None for all. Only these are split; of given folds, only these count.
 
@@ -113,7 +124,10 @@ def forward_folds(cv, X, y, blocks=None, present=None):
     if cv is None or isinstance(cv, Integral):
         cv = TimeSeriesSplit(5 if cv is None else cv)
     there = series if present is None else [rows[present[rows]] for rows in series]
-    pairs = _split_series(cv, X, y, there) if hasattr(cv, "split") else list(cv)
+    if isinstance(cv, GroupsConsumerMixin):
+        pairs = _split_at_once(cv, X, y, blocks)
+    else:
+        pairs = _split_series(cv, X, y, there) if hasattr(cv, "split") else list(cv)
     folds = []
     for number, (train, test) in enumerate(pairs):
         train, test = np.sort(np.asarray(train)), np.sort(np.asarray(test))

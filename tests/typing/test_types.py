@@ -13,6 +13,7 @@ import sklstm
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
+import sklstm.model_selection
 import sklstm.streaming
 
 pytest.importorskip("mypy")
@@ -22,7 +23,14 @@ PACKAGE = Path(sklstm.__file__).parent
 STUBS = sorted(PACKAGE.rglob("*.pyi"))
 PUBLIC = [
     getattr(module, name)
-    for module in (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.streaming)
+    for module in (
+        sklstm,
+        sklstm.cells,
+        sklstm.compression,
+        sklstm.datasets,
+        sklstm.model_selection,
+        sklstm.streaming,
+    )
     for name in module.__all__
     if callable(getattr(module, name))
 ]

@@ -3,6 +3,7 @@
 A line with ``type: ignore`` is one that must not pass; --strict tells of those that do.
 """
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 import numpy as np
@@ -25,6 +26,7 @@ from sklstm import (
 from sklstm.cells import GRU, LSTM, MGU, Delta, Elman, IndRNN, MinGRU, MinLSTM
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
+from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
 from sklstm.streaming import PipelineStream, Stream, stream
 
 Numbers = NDArray[np.float64]
@@ -109,6 +111,18 @@ def ensembles_and_selection() -> None:
     assert_type(selector.support_, NDArray[np.bool_])
     print(selector.transform([X, X]), issubclass(TimeOrderWarning, UserWarning))
     print(issubclass(PerformanceWarning, UserWarning))
+
+
+def splits() -> None:
+    X, y = data()
+    rows, targets = make_horizon(y, 24, gap=1, groups=[0] * len(y))
+    assert_type(rows, NDArray[np.bool_])
+    for train, test in PurgedTimeSeriesSplit(3, horizon=25, gap=47, max_train_size=1000, train="before").split(X[rows]):
+        assert_type(train, NDArray[np.intp])
+        print(targets[test])
+    panel = PanelTimeSeriesSplit(times="day", gap=np.timedelta64(1, "D"), test_size=timedelta(days=7), embargo=3)
+    assert_type(panel.get_n_splits(X, y), int)
+    next(panel.split(X, y, [0] * len(y)))
 
 
 def compression() -> None:

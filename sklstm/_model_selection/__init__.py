@@ -1,0 +1,1 @@
+"""Targets of the rows ahead, and splits in the order of time."""
