@@ -50,6 +50,8 @@ REFERENCES = {
     "ICML 2013, algorithm 1.",
     "Sak2014": 'H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network '
     'architectures for large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.',
+    "Saleh2022": 'R. A. Saleh and A. K. M. E. Saleh, "Statistical properties of the log-cosh loss function used in '
+    'machine learning", arXiv:2208.04564, 2022.',
     "Schuster1997": 'M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on '
     "Signal Processing 45(11), 1997.",
     "Smith2019": 'L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large '

@@ -42,9 +42,10 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
 
     Parameters
     ----------
-    loss : {"squared_error", "absolute_error", "huber", "quantile", "poisson"}, default="squared_error"
-        Loss minimised in training: the squared error, the absolute error, the Huber loss [Huber1964]_, the loss of
-        `quantile` [Koenker1978]_, or the Poisson loss for targets >= 0 [McCullagh1989]_.
+    loss : {"squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"}, default="squared_error"
+        Loss minimised in training: the squared error, the absolute error, the Huber loss [Huber1964]_, the logarithm of
+        the hyperbolic cosine of the error, a smooth absolute error [Saleh2022]_, the loss of `quantile`
+        [Koenker1978]_, or the Poisson loss for targets >= 0 [McCullagh1989]_.
     quantile : float or sequence of float, default=0.5
         Quantile that is predicted with ``loss="quantile"``, or an increasing sequence of them with 0.5 among them.
     huber_delta : float, default=1.0
@@ -73,9 +74,11 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     Notes
     -----
     **Losses.** For a target y and a prediction p the loss is half the squared error, whose best prediction is the mean;
-    the absolute error (the median); the Huber loss, squared up to `huber_delta` and linear beyond; ``max(quantile (y -
-    p), (quantile - 1) (y - p))``, whose best prediction is the quantile; for counts and other targets >= 0 ``exp(z) - y
-    z`` of the network's output z, with the mean ``exp(z)`` as prediction. It is averaged over outputs. The score of the
+    the absolute error (the median); the Huber loss, squared up to `huber_delta` and linear beyond; ``log(cosh(p - y))``
+    in standard deviations of the target, nearly half the square of small errors and the size less log 2 of large ones;
+    ``max(quantile (y - p), (quantile - 1) (y - p))``, whose best prediction is the quantile; for counts and other
+    targets >= 0 ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction. It is averaged over
+    outputs. The score of the
     validation part is an R^2, with ``loss="poisson"`` of deviances (a D^2), of the targets after `window_norm`.
 
     **Several quantiles.** Each target has an output for each quantile, those of the first target before those of the
@@ -105,7 +108,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     """
 
     _: KW_ONLY
-    loss: Literal["squared_error", "absolute_error", "huber", "quantile", "poisson"] = "squared_error"
+    loss: Literal["squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"] = "squared_error"
     quantile: float | Sequence[float] = 0.5
     huber_delta: float = 1.0
     target_column: int | str | Sequence[int] | Sequence[str] | None = None

@@ -25,7 +25,7 @@ def make(**options):
 
 # Constants
 
-LOSSES = ["squared_error", "absolute_error", "huber", "quantile", "poisson"]
+LOSSES = ["squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -178,7 +178,7 @@ def test_a_warm_start_far_off():
     assert np.isfinite(model.predict(X)).all()
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", "quantile"])
 def test_losses_that_square_nothing_reach_further(loss):
     far = SIGNAL.copy()
     far[230] = 1e25

@@ -15,6 +15,7 @@ LOSS_OF = {
     ("squared", 0.0): lambda e: 0.5 * e**2,
     ("absolute", 0.0): np.abs,
     ("huber", 0.7): lambda e: np.where(np.abs(e) <= 0.7, 0.5 * e**2, 0.7 * (np.abs(e) - 0.35)),
+    ("log_cosh", 0.0): lambda e: np.log(np.cosh(e)),
     ("quantile", 0.2): lambda e: np.maximum(-0.2 * e, 0.8 * e),
     ("quantile", 0.5): lambda e: 0.5 * np.abs(e),
 }
@@ -92,7 +93,7 @@ def test_huber_delta_leads_from_the_median_to_the_mean():
     assert_allclose(large, NOISE.mean(), atol=0.05)
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", "quantile"])
 def test_early_stopping_and_several_outputs(loss):
     X = RNG.normal(size=(400, 2))
     y = np.column_stack([X[:, 0], 5.0 - 2.0 * X[:, 1]])

@@ -291,7 +291,7 @@ def test_warm_start_goes_on(case):
 # Targets, and what is refused
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", "poisson"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", "quantile", "poisson"])
 def test_losses(loss):
     y = np.exp(LONG[:, 0])
     model = DeepLSTMRegressor(4, **STATEFUL, loss=loss, quantile=[0.1, 0.5, 0.9], max_iter=3, random_state=0).fit(

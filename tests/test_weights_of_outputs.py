@@ -19,7 +19,7 @@ def make(**options):
     return DeepLSTMRegressor(**{**SMALL, **options})
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "log_cosh", "quantile"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_what_is_missing_may_be_anything(loss, early_stopping):
     options = {"loss": loss, "early_stopping": early_stopping, "quantile": [0.2, 0.5] if loss == "quantile" else 0.5}

@@ -235,6 +235,7 @@ def test_other_losses_and_parts_of_the_network(regressor, norm):
     plain = regressor.fit(window_norm=norm).predict(regressor.X)
     for options in (
         {"loss": "absolute_error"},
+        {"loss": "log_cosh"},
         {"loss": "huber", "huber_delta": 0.5},
         {"patch_length": 2},
         {"linear_skip": 3},

@@ -21,6 +21,7 @@ cdef enum LossKind:
     POISSON_LOSS = 6
     DISTILLED_BINARY_LOSS = 7
     DISTILLED_MULTINOMIAL_LOSS = 8
+    LOG_COSH_LOSS = 9
 
 
 cdef enum WindowNorm:

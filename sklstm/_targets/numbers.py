@@ -25,6 +25,7 @@ LOSS_NAMES = {
     "squared_error": "squared",
     "absolute_error": "absolute",
     "huber": "huber",
+    "log_cosh": "log_cosh",
     "quantile": "quantile",
     "poisson": "poisson",
 }

@@ -11,6 +11,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import entr, expit, inv_boxcox, logsumexp, rel_entr, softmax, xlogy
 
+LOG_2 = np.log(2.0)
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -102,6 +104,39 @@ def _huber_centre(targets, weights, n_outputs, parameter):
         size = np.abs(targets - centre)
         w = weights.reshape(len(weights), -1) * parameter / np.maximum(size, parameter)
         centre = (w * targets).sum(axis=0) / w.sum(axis=0)
+    return centre
+
+
+def _log_cosh(z, targets):
+    size = np.abs(z - targets)
+    # cosh overflows beyond 710; near 0 the difference of logarithms would lose all digits.
+    return np.where(
+        size < 1.0, 0.5 * np.log1p(np.sinh(np.minimum(size, 1.0)) ** 2), size + (np.log1p(np.exp(-2.0 * size)) - LOG_2)
+    )
+
+
+def _log_cosh_centre(targets, weights, n_outputs):
+    """Find where the slope, which increases with z, is zero: Newton steps from the median on that at least halve it.
+
+    Where a step would not, it halves the interval that is left of the range of the targets.
+    """
+    weights = np.broadcast_to(weights.reshape(len(weights), -1), targets.shape)
+    weights, present = weights / weights.max(axis=0), weights > 0
+    low = np.where(present, targets, np.inf).min(axis=0)
+    high = np.where(present, targets, -np.inf).max(axis=0)
+    centre, last = _weighted_quantile(targets, weights, n_outputs), np.inf
+    for _ in range(200):
+        tangents = np.tanh(centre - targets)
+        slope, curvature = (weights * tangents).sum(axis=0), (weights * (1.0 - tangents**2)).sum(axis=0)
+        low, high = np.where(slope <= 0, centre, low), np.where(slope >= 0, centre, high)
+        wanted = centre - np.divide(slope, curvature, out=np.full_like(slope, np.inf), where=curvature > 0)
+        halved = (wanted < low) | (wanted > high) | (np.abs(slope) > 0.5 * last)
+        wanted = np.where(halved, 0.5 * low + 0.5 * high, wanted)
+        # The sum of slopes is rounded.
+        wanted = np.where(np.abs(slope) <= 1e-15 * weights.sum(axis=0), centre, wanted)
+        if (np.abs(wanted - centre) <= 1e-15 * np.abs(wanted)).all():
+            break
+        centre, last = wanted, np.abs(slope)
     return centre
 
 
@@ -231,6 +266,7 @@ LOSSES = {
     "squared": Loss("squared", _squared, _weighted_mean, lambda z: z),
     "absolute": Loss("absolute", _absolute, _weighted_quantile, lambda z: z),
     "huber": Loss("huber", _huber, _huber_centre, lambda z: z, has_parameter=True),
+    "log_cosh": Loss("log_cosh", _log_cosh, _log_cosh_centre, lambda z: z),
     "quantile": Loss("quantile", _quantile, _weighted_quantile, lambda z: z, has_parameter=True),
     "poisson": Loss("poisson", _poisson, _poisson_centre, _exponential, _poisson_least),
     "binary_log": Loss("binary_log", _binary_log, _binary_prior, _binary_probabilities, _binary_least, True),

@@ -195,7 +195,7 @@ def test_numbers_are_mixed():
     assert parameters_equal(distill(teacher, student, X), DeepRNNRegressor(**SMALL).fit(X, teacher.predict(X)))
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", "poisson"])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "log_cosh", "poisson"])
 def test_other_losses(loss):
     teacher = Ridge().fit(X, np.log(NUMBERS + 20))
     fitted = distill(teacher, DeepRNNRegressor(loss=loss, **SMALL), X, NUMBERS + 20)

@@ -16,7 +16,14 @@ from sklstm._kernels import available_isas
 N_CONFIGURATIONS = 36
 LOSSES = ("squared", "binary_log", "multinomial_log")
 # With a parameter for all outputs, or one for each; the network has three.
-PARAMETERS = {"quantile": [0.1, 0.5, 0.8], "huber": 0.4, "poisson": 0.0, "binary_log": 0.3, "multinomial_log": 0.2}
+PARAMETERS = {
+    "quantile": [0.1, 0.5, 0.8],
+    "huber": 0.4,
+    "log_cosh": 0.0,
+    "poisson": 0.0,
+    "binary_log": 0.3,
+    "multinomial_log": 0.2,
+}
 
 
 class Configuration:
@@ -42,7 +49,7 @@ class Configuration:
         self.starts = (np.cumsum(self.lengths) - self.lengths).astype(np.intp)
         self.table = rng.normal(size=(self.lengths.sum(), input_size))
         self.state = rng.normal(size=(n, self.stack.state_size)) if has_state else None
-        if self.loss_name in ("squared", "quantile", "huber"):
+        if self.loss_name in ("squared", "quantile", "huber", "log_cosh"):
             self.targets = rng.normal(size=(n, n_outputs))
         elif self.loss_name == "poisson" or (loss and self.loss_name == "binary_log"):
             self.targets = rng.integers(0, 2 if self.loss_name == "binary_log" else 5, (n, n_outputs)).astype(float)

@@ -35,6 +35,7 @@ def pinball(error):
 # name: (parameter, targets, the formula as it stands in the papers)
 CASES = {
     "quantiles": ("quantile", LEVELS, NUMBERS, lambda z: pinball(NUMBERS - z)),
+    "log_cosh": ("log_cosh", 0.0, NUMBERS, lambda z: np.log(np.cosh(z - NUMBERS)).mean()),
     "poisson": ("poisson", 0.0, COUNTS, lambda z: (np.exp(z) - COUNTS * z).mean()),
     "labels": ("binary_log", 0.0, LABELS, lambda z: binary(z, LABELS, 0.0)),
     "smooth labels": ("binary_log", 0.3, LABELS, lambda z: binary(z, LABELS, 0.3)),
@@ -80,6 +81,7 @@ def draw(case, n=50):
     rng = np.random.default_rng(4)
     targets = {
         "quantile": rng.exponential(size=(n, 4)),
+        "log_cosh": rng.standard_cauchy((n, 4)),
         "poisson": rng.poisson([0.5, 2.0, 0.1, 4.0], (n, 4)),
         "binary_log": rng.random((n, 4)) < [0.1, 0.5, 0.9, 0.3],
         "multinomial_log": rng.integers(0, 4, (n, 1)),
@@ -107,7 +109,7 @@ def test_least_loss_is_that_of_the_best_outputs(case):
     def value(z):
         return mean_loss(loss, z.reshape(5, 4), targets, weights)
 
-    expected = {"quantiles": 0.0, "labels": 0.0}.get(case)
+    expected = {"quantiles": 0.0, "log_cosh": 0.0, "labels": 0.0}.get(case)
     if expected is None:
         expected = minimize(value, np.zeros(20), method="BFGS", options={"gtol": 1e-7}).fun
     assert_allclose(least_loss(loss, targets, weights, 4), expected, rtol=1e-5, atol=1e-5)

@@ -31,7 +31,7 @@ def draw(name, n=60, seed=0):
 
 def test_registry():
     """The others are in test_regression_losses.py, test_loss_parameters.py and test_distilled_losses.py."""
-    assert set(LOSSES) == set(N_OUTPUTS) | {"absolute", "huber", "quantile", "poisson"} | {
+    assert set(LOSSES) == set(N_OUTPUTS) | {"absolute", "huber", "log_cosh", "quantile", "poisson"} | {
         "distilled_binary",
         "distilled_multinomial",
     }

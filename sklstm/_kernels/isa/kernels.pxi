@@ -1,6 +1,6 @@
 # The source of one instruction-set variant and dtype: all kernels, and the table through which they are called.
 
-from libc.math cimport INFINITY, cos, exp, fabs, log, log1p, pow, sin, sqrt
+from libc.math cimport INFINITY, M_LN2, cos, exp, fabs, log, log1p, pow, sin, sinh, sqrt, tanh
 from libc.string cimport memcpy, memset
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -14,6 +14,7 @@ from sklstm._kernels._calls cimport (
     DISTILLED_MULTINOMIAL_LOSS,
     HUBER_LOSS,
     LAST_NORM,
+    LOG_COSH_LOSS,
     MEAN_POOLING,
     PAIRS,
     POISSON_LOSS,

@@ -1,14 +1,24 @@
 # Losses of one chunk: value and gradient with respect to the raw output z of the head.
 
+
 cdef inline double softplus(double x) noexcept nogil:
     return x + log1p(exp(-x)) if x > 0 else log1p(exp(x))
+
+
+cdef inline double log_cosh(double x) noexcept nogil:
+    """log(cosh(x)), exact near 0 and without the overflow of cosh."""
+    cdef double size = fabs(x), s
+    if size < 1:
+        s = sinh(x)
+        return 0.5 * log1p(s * s)
+    return size + (log1p(exp(-2 * size)) - M_LN2)
 
 
 cdef inline double point_loss(int kind, double parameter, double z, double y, double *slope) noexcept nogil:
     """Loss and slope of one number.
 
-    squared / 2, absolute, Huber (1964), quantile (Koenker 1978), Poisson (exp(z) is the mean), binary log loss with
-    labels smoothed by `parameter` (Szegedy et al. 2016, section 7).
+    squared / 2, absolute, Huber (1964), log(cosh(error)), quantile (Koenker 1978), Poisson (exp(z) is the mean),
+    binary log loss with labels smoothed by `parameter` (Szegedy et al. 2016, section 7).
     """
     cdef double error = z - y
     if kind == SQUARED_LOSS:
@@ -27,6 +37,9 @@ cdef inline double point_loss(int kind, double parameter, double z, double y, do
     if kind == HUBER_LOSS:
         slope[0] = parameter if error > 0 else -parameter
         return parameter * (fabs(error) - 0.5 * parameter)
+    if kind == LOG_COSH_LOSS:
+        slope[0] = tanh(error)
+        return log_cosh(error)
     if kind == QUANTILE_LOSS:
         slope[0] = 0 if error == 0 else 1 - parameter if error > 0 else -parameter
         return slope[0] * error
