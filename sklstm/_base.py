@@ -85,9 +85,10 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         - linear_skip: ``weight_skip`` (n_outputs, linear_skip * n_features), first row first.
     input_mean_, input_scale_ : ndarray of shape (n_features,)
         What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
-        scale of a constant column. With `window_norm` only the scale is used: windows bring their own mean. A layer
-        for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 - (weight_ih_l0 / input_scale_) @
-        input_mean_`` (of the GRU in its blocks r, z, n_x); with the `layer_norm` of a cell there is none.
+        scale of a constant column. With `window_norm` only the scale is used, but for `known_columns`: windows bring
+        their own mean. A layer for columns as they come has ``weight_ih_l0 / input_scale_`` and ``bias_l0 -
+        (weight_ih_l0 / input_scale_) @ input_mean_`` (of the GRU in its blocks r, z, n_x); with the `layer_norm` of a
+        cell there is none.
     n_iter_ : int
         Epochs trained, those of earlier fits with `warm_start` or `partial_fit` included.
     loss_ : float

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
 from sklstm._fitted import empty_network, freeze, refuse_quantised
@@ -136,9 +137,9 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
 
 def _learn_inputs(model, part, weights, *, continued, running):
     """Return the `InputScales` of the training part, `continued` together with those before."""
-    needs_scale = model.window_norm is not None
+    needs_scale = _needs_scale(model, part.sequences.table.shape[1])
     before = InputScales(model.input_mean_, model.input_scale_, Moments(**model._input_moments)) if continued else None
-    if continued and not (running and (model.input_scaling or needs_scale)):
+    if continued and not (running and (model.input_scaling or needs_scale.any())):
         return before
     table, weights = part.sequences.table, row_weights(part.sequences, weights)
     moments = moments_of(table, weights, part.exponent, resolve_num_threads(model.n_jobs))
@@ -150,7 +151,17 @@ def _learn_inputs(model, part, weights, *, continued, running):
     # Scales of a complete fit are kept.
     few = model._training_state.get("loop") is not None
     mean, scale = followed_scales(before.mean, before.scale, before.moments, moments, may_grow=few)
-    return InputScales(before.mean if model.input_scaling is None else mean, scale, moments)
+    if model.input_scaling is None:
+        mean, scale = before.mean, np.where(needs_scale, scale, before.scale)
+    return InputScales(mean, scale, moments)
+
+
+def _needs_scale(model, n_features):
+    """Return for each column whether `window_norm` needs its scale, also where there is no `input_scaling`."""
+    if model.window_norm is None:
+        return np.zeros(n_features, bool)
+    known = known_positions(model.known_columns, n_features, getattr(model, "feature_names_in_", None))
+    return ~np.isin(np.arange(n_features), known)
 
 
 def _change_head(model, change):
@@ -180,7 +191,9 @@ def _encode(part, targets, inputs, dtype):
 def _train(model, targets, samples, held_out, score, *, max_iter, continued, keep_state):
     """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
     parameters = model.get_params(deep=False)
-    layout = ParameterLayout(**describe_network(parameters, samples.sequences.table.shape[1], targets.n_outputs))
+    columns = getattr(model, "feature_names_in_", None)
+    n_features = samples.sequences.table.shape[1]
+    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns))
     if continued:
         flat = _continue_from(model, layout)
         seed, state = model._training_state["seed"], model._training_state.get("loop")
@@ -193,7 +206,6 @@ def _train(model, targets, samples, held_out, score, *, max_iter, continued, kee
         flat, state = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads), None
     settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter)
     network = empty_network(model, layout, model.dtype)
-    columns = getattr(model, "feature_names_in_", None)
     check_range(network, samples.sequences.table, columns=columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from math import prod
 
 from sklstm._cell_choice import cell_of_kernel, describe_cell
+from sklstm._column_positions import known_positions
 from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
@@ -96,7 +97,7 @@ def _refuse_for_cell(parameters):
 
 
 def warn_of_no_effect(parameters):
-    """Warn of a parameter of a dict that has no effect with so few layers."""
+    """Warn of a parameter of a dict that has no effect beside the others."""
     n_layers = len(check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"]))
     for name, needed in (("dropout", 2), ("residual", int(parameters["residual"]) + 1)):
         if parameters[name] and n_layers < needed:
@@ -104,6 +105,11 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
             )
+    if parameters["known_columns"] is not None and parameters["window_norm"] is None:
+        warn_user(
+            f"known_columns={parameters['known_columns']!r} has no effect with window_norm=None: no column is changed "
+            "by it, and no row ahead is read."
+        )
 
 
 def warn_without_validation(parameters, validation):
@@ -134,8 +140,8 @@ def refuse_reach_beyond(parameters):
         )
 
 
-def describe_network(parameters, input_size, n_outputs):
-    """Return the arguments of `Architecture` for a dict of constructor parameters.
+def describe_network(parameters, input_size, n_outputs, names=None):
+    """Return the arguments of `Architecture` for a dict of constructor parameters; `names` are those of the columns.
 
     Those that exclude each other were refused before (`refuse_exclusions`).
 
@@ -150,6 +156,7 @@ def describe_network(parameters, input_size, n_outputs):
         "hidden_sizes": hidden_sizes,
         "n_outputs": n_outputs,
         "every_step": parameters["training"] == "stateful",
+        "known_columns": known_positions(parameters["known_columns"], input_size, names),
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
         **describe_cell(parameters["cell"]),
     }

@@ -60,6 +60,9 @@ class NetworkParameters(BaseEstimator):
     window_norm : {"last", "standard"} or None, default=None
         Normalisation of each input window: by its last row [Zeng2023]_ [Lin2023]_, by its own mean and standard
         deviation [Kim2022]_, or none.
+    known_columns : int, str, array-like of such or None, default=None
+        Columns of X, by position or name, that are known ahead (calendar, published forecasts, planned prices), which
+        `window_norm` leaves as they are.
     linear_skip : int, default=0
         Number of last rows that the output also reads through a linear map [Lai2018]_; 0 for none.
     training : {"windows", "stateful"}, default="windows"
@@ -166,7 +169,8 @@ default="constant"
     Patches end at the last row; where the first is not full, zeros stand for the rows that its window does not have.
     ``window_norm="last"`` subtracts the window's last row and divides by the deviation s of each column in the training
     data; "standard" subtracts the window's own mean and divides by ``sqrt(var + (s / 10)**2)``, so that a window that
-    is nearly constant does not blow up; neither goes with ``sequence_length=1``. `linear_skip` adds ``W_skip
+    is nearly constant does not blow up; neither goes with ``sequence_length=1``. `known_columns` are read as without
+    it, with ``input_scaling=None`` as they come. `linear_skip` adds ``W_skip
     [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
 
     **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
@@ -238,6 +242,7 @@ default="constant"
     patch_length: int = 1
     input_scaling: Literal["standard", "robust"] | None = "standard"
     window_norm: Literal["last", "standard"] | None = None
+    known_columns: int | str | Sequence[int] | Sequence[str] | None = None
     linear_skip: int = 0
     training: Literal["windows", "stateful"] = "windows"
     sequence_length: int = 32
@@ -282,6 +287,7 @@ default="constant"
         "patch_length": [Interval(Integral, 1, None, closed="left")],
         "input_scaling": [StrOptions({"standard", "robust"}), None],
         "window_norm": [StrOptions({"last", "standard"}), None],
+        "known_columns": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
         "linear_skip": [Interval(Integral, 0, None, closed="left")],
         "training": [StrOptions({"windows", "stateful"})],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],

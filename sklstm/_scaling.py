@@ -167,8 +167,8 @@ def input_scales(table, weights, moments, input_scaling, *, needs_scale):
     moments : Moments
         Of the table with these weights.
     input_scaling : "standard", "robust" or None
-    needs_scale : bool
-        Whether a scale is needed also where `input_scaling` is None.
+    needs_scale : ndarray of shape (n_features,), dtype bool
+        Which columns need a scale also where `input_scaling` is None.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def input_scales(table, weights, moments, input_scaling, *, needs_scale):
     if input_scaling == "robust":
         mean, scale = robust_scales(table, weights)
     elif input_scaling is None:
-        mean, scale = np.zeros_like(mean), scale if needs_scale else np.zeros_like(scale)
+        mean, scale = np.zeros_like(mean), np.where(needs_scale, scale, 0.0)
     return mean.copy(), np.where(scale > 0, scale, 1.0)
 
 

@@ -1,9 +1,8 @@
 """The columns of X whose future values the targets are, for `window_norm`."""
 
-from numbers import Integral
-
 import numpy as np
 
+from sklstm._column_positions import called, column_position, listed
 from sklstm._scaling import column_scales
 from sklstm._validation import naming
 from sklstm._warn import warn_user
@@ -12,7 +11,6 @@ from sklstm._warn import warn_user
 # future may vary less: the means over the next 24 to 336 hours in ETTh1 have 0.4 to 1.0 of the deviation.
 LARGEST_RATIO = 1.5
 SMALLEST_RATIO = 1 / 3
-NAMES_IN_A_MESSAGE = 20
 
 
 def check_target_column(target_column, window_norm, y, n_features, names):
@@ -50,13 +48,15 @@ def check_target_column(target_column, window_norm, y, n_features, names):
             f"target_column must be one column of X, or a list with one for each target of y ({n_targets} here); found "
             f"{target_column!r}."
         )
-    columns = [_position(entry, target_column, n_features, names) for entry in entries.ravel().tolist()]
+    columns = [
+        column_position(entry, "target_column", target_column, n_features, names) for entry in entries.ravel().tolist()
+    ]
     return columns * (n_targets // len(columns))
 
 
 def _which_column(window_norm, n_targets, n_features, names):
     """Return the sentence for a table of several columns whose `target_column` is left at None."""
-    columns = f"{n_features} columns" + ("" if names is None else f" ({_listed(names)})")
+    columns = f"{n_features} columns" + ("" if names is None else f" ({listed(names)})")
     how = "its position" if names is None else "its name or its position"
     lists = ""
     if n_targets > 1:
@@ -66,43 +66,6 @@ def _which_column(window_norm, n_targets, n_features, names):
         f"which of the {columns}. Set target_column to {how} (0 to {n_features - 1}){lists}. If y holds no future "
         "values of a column of X, set window_norm=None."
     )
-
-
-def _position(entry, target_column, n_features, names):
-    """Return the column position of one entry of `target_column`."""
-    if isinstance(entry, str):
-        if names is None:
-            raise ValueError(
-                f"target_column={target_column!r} names a column, but X came without names: they need a DataFrame "
-                "whose columns are strings (in a pipeline, set_output(transform='pandas')). Otherwise write an integer "
-                f"position, 0 to {n_features - 1}."
-            )
-        places = [k for k, name in enumerate(names) if name == entry]
-        if len(places) != 1:
-            raise ValueError(
-                f"target_column={target_column!r}: X has {len(places) or 'no'} column{'s' * (len(places) > 1)} "
-                f"{entry!r}; it has {_listed(names)}."
-            )
-        return places[0]
-    if not isinstance(entry, Integral) or isinstance(entry, bool):
-        raise ValueError(
-            f"target_column={target_column!r} holds {entry!r}, expected an integer position, 0 to {n_features - 1}, or "
-            "the name of a column of X."
-        )
-    if not 0 <= entry < n_features:
-        raise ValueError(f"target_column={target_column!r} is beyond the columns of X, 0 to {n_features - 1}.")
-    return int(entry)
-
-
-def _listed(names):
-    """Return the names of columns as a part of a sentence, the first ones of many."""
-    shown = ", ".join(repr(name) for name in names[:NAMES_IN_A_MESSAGE])
-    return shown + (", ..." if len(names) > NAMES_IN_A_MESSAGE else "")
-
-
-def called(columns, names):
-    """Return the names of columns at some positions, or the positions where there are no names."""
-    return [column if names is None else names[column] for column in columns]
 
 
 def warn_of_other_unit(y, weights, columns, window_scale, names):

@@ -429,6 +429,7 @@ CONSTRAINTS = {
     "patch_length": (0, -2, 1.5, None, "2"),
     "input_scaling": ("minmax", True, 0),
     "window_norm": ("mean", "first", True, 0),
+    "known_columns": (-1, 2.5),
     "linear_skip": (-1, 2.5, None, "yes"),
     "training": ("window", "streams", None, True),
     "bptt_steps": (0, -8, 8.0, None, "all"),

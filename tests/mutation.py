@@ -55,6 +55,7 @@ TESTS = {
     "_targets": "regressor classifier magnitudes running_scales poisson quantiles multilabel label_smoothing "
     "weights_of_outputs window_norm target_columns zero_weights",
     "_target_columns": "target_columns window_norm",
+    "_column_positions": "known_columns target_columns",
     "_scaling": "input_scaling running_scales magnitudes training_part input_precision",
     "_time_order": "time_order time_pairs panels",
     "_validation": "validation input_kinds bad_input panels windows streaming streaming_inputs multilabel quantiles "

@@ -10,6 +10,7 @@ import pytest
 import test_architecture
 import test_deep
 import test_input_scaling
+import test_known_columns
 import test_noise
 import test_regression_losses
 import test_stateful_training
@@ -377,6 +378,7 @@ TESTS = {
     "patch_length": test_architecture.test_patch_length_reads_several_rows_as_one,
     "input_scaling": test_input_scaling.test_the_network_reads_standardised_columns,
     "window_norm": test_window_norm.test_prediction_is_that_of_the_equations,
+    "known_columns": test_known_columns.test_known_columns_are_standardised,
     "linear_skip": test_architecture.test_linear_skip_reads_the_last_rows,
     "training": test_stateful_training.test_rows_of_a_table_are_steps_of_one_series,
     "sequence_length": test_sequence_length,

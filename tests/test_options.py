@@ -23,6 +23,7 @@ OPTIONS = [
     {"patch_length": 2, "linear_skip": 3},
     {"window_norm": "last", "linear_skip": 2},
     {"window_norm": "standard", "hidden_size": [4, 6], "residual": 1},
+    {"window_norm": "last", "known_columns": [2], "linear_skip": 2, "patch_length": 2},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
 
@@ -115,6 +116,7 @@ GRID = {
     "patch_length": [1, 2],
     "window_norm": [None, "last", "standard"],
     "target_column": [0, [1]],
+    "known_columns": [None, [1], 2],
     "linear_skip": [0, 2],
     "training": ["windows", "stateful"],
     "bptt_steps": [4, 8],
@@ -126,6 +128,7 @@ NEEDED = {
     "residual": {"hidden_size": [4, 6]},
     "cell__layer_norm": {"cell": LSTM(peephole=True)},
     "target_column": {"window_norm": "last"},
+    "known_columns": {"window_norm": "last"},
     "training": {"shuffle": False},
     "bptt_steps": {"training": "stateful", "shuffle": False},
 }

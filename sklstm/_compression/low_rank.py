@@ -41,7 +41,8 @@ def refuse_network(model, rank):
     if rank >= fewest:
         raise ValueError(f"rank={rank} must be smaller than hidden_size, but a layer has {fewest} units.")
     n_outputs = len(model.parameters_["bias_out"])
-    if describe_network(model.get_params(deep=False), model.n_features_in_, n_outputs) != shape:
+    names = getattr(model, "feature_names_in_", None)
+    if describe_network(model.get_params(deep=False), model.n_features_in_, n_outputs, names) != shape:
         raise ValueError("factorize: parameters were set after fit, and describe another network; set them back.")
 
 

@@ -63,6 +63,8 @@ class Architecture:
         Normalisation of each input window.
     linear_skip : int
         Last rows of the sequence that the output reads directly; 0 for none.
+    known_columns : tuple of int
+        Columns that are known ahead, in increasing order: `window_norm` leaves them alone.
     every_step : bool
         Whether there is an output at every step instead of one for the sequence.
     """
@@ -83,6 +85,7 @@ class Architecture:
     patch_length: int = 1
     window_norm: str | None = None
     linear_skip: int = 0
+    known_columns: tuple = ()
     every_step: bool = False
 
     def __post_init__(self):
@@ -99,6 +102,7 @@ class Architecture:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected one of {choices}")
         self._check_cell()
+        self._check_known_columns()
         if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
             raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
         if self.attention_heads and self.features_size % self.attention_heads:
@@ -115,6 +119,16 @@ class Architecture:
                 f"projection_size={self.projection_size}: the cell {self.cell!r} applies a gate to h, unit by unit, "
                 "before the product with it"
             )
+
+    def _check_known_columns(self):
+        columns = tuple(self.known_columns)
+        for column in columns:
+            _check_size("known_columns", column, 0)
+        if list(columns) != sorted(set(columns)) or (columns and columns[-1] >= self.input_size):
+            raise ValueError(
+                f"known_columns={columns}, expected increasing positions below the {self.input_size} columns of a row"
+            )
+        object.__setattr__(self, "known_columns", tuple(map(int, columns)))
 
     @property
     def has_vectors(self):

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def first_beyond_range(table, mean, scale, largest, window_norm):
+def first_beyond_range(table, mean, scale, largest, window_norm, known_columns=()):
     """Return row and column of a number that is too large once it is standardised, or None if there is none.
 
     Parameters
@@ -16,6 +16,8 @@ def first_beyond_range(table, mean, scale, largest, window_norm):
         Largest standardised input that is accepted.
     window_norm : "last", "standard" or None
         With a norm, the range of a whole column is used as that of a window.
+    known_columns : tuple of int, default=()
+        Columns that the norm leaves alone.
 
     Returns
     -------
@@ -31,10 +33,11 @@ def first_beyond_range(table, mean, scale, largest, window_norm):
         if 2 * reach / float(scale.min()) <= largest:
             return None
         lowest, highest = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
-        if window_norm is None:
-            beyond = np.maximum(np.abs(lowest - mean), np.abs(highest - mean)) / scale > largest
-        else:
-            beyond = (highest - lowest) / scale > largest
+        reach = np.maximum(np.abs(lowest - mean), np.abs(highest - mean))
+        if window_norm is not None:
+            is_known = np.isin(np.arange(len(scale)), known_columns)
+            reach = np.where(is_known, reach, highest - lowest)
+        beyond = reach / scale > largest
     if not beyond.any():
         return None
     column = int(beyond.argmax())

@@ -148,8 +148,10 @@ class Network:
         table : ndarray of shape (n_rows, n_features)
             Finite numbers. With `window_norm`, the range of a whole column is used as that of a window.
         """
-        norm = self.architecture.window_norm
-        return first_beyond_range(table, self.input_mean, self.input_scale, self.largest_input, norm)
+        shape = self.architecture
+        return first_beyond_range(
+            table, self.input_mean, self.input_scale, self.largest_input, shape.window_norm, shape.known_columns
+        )
 
     def forward(self, sequences, *, want_hidden=False, states=None):
         """Run over all sequences.

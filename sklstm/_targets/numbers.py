@@ -6,10 +6,11 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import assert_all_finite
 
+from sklstm._column_positions import called, refuse_known_targets
 from sklstm._dtypes import array_dtype
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
-from sklstm._target_columns import called, check_target_column, warn_of_other_unit
+from sklstm._target_columns import check_target_column, warn_of_other_unit
 from sklstm._targets.contract import HeadChange, Targets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -49,6 +50,7 @@ class NumberTargets(Targets):
     def __init__(self, model):
         self._loss, self._quantile, self._huber_delta = model.loss, model.quantile, model.huber_delta
         self._window_norm, self._target_column, self._dtype = model.window_norm, model.target_column, model.dtype
+        self._known_columns = model.known_columns
         # What was learnt: by what the targets are measured, and what the network was trained for.
         self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
         self._coding = getattr(model, "_coding", None)
@@ -96,6 +98,7 @@ class NumberTargets(Targets):
             )
         n_features = part.sequences.table.shape[1]
         coding["columns"] = check_target_column(self._target_column, self._window_norm, part.y, n_features, names)
+        refuse_known_targets(coding["columns"], self._known_columns, n_features, names)
         if self._is_continued and before["columns"] not in (None, coding["columns"]):
             raise ValueError(
                 f"training cannot go on with target_column={self._target_column!r}: the network was trained for the "

@@ -43,6 +43,7 @@ ALONE = {
     "patches": {"patch_length": 3},
     "window_norm_last": {"window_norm": "last"},
     "window_norm_standard": {"window_norm": "standard"},
+    "known_columns": {"window_norm": "last", "known_columns": (0, 2), "scaled": True},
     "linear_skip": {"linear_skip": 2},
     "every_step": {"every_step": True},
     "dropout": {"dropout": 0.4},
@@ -58,7 +59,7 @@ ONE_OF = [
 ]
 NEEDS_A_WINDOW = {
     "attention", "pooling_mean", "pooling_attention", "patches", "window_norm_last", "window_norm_standard",
-    "linear_skip",
+    "known_columns", "linear_skip",
 }  # fmt: skip
 
 
@@ -149,7 +150,13 @@ def draw_any(number, cell):
         "pooling": ("last", "mean", "attention")[rng.choice(3, p=[0.4, 0.3, 0.3])],
         "window_norm": (None, "last", "standard")[rng.choice(3, p=[0.4, 0.3, 0.3])],
         "linear_skip": int(rng.choice([2, 7])) if on(0.35) else 0,
+        "known_columns": draw_known_columns(number, options["n_columns"]),
     }
+
+
+def draw_known_columns(number, n_columns):
+    rng = np.random.default_rng([14, number])
+    return tuple(np.flatnonzero(rng.random(n_columns) < 0.5).tolist()) if rng.random() < 0.6 else ()
 
 
 def draw_norms(choice, number):
@@ -178,6 +185,7 @@ def options_on(options):
         "attention": options.get("attention_heads"),
         "patches": options.get("patch_length", 1) > 1,
         "dropout": options["dropout"] and len(sizes) > 1,
+        "known_columns": options.get("known_columns") and options["window_norm"],
     }
     for name in ("peephole", "cell_norm", "zoneout", "linear_skip", "every_step", "recurrent_dropout", "scaled"):
         holds[name] = options.get(name)

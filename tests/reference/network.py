@@ -3,6 +3,7 @@
 For each sequence of rows::
 
     u   = the rows, each column freed of its last value or its mean, and divided by a deviation         window_norm
+          or standardised, columns that are known ahead
     x_t = the rows of patch t side by side; zeros in front where the first patch is not full            patch_length
     h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
     y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
@@ -48,8 +49,15 @@ class OptionsForward(NamedTuple):
     final: np.ndarray  # (N, n_states): the states of each layer and direction, and what pooling carries
 
 
-def read_rows(rows, kind=None, mean=0.0, scale=1.0):
-    """(T, D) -> (T, D), by `window_norm`, or standardised; `scale` is the deviation of each column as a whole."""
+def read_rows(rows, kind=None, mean=0.0, scale=1.0, known=()):
+    """(T, D) -> (T, D), by `window_norm`, or standardised; `scale` is the deviation of each column as a whole.
+
+    The norm leaves `known` columns alone.
+    """
+    if known:
+        return np.where(
+            np.isin(np.arange(rows.shape[1]), known), (rows - mean) / scale, read_rows(rows, kind, mean, scale)
+        )
     if kind == "last":
         return (rows - rows[-1]) / scale
     if kind == "standard":
@@ -174,7 +182,10 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     -------
     OptionsForward
     """
-    windows = [read_rows(np.asarray(rows, np.float64), shape.window_norm, mean, scale) for rows in sequences]
+    windows = [
+        read_rows(np.asarray(rows, np.float64), shape.window_norm, mean, scale, shape.known_columns)
+        for rows in sequences
+    ]
     steps = [cut_patches(rows, shape.patch_length) for rows in windows]
     if state is None:
         # Wide enough for any: two states in each of two directions, none of more numbers than units.

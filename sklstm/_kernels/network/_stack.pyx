@@ -105,7 +105,7 @@ cdef class Stack:
         A name from `available_isas`; None for the one in use.
     input_mean, input_scale : sequence of float or None
         Of each column: the first layer reads (row - mean) / scale, whatever float a table holds; None for zeros and
-        ones. With `window_norm`, `input_scale` is the deviation of each column as a whole.
+        ones. With `window_norm`, `input_scale` is the deviation of each column as a whole, but for known columns.
     Attributes
     ----------
     architecture : Architecture
@@ -166,6 +166,7 @@ cdef class Stack:
         free(self.layers)
         free(self.copies)
         free(self.input.block)
+        free(self.input.known)
 
     def bind(self, panels, transposed=None, bint input_gradient=False):
         """Use these weights, as they are at each call, from now on.
@@ -252,9 +253,8 @@ cdef class Stack:
         check_windows(n, begin, length, n_rows, n_rows)
         with nogil:
             for i in range(n):
-                self.kernels.window_moments(self.input.norm, length[i], d, table + begin[i] * row, row_stride,
-                                            code == FLOAT64, self.input.scale, self.input.unit, shifts + i * d,
-                                            deviations + i * d)
+                moments_of_window(self.kernels, &self.input, length[i], table + begin[i] * row, row_stride,
+                                  code == FLOAT64, shifts + i * d, deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):

@@ -91,13 +91,24 @@ cdef inline void standardise(const StackCall *call, Py_ssize_t begin, Py_ssize_t
                                   call.row_stride, call.is_double, stage.n_repeats, stage.mean, stage.inverse, out)
 
 
+cdef inline void moments_of_window(const KernelTable *kernels, const InputStage *stage, Py_ssize_t n_rows,
+                                   const void *rows, Py_ssize_t row_stride, bint is_double, double *shift,
+                                   double *deviation) noexcept nogil:
+    """What a window is normalised by; known columns are standardised as without a norm."""
+    cdef Py_ssize_t k, j
+    kernels.window_moments(stage.norm, n_rows, stage.n_columns, rows, row_stride, is_double, stage.scale, stage.unit,
+                           shift, deviation)
+    for k in range(stage.n_known):
+        j = stage.known[k]
+        shift[j], deviation[j] = stage.mean[j], stage.scale[j]
+
+
 cdef inline void normalise(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t begin, Py_ssize_t n_rows,
                            char *out) noexcept nogil:
     cdef const InputStage *stage = call.input
     cdef const char *rows = call.table + begin * call.row_stride * call.table_item
     cdef double *deviation = buffers.moments + stage.n_columns
-    call.kernels.window_moments(stage.norm, n_rows, stage.n_columns, rows, call.row_stride, call.is_double,
-                                stage.scale, stage.unit, buffers.moments, deviation)
+    moments_of_window(call.kernels, stage, n_rows, rows, call.row_stride, call.is_double, buffers.moments, deviation)
     call.kernels.normalise_rows(n_rows, stage.n_columns, rows, call.row_stride, call.is_double, buffers.moments,
                                 deviation, out)
 

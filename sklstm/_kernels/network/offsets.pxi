@@ -155,6 +155,13 @@ cdef int init_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
             stage.scaled = True
     for j in range(d, size):
         stage.mean[j], stage.inverse[j] = stage.mean[j - d], stage.inverse[j - d]
+    stage.n_known = len(shape.known_columns)
+    if stage.n_known > 0:
+        stage.known = <Py_ssize_t *> calloc(stage.n_known, sizeof(Py_ssize_t))
+        if stage.known == NULL:
+            raise MemoryError()
+        for j in range(stage.n_known):
+            stage.known[j] = shape.known_columns[j]
     if shape.linear_skip:
         stage.skip = plan.dense("weight_skip", shape.linear_skip * d, shape.n_outputs)
     return 0
