@@ -4,9 +4,9 @@ A fit fills a new estimator with the same parameters, so that a failure leaves t
 """
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
@@ -18,6 +18,7 @@ from sklstm._options import describe_network, naming_sizes, refuse_other_network
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._scoring import ValidationScore
+from sklstm._seeds import join, n_networks, refuse_other_number, singles, train_each, with_seeds
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.schedules import SCHEDULES
@@ -105,7 +106,11 @@ def _begin(model, targets_of=None, *, continued, **known):
         refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
-    return work, work._targets() if targets_of is None else targets_of(work)
+    if continued:
+        refuse_other_number(work)
+    targets = work._targets() if targets_of is None else targets_of(work)
+    targets.n_networks = 1  # each is trained by itself
+    return work, targets
 
 
 def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state):
@@ -122,7 +127,10 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
         warn_of_other_scale(model, held_out.sequences.table, "X_val")
     change = targets.learn(part, inputs, running=keep_state)
     if change is not None:
-        _change_head(model, change)
+        models = singles(model)
+        for one in models:
+            _change_head(one, change)
+        join(model, models)
     model.__dict__.update(targets.fitted())
     samples, validation = (one and _encode(one, targets, inputs, array_dtype(model.dtype)) for one in (part, held_out))
     score = None if held_out is None or model.scoring is None else ValidationScore(model, targets, held_out)
@@ -132,7 +140,7 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
-        return _train(model, targets, samples, validation, score, **keywords)
+        return _train_networks(model, targets, samples, validation, score, **keywords)
 
 
 def _learn_inputs(model, part, weights, *, continued, running):
@@ -188,31 +196,38 @@ def _encode(part, targets, inputs, dtype):
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)
 
 
-def _train(model, targets, samples, held_out, score, *, max_iter, continued, keep_state):
-    """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
-    parameters = model.get_params(deep=False)
-    columns = getattr(model, "feature_names_in_", None)
-    n_features = samples.sequences.table.shape[1]
-    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns))
-    if continued:
-        flat = _continue_from(model, layout)
-        seed, state = model._training_state["seed"], model._training_state.get("loop")
-        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
-    else:
-        kept = {}
-        seed = int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
-        generator = np.random.Generator(np.random.Philox(key=seed))
-        n_threads = resolve_num_threads(model.n_jobs)
-        flat, state = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads), None
-    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter)
+def _train_networks(model, targets, samples, held_out, score, *, continued, **options):
+    """Train a network from each seed and set the fitted attributes; return what interrupted it."""
+    columns, n_features = getattr(model, "feature_names_in_", None), samples.sequences.table.shape[1]
+    layout = ParameterLayout(**describe_network(model.get_params(deep=False), n_features, targets.n_outputs, columns))
     network = empty_network(model, layout, model.dtype)
     check_range(network, samples.sequences.table, columns=columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)
+    models = singles(model) if continued else with_seeds(model)
+    train_one = partial(_train, layout, targets, samples, held_out, score, continued=continued, **options)
+    trained, interrupt = train_each(train_one, models, resolve_num_threads(model.n_jobs))
+    join(model, models if continued else trained)
+    return interrupt
+
+
+def _train(
+    layout, targets, samples, held_out, score, model, n_threads, *, stop, label, max_iter, continued, keep_state
+):
+    """Train one network from its current or from new parameters and set its attributes; return what interrupted it."""
+    seed, kept, state = model._training_state["seed"], {}, None
+    if continued:
+        flat, state = _continue_from(model, layout), model._training_state.get("loop")
+        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
+    else:
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
+    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter, label=label)
+    network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
     state = state if keep_state else None
-    history = train(network, flat, samples, settings, held_out, first_epoch, state, mask, score)
+    history = train(network, flat, samples, settings, held_out, first_epoch, state, mask, score, stop)
     try:
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
     except KeyboardInterrupt as interrupt:
@@ -225,7 +240,7 @@ def _train(model, targets, samples, held_out, score, *, max_iter, continued, kee
     return history.interrupt
 
 
-def _settings(model, targets, samples, layout, *, seed, max_iter):
+def _settings(model, targets, samples, layout, *, seed, max_iter, label):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
     (loss, loss_parameter), n = targets.network_loss(), _n_read(model, samples)
     return Settings(
@@ -241,6 +256,7 @@ def _settings(model, targets, samples, layout, *, seed, max_iter):
         n_iter_no_change=model.n_iter_no_change,
         seed=seed,
         verbose=bool(model.verbose),
+        label=label,
         schedule=model.learning_rate,
         optimizer=model.solver,
         loss_parameter=loss_parameter,
@@ -296,11 +312,17 @@ def _continue_from(model, layout):
 def tell_of_interrupt(model, interrupt):
     """Warn that a fit has ended early, with what the estimator now is, and let the interrupt go on."""
     which = f"{model.best_iteration_}, the best so far" if model.validation_scores_ else model.best_iteration_
-    try:
-        warn_user(
-            f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
-            f"{which}."
+    told = (
+        f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
+        f"{which}."
+    )
+    if model.n_seeds > 1:
+        told = (
+            f"fit was interrupted; the estimator is fitted, with {n_networks(model)} of n_seeds={model.n_seeds} "
+            f"networks, each with the parameters of its {'best' if model.validation_scores_ else 'last'} epoch so far."
         )
+    try:
+        warn_user(told)
     finally:
         # Where warnings are errors, too.
         raise interrupt

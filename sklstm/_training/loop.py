@@ -57,6 +57,7 @@ class Settings:
     n_iter_no_change: int
     seed: int
     verbose: bool = False
+    label: str = ""
     optimizer: str = "adamw"
     schedule: str = "constant"
     loss_parameter: float | tuple = 0.0
@@ -108,14 +109,17 @@ class TrainingSchedule:
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
-def run_epoch(passes, optimizer, epoch, schedule, mask=None):
+def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None):
     """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps.
 
-    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient.
+    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. Once ``stop()`` is
+    true, it raises KeyboardInterrupt: only the main thread gets one from Python.
     """
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
     for step, (value, n_samples) in enumerate(passes.steps(epoch)):
+        if stop is not None and stop():
+            raise KeyboardInterrupt
         if mask is not None:
             np.multiply(passes.gradient, mask, out=passes.gradient)
         norm = global_norm(passes.gradient, network.n_threads)
@@ -128,7 +132,9 @@ def run_epoch(passes, optimizer, epoch, schedule, mask=None):
     return total / passes.n_samples, norms / passes.n_steps
 
 
-def train(network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None):
+def train(
+    network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None, stop=None
+):
     """Train `flat` in place.
 
     Parameters
@@ -153,6 +159,8 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
     score : callable or None, default=None
         ``score(z, epoch)`` of raw outputs for the validation part, the greater the better; None for the share of the
         loss that is explained.
+    stop : callable or None, default=None
+        Training ends as by Ctrl-C once ``stop()`` is true.
 
     Returns
     -------
@@ -166,7 +174,7 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
         When the loss, the gradient or a validation prediction is not finite.
     """
     network.load(flat)
-    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score)
+    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, stop)
     history = training.history
     try:
         training.run()
@@ -184,8 +192,8 @@ def train(network, flat, samples, settings, validation=None, first_epoch=0, stat
 class _Training:
     """The state of one training."""
 
-    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score):
-        self.network, self.settings, self.first_epoch = network, settings, first_epoch
+    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, stop):
+        self.network, self.settings, self.first_epoch, self.stop = network, settings, first_epoch, stop
         self.mask = None if mask is None else network.to_panels(mask)
         state = _still_valid(state, settings)
         weights, exponent = in_unit_range(samples.weights)
@@ -220,7 +228,7 @@ class _Training:
         """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
-            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask)
+            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop)
             self.optimizer.use_average()
             self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])
