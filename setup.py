@@ -52,6 +52,7 @@ def extensions():
         ("network._stream", []),
         ("network._orthogonal", []),
         ("optim._updates", []),
+        ("linear._normal_equations", []),
         ("columns._column_statistics", []),
     ]:
         yield Extension(

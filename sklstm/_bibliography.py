@@ -17,13 +17,15 @@ REFERENCES = {
     "Gers2000a": 'F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.',
     "Glorot2010": 'X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural '
     'networks", AISTATS 2010, eq. 16.',
+    "Golub1979": 'G. H. Golub, M. Heath and G. Wahba, "Generalized cross-validation as a method for choosing a good '
+    'ridge parameter", Technometrics 21(2), 1979.',
     "Goyal2017": 'P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, '
     "2017.",
-    "Hansen1990": 'L. K. Hansen and P. Salamon, "Neural network ensembles", IEEE Transactions on Pattern Analysis and '
-    "Machine Intelligence 12(10), 1990.",
     "He2015": 'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.',
     "He2016": 'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016.',
     "Hochreiter1997": 'S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.',
+    "Hoerl1970": 'A. E. Hoerl and R. W. Kennard, "Ridge regression: biased estimation for nonorthogonal problems", '
+    "Technometrics 12(1), 1970.",
     "Huber1964": 'P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), '
     "1964.",
     "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '

@@ -3,27 +3,47 @@
 A fit fills a new estimator with the same parameters, so that a failure leaves the user's estimator unchanged.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
 from sklstm._fitted import empty_network, freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
+from sklstm._linear_part import LinearPart, scaled_skip
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import describe_network, naming_sizes, refuse_other_network, warn_without_validation
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._scoring import ValidationScore
-from sklstm._seeds import join, n_networks, refuse_other_number, singles, train_each, with_seeds
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.schedules import SCHEDULES
 from sklstm._validation import check_range, warn_of_other_scale
 from sklstm._warn import warn_user
+
+
+class Validation(NamedTuple):
+    """What is judged in training, None where there is none.
+
+    Attributes
+    ----------
+    samples : Samples
+        The validation part.
+    score : ValidationScore
+        Of `scoring`.
+    everything : callable
+        ``everything()``, all samples that training and validation part were taken from.
+    """
+
+    samples: Any
+    score: Any
+    everything: Any
 
 
 def fit(model, given, validation, targets_of=None, **known):
@@ -50,6 +70,7 @@ def fit(model, given, validation, targets_of=None, **known):
     work, targets = _begin(model, targets_of, continued=continued, **known)
     part = check_part(work, targets, given, continued=continued)
     part = targets.start(part, getattr(work, "feature_names_in_", None))
+    whole = None
     if validation.X is not None or validation.y is not None:
         held_out = check_validation_part(work, targets, validation, given.groups)
     else:
@@ -57,9 +78,12 @@ def fit(model, given, validation, targets_of=None, **known):
             if getattr(validation, name) is not None:
                 raise ValueError(f"{name}_val needs X_val and y_val.")
         codes = targets.class_codes(part)
+        whole = part
         part, held_out = hold_out(part, work.early_stopping, work.validation_fraction, codes, targets.classes)
     warn_without_validation(work.get_params(deep=False), held_out)
-    interrupt = _fit_part(work, targets, part, held_out, max_iter=work.max_iter, continued=continued, keep_state=False)
+    interrupt = _fit_part(
+        work, targets, part, held_out, whole, max_iter=work.max_iter, continued=continued, keep_state=False
+    )
     replace_fitted(model, work.__dict__)
     if interrupt is not None:
         tell_of_interrupt(model, interrupt)
@@ -92,7 +116,7 @@ def partial_fit(model, given, **known):
     memory = work._row_order if continued else None
     part = check_part(work, targets, given, continued=continued, memory=memory)
     part = targets.start(part, getattr(work, "feature_names_in_", None))
-    interrupt = _fit_part(work, targets, part, None, max_iter=1, continued=continued, keep_state=True)
+    interrupt = _fit_part(work, targets, part, None, None, max_iter=1, continued=continued, keep_state=True)
     if interrupt is not None:
         raise interrupt
     replace_fitted(model, work.__dict__)
@@ -106,17 +130,13 @@ def _begin(model, targets_of=None, *, continued, **known):
         refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
-    if continued:
-        refuse_other_number(work)
-    targets = work._targets() if targets_of is None else targets_of(work)
-    targets.n_networks = 1  # each is trained by itself
-    return work, targets
+    return work, work._targets() if targets_of is None else targets_of(work)
 
 
-def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state):
+def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, keep_state):
     """Learn scales and factors from the training part alone, encode both parts by them, and train.
 
-    Returns what interrupted it, or None.
+    `whole` is what both parts were taken from, or None. Returns what interrupted it, or None.
     """
     weights = targets.learn_weights(part)
     weights = weights if weights.ndim == 1 else weights.mean(axis=1)
@@ -127,20 +147,19 @@ def _fit_part(model, targets, part, held_out, *, max_iter, continued, keep_state
         warn_of_other_scale(model, held_out.sequences.table, "X_val")
     change = targets.learn(part, inputs, running=keep_state)
     if change is not None:
-        models = singles(model)
-        for one in models:
-            _change_head(one, change)
-        join(model, models)
+        _change_head(model, change)
     model.__dict__.update(targets.fitted())
-    samples, validation = (one and _encode(one, targets, inputs, array_dtype(model.dtype)) for one in (part, held_out))
+    dtype = array_dtype(model.dtype)
+    samples, validation = (one and _encode(one, targets, inputs, dtype) for one in (part, held_out))
     score = None if held_out is None or model.scoring is None else ValidationScore(model, targets, held_out)
+    validation = Validation(validation, score, whole and partial(_encode, whole, targets, inputs, dtype))
     if not keep_state:
         refuse_lost_outputs(samples.weights)
     if not (keep_state and getattr(model, "_trained_dtype", None) == model.dtype):
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
-        return _train_networks(model, targets, samples, validation, score, **keywords)
+        return _train(model, targets, samples, validation, **keywords)
 
 
 def _learn_inputs(model, part, weights, *, continued, running):
@@ -187,7 +206,7 @@ def _change_head(model, change):
     # The moments of the solver, and the norms and losses so far, belong to the old scale.
     loop = model._training_state.get("loop") or {}
     loop = {name: value for name, value in loop.items() if name not in ("moments", "clipping", "schedule")}
-    model._training_state = {**model._training_state, "loop": loop}
+    model._training_state = {**scaled_skip(model._training_state, which, change.factor), "loop": loop}
 
 
 def _encode(part, targets, inputs, dtype):
@@ -196,51 +215,50 @@ def _encode(part, targets, inputs, dtype):
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)
 
 
-def _train_networks(model, targets, samples, held_out, score, *, continued, **options):
-    """Train a network from each seed and set the fitted attributes; return what interrupted it."""
-    columns, n_features = getattr(model, "feature_names_in_", None), samples.sequences.table.shape[1]
-    layout = ParameterLayout(**describe_network(model.get_params(deep=False), n_features, targets.n_outputs, columns))
+def _train(model, targets, samples, validation, *, max_iter, continued, keep_state):
+    """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
+    parameters, held_out = model.get_params(deep=False), validation.samples
+    columns = getattr(model, "feature_names_in_", None)
+    n_features = samples.sequences.table.shape[1]
+    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns))
+    if continued:
+        flat = _continue_from(model, layout)
+        seed, state = model._training_state["seed"], model._training_state.get("loop")
+        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
+    else:
+        kept = {}
+        seed = int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        n_threads = resolve_num_threads(model.n_jobs)
+        flat, state = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads), None
+    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter)
     network = empty_network(model, layout, model.dtype)
     check_range(network, samples.sequences.table, columns=columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)
-    models = singles(model) if continued else with_seeds(model)
-    train_one = partial(_train, layout, targets, samples, held_out, score, continued=continued, **options)
-    trained, interrupt = train_each(train_one, models, resolve_num_threads(model.n_jobs))
-    join(model, models if continued else trained)
-    return interrupt
-
-
-def _train(
-    layout, targets, samples, held_out, score, model, n_threads, *, stop, label, max_iter, continued, keep_state
-):
-    """Train one network from its current or from new parameters and set its attributes; return what interrupted it."""
-    seed, kept, state = model._training_state["seed"], {}, None
-    if continued:
-        flat, state = _continue_from(model, layout), model._training_state.get("loop")
-        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
-    else:
-        generator = np.random.Generator(np.random.Philox(key=seed))
-        flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
-    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter, label=label)
-    network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
-    state = state if keep_state else None
-    history = train(network, flat, samples, settings, held_out, first_epoch, state, mask, score, stop)
+    linear = LinearPart(layout, flat, settings, model._training_state if continued else {})
+    if not continued:
+        linear.solve(network, samples, held_out, validation.everything)
+    settings, state = replace(settings, start_counts=linear.is_start), state if keep_state else None
+    history = train(
+        network, flat, samples, settings, held_out, first_epoch, state, mask, validation.score, linear.target
+    )
     try:
-        fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
+        fitted = _fitted_attributes(model, history, layout, flat, first_epoch, linear)
     except KeyboardInterrupt as interrupt:
         # The training was complete: its result is kept.
         history.interrupt = interrupt
-        fitted = _fitted_attributes(model, history, layout, flat, first_epoch)
-    model._training_state = {"seed": seed, **kept, "loop": history.state} if keep_state else {"seed": seed, **kept}
+        fitted = _fitted_attributes(model, history, layout, flat, first_epoch, linear)
+    kept = {"seed": seed, **kept, **linear.state}
+    model._training_state = {**kept, "loop": history.state} if keep_state else kept
     model._architecture, model._trained_dtype = asdict(layout.architecture), model.dtype
     model.__dict__.update(fitted)
     return history.interrupt
 
 
-def _settings(model, targets, samples, layout, *, seed, max_iter, label):
+def _settings(model, targets, samples, layout, *, seed, max_iter):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
     (loss, loss_parameter), n = targets.network_loss(), _n_read(model, samples)
     return Settings(
@@ -256,7 +274,6 @@ def _settings(model, targets, samples, layout, *, seed, max_iter, label):
         n_iter_no_change=model.n_iter_no_change,
         seed=seed,
         verbose=bool(model.verbose),
-        label=label,
         schedule=model.learning_rate,
         optimizer=model.solver,
         loss_parameter=loss_parameter,
@@ -265,11 +282,13 @@ def _settings(model, targets, samples, layout, *, seed, max_iter, label):
         weight_dropout=float(model.weight_dropout),
         training=model.training,
         bptt_steps=min(int(model.bptt_steps), n),
+        linear_skip=model.linear_skip_training if layout.architecture.linear_skip else None,
     )
 
 
-def _fitted_attributes(model, history, layout, flat, first_epoch):
+def _fitted_attributes(model, history, layout, flat, first_epoch, linear):
     """Return what a training adds to the attributes of the first `first_epoch` epochs, which stay as they are."""
+    linear.finish()
     parameters = {name: view.copy() for name, view in layout.views(flat).items()}
     for array in parameters.values():
         array.flags.writeable = False
@@ -283,9 +302,10 @@ def _fitted_attributes(model, history, layout, flat, first_epoch):
         "gradient_norms_": norms + history.gradient_norms,
         "validation_scores_": scores,
         "validation_loss_curve_": history.validation_losses or None,
-        "best_validation_score_": None if scores is None else max(scores),
+        "best_validation_score_": None if scores is None else history.best_score,
         "best_iteration_": first_epoch + history.best_epoch,
         "best_loss_": min(curve) if scores is None else None,
+        **linear.fitted(history),
     }
 
 
@@ -312,17 +332,11 @@ def _continue_from(model, layout):
 def tell_of_interrupt(model, interrupt):
     """Warn that a fit has ended early, with what the estimator now is, and let the interrupt go on."""
     which = f"{model.best_iteration_}, the best so far" if model.validation_scores_ else model.best_iteration_
-    told = (
-        f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
-        f"{which}."
-    )
-    if model.n_seeds > 1:
-        told = (
-            f"fit was interrupted; the estimator is fitted, with {n_networks(model)} of n_seeds={model.n_seeds} "
-            f"networks, each with the parameters of its {'best' if model.validation_scores_ else 'last'} epoch so far."
-        )
     try:
-        warn_user(told)
+        warn_user(
+            f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
+            f"{which}."
+        )
     finally:
         # Where warnings are errors, too.
         raise interrupt

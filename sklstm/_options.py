@@ -30,6 +30,11 @@ _EXCLUSIONS = [
         ("carry_context", bool),
         "no number of carried rows stands for a whole series; hand the rows before X over as context",
     ),
+    (
+        ("linear_skip_training", lambda value: value == "fine_tune"),
+        ("solver", lambda value: value == "schedule_free"),
+        "a running mean of all weights knows no smaller step for some of them",
+    ),
 ]
 
 ARCHITECTURE_OPTIONS = (

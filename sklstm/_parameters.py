@@ -20,9 +20,6 @@ from sklstm._training.schedules import SCHEDULES
 from sklstm._validation.parameters import LARGEST_N_LAYERS
 from sklstm.cells import Cell
 
-# Their outputs stand side by side in memory; far fewer gain what there is to gain.
-LARGEST_N_SEEDS = 1000
-
 
 @cache
 def _parameter_names(kind):
@@ -67,7 +64,10 @@ class NetworkParameters(BaseEstimator):
         Columns of X, by position or name, that are known ahead (calendar, published forecasts, planned prices), which
         `window_norm` leaves as they are.
     linear_skip : int, default=0
-        Number of last rows that the output also reads through a linear map [Lai2018]_; 0 for none.
+        Number of last rows that the output also reads through a linear map [Lai2018]_, the ridge regression of the
+        targets on these rows [Hoerl1970]_; 0 for none.
+    linear_skip_training : {"frozen", "fine_tune"}, default="frozen"
+        Whether that map stays the ridge regression, or is trained with a tenth of the step size.
     training : {"windows", "stateful"}, default="windows"
         Whether the network reads a window for each row of a table, or each series from its first row to its last with
         its states carried along, in `predict` too.
@@ -122,8 +122,6 @@ default="constant"
         Epochs in a row without improvement before training stops.
     tol : float, default=1e-4
         Smallest improvement that counts, of the validation score or, without early stopping, of the training loss.
-    n_seeds : int, default=1
-        Networks that are trained alike, each from a seed of its own, and whose answers are averaged.
     warm_start : bool, default=False
         Whether `fit` goes on from the parameters of the last `fit`.
     carry_context : bool, default=False
@@ -178,6 +176,17 @@ default="constant"
     it, with ``input_scaling=None`` as they come. `linear_skip` adds ``W_skip
     [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
 
+    **Linear part.** Before training, `W_skip` and the bias of the output are set to the ridge regression of the targets
+    on these windows, in float64, with the penalty (`ridge_penalty_`) that has the smallest squared error on the
+    validation part, without one by generalised cross-validation [Golub1979]_. The head starts at zero, so that the
+    network learns what the ridge regression leaves over; if no epoch scores better by `tol` than it does alone
+    (`skip_score_`), it alone is kept. After training it is solved once more, with the same penalty, on all samples:
+    those that early stopping had set aside too, unless they came as `X_val`. Windows that lack some of these rows are
+    left out of it if they are fewer than half. Of several quantiles, and of other losses than the squared error, it is
+    the regression of the mean; of classes and labels that of 1 and 0, of counts that of ``log(y / mean(y) + 0.5)``,
+    both times a factor that the loss chooses. "fine_tune" decays, by `weight_decay`, towards the ridge regression.
+    `partial_fit` solves it on its first block.
+
     **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
     most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many segments run side by side
     ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more series than that so many after each other; each
@@ -215,13 +224,6 @@ default="constant"
     ``sample_weight=`` if its samples differ in weight (`class_weight` does not count). `tol` is in the unit of the
     score. What the scorer raises ends the fit, which then has changed nothing.
 
-    **Several seeds.** With ``n_seeds=5`` five networks see the same samples; initial weights, order and dropout differ.
-    Their seeds are drawn from `random_state`, and the first network is the one of ``n_seeds=1``. Early stopping keeps
-    the best epoch of each. Regressors answer with the mean of their numbers (of each quantile), classifiers with the
-    mean of their probabilities [Hansen1990]_. The attributes of the estimator are those of the first network,
-    `other_networks_` holds the others'. They are trained side by side by `n_jobs` threads in total, each with a
-    workspace of its own. Size of a pickle, time to predict and a step of a stream are `n_seeds` times those of one.
-
     **Carried rows.** With `carry_context`, the X of `predict` is taken as what follows the training table, row after
     row, as this estimator saw it (in a pipeline: scaled and selected); with groups, each group of X follows the rows of
     its label, and a new one begins with X. This makes `TimeSeriesSplit` folds exact through a pipeline, if its `gap` is
@@ -256,6 +258,7 @@ default="constant"
     window_norm: Literal["last", "standard"] | None = None
     known_columns: int | str | Sequence[int] | Sequence[str] | None = None
     linear_skip: int = 0
+    linear_skip_training: Literal["frozen", "fine_tune"] = "frozen"
     training: Literal["windows", "stateful"] = "windows"
     sequence_length: int = 32
     bptt_steps: int = 32
@@ -280,7 +283,6 @@ default="constant"
     scoring: str | Callable[..., Any] | None = None
     n_iter_no_change: int = 10
     tol: float = 1e-4
-    n_seeds: int = 1
     warm_start: bool = False
     carry_context: bool = False
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
@@ -302,6 +304,7 @@ default="constant"
         "window_norm": [StrOptions({"last", "standard"}), None],
         "known_columns": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
         "linear_skip": [Interval(Integral, 0, None, closed="left")],
+        "linear_skip_training": [StrOptions({"frozen", "fine_tune"})],
         "training": [StrOptions({"windows", "stateful"})],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "bptt_steps": [Interval(Integral, 1, None, closed="left")],
@@ -324,7 +327,6 @@ default="constant"
         "scoring": [str, callable, None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "n_seeds": [Interval(Integral, 1, LARGEST_N_SEEDS, closed="both")],
         "warm_start": ["boolean"],
         "carry_context": ["boolean"],
         "dtype": [StrOptions(set(DTYPES))],

@@ -11,8 +11,10 @@ import test_architecture
 import test_deep
 import test_input_scaling
 import test_known_columns
+import test_linear_part
 import test_noise
 import test_regression_losses
+import test_scoring
 import test_stateful_training
 import test_window_norm
 from estimator_case import flat, parameters_equal
@@ -380,6 +382,7 @@ TESTS = {
     "window_norm": test_window_norm.test_prediction_is_that_of_the_equations,
     "known_columns": test_known_columns.test_known_columns_are_standardised,
     "linear_skip": test_architecture.test_linear_skip_reads_the_last_rows,
+    "linear_skip_training": test_linear_part.test_frozen_and_fine_tuned,
     "training": test_stateful_training.test_rows_of_a_table_are_steps_of_one_series,
     "sequence_length": test_sequence_length,
     "bptt_steps": test_stateful_training.test_each_row_is_read_once_an_epoch,
@@ -399,6 +402,7 @@ TESTS = {
     "shuffle": test_shuffle,
     "early_stopping": test_early_stopping_and_validation_fraction,
     "validation_fraction": test_early_stopping_and_validation_fraction,
+    "scoring": test_scoring.test_numbers_are_scored_in_the_unit_of_y,
     "n_iter_no_change": test_n_iter_no_change_and_tol,
     "tol": test_n_iter_no_change_and_tol,
     "warm_start": test_warm_start,
@@ -438,7 +442,8 @@ def test_every_fitted_attribute_is_documented(kind, request):
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     of_compression = {"sparsity_", "factorization_error_", "operations_saved_"}
     of_compression |= {"quantization_dtype_", "quantization_error_"}
-    assert documented == public | {"feature_names_in_", "context_groups_"} | of_compression
+    of_linear_skip = {"ridge_penalty_", "skip_score_"}
+    assert documented == public | {"feature_names_in_", "context_groups_"} | of_compression | of_linear_skip
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,7 @@ class Network:
         new values without packing.
     reference_columns : list of int or None
         Columns of the input whose `window_moments` are appended to the raw outputs by `forward`.
-    n_networks : int
-        1; see `Networks`.
     """
-
-    n_networks = 1
 
     def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
         self.layout, self.n_threads = layout, n_threads
@@ -105,7 +101,11 @@ class Network:
     def decay_segments(self, weight_decay):
         """Return the ends of segments of `weights` with equal weight decay, and the decay of each (0 for biases)."""
         ends, decays = zip(*self._stack.segments, strict=True)
-        return np.array(ends, np.intp), np.where(decays, float(weight_decay), 0.0)
+        ends, decays = np.array(ends, np.intp), np.where(decays, float(weight_decay), 0.0)
+        # The linear skip is never drawn to zero, but left alone or drawn to its start.
+        begin, end = self._stack.skip_range
+        decays[(ends > begin) & (ends <= end)] = 0.0
+        return ends, decays
 
     @property
     def gradient(self):
@@ -190,7 +190,24 @@ class Network:
             out = _scattered(out, order)
         if self.reference_columns is None or want_hidden:
             return out
-        return np.hstack([out, *moments_by_stack(self._stack, sequences, self.reference_columns)])
+        return np.hstack([out, *self.window_moments(sequences, self.reference_columns)])
+
+    def window_moments(self, sequences, columns):
+        """Return the moments by which `window_norm` normalises some columns of each sequence."""
+        return moments_by_stack(self._stack, sequences, columns)
+
+    def freeze_skip(self):
+        """Train no weight of the linear skip from now on."""
+        self._stack.skip_is_frozen = True
+
+    @property
+    def skip_weights(self):
+        """The weights of the linear skip among `weights`, a view."""
+        return self.skip_part(self.weights)
+
+    def skip_part(self, panels):
+        """Return the weights of the linear skip in a vector packed as `weights` are, a view."""
+        return panels[slice(*self._stack.skip_range)]
 
     def attention_weights(self, sequences):
         """Return the attention weights of each step: the last step in the last column, zeros before the first.

@@ -17,6 +17,17 @@ class Epoch(NamedTuple):
     weights: Any = None
 
 
+class Start(NamedTuple):
+    """The start of a training: the score of the validation part, and a copy of the weights.
+
+    An epoch is better only by more than `tol`.
+    """
+
+    validation_score: float
+    tol: float
+    weights: Any
+
+
 @dataclass
 class History:
     """The finished epochs of a training.
@@ -25,6 +36,8 @@ class History:
     ----------
     epochs : list of Epoch
         Each is added by a single `append`, so that an interrupt finds it complete or not at all.
+    start : Start or None
+        The start, where it may be what is kept; None where only epochs may.
     state : dict or None
         What the next training resumes from, plain arrays and numbers; None where it cannot resume.
     interrupt : KeyboardInterrupt or None
@@ -32,6 +45,7 @@ class History:
     """
 
     epochs: list = field(default_factory=list)
+    start: Start | None = None
     state: dict | None = None
     interrupt: KeyboardInterrupt | None = None
 
@@ -42,13 +56,25 @@ class History:
 
     @property
     def best_epoch(self):
-        """Number, from 1, of the epoch whose weights were kept: the best one's, the last without a validation part."""
+        """Number, from 1, of the epoch whose weights were kept: the best one's, the last without a validation part.
+
+        0 where none was better than the start.
+        """
+        if self.start is not None and self.start.validation_score + self.start.tol >= max(self.validation_scores):
+            return 0
         return max(number for number, epoch in enumerate(self.epochs, 1) if epoch.weights is not None)
 
     @property
+    def best_score(self):
+        """Score of the weights that were kept."""
+        best = self.best_epoch
+        return self.epochs[best - 1].validation_score if best else self.start.validation_score
+
+    @property
     def weights(self):
-        """Weights of that epoch."""
-        return self.epochs[self.best_epoch - 1].weights
+        """Weights of that epoch, or of the start."""
+        best = self.best_epoch
+        return self.epochs[best - 1].weights if best else self.start.weights
 
     @property
     def loss_curve(self):

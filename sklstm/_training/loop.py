@@ -7,13 +7,14 @@ import numpy as np
 from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.divergence import check_last_step, check_step, check_validation
 from sklstm._training.early_stopping import EarlyStopping
-from sklstm._training.history import Epoch, History
+from sklstm._training.history import Epoch, History, Start
 from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.passes import PASSES
 from sklstm._training.progress import Progress
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 from sklstm._training.schedules import SCHEDULES
+from sklstm._training.skip_steps import skip_steps
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters of an estimator that the training loop uses."""
+    """The parameters of an estimator that the training loop uses.
+
+    `linear_skip` is None without a linear skip, else "frozen" or "fine_tune"; `start_counts` says whether the start is
+    a candidate of early stopping, beside the epochs.
+    """
 
     loss: str
     batch_size: int
@@ -57,7 +62,6 @@ class Settings:
     n_iter_no_change: int
     seed: int
     verbose: bool = False
-    label: str = ""
     optimizer: str = "adamw"
     schedule: str = "constant"
     loss_parameter: float | tuple = 0.0
@@ -66,6 +70,8 @@ class Settings:
     weight_dropout: float = 0.0
     training: str = "windows"
     bptt_steps: int = 32
+    linear_skip: str | None = None
+    start_counts: bool = False
 
     @property
     def step_size(self):
@@ -109,17 +115,15 @@ class TrainingSchedule:
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
-def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None):
+def run_epoch(passes, optimizer, epoch, schedule, mask=None, skip=None):
     """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps.
 
-    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. Once ``stop()`` is
-    true, it raises KeyboardInterrupt: only the main thread gets one from Python.
+    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. `skip` is a `SkipSteps`
+    or None.
     """
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
     for step, (value, n_samples) in enumerate(passes.steps(epoch)):
-        if stop is not None and stop():
-            raise KeyboardInterrupt
         if mask is not None:
             np.multiply(passes.gradient, mask, out=passes.gradient)
         norm = global_norm(passes.gradient, network.n_threads)
@@ -127,13 +131,17 @@ def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None):
         total += value * n_samples
         norms += norm
         rate = settings.learning_rate * schedule.schedule.factor(schedule.n_steps)
+        if skip is not None:
+            skip.before_step()
         optimizer.step(network.weights, passes.gradient, rate, schedule.clipping.factor(norm))
+        if skip is not None:
+            skip.after_step(rate)
         schedule.n_steps += 1
     return total / passes.n_samples, norms / passes.n_steps
 
 
 def train(
-    network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None, stop=None
+    network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None, skip_start=None
 ):
     """Train `flat` in place.
 
@@ -159,8 +167,8 @@ def train(
     score : callable or None, default=None
         ``score(z, epoch)`` of raw outputs for the validation part, the greater the better; None for the share of the
         loss that is explained.
-    stop : callable or None, default=None
-        Training ends as by Ctrl-C once ``stop()`` is true.
+    skip_start : ndarray of shape (n_parameters,) or None, default=None
+        Parameters whose linear skip is what that of the network decays to; None where it is frozen, or there is none.
 
     Returns
     -------
@@ -174,7 +182,7 @@ def train(
         When the loss, the gradient or a validation prediction is not finite.
     """
     network.load(flat)
-    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, stop)
+    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, skip_start)
     history = training.history
     try:
         training.run()
@@ -192,9 +200,10 @@ def train(
 class _Training:
     """The state of one training."""
 
-    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, stop):
-        self.network, self.settings, self.first_epoch, self.stop = network, settings, first_epoch, stop
+    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, skip_start):
+        self.network, self.settings, self.first_epoch = network, settings, first_epoch
         self.mask = None if mask is None else network.to_panels(mask)
+        self.skip = skip_steps(network, settings, skip_start)
         state = _still_valid(state, settings)
         weights, exponent = in_unit_range(samples.weights)
         exponent += samples.exponent
@@ -227,8 +236,12 @@ class _Training:
     def run(self):
         """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
+        if settings.start_counts and self.validation is not None:
+            _, score = self.validation.evaluate(self.passes, self.first_epoch)
+            self.history.start = Start(score, settings.tol, self.network.weights.copy())
+            progress.report_start(score)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
-            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop)
+            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.skip)
             self.optimizer.use_average()
             self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])

@@ -138,6 +138,8 @@ cdef class Stack:
     cdef object words            # the weights as words of the format; None with REALS
     cdef bint words_are_old      # other weights than these have been bound or loaded
     cdef readonly bint every_step, options, reads_row_by_row
+    cdef public bint skip_is_frozen
+    cdef readonly object skip_range
     cdef readonly double largest_input
     cdef list pieces
     cdef double zoneout

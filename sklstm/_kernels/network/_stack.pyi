@@ -23,6 +23,8 @@ class Stack:
     every_step: bool
     options: bool
     reads_row_by_row: bool
+    skip_is_frozen: bool
+    skip_range: tuple[int, int]
     largest_input: float
     n_outputs: int
     hidden_size: int

@@ -115,6 +115,10 @@ cdef class Stack:
         Length of a vector of panels, and of the transposed copies of the weights.
     segments : list of (int, bool)
         Ends of the segments of a vector of panels, and whether the weights in them decay.
+    skip_is_frozen : bool
+        Whether the gradient of the linear skip is left out (zero); to be set before training.
+    skip_range : (int, int)
+        Begin and end of the weights of the linear skip in a vector of panels.
     reads_row_by_row : bool
         Whether `StackStream` can run it.
     largest_input : float
@@ -140,7 +144,7 @@ cdef class Stack:
             self.layers[i].x_format, self.layers[i].format = plan.formats[i]
             if self.format != REALS:
                 self.layers[i].x_format = self.layers[i].format = self.format
-        self.ranges_size = plan.ranges_size
+        self.ranges_size, self.skip_range = plan.ranges_size, (0, 0)
         init_attention(self, plan)
         init_head(self, plan)
         init_input_stage(self, plan, input_mean, input_scale)

@@ -68,6 +68,7 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
     call.max_steps = (max_rows + stack.input.patch_length - 1) // stack.input.patch_length
     call.training, call.dropout, call.want_d_x = training, dropout, d_x
     call.recurrent_dropout, call.neighbours = recurrent_dropout if training else 0, neighbours
+    call.skip_is_frozen = stack.skip_is_frozen
     call.options = stack.options or call.recurrent_dropout > 0
     # An even number of chunks, so that two threads finish together.
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))

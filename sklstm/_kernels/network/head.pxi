@@ -86,7 +86,7 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
                           buffers.d_top + t * n * stride, slot)
         return buffers.d_top
     head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
-    if n_skip > 0:
+    if n_skip > 0 and not call.skip_is_frozen:
         call.kernels.outer(n, n_skip, call.head.stride // (4 * call.kernels.lanes), buffers.skip_rows, n_skip,
                            buffers.d_z, call.head.stride, slot + call.input.skip * size)
     if buffers.d_top != NULL:

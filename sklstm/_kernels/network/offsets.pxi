@@ -164,4 +164,5 @@ cdef int init_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
             stage.known[j] = shape.known_columns[j]
     if shape.linear_skip:
         stage.skip = plan.dense("weight_skip", shape.linear_skip * d, shape.n_outputs)
+        stack.skip_range = stage.skip, plan.size
     return 0

@@ -25,6 +25,7 @@ cdef struct StackCall:
     const InputStage *input
     const Attention *attention
     const Head *head
+    bint skip_is_frozen
     bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
     bint options                 # some layer is not the plain one
     double zoneout

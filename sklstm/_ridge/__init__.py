@@ -1,0 +1,1 @@
+"""The linear part of a network, solved as a ridge regression on the windows that the network reads."""
