@@ -15,6 +15,7 @@ from sklstm._fit_inputs import Given, looks_back
 from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
 from sklstm._parameters import NetworkParameters
+from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
 from sklstm._stream_mixin import StreamMixin
 from sklstm._targets import Targets
@@ -120,6 +121,9 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
     context_groups_ : ndarray of shape (n_rows,)
         The group of each carried row; only with ``carry_context=True`` and groups.
+    other_networks_ : list of dict
+        Only with `n_seeds` above 1: `parameters_` and `n_iter_` to `best_loss_` of each further network, by name; the
+        attributes themselves are those of the first.
     quantization_dtype_, quantization_error_ : str, float
         Only of a model that `quantize` made: its integers, "int8" or "int16", and how far its raw outputs were from
         those of the float model. In `parameters_` the ``weight_ih`` and ``weight_hh`` of the layers are integers then,
@@ -148,6 +152,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
     best_validation_score_: float | None
     best_iteration_: int
     best_loss_: float | None
+    other_networks_: list[dict[str, Any]]
     ridge_penalty_: float
     skip_score_: float
     context_: Array
@@ -292,7 +297,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         dict of str to ndarray
             ``"heads"`` (n_samples, attention_heads, n_steps): what the last step of each sequence looks at.
             ``"pooling"`` (n_samples, n_steps): the weights of the pooling. The last column is the sequence's last step
-            (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one.
+            (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one. With
+            `n_seeds`, there are the heads of all networks, and the mean weights of their poolings.
         """
         model = snapshot_of(self)
         network = model._network()
@@ -338,7 +344,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         -------
         ndarray of shape (n_samples, n_features_out)
             In the estimator's `dtype`, or float32 (of "bfloat16", of integers): as many columns as the top layer has
-            units, or the `projection_size` of its cell, with `bidirectional` twice that.
+            units, or the `projection_size` of its cell, with `bidirectional` twice that. With `n_seeds`, those of all
+            networks side by side.
         """
         return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
 
@@ -378,7 +385,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
 
     @property
     def _n_features_out(self) -> int:
-        return self.parameters_["weight_out"].shape[1]
+        return n_networks(self) * self.parameters_["weight_out"].shape[1]
 
     def __sklearn_tags__(self) -> Any:
         """Say that 3-D input is welcome and that features have the dtype of the network."""

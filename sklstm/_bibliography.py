@@ -21,6 +21,8 @@ REFERENCES = {
     'ridge parameter", Technometrics 21(2), 1979.',
     "Goyal2017": 'P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, '
     "2017.",
+    "Hansen1990": 'L. K. Hansen and P. Salamon, "Neural network ensembles", IEEE Transactions on Pattern Analysis and '
+    "Machine Intelligence 12(10), 1990.",
     "He2015": 'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.',
     "He2016": 'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016.',
     "Hochreiter1997": 'S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.',

@@ -8,13 +8,15 @@ from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.integers import DTYPES, IntegerLayout, integer_names, to_flat
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
+from sklstm._network.several import Networks
 
 
 def freeze(model):
     """Make the fitted arrays read-only."""
     known = model.__dict__
     scales = [known.get(name) for name in ("input_mean_", "input_scale_")]
-    for array in [*known.get("parameters_", {}).values(), *scales]:
+    networks = [known.get("parameters_", {}), *(one["parameters_"] for one in known.get("other_networks_", ()))]
+    for array in [*(array for arrays in networks for array in arrays.values()), *scales]:
         if isinstance(array, np.ndarray):
             array.flags.writeable = False
 
@@ -29,9 +31,19 @@ def refuse_quantised(model):
         )
 
 
-def empty_network(model, layout, dtype):
-    """Return a network without parameters that standardises the columns by the fitted scales."""
-    n_threads, mean, scale = resolve_num_threads(model.n_jobs), model.input_mean_, model.input_scale_
+def empty_network(model, layout, dtype, n_threads=None):
+    """Return a network without parameters that standardises the columns by the fitted scales.
+
+    Parameters
+    ----------
+    model : estimator
+    layout : ParameterLayout
+    dtype : "float32", "float64" or "bfloat16"
+    n_threads : int or None, default=None
+        None for what `n_jobs` says.
+    """
+    n_threads = resolve_num_threads(model.n_jobs) if n_threads is None else n_threads
+    mean, scale = model.input_mean_, model.input_scale_
     if not mean.any() and (scale == 1.0).all():
         return Network(layout, dtype, n_threads)
     return Network(layout, dtype, n_threads, input_mean=mean, input_scale=scale)
@@ -48,7 +60,8 @@ def fitted_network(model, targets):
 
     Returns
     -------
-    Network
+    Network or Networks
+        The second if there are several.
 
     Raises
     ------
@@ -57,33 +70,38 @@ def fitted_network(model, targets):
     """
     check_is_fitted(model)
     try:
-        layout, flat = _checked_parameters(model, targets)
-        dtype = "float32" if hasattr(model, "quantization_dtype_") else fitted_dtype(model, flat.dtype)
+        layout, vectors = _checked_parameters(model, targets)
+        dtype = "float32" if hasattr(model, "quantization_dtype_") else fitted_dtype(model, vectors[0].dtype)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"this {type(model).__name__} is damaged, perhaps by a truncated or edited file: {error}. Fit it again, "
             "or load another copy."
         ) from error
-    network = empty_network(model, layout, dtype)
+    networks = [empty_network(model, layout, dtype) for _ in vectors]
+    for one, flat in zip(networks, vectors, strict=True):
+        one.load(flat)
+    network = networks[0] if len(networks) == 1 else Networks(networks)
     # Only predictions are mapped back: training and its validation compare normalised targets.
     network.reference_columns = targets.reference_columns
-    network.load(flat)
     return network
 
 
 def _checked_parameters(model, targets):
-    """Return layout and flat vector of the fitted parameters, checked: they may come from a damaged file."""
+    """Return layout and flat vectors of the fitted parameters, checked: they may come from a damaged file."""
     layout, n_features, n_outputs = ParameterLayout(**model._architecture), model.n_features_in_, targets.n_outputs
+    networks = [model.parameters_, *(one["parameters_"] for one in getattr(model, "other_networks_", ()))]
     if hasattr(model, "quantization_dtype_"):
-        layout, flat = _checked_integers(model, layout)
+        layout, vectors = _checked_integers(model, layout, networks)
     else:
-        flat = layout.flatten(model.parameters_, model.parameters_["weight_out"].dtype)
-        _check_finite(flat)
+        dtype = model.parameters_["weight_out"].dtype
+        vectors = [layout.flatten(arrays, dtype) for arrays in networks]
+        for flat in vectors:
+            _check_finite(flat)
     lost = vars(layout.architecture).keys() - model._architecture.keys()
     if lost:
         raise ValueError(f"the architecture lacks {sorted(lost)}")
-    if flat.dtype not in (np.float32, np.float64):
-        raise ValueError(f"parameters_ are of {flat.dtype}, expected float32 or float64")
+    if vectors[0].dtype not in (np.float32, np.float64):
+        raise ValueError(f"parameters_ are of {vectors[0].dtype}, expected float32 or float64")
     if layout.architecture.input_size != n_features:
         raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
     if layout.n_outputs != n_outputs:
@@ -97,7 +115,7 @@ def _checked_parameters(model, targets):
     if not np.isfinite(getattr(model, "context_", 0.0)).all():
         raise ValueError("context_ holds NaN or infinity")
     targets.check_fitted(n_features, layout.architecture.window_norm)
-    return layout, flat
+    return layout, vectors
 
 
 def _check_finite(numbers):
@@ -105,13 +123,21 @@ def _check_finite(numbers):
         raise ValueError("parameters_ hold NaN or infinity")
 
 
-def _checked_integers(model, layout):
-    """Return layout and flat vector of a quantised model."""
+def _checked_integers(model, layout, networks):
+    """Return layout and flat vectors of a quantised model."""
     if model.quantization_dtype_ not in DTYPES:
         raise ValueError(f"quantization_dtype_={model.quantization_dtype_!r}, expected one of {DTYPES}")
-    arrays, formats = model.parameters_, (model.quantization_dtype_,) * layout.architecture.n_layers
+    formats = (model.quantization_dtype_,) * layout.architecture.n_layers
     own = integer_names(layout.architecture, formats)
     expected = {p.name: (p.shape, np.float32) for p in layout.parameters} | own
+    integers = IntegerLayout(layout.architecture, formats)
+    for arrays in networks:
+        _check_integers(arrays, expected)
+    return integers, [to_flat(arrays, integers) for arrays in networks]
+
+
+def _check_integers(arrays, expected):
+    """Raise unless these are the arrays of a quantised network, given names, shapes and dtypes."""
     if set(arrays) != set(expected):
         raise ValueError(f"the arrays are called {sorted(map(str, arrays))}, expected {sorted(expected)}")
     for name, (shape, dtype) in expected.items():
@@ -123,5 +149,3 @@ def _checked_integers(model, layout):
             _check_finite(array)
         if name.startswith(("scale_", "step_")) and not (array > 0).all():
             raise ValueError(f"{name} holds numbers that are not above 0")
-    integers = IntegerLayout(layout.architecture, formats)
-    return integers, to_flat(arrays, integers)

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
 from sklstm._fitted import empty_network, freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
-from sklstm._linear_part import LinearPart, scaled_skip
+from sklstm._linear_part import LinearPart, scaled_skip, solve_linear_part
 from sklstm._network.parameters import ParameterLayout
 from sklstm._options import describe_network, naming_sizes, refuse_other_network, warn_without_validation
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._scoring import ValidationScore
+from sklstm._seeds import join, n_networks, refuse_other_number, singles, train_each, with_seeds
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.schedules import SCHEDULES
@@ -130,7 +130,11 @@ def _begin(model, targets_of=None, *, continued, **known):
         refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
-    return work, work._targets() if targets_of is None else targets_of(work)
+    if continued:
+        refuse_other_number(work)
+    targets = work._targets() if targets_of is None else targets_of(work)
+    targets.n_networks = 1  # each is trained by itself
+    return work, targets
 
 
 def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, keep_state):
@@ -147,7 +151,10 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
         warn_of_other_scale(model, held_out.sequences.table, "X_val")
     change = targets.learn(part, inputs, running=keep_state)
     if change is not None:
-        _change_head(model, change)
+        models = singles(model)
+        for one in models:
+            _change_head(one, change)
+        join(model, models)
     model.__dict__.update(targets.fitted())
     dtype = array_dtype(model.dtype)
     samples, validation = (one and _encode(one, targets, inputs, dtype) for one in (part, held_out))
@@ -159,7 +166,7 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
-        return _train(model, targets, samples, validation, **keywords)
+        return _train_networks(model, targets, samples, validation, **keywords)
 
 
 def _learn_inputs(model, part, weights, *, continued, running):
@@ -215,35 +222,42 @@ def _encode(part, targets, inputs, dtype):
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)
 
 
-def _train(model, targets, samples, validation, *, max_iter, continued, keep_state):
-    """Train from the current or from new parameters and set the fitted attributes; return what interrupted it."""
-    parameters, held_out = model.get_params(deep=False), validation.samples
-    columns = getattr(model, "feature_names_in_", None)
-    n_features = samples.sequences.table.shape[1]
-    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns))
-    if continued:
-        flat = _continue_from(model, layout)
-        seed, state = model._training_state["seed"], model._training_state.get("loop")
-        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
-    else:
-        kept = {}
-        seed = int(check_random_state(model.random_state).randint(np.iinfo(np.int32).max))
-        generator = np.random.Generator(np.random.Philox(key=seed))
-        n_threads = resolve_num_threads(model.n_jobs)
-        flat, state = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads), None
-    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter)
+def _train_networks(model, targets, samples, validation, *, continued, **options):
+    """Train a network from each seed and set the fitted attributes; return what interrupted it."""
+    held_out = validation.samples
+    columns, n_features = getattr(model, "feature_names_in_", None), samples.sequences.table.shape[1]
+    layout = ParameterLayout(**describe_network(model.get_params(deep=False), n_features, targets.n_outputs, columns))
     network = empty_network(model, layout, model.dtype)
     check_range(network, samples.sequences.table, columns=columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)
+    models = singles(model) if continued else with_seeds(model)
+    regression = None if continued else solve_linear_part(network, targets.network_loss(), samples, validation)
+    train_one = partial(_train, layout, targets, samples, validation, regression, continued=continued, **options)
+    trained, interrupt = train_each(train_one, models, resolve_num_threads(model.n_jobs))
+    join(model, models if continued else trained)
+    return interrupt
+
+
+def _train(
+    layout, targets, samples, validation, regression, model, n_threads, *, stop, label, max_iter, continued, keep_state
+):
+    """Train one network from its current or from new parameters and set its attributes; return what interrupted it."""
+    seed, kept, state, held_out = model._training_state["seed"], {}, None, validation.samples
+    if continued:
+        flat, state = _continue_from(model, layout), model._training_state.get("loop")
+        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
+    else:
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
+    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter, label=label)
+    network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
-    linear = LinearPart(layout, flat, settings, model._training_state if continued else {})
-    if not continued:
-        linear.solve(network, samples, held_out, validation.everything)
+    linear = LinearPart(layout, flat, settings, model._training_state if continued else {}, regression)
     settings, state = replace(settings, start_counts=linear.is_start), state if keep_state else None
     history = train(
-        network, flat, samples, settings, held_out, first_epoch, state, mask, validation.score, linear.target
+        network, flat, samples, settings, held_out, first_epoch, state, mask, validation.score, stop, linear.target
     )
     try:
         fitted = _fitted_attributes(model, history, layout, flat, first_epoch, linear)
@@ -258,7 +272,7 @@ def _train(model, targets, samples, validation, *, max_iter, continued, keep_sta
     return history.interrupt
 
 
-def _settings(model, targets, samples, layout, *, seed, max_iter):
+def _settings(model, targets, samples, layout, *, seed, max_iter, label):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
     (loss, loss_parameter), n = targets.network_loss(), _n_read(model, samples)
     return Settings(
@@ -274,6 +288,7 @@ def _settings(model, targets, samples, layout, *, seed, max_iter):
         n_iter_no_change=model.n_iter_no_change,
         seed=seed,
         verbose=bool(model.verbose),
+        label=label,
         schedule=model.learning_rate,
         optimizer=model.solver,
         loss_parameter=loss_parameter,
@@ -332,11 +347,17 @@ def _continue_from(model, layout):
 def tell_of_interrupt(model, interrupt):
     """Warn that a fit has ended early, with what the estimator now is, and let the interrupt go on."""
     which = f"{model.best_iteration_}, the best so far" if model.validation_scores_ else model.best_iteration_
-    try:
-        warn_user(
-            f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
-            f"{which}."
+    told = (
+        f"fit was interrupted in epoch {model.n_iter_ + 1}; the estimator is fitted, with the parameters of epoch "
+        f"{which}."
+    )
+    if model.n_seeds > 1:
+        told = (
+            f"fit was interrupted; the estimator is fitted, with {n_networks(model)} of n_seeds={model.n_seeds} "
+            f"networks, each with the parameters of its {'best' if model.validation_scores_ else 'last'} epoch so far."
         )
+    try:
+        warn_user(told)
     finally:
         # Where warnings are errors, too.
         raise interrupt

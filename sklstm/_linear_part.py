@@ -1,62 +1,84 @@
 """The linear part of an estimator's network: solved before training, then frozen or fine-tuned."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from sklstm._ridge.start import LinearRegression
+from sklstm._ridge.start import LinearRegression, LinearStart
+
+
+class LinearFit(NamedTuple):
+    """The ridge regressions of a fit, the same for the networks of all seeds.
+
+    Attributes
+    ----------
+    start : LinearStart
+        Of the training part.
+    final : LinearStart or None
+        Of all samples, where early stopping has set some aside itself.
+    score : float or None
+        What the start reaches on the training part, where there is no validation part.
+    """
+
+    start: LinearStart
+    final: LinearStart | None
+    score: float | None
+
+
+def solve_linear_part(network, loss, samples, validation):
+    """Return the `LinearFit` of a new training; None without a linear skip.
+
+    Parameters
+    ----------
+    network : Network
+    loss : (str, float or sequence of float)
+        A name from `LOSSES` and its parameter.
+    samples : Samples
+        The training part.
+    validation : Validation
+        With `samples`, those of the validation part, and `everything`, a function that returns all that both parts were
+        taken from; None where there is none.
+    """
+    if not network.architecture.linear_skip:
+        return None
+    regression, final, score = LinearRegression(network, *loss), None, None
+    start = regression.solve(samples, validation.samples)
+    if validation.samples is None:
+        score = regression.score(samples, start)
+    elif validation.everything is not None:
+        final = regression.solve_again(validation.everything())
+    return LinearFit(start, final, score)
 
 
 class LinearPart:
-    """What a training knows of `linear_skip`; nothing of it does anything without one.
+    """What the training of one network knows of `linear_skip`; nothing of it does anything without one.
 
     Parameters
     ----------
     layout : ParameterLayout
     flat : ndarray of shape (layout.size,)
-        The parameters.
+        The parameters; with a `fit`, the linear skip and the bias of the output become its start, and the head zero.
     settings : Settings
     state : dict
         The training state of the estimator.
-
-    Attributes
-    ----------
-    start : LinearStart or None
-        Of a training from new parameters, after `solve`.
+    fit : LinearFit or None
+        None where the training of a network goes on.
     """
 
-    def __init__(self, layout, flat, settings, state):
-        self._skip = layout.views(flat)["weight_skip"] if layout.architecture.linear_skip else None
-        self._layout, self._flat, self._settings = layout, flat, settings
-        self._ridge = None if self._skip is None else state.get("skip", self._skip).copy()
-        self.start = self._final = self._score = None
-
-    def solve(self, network, samples, validation, everything):
-        """Begin with the ridge regression: the head adds nothing to it at first.
-
-        Parameters
-        ----------
-        network : Network
-        samples, validation : Samples
-            Training part and validation part, or None.
-        everything : callable or None
-            ``everything()``, all samples that both parts were made of; None where the user brought the validation part.
-        """
-        if self._skip is None:
-            return
-        settings, views = self._settings, self._layout.views(self._flat)
-        regression = LinearRegression(network, settings.loss, settings.loss_parameter)
-        self.start = regression.solve(samples, validation, settings.seed)
-        views["weight_out"][:] = 0.0
-        self._skip[:], views["bias_out"][:] = self.start.weights, self.start.intercept
-        self._ridge = self._skip.copy()
-        if validation is None:
-            self._score = regression.score(samples, self.start)
-        elif everything is not None:
-            self._final = regression.solve_again(everything())
+    def __init__(self, layout, flat, settings, state, fit):
+        views = layout.views(flat)
+        self._layout, self._flat, self._settings, self._fit = layout, flat, settings, fit
+        self._skip, self._ridge, self._is_finished = views.get("weight_skip"), None, False
+        if fit is not None:
+            views["weight_out"][:] = 0.0
+            self._skip[:], views["bias_out"][:] = fit.start.weights, fit.start.intercept
+        if self._skip is not None:
+            self._ridge = state.get("skip", self._skip).copy()
 
     @property
     def is_start(self):
         """Whether the start of this training is the ridge regression."""
-        return self.start is not None
+        return self._fit is not None
 
     @property
     def target(self):
@@ -74,15 +96,16 @@ class LinearPart:
         """
         if self._settings.linear_skip == "frozen":
             self._skip[:] = self._ridge
-        if self._final is None:
+        if self._is_finished or self._fit is None or self._fit.final is None:
             return
-        bias = self._layout.views(self._flat)["bias_out"]
-        self._skip[:] = self._skip + (self._final.weights - self.start.weights)
-        bias[:] = bias + (self._final.intercept - self.start.intercept)
-        self._ridge[:] = self._final.weights
+        start, final, bias = self._fit.start, self._fit.final, self._layout.views(self._flat)["bias_out"]
+        self._ridge[:] = final.weights
         if self._settings.linear_skip == "frozen":
             self._skip[:] = self._ridge
-        self._final = None
+        else:
+            self._skip[:] = self._skip + (final.weights - start.weights)
+        bias[:] = bias + (final.intercept - start.intercept)
+        self._is_finished = True
 
     @property
     def state(self):
@@ -91,10 +114,10 @@ class LinearPart:
 
     def fitted(self, history):
         """Return the fitted attributes."""
-        if self.start is None:
+        if self._fit is None:
             return {}
-        score = self._score if history.start is None else history.start.validation_score
-        return {"ridge_penalty_": self.start.penalty, "skip_score_": float(score)}
+        score = self._fit.score if history.start is None else history.start.validation_score
+        return {"ridge_penalty_": self._fit.start.penalty, "skip_score_": float(score)}
 
 
 def scaled_skip(state, which, factor):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from inspect import Parameter, signature
 from numbers import Real
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class ValidationScore:
     def __init__(self, model, targets, part):
         self._scorer, self._scoring, self._name = check_scoring(model.scoring), model.scoring, part.name
         self._y, self._arguments = part.y, self._weights(part)
-        self._model = ValidationModel(model, targets, _rows(part))
+        self._model, self._lock = ValidationModel(model, targets, _rows(part)), Lock()
         self._moments, columns = (), targets.reference_columns
         if columns is not None:
             self._moments = window_moments(part.sequences, model.window_norm, columns, model.input_scale_)
@@ -77,12 +78,14 @@ class ValidationScore:
 
     def __call__(self, z, epoch):
         """Return the score of raw outputs after an epoch, counted from 0: the greater the better."""
-        self._model._z = np.hstack([z, *self._moments]) if len(self._moments) else z
-        try:
-            score = self._scorer(self._model, self._model._X, self._y, **self._arguments)
-        except Exception as error:
-            error.add_note(f"Raised by scoring={self._scoring!r} for the validation part, after epoch {epoch + 1}.")
-            raise
+        # Networks that are trained side by side (`n_seeds`) are scored one at a time.
+        with self._lock:
+            self._model._z = np.hstack([z, *self._moments]) if len(self._moments) else z
+            try:
+                score = self._scorer(self._model, self._model._X, self._y, **self._arguments)
+            except Exception as error:
+                error.add_note(f"Raised by scoring={self._scoring!r} for the validation part, after epoch {epoch + 1}.")
+                raise
         if not isinstance(score, Real):
             raise TypeError(f"scoring={self._scoring!r} must return a number, found {score!r}.")
         if not np.isfinite(score):

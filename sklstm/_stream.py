@@ -145,6 +145,7 @@ class Stream:
         self._shape = self._checks.shape
         self._decode = _hidden_state if is_transform else partial(targets.decode, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
+        width *= network.n_networks
         if network.reference_columns is not None and not is_transform:
             width += 2 * len(network.reference_columns)
         answer = self._decode(np.zeros((n_streams or 1, width), self._dtype))
@@ -312,7 +313,8 @@ class Stream:
             (n_streams, hidden_size), ``c_l0`` of an LSTM or ``m_l0``, what a projection reads; then the states of the
             other layers, and ``pool``, the running sums of `pooling`. With a window ``rows`` (n_streams,
             sequence_length - 1, n_features), the last rows in time order at the end of the second axis, zeros before
-            them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as n_streams = 1.
+            them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as n_streams = 1. With
+            `n_seeds`, the states of the second network, without a window, are ``h_l0_network2`` and so on.
         """
         with self._claimed():
             return self._numbers.state
@@ -369,6 +371,8 @@ def _bound_copy(model):
     """Return a copy that no later call of the model changes, without what only training needs."""
     bound = copy(model)
     bound.parameters_ = dict(model.parameters_)
+    if hasattr(model, "other_networks_"):
+        bound.other_networks_ = [{"parameters_": dict(one["parameters_"])} for one in model.other_networks_]
     for name in ("_training_state", "context_", "context_groups_"):
         bound.__dict__.pop(name, None)
     return bound

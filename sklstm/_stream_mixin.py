@@ -23,7 +23,7 @@ class StreamMixin:
 
         Each ``stream.step(x)`` takes one row and returns what `predict` (or another `response_method`) returns for it,
         bit for bit: for the last row of the table of all rows so far or, with a model that was fitted on sequences, for
-        the sequence of all rows so far.
+        the sequence of all rows so far. With `n_seeds`, each of the networks takes a step.
 
         Parameters
         ----------

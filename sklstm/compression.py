@@ -23,6 +23,7 @@ from sklstm._compression.low_rank import (
 from sklstm._compression.models import check_model, checked_layout, fitted_copy, set_parameters
 from sklstm._compression.pruning import pruned_bits, sparsity, zero_training_state
 from sklstm._fit_inputs import Given
+from sklstm._seeds import join, singles
 from sklstm._typing import checks_arguments
 
 __all__ = ["distill", "factorize", "prune"]
@@ -80,7 +81,7 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
 
     A weight that was pruned stays so: of a model that is pruned twice, the larger fraction counts. That permits gradual
     pruning [2]_, some more weights after each `partial_fit`. A `fit` without `warm_start` trains all weights anew.
-    `loss_curve_` and the like tell of the training before.
+    `loss_curve_` and the like tell of the training before. Of several networks (`n_seeds`), each is pruned by itself.
 
     One threshold for all matrices lets those with large weights keep more of them. At fractions of .8 and more that
     cost much less accuracy than a threshold for each matrix, on the sets with labels that were measured
@@ -109,15 +110,23 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
     check_model(model, "prune")
     result = fitted_copy(model)
     layout = checked_layout(result, "prune")
-    flat = layout.flatten(result.parameters_, result.parameters_["weight_out"].dtype).copy()
-    state = result._training_state
+    models = singles(result)
+    for one in models:
+        _prune_network(one, layout, fraction, threshold)
+    join(result, models)
+    return result
+
+
+def _prune_network(model, layout, fraction, threshold):
+    """Prune the one network of a model, in place."""
+    flat = layout.flatten(model.parameters_, model.parameters_["weight_out"].dtype).copy()
+    state = model._training_state
     before = np.unpackbits(state["pruned"], count=layout.size).astype(bool) if "pruned" in state else None
     pruned = pruned_bits(layout, flat, fraction, threshold, before)
     flat[pruned] = 0.0
-    set_parameters(result, layout, flat)
-    result._training_state = {**zero_training_state(state, pruned), "pruned": np.packbits(pruned)}
-    result.sparsity_ = sparsity(layout, pruned)
-    return result
+    set_parameters(model, layout, flat)
+    model._training_state = {**zero_training_state(state, pruned), "pruned": np.packbits(pruned)}
+    model.sparsity_ = sparsity(layout, pruned)
 
 
 @checks_arguments(
@@ -259,7 +268,8 @@ def factorize(model: Model, rank: int, *, random_state: int | np.random.RandomSt
     -------
     DeepRNNRegressor or DeepRNNClassifier
         A fitted copy, of the class of `model`, whose `cell` has ``projection_size=rank``. `factorization_error_`, of
-        shape (n_layers,), is the Frobenius norm of what was lost over that of all weights that read h of the layer;
+        shape (n_layers,), is the Frobenius norm of what was lost over that of all weights that read h of the layer (of
+        several networks, `n_seeds`, the mean);
         `operations_saved_` the share of the multiplications of a step that is saved.
 
     Raises
@@ -318,16 +328,23 @@ def factorize(model: Model, rank: int, *, random_state: int | np.random.RandomSt
     refuse_network(result, rank)
     projected = projected_layout(layout, int(rank))
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    arrays, errors = factorized(layout, projected, result.parameters_, seed)
-    dtype = result.parameters_["weight_out"].dtype
-    set_parameters(result, projected, projected.flatten(arrays, dtype))
+    models = singles(result)
+    for one in models:
+        _factorize_network(one, layout, projected, seed)
+    join(result, models)
     result.cell = projected_cell(result.cell, int(rank))
     result._architecture = {**result._architecture, "projection_size": int(rank)}
-    state = dict(result._training_state)
+    result.factorization_error_ = np.mean([one.factorization_error_ for one in models], axis=0)
+    result.operations_saved_ = 1.0 - multiplications(projected) / multiplications(layout)
+    return result
+
+
+def _factorize_network(model, layout, projected, seed):
+    """Replace the weights of the one network of a model, in place."""
+    arrays, model.factorization_error_ = factorized(layout, projected, model.parameters_, seed)
+    set_parameters(model, projected, projected.flatten(arrays, model.parameters_["weight_out"].dtype))
+    state = dict(model._training_state)
     if "loop" in state:
         # Mean gradients, and the norms so far, belong to the old weights.
         state["loop"] = {name: value for name, value in state["loop"].items() if name not in ("moments", "clipping")}
-    result._training_state = state
-    result.factorization_error_ = errors
-    result.operations_saved_ = 1.0 - multiplications(projected) / multiplications(layout)
-    return result
+    model._training_state = state

@@ -15,6 +15,7 @@ from sklstm._compression.models import check_model
 from sklstm._fitted import empty_network, freeze
 from sklstm._integer_steps import measure_steps
 from sklstm._network.integers import DTYPES, IntegerLayout, quantise_parameters, to_flat
+from sklstm._seeds import join, singles
 from sklstm._snapshot import snapshot_of
 from sklstm._typing import checks_arguments
 from sklstm._validation import refuse_overflow
@@ -100,7 +101,7 @@ def quantize(
 
     **Error.** ``quantization_error_`` is the norm of the difference of the raw outputs on X (of a classifier: before
     softmax or sigmoid), over the norm of the outputs of `model` less their mean; where these are all alike, over their
-    norm.
+    norm. Of several networks (`n_seeds`), each has integers of its own, and the largest error counts.
 
     References
     ----------
@@ -125,6 +126,15 @@ def quantize(
     check_is_fitted(model)
     _refuse_twice(model)
     source = snapshot_of(model)
+    quantised = [_quantised(one, X, groups, dtype, max_error) for one in singles(source)]
+    join(source, quantised)
+    source.quantization_error_ = max(one.quantization_error_ for one in quantised)
+    freeze(source)
+    return source
+
+
+def _quantised(source, X, groups, dtype, max_error):
+    """Return a copy of a snapshot with one network, whose layers are integers."""
     network = source._network()
     parts, layout = _sequences(source, X, groups, network), network.layout
     wanted = _raw_outputs(network, parts)
@@ -207,5 +217,4 @@ def _with_integers(model, parameters, dtype, error):
     quantised.parameters_ = parameters
     quantised.quantization_dtype_, quantised.quantization_error_ = dtype, error
     quantised.__dict__.pop("_training_state", None)
-    freeze(quantised)
     return quantised

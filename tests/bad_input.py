@@ -454,6 +454,7 @@ CONSTRAINTS = {
     "scoring": (1, ["r2"], True),
     "n_iter_no_change": (0, 1.5, INF),
     "tol": (-1e-9, NAN, INF, None),
+    "n_seeds": (0, -1, 2.0, 1001, None),
     "warm_start": (1, None),
     "carry_context": (1, None, "True"),
     "dtype": ("float16", "f4", np.float32, None),

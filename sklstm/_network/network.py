@@ -39,7 +39,11 @@ class Network:
         new values without packing.
     reference_columns : list of int or None
         Columns of the input whose `window_moments` are appended to the raw outputs by `forward`.
+    n_networks : int
+        1; see `Networks`.
     """
+
+    n_networks = 1
 
     def __init__(self, layout, dtype, n_threads, isa=None, *, input_mean=None, input_scale=None):
         self.layout, self.n_threads = layout, n_threads

@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklstm._kernels.network._stream import OneThread
+from sklstm._network.several import SeveralStreams
 from sklstm._sequences import Sequences
 
 # The integer type with which the kernels count streams and steps.
@@ -16,7 +17,7 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
 
     Parameters
     ----------
-    network : Network
+    network : Network or Networks
         With its parameters loaded. The reader owns it from now on.
     n_streams : int
         Number of streams; all of them take one row per step.
@@ -27,17 +28,20 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
 
     Returns
     -------
-    RowStream or CallStream
+    RowStream, CallStream or SeveralStreams
         The first has kernels of its own and allocates nothing in a step; the second calls the forward pass over whole
-        sequences at each step, which works for every network. From ``claim()`` to ``release()`` other threads get a
-        RuntimeError. The next step overwrites the array that a step returns: read it before the release. `step_value`
-        needs no claim.
+        sequences at each step, which works for every network; the third has one of these for each of several networks.
+        From ``claim()`` to ``release()`` other threads get a RuntimeError. The next step overwrites the array that a
+        step returns: read it before the release. `step_value` needs no claim.
 
     Raises
     ------
     MemoryError
         If the state of the streams does not fit into memory.
     """
+    if network.n_networks > 1:
+        streams = [open_stream(one, n_streams, window, want_hidden=want_hidden) for one in network.networks]
+        return SeveralStreams(streams, window is not None)
     shape = network.architecture
     # An upper bound: rows and their first product twice, the states of each layer once for each row.
     columns = shape.input_size + sum(12 * (size + 16) for size in shape.hidden_sizes)

@@ -36,6 +36,9 @@ class Targets(ABC):
     #: The labels of classes in the order of their codes, None where targets are no classes.
     classes = None
 
+    #: Number of networks, the mean of whose answers is the answer.
+    n_networks = 1
+
     @abstractmethod
     def check(self, y, name, present):
         """Return targets as an array; those of samples that are not `present` are ignored."""
@@ -92,16 +95,23 @@ class Targets(ABC):
 
     @abstractmethod
     def decode(self, z, method, out=None):
-        """Return what `method` (predict, ...) says for raw outputs z of shape (n_samples, n_outputs), or fill `out`."""
+        """Return what `method` (predict, ...) says for raw outputs z, or fill `out`.
+
+        z has shape (n_samples, n_networks * n_outputs): the outputs of several networks stand side by side.
+        """
+
+    def _of_networks(self, z):
+        """Return the raw outputs of each network."""
+        return np.split(z, self.n_networks, axis=1)
 
     def decode_one(self, method):
-        """Return a function that does to one raw output, a float, what `decode` does, or None."""
+        """Return a function that does to the one raw output, a float, of one network what `decode` does, or None."""
         return None
 
     @property
     @abstractmethod
     def n_outputs(self):
-        """Number of outputs of the network."""
+        """Number of outputs of a network."""
 
     @abstractmethod
     def network_loss(self):

@@ -1,8 +1,11 @@
 """Classes, one for each sample, and matrices of labels."""
 
+from functools import partial, reduce
+
 import numpy as np
 from scipy.special import expit, log_expit
 
+from sklstm._seeds import n_networks
 from sklstm._targets.contract import Targets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -37,7 +40,7 @@ class LabelTargets(Targets):
             model.class_weight,
             model.label_smoothing,
         )
-        self.classes = getattr(model, "classes_", None)
+        self.classes, self.n_networks = getattr(model, "classes_", None), n_networks(model)
         self._is_continued, self._are_known = hasattr(model, "parameters_"), self.classes is not None
         # The classes of each label stand in rows.
         self._is_multilabel = self._are_known and self.classes.ndim == 2
@@ -161,24 +164,40 @@ class LabelTargets(Targets):
 
     def decode(self, z, method, out=None):
         """Return labels, probabilities or their logarithms."""
-        if self._is_multilabel:
+        if self.n_networks > 1:
+            answer = self._decode_mean(z, method)
+        elif self._is_multilabel:
             answer = LABEL_ANSWERS[method](z)
-            if out is None:
-                return answer
-            out[...] = answer
-            return out
-        loss = LOSSES[self._loss_name]
-        if method == "predict":
-            codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
-            # Only with "clip" does `take` write to `out` without a buffer.
-            return self.classes[codes] if out is None else self.classes.take(codes, out=out, mode="clip")
-        z = z.astype(np.float64)
-        if method == "predict_proba":
-            answer = loss.link(z)
+        elif method == "predict":
+            return self._labels(z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp), out)
         else:
-            # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
-            answer = -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes))])
+            answer = self._probabilities(z, method)
         if out is None:
             return answer
         out[...] = answer
         return out
+
+    def _labels(self, codes, out=None):
+        # Only with "clip" does `take` write to `out` without a buffer.
+        return self.classes[codes] if out is None else self.classes.take(codes, out=out, mode="clip")
+
+    def _probabilities(self, z, method):
+        """Return the probabilities of the classes, or their logarithms."""
+        loss, z = LOSSES[self._loss_name], z.astype(np.float64)
+        if method == "predict_proba":
+            return loss.link(z)
+        # The loss of a label is minus its logarithm, also where the probability itself is too small for float64.
+        return -np.column_stack([loss.values(z, np.full((len(z), 1), k)) for k in range(len(self.classes))])
+
+    def _decode_mean(self, z, method):
+        """Return the same for the mean of the probabilities that the networks give."""
+        of_one = "predict_proba" if method == "predict" else method
+        answer = LABEL_ANSWERS[of_one] if self._is_multilabel else partial(self._probabilities, method=of_one)
+        # One after the other: the order of the sum does not depend on the number of rows.
+        total = reduce(np.logaddexp if of_one == "predict_log_proba" else np.add, map(answer, self._of_networks(z)))
+        if method == "predict_log_proba":
+            return total - np.log(self.n_networks)
+        mean = total / self.n_networks
+        if method == "predict_proba":
+            return mean
+        return (mean > 0.5).astype(np.int64) if self._is_multilabel else self._labels(mean.argmax(axis=1))

@@ -10,6 +10,7 @@ from sklstm._column_positions import called, refuse_known_targets
 from sklstm._dtypes import array_dtype
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
+from sklstm._seeds import n_networks
 from sklstm._target_columns import check_target_column, warn_of_other_unit
 from sklstm._targets.contract import HeadChange, Targets
 from sklstm._training.losses import LOSSES
@@ -54,7 +55,7 @@ class NumberTargets(Targets):
         # What was learnt: by what the targets are measured, and what the network was trained for.
         self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
         self._coding = getattr(model, "_coding", None)
-        self._is_continued, self._names = self._coding is not None, None
+        self._is_continued, self._names, self.n_networks = self._coding is not None, None, n_networks(model)
 
     def fitted(self):
         """Return `target_mean_`, `target_scale_` and, as a dict, what the network was trained for."""
@@ -263,17 +264,15 @@ class NumberTargets(Targets):
         mean, scale, quantiles = self._mean, self._scale, self._coding["quantiles"]
         n_targets = np.size(mean)
         # With `window_norm`, the moments of the window follow the raw outputs.
-        z, reference = np.split(z, [n_targets * self._n_outputs_per_target], axis=1)
+        z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
+        z = self._mean_of_networks(z)
         if quantiles is not None:
-            # Sorted, the quantiles of a target do not cross.
-            z = np.sort(z.reshape(len(z), -1, len(quantiles)), axis=2)
+            z = z.reshape(len(z), -1, len(quantiles))
             if method == "predict":
                 z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self._mean) else z[:, 0]
-        if self._coding["loss"] == "poisson":
-            values = LOSSES["poisson"].link(values)
         out = np.empty(values.shape) if out is None else out
         out[...] = values
         is_huge = self._coding.get("is_huge", False)
@@ -291,9 +290,23 @@ class NumberTargets(Targets):
             )
         return out
 
+    def _mean_of_networks(self, z):
+        """Return raw outputs, of a network or the mean of several, as numbers of scale 1: sorted, or after the link."""
+        total = None
+        for one in self._of_networks(z):
+            values = one if self.n_networks == 1 else one.astype(np.float64)
+            if self._coding["quantiles"] is not None:
+                # Sorted, the quantiles of a target do not cross; nor do their means.
+                n_quantiles = len(self._coding["quantiles"])
+                values = np.sort(values.reshape(len(z), -1, n_quantiles), axis=2).reshape(values.shape)
+            elif self._coding["loss"] == "poisson":
+                values = LOSSES["poisson"].link(values)
+            total = values if total is None else total + values
+        return total if self.n_networks == 1 else total / self.n_networks
+
     def decode_one(self, method):
         """Return `decode` for one float, where there is one target and nothing to undo but its scale."""
-        several = np.ndim(self._mean) or self._n_outputs_per_target > 1
+        several = np.ndim(self._mean) or self._n_outputs_per_target > 1 or self.n_networks > 1
         if several or method != "predict" or self._coding["columns"] is not None:
             return None
         mean, scale = float(self._mean), float(self._scale)

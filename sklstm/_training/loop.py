@@ -62,6 +62,7 @@ class Settings:
     n_iter_no_change: int
     seed: int
     verbose: bool = False
+    label: str = ""
     optimizer: str = "adamw"
     schedule: str = "constant"
     loss_parameter: float | tuple = 0.0
@@ -115,15 +116,18 @@ class TrainingSchedule:
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
-def run_epoch(passes, optimizer, epoch, schedule, mask=None, skip=None):
+def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None, skip=None):
     """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps.
 
-    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. `skip` is a `SkipSteps`
-    or None.
+    `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. Once ``stop()`` is
+    true, it raises KeyboardInterrupt: only the main thread gets one from Python. `skip` is a
+    `SkipSteps` or None.
     """
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
     for step, (value, n_samples) in enumerate(passes.steps(epoch)):
+        if stop is not None and stop():
+            raise KeyboardInterrupt
         if mask is not None:
             np.multiply(passes.gradient, mask, out=passes.gradient)
         norm = global_norm(passes.gradient, network.n_threads)
@@ -141,7 +145,17 @@ def run_epoch(passes, optimizer, epoch, schedule, mask=None, skip=None):
 
 
 def train(
-    network, flat, samples, settings, validation=None, first_epoch=0, state=None, mask=None, score=None, skip_start=None
+    network,
+    flat,
+    samples,
+    settings,
+    validation=None,
+    first_epoch=0,
+    state=None,
+    mask=None,
+    score=None,
+    stop=None,
+    skip_start=None,
 ):
     """Train `flat` in place.
 
@@ -167,6 +181,8 @@ def train(
     score : callable or None, default=None
         ``score(z, epoch)`` of raw outputs for the validation part, the greater the better; None for the share of the
         loss that is explained.
+    stop : callable or None, default=None
+        Training ends as by Ctrl-C once ``stop()`` is true.
     skip_start : ndarray of shape (n_parameters,) or None, default=None
         Parameters whose linear skip is what that of the network decays to; None where it is frozen, or there is none.
 
@@ -182,7 +198,7 @@ def train(
         When the loss, the gradient or a validation prediction is not finite.
     """
     network.load(flat)
-    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, skip_start)
+    training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, stop, skip_start)
     history = training.history
     try:
         training.run()
@@ -200,8 +216,8 @@ def train(
 class _Training:
     """The state of one training."""
 
-    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, skip_start):
-        self.network, self.settings, self.first_epoch = network, settings, first_epoch
+    def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, stop, skip_start):
+        self.network, self.settings, self.first_epoch, self.stop = network, settings, first_epoch, stop
         self.mask = None if mask is None else network.to_panels(mask)
         self.skip = skip_steps(network, settings, skip_start)
         state = _still_valid(state, settings)
@@ -241,7 +257,7 @@ class _Training:
             self.history.start = Start(score, settings.tol, self.network.weights.copy())
             progress.report_start(score)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
-            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.skip)
+            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop, self.skip)
             self.optimizer.use_average()
             self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])

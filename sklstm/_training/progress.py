@@ -17,6 +17,7 @@ class Progress:
     """
 
     def __init__(self, settings, first_epoch):
+        self.label = settings.label
         self.is_on, self.epoch, self.last = settings.verbose, first_epoch, first_epoch + settings.max_iter
         self.at_most = "" if SCHEDULES[settings.schedule].has_end else "at most "
         self.n_epochs, self.begin = 0, perf_counter()
@@ -34,7 +35,7 @@ class Progress:
         self.epoch, self.n_epochs = self.epoch + 1, self.n_epochs + 1
         if not self.is_on:
             return
-        parts = [f"Epoch {self.epoch}/{self.last}: loss {epoch.loss:.6f}"]
+        parts = [f"{self.label}Epoch {self.epoch}/{self.last}: loss {epoch.loss:.6f}"]
         if epoch.validation_loss is not None:
             parts.append(f"validation loss {epoch.validation_loss:.6f}")
             parts.append(f"validation score {epoch.validation_score:.6f}")
@@ -42,7 +43,8 @@ class Progress:
         if self.epoch < self.last:
             left = (now - self.begin) / self.n_epochs * (self.last - self.epoch)
             parts.append(f"{self.at_most}{in_words(left)} left")
-        print(", ".join(parts), flush=True)
+        # One call of write: networks that are trained side by side do not mix their lines.
+        print(", ".join(parts) + "\n", end="", flush=True)
 
 
 def in_words(seconds):
