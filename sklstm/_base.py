@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import InvalidParameterError
 
+from sklstm._answers import in_sequences, refuse_other_container
 from sklstm._cell_choice import check_cell
-from sklstm._fit_inputs import Given, looks_back
+from sklstm._fit_inputs import Given, looks_back, refuse_other_targets
 from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
+from sklstm._options import has_output_at_every_step
 from sklstm._parameters import NetworkParameters
 from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
@@ -27,6 +30,8 @@ from sklstm._validation import (
     in_place_of_rows,
     is_set_of_sequences,
     refuse_overflow,
+    refuse_table_for_sequences,
+    title_of_row,
 )
 from sklstm.cells import Cell
 
@@ -234,11 +239,13 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
 
     def _parts(self, X, groups, context, context_groups, network):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
-        if (self.training == "stateful") != self._architecture["every_step"]:
+        refuse_other_targets(self)
+        if has_output_at_every_step(self.get_params(deep=False)) != self._architecture["every_step"]:
             raise ValueError(
                 f"training={self.training!r} was set after the network had been trained otherwise; fit again, or set "
                 "training back."
             )
+        refuse_table_for_sequences(self.targets, X)
         check_kind(self._fitted_on, X)
         kept = getattr(self, "context_", None)
         carried = context is None and kept is not None and not is_set_of_sequences(X)
@@ -249,6 +256,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         )
         if looks_back(self) or is_set_of_sequences(X):
             look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
+        if self.targets == "sequence":
+            return [(part.at_every_row(), keep, rows) for part, keep, rows in parts]
         return parts
 
     def _groups_of_carried_rows(self, groups):
@@ -267,8 +276,15 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         parts = self._parts(X, groups, context, context_groups, network)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
         outputs = in_place_of_rows(results)
-        refuse_overflow(outputs, lambda sample: f"X[{sample}]", network.dtype_name)
+        bounds = parts[0][0].bounds
+        title = "X[{}]".format if bounds is None else partial(title_of_row, bounds=bounds, name="X")
+        refuse_overflow(outputs, title, network.dtype_name)
         return outputs
+
+    def _answer(self, method, X, groups, context, context_groups):
+        """Return what a method says of X; called on a snapshot."""
+        answers = self._targets().decode(self._forward(X, groups, context, context_groups), method)
+        return in_sequences(answers, X) if self.targets == "sequence" else answers
 
     @available_if(_has_attention)
     def attention_weights(
@@ -347,7 +363,11 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
             units, or the `projection_size` of its cell, with `bidirectional` twice that. With `n_seeds`, those of all
             networks side by side.
         """
-        return snapshot_of(self)._forward(X, groups, context, context_groups, want_hidden=True)
+        model = snapshot_of(self)
+        if model.targets != "sequence":
+            return model._forward(X, groups, context, context_groups, want_hidden=True)
+        refuse_other_container(model)
+        return in_sequences(model._forward(X, groups, context, context_groups, want_hidden=True), X)
 
     def fit_transform(
         self,

@@ -1,10 +1,11 @@
 """Input of `fit` and `partial_fit`: checked, and made into the training part and the validation part."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklstm._options import refuse_exclusions, refuse_reach_beyond, warn_of_no_effect
+from sklstm._options import refuse_exclusions, refuse_reach_beyond, trained_targets, warn_of_no_effect
 from sklstm._parts import Part
 from sklstm._time_order import look_at_training, look_at_validation
 from sklstm._training.sample_weights import in_unit_range
@@ -12,10 +13,13 @@ from sklstm._validation import (
     check_kind,
     check_lengths_agree,
     check_sequences,
+    check_steps,
     check_weights,
     is_set_of_sequences,
     labels_of,
+    refuse_table_for_sequences,
     refuse_target_per_row,
+    title_of_row,
 )
 
 
@@ -39,6 +43,16 @@ def looks_back(model):
     return model.training == "stateful" or model.sequence_length > 1
 
 
+def refuse_other_targets(model):
+    """Raise if a fitted model was trained with other `targets` than it has now."""
+    trained = trained_targets(model._architecture, model._fitted_on)
+    if model.targets != trained:
+        raise ValueError(
+            f"targets={model.targets!r} was set after the network had been trained with targets={trained!r}; fit again "
+            "(with warm_start=False), or set targets back."
+        )
+
+
 def check_part(model, targets, given, *, continued, memory=None):
     """Return the samples as a `Part`: checked, and without those of weight zero.
 
@@ -57,19 +71,21 @@ def check_part(model, targets, given, *, continued, memory=None):
     if y is None:
         raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None.")
     is_set = is_set_of_sequences(X)
-    if model.training == "stateful" and is_set:
-        raise ValueError("training='stateful' goes with a 2-D table X, an output for each row; found sequences.")
     parameters = model.get_params(deep=False)
     refuse_exclusions(parameters)
+    if model.training == "stateful" and is_set:
+        raise ValueError("training='stateful' goes with a 2-D table X, an output for each row; found sequences.")
+    refuse_table_for_sequences(model.targets, X)
+    if continued:
+        refuse_other_targets(model)
     warn_of_no_effect(parameters)
     sequences = check_sequences(model, X, reset=not continued, groups=groups)
     if continued:
         check_kind(model._fitted_on, X)
     model._fitted_on = "sequences" if is_set else "table"
-    refuse_target_per_row(X, y)
     if not is_set:
         refuse_reach_beyond(parameters)
-    part = _present(targets, sequences, y, sample_weight, "y", is_set=is_set)
+    part = _part(model, targets, sequences, Given(X, y, sample_weight), "y")
     if model.carry_context:
         _carry_rows(model, X, sequences, groups)
     else:
@@ -92,22 +108,27 @@ def check_validation_part(model, targets, given, groups):
             "groups_val, one label for each row of X_val."
         )
     sequences = check_sequences(model, X, groups=groups_val, name="X_val")
-    is_set = is_set_of_sequences(X)
     check_kind(model._fitted_on, X, "X_val")
-    refuse_target_per_row(X, y, "y_val")
-    part = _present(targets, sequences, y, sample_weight, "y_val", is_set=is_set)
+    part = _part(model, targets, sequences, Given(X, y, sample_weight), "y_val")
     look_at_validation(model._row_order, X, y, sample_weight, groups_val, sequences, looks_back=looks_back(model))
     return targets.check_validation(part)
 
 
-def _present(targets, sequences, y, sample_weight, name, *, is_set):
-    """Return the samples of positive weight as a `Part`."""
-    check_lengths_agree(len(sequences), y, name)
-    weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
-    y = targets.check(y, name, weights > 0)
+def _part(model, targets, sequences, given, name):
+    """Return the samples of positive weight as a `Part`: sequences, or all of their steps."""
+    X, y, sample_weight, _ = given
+    if model.targets == "sequence":
+        y, weights = check_steps(y, sample_weight, sequences.lengths, name, targets.check_sequence)
+        sequences = sequences.at_every_row()
+        y = targets.check(y, name, weights > 0, partial(title_of_row, bounds=sequences.bounds, name=name))
+    else:
+        refuse_target_per_row(X, y, name)
+        check_lengths_agree(len(sequences), y, name)
+        weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
+        y = targets.check(y, name, weights > 0)
     # Only ratios of weights matter. Scaled exactly, by a power of two, their sums do not overflow.
     weights, exponent = in_unit_range(weights)
-    part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set)
+    part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set_of_sequences(X))
     present = part.sample_weights > 0
     return part if present.all() else part.keep(present)
 

@@ -295,7 +295,7 @@ def _settings(model, targets, samples, layout, *, seed, max_iter, label):
         accumulation_steps=int(model.accumulation_steps),
         recurrent_dropout=float(model.recurrent_dropout),
         weight_dropout=float(model.weight_dropout),
-        training=model.training,
+        training="sequences" if model.targets == "sequence" else model.training,
         bptt_steps=min(int(model.bptt_steps), n),
         linear_skip=model.linear_skip_training if layout.architecture.linear_skip else None,
     )
@@ -325,14 +325,18 @@ def _fitted_attributes(model, history, layout, flat, first_epoch, linear):
 
 
 def _n_read(model, samples):
-    """Return the number of samples, or of the rows of all series with ``training="stateful"``."""
+    """Return what batches are counted in: samples, series with targets at every step, rows that go on."""
     sequences = samples.sequences
+    if model.targets == "sequence":
+        return len(sequences.series()[0])
     return int(sequences.series()[1].sum()) if model.training == "stateful" else len(sequences)
 
 
 def _batch_size(model, n_samples):
     if model.batch_size != "auto":
         return min(int(model.batch_size), n_samples)
+    if model.targets == "sequence":
+        return automatic_stateful_batch_size(n_samples, 1)
     if model.training == "stateful":
         return automatic_stateful_batch_size(n_samples, model.bptt_steps)
     return automatic_batch_size(n_samples)
@@ -369,5 +373,8 @@ def automatic_batch_size(n_samples):
 
 
 def automatic_stateful_batch_size(n_samples, bptt_steps):
-    """Return the same for ``training="stateful"``: so few segments that an epoch has about 32 steps."""
+    """Return the same for ``training="stateful"``: so few segments that an epoch has about 32 steps.
+
+    Of sequences with a target at every step, each of which is one segment and one step, the number of sequences.
+    """
     return int(np.clip(n_samples // (32 * bptt_steps), 1, 32))

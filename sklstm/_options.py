@@ -12,7 +12,24 @@ from sklstm._warn import warn_user
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STATEFUL = ("training", lambda value: value == "stateful")
+_AT_EVERY_STEP = ("targets", lambda value: value == "sequence")
 _EXCLUSIONS = [
+    (
+        _AT_EVERY_STEP,
+        ("training", lambda value: value == "stateful"),
+        "sequences are read whole, and gradients go back to their first rows. For gradients over bptt_steps rows stack "
+        "the sequences as a table with groups, and set targets='sample'",
+    ),
+    (_AT_EVERY_STEP, ("attention_heads", bool), "each row would have to look back at all rows before"),
+    (_AT_EVERY_STEP, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
+    (_AT_EVERY_STEP, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
+    (
+        _AT_EVERY_STEP,
+        ("window_norm", lambda value: value is not None),
+        "moments of the whole sequence would tell its first rows of later ones",
+    ),
+    (_AT_EVERY_STEP, ("linear_skip", bool), "it reads the last rows of a sequence, not those before each row"),
+    (_AT_EVERY_STEP, ("carry_context", bool), "a set of sequences has no rows to carry"),
     (_STATEFUL, ("shuffle", bool), "the rows of a series are read in their order; set shuffle=False"),
     (
         _STATEFUL,
@@ -160,7 +177,7 @@ def describe_network(parameters, input_size, n_outputs, names=None):
         "input_size": input_size,
         "hidden_sizes": hidden_sizes,
         "n_outputs": n_outputs,
-        "every_step": parameters["training"] == "stateful",
+        "every_step": has_output_at_every_step(parameters),
         "known_columns": known_positions(parameters["known_columns"], input_size, names),
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
         **describe_cell(parameters["cell"]),
@@ -181,6 +198,16 @@ def describe_network(parameters, input_size, n_outputs, names=None):
             f"and {n_outputs} outputs; there may be {LARGEST_N_PARAMETERS:.2g}. Lower them."
         )
     return described
+
+
+def has_output_at_every_step(parameters):
+    """Return whether a dict of constructor parameters asks for a network with an output at every step."""
+    return parameters["training"] == "stateful" or parameters["targets"] == "sequence"
+
+
+def trained_targets(architecture, fitted_on):
+    """Return the value of `targets` that a network with this dict of `Architecture` was trained with."""
+    return "sequence" if architecture["every_step"] and fitted_on == "sequences" else "sample"
 
 
 def _sizes(parameters):
@@ -228,15 +255,23 @@ def _check_heads(described, parameters):
         )
 
 
-def refuse_single_steps(architecture, window):
-    """Raise if a network with this dict of `Architecture` cannot read row after row; `window`: with windows."""
+def refuse_single_steps(architecture, window, fitted_on):
+    """Raise if a network with this dict of `Architecture` cannot read row after row; `window`: with windows.
+
+    `fitted_on` is "table" or "sequences".
+    """
+    at_every_step = trained_targets(architecture, fitted_on) == "sequence"
     if window:
         if architecture["every_step"]:
+            option = "targets='sequence'" if at_every_step else "training='stateful'"
             raise ValueError(
-                "window=True cannot be combined with training='stateful': such a model carries its states and knows no "
+                f"window=True cannot be combined with {option}: such a model carries its states and knows no "
                 "windows. Leave window at its default."
             )
         return
+    way_out = "stream(window=True) answers for the last sequence_length rows."
+    if at_every_step:
+        way_out = "predict answers for whole sequences."
     reasons = {
         "bidirectional": "the backward direction begins at the last row, so every step changes all before",
         "attention_heads": "each step looks back at all rows before",
@@ -247,6 +282,5 @@ def refuse_single_steps(architecture, window):
     for name, why in reasons.items():
         if architecture[name] not in (None, False, 0) and not (name == "patch_length" and architecture[name] == 1):
             raise ValueError(
-                f"stream() without a window cannot be combined with {name}={architecture[name]!r}: {why}. "
-                "stream(window=True) answers for the last sequence_length rows."
+                f"stream() without a window cannot be combined with {name}={architecture[name]!r}: {why}. {way_out}"
             )

@@ -74,6 +74,9 @@ class NetworkParameters(BaseEstimator):
     training : {"windows", "stateful"}, default="windows"
         Whether the network reads a window for each row of a table, or each series from its first row to its last with
         its states carried along, in `predict` too.
+    targets : {"sample", "sequence"}, default="sample"
+        Whether y holds one target for each row of a table, or for each sequence of a set, or one for each row of each
+        sequence of a set.
     sequence_length : int, default=32
         Rows in the window of a row of a table, the row itself included; sets of sequences (3-D or list) are used as
         they are.
@@ -272,6 +275,7 @@ default="constant"
     linear_skip: int = 0
     linear_skip_training: Literal["frozen", "fine_tune"] = "frozen"
     training: Literal["windows", "stateful"] = "windows"
+    targets: Literal["sample", "sequence"] = "sample"
     sequence_length: int = 32
     bptt_steps: int = 32
     dropout: float = 0.0
@@ -319,6 +323,7 @@ default="constant"
         "linear_skip": [Interval(Integral, 0, None, closed="left")],
         "linear_skip_training": [StrOptions({"frozen", "fine_tune"})],
         "training": [StrOptions({"windows", "stateful"})],
+        "targets": [StrOptions({"sample", "sequence"})],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
         "bptt_steps": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklstm._validation import title_of_row
 from sklstm._warn import warn_user
 
 # Below this many samples a validation part costs more accuracy than early stopping saves (doc/studies/defaults.md).
@@ -60,6 +61,16 @@ class Part:
         return replace(self, sequences=sequences, y=y, weights=weights, rows=rows)
 
     @property
+    def at_every_step(self):
+        """Whether the samples are the steps of a set of sequences."""
+        return self.sequences.bounds is not None
+
+    def title(self, sample):
+        """Return what a sample is called in messages."""
+        row = self.rows[sample]
+        return title_of_row(row, self.sequences.bounds, self.name) if self.at_every_step else f"row {row}"
+
+    @property
     def sample_weights(self):
         """One weight for each sample: of several outputs, their mean."""
         return self.weights if self.weights.ndim == 1 else self.weights.mean(axis=1)
@@ -87,17 +98,25 @@ def hold_out(part, early_stopping, fraction, codes, classes):
     n, automatic = len(part), early_stopping == "auto"
     if not early_stopping or (automatic and n < AUTO_EARLY_STOPPING):
         return part, None
-    if part.is_set and codes is not None:
+    if part.at_every_step:
+        first, last = part.sequences.split_last_series(fraction)
+    elif part.is_set and codes is not None:
         first, last = part.sequences.split_last_of_classes(fraction, codes)
     else:
         first, last = part.sequences.split_last(fraction)
     n_left_out = n - len(first) - len(last)
-    if automatic and (len(last) == 0 or n_left_out > LARGEST_GAP * n):
+    # Of few sequences with targets at every step, one may hold much of what there is to learn.
+    is_large = part.at_every_step and len(last) > (fraction + LARGEST_GAP) * n
+    if automatic and (len(last) == 0 or n_left_out > LARGEST_GAP * n or is_large):
         return part, None
     if len(last) == 0:
         raise ValueError(
-            f"early_stopping=True with validation_fraction={fraction} leaves no training or no validation sample of "
-            f"{n}{_between_the_parts(part.sequences)}."
+            f"early_stopping=True with validation_fraction={fraction} leaves no training or no validation "
+            + (
+                f"sequence of {len(part.sequences.series()[0])}."
+                if part.at_every_step
+                else f"sample of {n}{_between_the_parts(part.sequences)}."
+            )
         )
     if n_left_out > LARGEST_GAP * n:
         warn_user(f"early_stopping=True trains on {len(first)} of {n} rows{_between_the_parts(part.sequences)}.")

@@ -4,7 +4,7 @@ A window over a table is a start row and a length: overlapping windows share the
 splitting ever copies one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class Sequences:
         set.
     gap : int
         Sequences that must lie between a training and a validation part so that they share no row.
+    bounds : ndarray of shape (n_series + 1,), dtype intp, or None
+        Where the series of the table begin, and the end of the last, if each is read to its end whichever of its rows
+        are samples. None: only as far as its last sample.
     """
 
     table: np.ndarray
@@ -35,6 +38,7 @@ class Sequences:
     lengths: np.ndarray
     blocks: np.ndarray
     gap: int = 0
+    bounds: np.ndarray | None = None
 
     def __len__(self):
         """Return the number of sequences."""
@@ -56,9 +60,19 @@ class Sequences:
         sequences = cls.from_windows(table, len(table), blocks)
         return cls(sequences.table, sequences.starts, sequences.lengths, sequences.blocks)
 
+    def at_every_row(self):
+        """Make a sequence for each row of those of a set, which holds all rows of its own up to it."""
+        bounds = np.append(self.starts, len(self.table)).astype(np.intp)
+        return replace(Sequences.from_series(self.table, bounds), bounds=bounds)
+
     def series(self):
-        """Return first row and length of each series of `from_series`, as far as any of the sequences goes."""
+        """Return first row and length of each series of `from_series`, as far as any of the sequences goes.
+
+        To its end, where there are `bounds`.
+        """
         begins, which = np.unique(self.starts, return_inverse=True)
+        if self.bounds is not None:
+            return begins, self.bounds[np.searchsorted(self.bounds, begins) + 1] - begins
         lengths = np.zeros(len(begins), np.intp)
         np.maximum.at(lengths, which, self.lengths)
         return begins, lengths
@@ -82,12 +96,13 @@ class Sequences:
     def take(self, selection):
         """Return some of the sequences; the table is shared."""
         starts, lengths = self.starts[selection], self.lengths[selection]
-        return Sequences(self.table, starts, lengths, np.array([0, len(starts)], np.intp), self.gap)
+        blocks = np.array([0, len(starts)], np.intp)
+        return replace(self, starts=starts, lengths=lengths, blocks=blocks)
 
     def keep(self, mask):
         """Return the sequences that a mask chooses, in their blocks; the table is shared."""
         blocks = np.unique(np.r_[0, np.cumsum(mask)][self.blocks])
-        return Sequences(self.table, self.starts[mask], self.lengths[mask], blocks, self.gap)
+        return replace(self, starts=self.starts[mask], lengths=self.lengths[mask], blocks=blocks)
 
     def split_last(self, fraction):
         """Split off the last part in time of every block.
@@ -117,6 +132,24 @@ class Sequences:
             first.append(np.arange(begin, begin + n_first))
             last.append(np.arange(end - n_last, end))
         return np.concatenate(first), np.concatenate([np.empty(0, np.intp), *last])
+
+    def split_last_series(self, fraction):
+        """Split off the last series, with all of their samples.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the series for the last part, rounded up.
+
+        Returns
+        -------
+        first, last : ndarray of intp
+            As `split_last`; none is last where one of the two would be without a series.
+        """
+        begins, which = np.unique(self.starts, return_inverse=True)
+        n_first = len(begins) - share_of(fraction, len(begins))
+        is_last = which >= (n_first if n_first > 0 else len(begins))
+        return np.flatnonzero(~is_last), np.flatnonzero(is_last)
 
     @staticmethod
     def split_last_of_classes(fraction, codes):

@@ -106,7 +106,7 @@ class Stream:
             name = type(model).__name__
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
         window = _was_trained_on_windows(model) if window is None else bool(window)
-        refuse_single_steps(model._architecture, window)
+        refuse_single_steps(model._architecture, window, model._fitted_on)
         self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method)
         self._order = RowOrder(context if n_streams is None else None)
         if context is None and window:

@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklstm._answers import score_of_steps
 from sklstm._base import BaseRNN, refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
@@ -182,8 +183,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
         """
-        model = snapshot_of(self)
-        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_proba")
+        return snapshot_of(self)._answer("predict_proba", X, groups, context, context_groups)
 
     def predict_log_proba(
         self,
@@ -211,8 +211,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        model = snapshot_of(self)
-        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_log_proba")
+        return snapshot_of(self)._answer("predict_log_proba", X, groups, context, context_groups)
 
     def predict(
         self,
@@ -241,8 +240,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
         """
-        model = snapshot_of(self)
-        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
+        return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
 
     def score(
         self,
@@ -279,6 +277,8 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         from sklearn.metrics import accuracy_score
 
         predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
+        if self.targets == "sequence":
+            return score_of_steps(accuracy_score, self._targets(), y, predicted, sample_weight)
         look_at_score(X, y, sample_weight, groups)
         return weighted_score(accuracy_score, y, predicted, sample_weight)
 

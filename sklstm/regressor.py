@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklstm._answers import score_of_steps
 from sklstm._base import BaseRNN, refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
@@ -194,8 +195,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the unit of y, float64; of several quantiles the median.
         """
-        model = snapshot_of(self)
-        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict")
+        return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
 
     @available_if(_has_quantiles)
     def predict_quantiles(
@@ -224,8 +224,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
             In the order of `quantile`, never decreasing along the last axis.
         """
-        model = snapshot_of(self)
-        return model._targets().decode(model._forward(X, groups, context, context_groups), "predict_quantiles")
+        return snapshot_of(self)._answer("predict_quantiles", X, groups, context, context_groups)
 
     def score(
         self,
@@ -262,6 +261,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         from sklearn.metrics import r2_score
 
         predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
+        if self.targets == "sequence":
+            return score_of_steps(r2_score, self._targets(), y, predicted, sample_weight, of_outputs=True)
         look_at_score(X, y, sample_weight, groups)
         return weighted_score(r2_score, y, predicted, sample_weight, of_outputs=True)
 

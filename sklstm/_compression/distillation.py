@@ -30,6 +30,11 @@ def fit_student(teacher, student, given, validation, *, alpha, temperature):
     """
     teacher, classifies = Teacher(teacher), is_classifier(student)
     teacher.check(classifies=classifies)
+    if student.targets == "sequence":
+        raise ValueError(
+            "distill: the student has targets='sequence', but what teachers answer is one prediction for each sample. "
+            "Stack the sequences as a table with groups, and set targets='sample'."
+        )
     if given.y is None:
         alpha = 0.0
         if validation.y is not None:
@@ -93,9 +98,9 @@ class DistilledNumbers(NumberTargets):
         super().__init__(model)
         self._answers, self._alpha = answers, alpha
 
-    def check(self, y, name, present):
+    def check(self, y, name, present, title="row {}".format):
         """Return the mixture, as numbers of float64."""
-        y, answers = super().check(y, name, present), self._answers[name]
+        y, answers = super().check(y, name, present, title), self._answers[name]
         if (answers.ndim, answers.shape[1:]) == (2, (1,)) and y.ndim == 1:
             answers = answers[:, 0]
         elif answers.ndim == 1 and y.shape[1:] == (1,):
@@ -134,9 +139,9 @@ class DistilledLabels(LabelTargets):
         super().__init__(model)
         self._answers, self._alpha, self._temperature, self._teacher = answers, alpha, temperature, teacher
 
-    def check(self, y, name, present):
+    def check(self, y, name, present, title="row {}".format):
         """Return labels, or a matrix of 0 and 1."""
-        y, answers = super().check(y, name, present), self._answers[name]
+        y, answers = super().check(y, name, present, title), self._answers[name]
         expected = (len(y), y.shape[1]) if y.ndim == 2 else (len(y), len(self.classes))
         if answers.shape[:2] != expected:
             raise ValueError(

@@ -30,6 +30,11 @@ class Teacher:
     def check(self, *, classifies):
         """Raise unless the estimator can teach a classifier, or a regressor."""
         estimator = self.estimator
+        if getattr(self._last, "targets", None) == "sequence":
+            raise ValueError(
+                f"distill: the teacher {self.name} has targets='sequence' and answers for each row of each sequence; "
+                "expected one answer for each sample."
+            )
         if isinstance(estimator, type) or not callable(getattr(estimator, "predict", getattr(estimator, PLAIN, None))):
             raise TypeError(f"distill: teacher is {estimator!r}, expected a fitted estimator with predict or {PLAIN}.")
         if hasattr(estimator, "fit") and hasattr(estimator, "get_params"):

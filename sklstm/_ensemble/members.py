@@ -48,6 +48,11 @@ def check_members(estimators, is_right_kind, kind, method):
             raise ValueError(
                 f"{_title(name, member)} has no {method}, which every member of an ensemble of {kind}s needs."
             )
+        if predicts_every_step(member):
+            raise ValueError(
+                f"{_title(name, member)} has targets='sequence' and predicts each row of each sequence; an ensemble "
+                "weighs one prediction for each sequence."
+            )
         members.append((name, member))
     if not members:
         raise ValueError("All estimators are dropped; an ensemble needs at least one member.")
@@ -101,6 +106,11 @@ def carries_context(estimator):
         Whether a parameter `carry_context` is on.
     """
     return any(value is True for value in _values_inside(estimator, "carry_context"))
+
+
+def predicts_every_step(estimator):
+    """Return whether an estimator, or one inside it, has one prediction for each row of each sequence."""
+    return any(isinstance(value, str) and value == "sequence" for value in _values_inside(estimator, "targets"))
 
 
 def looks_back(estimator):

@@ -276,9 +276,9 @@ class Network:
         rows : ndarray of intp
             Their numbers.
         targets : ndarray of shape (n_sequences, n_outputs) or (n_sequences, 1)
-            Of all sequences: numbers, or class numbers.
+            Of all sequences: numbers, or class numbers. With an output at every step, of all rows of the table.
         weights : ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
-            Of all sequences, or of all their outputs.
+            Of all sequences, or of all their outputs; or of all rows, likewise.
         loss : str
             A name from `sklstm._training.losses.LOSSES`.
         scale : float
@@ -301,6 +301,8 @@ class Network:
         if lengths[-1] < lengths[0]:
             order = self._interleaved_order(len(rows))
             starts, lengths, rows = starts[order], lengths[order], rows[order]
+        if not self._stack.every_step:
+            targets, weights = targets[rows], weights[rows]
         return self._train(
             sequences.table,
             starts,
@@ -308,8 +310,8 @@ class Network:
             rows,
             noise,
             neighbours,
-            targets=targets[rows],
-            weights=weights[rows],
+            targets=targets,
+            weights=weights,
             loss=loss,
             loss_parameter=loss_parameter,
             scale=scale,

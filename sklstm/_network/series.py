@@ -9,6 +9,8 @@ BLOCK_ROWS = 256
 def run_series(network, sequences, want_hidden=False):
     """Return the output at the last row of each sequence, reading each row once.
 
+    A network that looks ahead or back from a row, by its backward direction or by attention, reads each series at once.
+
     Parameters
     ----------
     network : Network
@@ -26,9 +28,12 @@ def run_series(network, sequences, want_hidden=False):
     begins, lengths = sequences.series()
     order = np.argsort(-lengths, kind="stable")
     begins, lengths = begins[order], lengths[order]
-    states = np.zeros((len(begins), network.n_states), network.dtype)
     shape = network.architecture
     out = np.empty((len(sequences.table), shape.features_size if want_hidden else shape.n_outputs), network.dtype)
+    if shape.bidirectional or shape.attention_heads:
+        network.run(sequences.table, begins, lengths, out, want_hidden)
+        return out[ends - 1]
+    states = np.zeros((len(begins), network.n_states), network.dtype)
     for first in range(0, lengths[0], BLOCK_ROWS):
         running = int(np.searchsorted(-lengths, -first))
         rows = np.minimum(lengths[:running] - first, BLOCK_ROWS)

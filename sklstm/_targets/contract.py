@@ -40,8 +40,15 @@ class Targets(ABC):
     n_networks = 1
 
     @abstractmethod
-    def check(self, y, name, present):
-        """Return targets as an array; those of samples that are not `present` are ignored."""
+    def check(self, y, name, present, title="row {}".format):
+        """Return targets as an array; those of samples that are not `present` are ignored.
+
+        ``title(row)`` is what a row of y is called in messages.
+        """
+
+    @abstractmethod
+    def check_sequence(self, y, name):
+        """Return the targets of the steps of one sequence as an array, before all of them are joined for `check`."""
 
     @abstractmethod
     def start(self, part, names):

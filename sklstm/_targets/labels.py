@@ -14,6 +14,7 @@ from sklstm._validation import (
     check_indicator,
     check_label_weights,
     check_labels,
+    check_labels_of_steps,
     naming,
 )
 
@@ -50,7 +51,11 @@ class LabelTargets(Targets):
         """Return `classes_`."""
         return {"classes_": self.classes}
 
-    def check(self, y, name, present):
+    def check_sequence(self, y, name):
+        """Return labels, or a matrix; missing ones are NaN or None."""
+        return check_labels_of_steps(y, name)
+
+    def check(self, y, name, present, title="row {}".format):
         """Return labels, or a matrix of 0 and 1."""
         matrix = check_indicator(y, name, present)
         return check_labels(y, name, present) if matrix is None else matrix

@@ -35,6 +35,7 @@ LOSS_NAMES = {
 FAR = 1024.0
 # Answers for targets of such a size may overflow.
 HUGE_TARGET = 1e300
+WAY_OUT = " For labels use a classifier, such as DeepRNNClassifier."
 # Beyond so much growth, what was learnt before is next to nothing.
 TOLD_GROWTH = 1000.0
 
@@ -61,16 +62,21 @@ class NumberTargets(Targets):
         """Return `target_mean_`, `target_scale_` and, as a dict, what the network was trained for."""
         return {"target_mean_": self._mean, "target_scale_": self._scale, "_coding": self._coding}
 
-    def check(self, y, name, present):
+    def check_sequence(self, y, name):
+        """Return numbers of float64; missing ones are NaN."""
+        return check_numbers(y, name, dtype=np.float64, way_out=WAY_OUT)
+
+    def check(self, y, name, present, title="row {}".format):
         """Return numbers of float64; entries that do not count become 0."""
-        y = check_numbers(y, name, dtype=np.float64, way_out=" For labels use a classifier, such as DeepRNNClassifier.")
+        y = check_numbers(y, name, dtype=np.float64, way_out=WAY_OUT)
         counts = counted_entries(present, y, name)
         with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
             assert_all_finite(y[counts], input_name=name)
         wrong = np.argwhere((y < 0) & counts) if self._loss == "poisson" else ()
         if len(wrong):
             raise ValueError(
-                f"{name} holds {y[tuple(wrong[0])]:g} in row {wrong[0, 0]}; loss='poisson' needs targets of at least 0."
+                f"{name} holds {y[tuple(wrong[0])]:g} in {title(wrong[0, 0])}; loss='poisson' needs targets of at "
+                "least 0."
             )
         return y if counts.all() else np.where(counts, y, 0.0)
 
@@ -206,7 +212,7 @@ class NumberTargets(Targets):
         mean, scale = (np.atleast_1d(one)[output] for one in (self._mean, self._scale))
         relative = "" if self._coding["columns"] is None else " after window_norm"
         raise ValueError(
-            f"{part.name} holds {part.y.reshape(len(part), -1)[place]:g} in row {part.rows[row]}, which is "
+            f"{part.name} holds {part.y.reshape(len(part), -1)[place]:g} in {part.title(row)}, which is "
             f"{abs(targets[place]):.2g} scales from the mean of the targets that were learnt{relative} (target_mean_="
             f"{mean:g}, target_scale_={scale:g}): its loss is beyond dtype={self._dtype!r}. Is it an error, or in "
             "another unit?"
@@ -325,7 +331,7 @@ def warn_of_growth(y, part, before, scale):
     weights = part.weights if part.weights.ndim == 1 else part.weights[:, k]
     row = np.where(weights > 0, np.abs(0.5 * y[:, k] - 0.5 * before[0][k]), 0.0).argmax()
     warn_user(
-        f"y holds {part.y.reshape(len(part), -1)[row, k]:g} in row {part.rows[row]}, far from the blocks before: "
+        f"y holds {part.y.reshape(len(part), -1)[row, k]:g} in {part.title(row)}, far from the blocks before: "
         f"target_scale_ grows from {before[1][k]:g} to {scale[k]:g}, and what was learnt is next to nothing beside it. "
         "If it is an error, or in another unit, go on from a copy made before this block, without it."
     )

@@ -131,13 +131,18 @@ def _shown(step):
 def check_same_rows(X, other, name, table="X"):
     """Check that X and an argument with an entry per row have the same index, where both have one.
 
-    Targets of later rows are accepted, and so is the default index on one side.
+    Targets of later rows are accepted, and so is the default index on one side. Of two lists the entries are compared.
 
     Raises
     ------
     ValueError
         If the two share no label.
     """
+    if isinstance(X, (list, tuple)) and isinstance(other, (list, tuple)) and len(X) == len(other):
+        for i, (sequence, own) in enumerate(zip(X, other, strict=True)):
+            if hasattr(sequence, "iloc") and hasattr(own, "iloc"):
+                check_same_rows(sequence, own, f"{name}[{i}]", f"{table}[{i}]")
+        return
     if not hasattr(X, "iloc") or not hasattr(other, "iloc"):
         return
     mine, theirs = X.index, other.index

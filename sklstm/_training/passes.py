@@ -5,6 +5,8 @@ of optimizer steps of an epoch (`n_samples`, `n_steps`). `steps(epoch)` is a gen
 yields the mean loss and the number of samples of each, and leaves the gradient of that step in `gradient`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from sklstm._network.noise import Noise
@@ -61,44 +63,55 @@ class WindowPasses:
     def __init__(self, network, samples, settings, mean_weight=None):
         self.network, self.samples, self.settings = network, samples, settings
         self.n_samples = len(samples.weights)
-        self.n_steps = -(-len(samples.weights) // settings.step_size)
+        # What the kernels read: an epoch goes through these sequences.
+        self._read = samples
         self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
         self._sum = np.empty_like(network.weights) if settings.accumulation_steps > 1 else None
         self.gradient = None
         # Blocks of a set of sequences do not overlap; the kernels find out which rows a batch really shares.
         self._neighbours = settings.shuffle is not True
 
+    @property
+    def n_steps(self):
+        """Number of optimizer steps of an epoch."""
+        return -(-len(self._read.sequences) // self.settings.step_size)
+
+    def _count(self, which):
+        """Return the number of samples in some of the sequences."""
+        return len(which)
+
     def steps(self, epoch):
         """Yield the steps of one epoch; see the module."""
         settings = self.settings
-        order = epoch_order(settings.shuffle, settings.seed, epoch, len(self.samples.sequences))
+        order = epoch_order(settings.shuffle, settings.seed, epoch, len(self._read.sequences))
         noise, size = noise_of(settings, epoch), settings.step_size
         for step in range(self.n_steps):
-            rows = order[step * size : (step + 1) * size]
+            which = order[step * size : (step + 1) * size]
             if noise.weight_dropout:
                 noise = noise._replace(batch=step * settings.accumulation_steps)
-            yield self._step(rows, noise), len(rows)
+            n_samples = self._count(which)
+            yield self._step(which, n_samples, noise), n_samples
 
-    def _step(self, rows, noise):
-        """Return the mean loss over `rows`; `gradient` is then its gradient."""
-        size, scale = self.settings.batch_size, 1.0 / (len(rows) * self._mean_weight)
-        value = self._batch(rows[:size], scale, noise)
+    def _step(self, which, n_samples, noise):
+        """Return the mean loss over some sequences; `gradient` is then its gradient."""
+        size, scale = self.settings.batch_size, 1.0 / (n_samples * self._mean_weight)
+        value = self._batch(which[:size], scale, noise)
         self.gradient = self.network.gradient
-        if len(rows) > size:
+        if len(which) > size:
             # The network overwrites its own with every batch.
             self._sum[:] = self.gradient
             self.gradient = self._sum
-        for begin in range(size, len(rows), size):
+        for begin in range(size, len(which), size):
             noise = noise._replace(batch=noise.batch + 1)
-            value += self._batch(rows[begin : begin + size], scale, noise)
+            value += self._batch(which[begin : begin + size], scale, noise)
             self.gradient += self.network.gradient
         return value
 
-    def _batch(self, rows, scale, noise):
-        samples, settings = self.samples, self.settings
+    def _batch(self, which, scale, noise):
+        samples, settings = self._read, self.settings
         return self.network.loss_and_gradient(
             samples.sequences,
-            rows,
+            which,
             samples.targets,
             samples.weights,
             settings.loss,
@@ -107,6 +120,56 @@ class WindowPasses:
             settings.loss_parameter,
             self._neighbours,
         )
+
+
+class RowTargets:
+    """Targets and weights of samples by row of their table, of which each is the last row of one sample at most.
+
+    Parameters
+    ----------
+    samples : Samples
+
+    Attributes
+    ----------
+    targets, weights : ndarray
+        As in `samples`, with an entry for each row of the table. Rows that are no sample have weight 0.
+    """
+
+    def __init__(self, samples):
+        sequences, n_rows = samples.sequences, len(samples.sequences.table)
+        rows = sequences.starts + sequences.lengths - 1
+        self.targets, self.weights = samples.targets, samples.weights
+        if len(rows) < n_rows or (rows[1:] < rows[:-1]).any():
+            self.targets = np.zeros((n_rows, *samples.targets.shape[1:]), samples.targets.dtype)
+            self.weights = np.zeros((n_rows, *samples.weights.shape[1:]), samples.weights.dtype)
+            self.targets[rows], self.weights[rows] = samples.targets, samples.weights
+        self._n_before = np.zeros(n_rows + 1, np.intp)  # samples before each row
+        self._n_before[rows + 1] = 1
+        self._n_before.cumsum(out=self._n_before)
+
+    def count(self, starts, lengths):
+        """Return the number of samples in some segments of rows."""
+        return int((self._n_before[starts + lengths] - self._n_before[starts]).sum())
+
+
+class SequencePasses(WindowPasses):
+    """Batches of whole series, each of which has a target at every step, or at some.
+
+    Each sequence of `samples` holds all rows of its series up to the sample's own. Gradients go back to the first row.
+    Parameters and attributes are those of `WindowPasses`; batches are counted in series.
+    """
+
+    def __init__(self, network, samples, settings, mean_weight=None):
+        super().__init__(network, samples, settings, mean_weight)
+        self._rows = RowTargets(samples)
+        starts, lengths = samples.sequences.series()
+        blocks = np.array([0, len(starts)], np.intp)
+        whole = replace(samples.sequences, starts=starts, lengths=lengths, blocks=blocks)
+        self._read = replace(samples, sequences=whole, targets=self._rows.targets, weights=self._rows.weights)
+        self._neighbours = False  # series share no rows
+
+    def _count(self, which):
+        return self._rows.count(self._read.sequences.starts[which], self._read.sequences.lengths[which])
 
 
 class SeriesPasses:
@@ -122,29 +185,17 @@ class SeriesPasses:
     def __init__(self, network, samples, settings, mean_weight=None):
         self.network, self.samples, self.settings = network, samples, settings
         self.n_samples = len(samples.weights)
-        sequences = samples.sequences
-        self._table, rows = sequences.table, sequences.starts + sequences.lengths - 1
-        # By row of the table.
-        self._targets = np.zeros((len(self._table), samples.targets.shape[1]), samples.targets.dtype)
-        self._weights = np.zeros((len(self._table), *samples.weights.shape[1:]), samples.weights.dtype)
-        self._targets[rows], self._weights[rows] = samples.targets, samples.weights
+        self._table, self._rows = samples.sequences.table, RowTargets(samples)
         self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
-        starts, lengths = cut_series(sequences, settings.batch_size)
+        starts, lengths = cut_series(samples.sequences, settings.batch_size)
         edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
         self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
-        self._n_before = np.zeros(len(self._table) + 1, np.intp)  # samples before each row
-        self._n_before[rows + 1] = 1
-        self._n_before.cumsum(out=self._n_before)
-        self.n_steps = sum(self._count(*step[1:]) > 0 for step in self._all_steps())
+        self.n_steps = sum(self._rows.count(*step[1:]) > 0 for step in self._all_steps())
 
     @property
     def gradient(self):
         """Gradient of the last step."""
         return self.network.gradient
-
-    def _count(self, starts, lengths):
-        """Return the number of samples in some segments of rows."""
-        return int((self._n_before[starts + lengths] - self._n_before[starts]).sum())
 
     def _all_steps(self):
         """Yield the number of the batch of each step, and first rows and lengths of its segments, longest first."""
@@ -160,7 +211,7 @@ class SeriesPasses:
             if which != current:
                 current = which
                 states = np.zeros((len(self._rounds[which][0]), self.network.n_states), self.network.dtype)
-            n_samples = self._count(starts, lengths)
+            n_samples = self._rows.count(starts, lengths)
             value = self._step(starts, lengths, states[: len(starts)], epoch, step, n_samples)
             if n_samples:
                 yield value, n_samples
@@ -175,8 +226,8 @@ class SeriesPasses:
             np.arange(len(starts)) + step * len(self._rounds[0][0]),
             states,
             noise_of(settings, epoch)._replace(batch=step),
-            targets=self._targets,
-            weights=self._weights,
+            targets=self._rows.targets,
+            weights=self._rows.weights,
             loss=settings.loss,
             loss_parameter=settings.loss_parameter,
             scale=1.0 / (max(n_samples, 1) * self._mean_weight),
@@ -211,4 +262,4 @@ def shortest_cut(totals, n_segments):
     return enough
 
 
-PASSES = {"windows": WindowPasses, "stateful": SeriesPasses}
+PASSES = {"windows": WindowPasses, "sequences": SequencePasses, "stateful": SeriesPasses}

@@ -10,6 +10,7 @@ from sklstm._validation.kinds import (
     is_list_of_sequences,
     is_set_of_sequences,
     refuse_no_container,
+    refuse_table_for_sequences,
     refuse_target_per_row,
     refuse_times,
 )
@@ -24,6 +25,7 @@ from sklstm._validation.sequences import (
     refuse_other_width,
     window_length,
 )
+from sklstm._validation.steps import check_labels_of_steps, check_steps, title_of_row
 from sklstm._validation.targets import (
     balanced_factors,
     check_class_weight,
@@ -51,6 +53,7 @@ __all__ = [
     "check_kind",
     "check_label_weights",
     "check_labels",
+    "check_labels_of_steps",
     "check_lengths_agree",
     "check_names_of_list",
     "check_numbers",
@@ -59,6 +62,7 @@ __all__ = [
     "check_rows_before",
     "check_sequences",
     "check_sequences_after",
+    "check_steps",
     "check_weights",
     "counted_entries",
     "in_place_of_rows",
@@ -73,8 +77,10 @@ __all__ = [
     "refuse_no_container",
     "refuse_other_width",
     "refuse_overflow",
+    "refuse_table_for_sequences",
     "refuse_target_per_row",
     "refuse_times",
+    "title_of_row",
     "warn_of_other_scale",
     "window_length",
 ]

@@ -12,8 +12,9 @@ SMOOTH, ROUGH = 0.25, 0.75
 FEW_STEPS, MANY_FEATURES = 3, 30
 SEQUENCES_LOOKED_AT = 64
 ONE_ROW_EACH = (
-    "A set of sequences has one target per sequence. For a target at each step, stack them as a table: "
-    "np.concatenate(X), np.concatenate(y), and groups=np.repeat(np.arange(len(X)), [len(x) for x in X])."
+    "A set of sequences has one target per sequence, where targets='sample'. For a target at each step set "
+    "targets='sequence', or stack them as a table: np.concatenate(X), np.concatenate(y), and "
+    "groups=np.repeat(np.arange(len(X)), [len(x) for x in X])."
 )
 
 
@@ -139,6 +140,16 @@ def check_kind(fitted_on, X, name="X"):
         raise ValueError(
             f"{name} is a table, each row a sample, but the model was fitted on sequences. If {name} is "
             f"one sequence, pass {name}[np.newaxis] (or [{name}]), several as a 3-D array or a list of 2-D arrays."
+        )
+
+
+def refuse_table_for_sequences(targets, X, name="X"):
+    """Raise if X is a table where `targets` is "sequence"."""
+    if targets == "sequence" and not is_set_of_sequences(X):
+        raise ValueError(
+            f"targets='sequence' goes with a set of sequences {name}, a 3-D array or a list of 2-D arrays; found a "
+            f"table or no sequences ({type(X).__name__} of shape {np.shape(X)}). Of one sequence pass [{name}] and "
+            f"[y{name[1:]}]; for one target per row of a table set targets='sample'."
         )
 
 

@@ -1,0 +1,506 @@
+"""``targets="sequence"``: a target, and a prediction, for each row of each sequence of a set."""
+
+import pickle
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+from estimator_case import as_read, flat, parameters_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.network import options_forward
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, KFold
+
+from sklstm import (
+    DeepLSTMClassifier,
+    DeepLSTMRegressor,
+    DeepRNNClassifier,
+    DeepRNNRegressor,
+    WeightedEnsembleRegressor,
+    quantize,
+)
+from sklstm._cell_choice import CellName
+from sklstm._network.architecture import Architecture
+from sklstm.cells import GRU, LSTM
+from sklstm.compression import distill, factorize, prune
+
+rng = np.random.default_rng(3)
+LENGTHS = rng.integers(1, 9, size=30)
+RAGGED = [rng.normal(size=(n, 3)) for n in LENGTHS]
+ARRAY = rng.normal(size=(20, 6, 3))
+SIGNALS = [np.cumsum(x[:, 0]) - 0.5 * x[:, 1] for x in RAGGED]
+SEQUENCE = {"targets": "sequence"}
+FULL_BATCH = {"dtype": "float64", "shuffle": False, "early_stopping": False, "batch_size": 10**6}
+
+OPTIONS = [
+    {},
+    {"bidirectional": True, "n_layers": 2},
+    {"n_layers": 2, "residual": 1, "layer_norm": "output", "dropout": 0.2},
+    {"bidirectional": True, "cell": GRU(), "hidden_size": [4, 5], "residual": 1, "recurrent_dropout": 0.2},
+    {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
+    {"cell": LSTM(layer_norm=True), "weight_dropout": 0.2, "shuffle": "blocks", "accumulation_steps": 2},
+]
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
+
+
+def targets_of(case, sequences=RAGGED):
+    return [case.target(np.cumsum(x[:, 0]) - 0.5 * x[:, 1]) for x in sequences]
+
+
+def fit(case, **parameters):
+    return case.make(**SEQUENCE, **parameters).fit(RAGGED, targets_of(case))
+
+
+def lists_equal(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert_array_equal(one, other)
+
+
+# Predictions
+
+
+@pytest.mark.isa
+@each_option
+def test_a_sequence_alone_threads_and_pickles(case, options):
+    one, two = (fit(case, **options, n_jobs=n, batch_size=20) for n in (1, 2))
+    assert parameters_equal(one, two)
+    expected = case.output(one, RAGGED)
+    assert [len(answers) for answers in expected] == LENGTHS.tolist()
+    lists_equal(case.output(two, RAGGED), expected)
+    lists_equal([case.output(one, [x])[0] for x in RAGGED], expected)
+    lists_equal([case.output(one, x[np.newaxis])[0] for x in RAGGED], expected)
+    again = pickle.loads(pickle.dumps(one))
+    lists_equal(case.output(again, RAGGED), expected)
+    assert parameters_equal(clone(one).fit(RAGGED, targets_of(case)), one)
+
+
+def test_a_3_d_array_gets_an_array(case):
+    y = np.stack(targets_of(case, ARRAY))
+    model = case.make(**SEQUENCE).fit(ARRAY, y)
+    assert model.predict(ARRAY).shape == (20, 6)
+    assert case.output(model, ARRAY).shape == (20, 6) + (2,) * case.is_classifier
+    assert model.transform(ARRAY).shape == (20, 6, 4)
+    assert_array_equal(np.stack(case.output(model, [*ARRAY])), case.output(model, ARRAY))
+    assert parameters_equal(case.make(**SEQUENCE).fit([*ARRAY], [*y]), model)
+    assert parameters_equal(case.make(**SEQUENCE).fit(ARRAY, [list(row) for row in y]), model)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_layers": 2}], ids=str)
+def test_predictions_are_those_of_the_equations(case, options):
+    """Of one direction: those of each beginning of a sequence."""
+    model = fit(case, **options, dtype="float64")
+    for x, answers in zip(RAGGED, case.output(model, RAGGED), strict=True):
+        assert_allclose(answers, case.by_hand(model, [x[: t + 1] for t in range(len(x))]), rtol=1e-10)
+
+
+@pytest.mark.parametrize("cell", get_args(CellName))
+def test_both_directions_stand_side_by_side(cell):
+    model = DeepRNNRegressor(
+        4, 2, cell=cell, bidirectional=True, dtype="float64", max_iter=2, random_state=0, **SEQUENCE
+    ).fit(RAGGED, SIGNALS)
+    run = options_forward(Architecture(**model._architecture), model.parameters_, as_read(model, RAGGED))
+    found = np.concatenate(model.predict(RAGGED))
+    assert_allclose(found, model.target_mean_ + model.target_scale_ * run.z[:, 0], rtol=1e-10)
+    assert_allclose(np.concatenate(model.transform(RAGGED)), run.features, rtol=1e-10)
+    changed = [np.vstack([x[:-1], x[-1:] + 1]) for x in RAGGED]
+    assert all(a[0] != b[0] for a, b in zip(model.predict(changed), model.predict(RAGGED), strict=True))
+
+
+@pytest.mark.isa
+@each_option
+def test_streams_answer_as_predict_does(case, options):
+    model = fit(case, **options)
+    if options.get("bidirectional"):
+        with pytest.raises(ValueError, match=r"stream\(\) without a window .* bidirectional=True: .*whole sequences"):
+            model.stream()
+        return
+    long = np.random.default_rng(1).normal(size=(2, 300, 3))  # more than a block of a prediction
+    for method in ["predict", "transform"] + ["predict_proba", "predict_log_proba"] * case.is_classifier:
+        expected = getattr(model, method)(long)
+        stream = model.stream(n_streams=2, response_method=method)
+        assert_array_equal(np.stack([stream.step(long[:, t]) for t in range(300)], axis=1), expected)
+        stream = model.stream(response_method=method, context=long[0, :20])
+        assert_array_equal(stream.step(long[0, 20]), expected[0, 20])
+    with pytest.raises(ValueError, match="window=True cannot be combined with targets='sequence'"):
+        model.stream(window=True)
+
+
+# Training
+
+
+@pytest.mark.parametrize("options", [{}, {"cell": "gru", "n_layers": 2}], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_step_over_all_rows_is_a_batch_of_all_beginnings(case, options, weighted):
+    """The rows of a sequence are sequences of their own that end there."""
+    y = targets_of(case)
+    weights = [np.random.default_rng(0).uniform(0, 2, len(x)) for x in RAGGED] if weighted else None
+    beginnings = [x[: t + 1] for x in RAGGED for t in range(len(x))]
+    twin = case.make(**FULL_BATCH, **options, input_scaling=None)
+    own = case.make(**SEQUENCE, **FULL_BATCH, **options, input_scaling=None).fit(RAGGED, y, sample_weight=weights)
+    twin.fit(beginnings, np.concatenate(y), sample_weight=None if weights is None else np.concatenate(weights))
+    assert_allclose(flat(own), flat(twin), rtol=1e-8, atol=1e-12)
+    assert_allclose(own.loss_curve_, twin.loss_curve_, rtol=1e-12)
+    model = case.make(**SEQUENCE, **options).fit(RAGGED, y)
+    assert_allclose(model.input_mean_, np.concatenate(RAGGED).mean(axis=0), rtol=1e-10)
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """What the network was given in training: the starts and the lengths of each batch."""
+    from sklstm import _fitted
+
+    class Network(_fitted.Network):
+        def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
+            seen.append((starts.copy(), lengths.copy(), ids.copy()))
+            return super()._train(table, starts, lengths, ids, noise, neighbours, **more)
+
+    seen = []
+    monkeypatch.setattr(_fitted, "Network", Network)
+    return seen
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(4, [4] * 7 + [2]), (30, [30]), ("auto", [1] * 30)])
+def test_batches_hold_whole_sequences_each_once_an_epoch(case, batches, batch_size, expected):
+    fit(case, batch_size=batch_size, early_stopping=False)
+    assert [len(starts) for starts, *_ in batches] == expected * 3
+    ends = np.cumsum(LENGTHS)
+    for epoch in range(3):
+        own = batches[epoch * len(expected) : (epoch + 1) * len(expected)]
+        starts, lengths, ids = (np.concatenate(one) for one in zip(*own, strict=True))
+        assert_array_equal(np.sort(starts), ends - LENGTHS)
+        assert_array_equal(lengths[np.argsort(starts)], LENGTHS)
+        assert_array_equal(ids[np.argsort(starts)], np.arange(30))
+    assert all(lengths[0] == lengths.max() for _, lengths, _ in batches)
+    first, second = (np.concatenate([one[2] for one in batches[k * len(expected) :][: len(expected)]]) for k in (0, 1))
+    assert (first != second).any() or batch_size == 30
+
+
+def test_sequences_with_targets_at_every_step_are_learnt(case):
+    """What a model of single rows cannot know."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 20, size=120)]
+    y = [case.target(0.7 * np.append(0, x[:-1, 0]) + 0.3 * x[:, 1]) for x in X]
+    model = case.make(**SEQUENCE, **{"hidden_size": 12, "learning_rate_init": 0.02, "max_iter": 30, "n_jobs": 2})
+    assert model.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.9
+    assert len(model.validation_scores_) == model.n_iter_
+
+
+def test_early_stopping_sets_the_last_sequences_aside(case, batches):
+    fit(case, early_stopping=True, validation_fraction=0.2, batch_size=6, max_iter=1)
+    read = np.concatenate([starts for starts, *_ in batches])
+    assert_array_equal(np.sort(read), (np.cumsum(LENGTHS) - LENGTHS)[:24])
+    own = case.make(**SEQUENCE, batch_size=6, max_iter=1)
+    y = targets_of(case)
+    own.fit(RAGGED[:24], y[:24], X_val=RAGGED[24:], y_val=y[24:])
+    assert own.validation_scores_ == fit(case, early_stopping=True, validation_fraction=0.2, batch_size=6,
+                                         max_iter=1).validation_scores_  # fmt: skip
+    with pytest.raises(ValueError, match="leaves no training or no validation sequence of 1"):
+        case.make(**SEQUENCE, early_stopping=True).fit(RAGGED[:1], y[:1])
+
+
+def test_auto_needs_enough_rows_in_enough_sequences(regressor):
+    for n, steps, expected in ((40, 6, True), (30, 6, False), (2, 120, False), (4, 60, True)):
+        X = np.random.default_rng(0).normal(size=(n, steps, 1))
+        model = regressor.make(**SEQUENCE, target_column=None).fit(X, X[:, :, 0])
+        assert (model.validation_scores_ is not None) == expected
+
+
+def test_partial_fits_are_epochs(case):
+    settings = {"batch_size": 7, "early_stopping": False, "tol": 0.0}
+    whole, parts = fit(case, **settings, max_iter=3), case.make(**SEQUENCE, **settings)
+    for _ in range(3):
+        parts.partial_fit(RAGGED, targets_of(case))
+    assert parameters_equal(whole, parts)
+    warm = fit(case, **settings, warm_start=True, max_iter=2)
+    assert warm.fit(RAGGED, targets_of(case)).n_iter_ == 4
+
+
+# Missing targets and weights
+
+
+@each_option
+def test_what_a_missing_target_would_be_does_not_matter(case, options):
+    y = targets_of(case)
+    holes = [np.random.default_rng(i).random(len(x)) < 0.3 for i, x in enumerate(RAGGED)]
+    if case.is_classifier:
+        missing = [np.where(hole, None, labels.astype(object)) for hole, labels in zip(holes, y, strict=True)]
+    else:
+        missing = [np.where(hole, np.nan, numbers) for hole, numbers in zip(holes, y, strict=True)]
+    weights = [np.where(hole, 0.0, 1.0) for hole in holes]
+    model = case.make(**SEQUENCE, **options).fit(RAGGED, missing)
+    assert parameters_equal(model, case.make(**SEQUENCE, **options).fit(RAGGED, y, sample_weight=weights))
+    assert model.score(RAGGED, missing) == pytest.approx(model.score(RAGGED, y, sample_weight=weights))
+    assert [len(answers) for answers in model.predict(RAGGED)] == LENGTHS.tolist()
+
+
+def test_rows_behind_the_last_target_are_read(case):
+    """By the backward direction, as they are when the model predicts."""
+    y = targets_of(case)
+    cut = [np.where(np.arange(len(x)) < max(1, len(x) - 3), labels.astype(object), None)
+           for x, labels in zip(RAGGED, y, strict=True)]  # fmt: skip
+    if not case.is_classifier:
+        cut = [labels.astype(float) for labels in cut]
+    shortened = [x[: max(1, len(x) - 3)] for x in RAGGED]
+    own = [labels[: len(x)] for x, labels in zip(shortened, y, strict=True)]
+    for bidirectional in (False, True):
+        options = {**FULL_BATCH, "bidirectional": bidirectional, "input_scaling": None}
+        long = case.make(**SEQUENCE, **options).fit(RAGGED, cut)
+        short = case.make(**SEQUENCE, **options).fit(shortened, own)
+        assert np.allclose(flat(long), flat(short), rtol=1e-9) == (not bidirectional)
+
+
+def test_entries_of_several_targets_are_missing_one_by_one(regressor):
+    rng = np.random.default_rng(0)
+    y = [np.column_stack([np.cumsum(x[:, 0]), x[:, 1]]) for x in RAGGED]
+    holes = [rng.random(numbers.shape) < 0.3 for numbers in y]
+    missing = [np.where(hole, np.nan, numbers) for hole, numbers in zip(holes, y, strict=True)]
+    weights = [1.0 - hole for hole in holes]
+    model = regressor.make(**SEQUENCE).fit(RAGGED, missing)
+    assert parameters_equal(model, regressor.make(**SEQUENCE).fit(RAGGED, y, sample_weight=weights))
+    assert model.predict(RAGGED)[0].shape == (LENGTHS[0], 2)
+    flat_y, flat_w, predicted = (np.concatenate(one) for one in (y, weights, model.predict(RAGGED)))
+    expected = np.mean([r2_score(flat_y[:, k], predicted[:, k], sample_weight=flat_w[:, k]) for k in range(2)])
+    assert model.score(RAGGED, missing) == pytest.approx(expected)
+
+
+def test_a_weight_of_a_sequence_is_that_of_its_steps(case):
+    weights = np.random.default_rng(0).integers(0, 4, size=30).astype(float)
+    y = targets_of(case)
+    of_steps = [np.full(len(x), weight) for x, weight in zip(RAGGED, weights, strict=True)]
+    models = [
+        case.make(**SEQUENCE).fit(RAGGED, y, sample_weight=form, X_val=RAGGED, y_val=y, sample_weight_val=form)
+        for form in (weights, weights.tolist(), of_steps)
+    ]
+    assert parameters_equal(models[0], models[1])
+    assert parameters_equal(models[0], models[2])
+    assert models[0].score(RAGGED, y, sample_weight=weights) == models[0].score(RAGGED, y, sample_weight=of_steps)
+
+
+def test_score_is_over_all_steps(case):
+    model, y = fit(case), targets_of(case)
+    metric = accuracy_score if case.is_classifier else r2_score
+    assert model.score(RAGGED, y) == pytest.approx(metric(np.concatenate(y), np.concatenate(model.predict(RAGGED))))
+
+
+# Kinds of targets
+
+
+def test_quantiles_and_losses():
+    model = DeepRNNRegressor(4, loss="quantile", quantile=[0.1, 0.5, 0.9], max_iter=2, random_state=0, **SEQUENCE)
+    answers = model.fit(RAGGED, SIGNALS).predict_quantiles(RAGGED)
+    assert [one.shape for one in answers] == [(n, 3) for n in LENGTHS]
+    lists_equal([one[:, 1] for one in answers], model.predict(RAGGED))
+    counts = [np.random.default_rng(0).poisson(3, len(x)) for x in RAGGED]
+    for loss in ("absolute_error", "huber", "poisson"):
+        model = DeepRNNRegressor(4, loss=loss, max_iter=2, random_state=0, **SEQUENCE).fit(RAGGED, counts)
+        assert np.isfinite(np.concatenate(model.predict(RAGGED))).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", ["text", "floats", "integers"])
+def test_labels_of_steps(kind, n_classes):
+    codes = [np.digitize(signal, [0.0, 1.0][: n_classes - 1]) for signal in SIGNALS]
+    labels = np.array(["down", "up", "wild"]) if kind == "text" else np.array([3, 5, 7])
+    y = [labels[own].astype(float if kind == "floats" else labels.dtype) for own in codes]
+    if kind == "floats":
+        y[4][0] = np.nan
+    model = DeepRNNClassifier(4, max_iter=2, random_state=0, class_weight="balanced", label_smoothing=0.1, **SEQUENCE)
+    model.fit(RAGGED, y)
+    assert_array_equal(model.classes_, labels[:n_classes])
+    assert {one.dtype.kind for one in model.predict(RAGGED)} == {y[0].dtype.kind}
+    answers = model.predict_proba(RAGGED)
+    assert [one.shape for one in answers] == [(n, n_classes) for n in LENGTHS]
+    assert_allclose(np.exp(np.concatenate(model.predict_log_proba(RAGGED))), np.concatenate(answers), rtol=1e-12)
+    assert 0 <= model.score(RAGGED, y) <= 1
+    weights = dict(zip(labels.tolist(), [1.0, 2.0, 0.0], strict=True))
+    assert model.set_params(class_weight=weights).fit(RAGGED, y).n_iter_ == 2
+
+
+def test_matrices_of_labels():
+    """Any number of labels at each step, as the keys of a piano; missing ones are NaN, or None."""
+    y = [np.column_stack([signal > 0, signal > 1, signal < 0]).astype(float) for signal in SIGNALS]
+    model = DeepRNNClassifier(4, max_iter=2, random_state=0, **SEQUENCE)
+    full = clone(model).fit(RAGGED, [labels.astype(int) for labels in y])
+    assert parameters_equal(full, clone(model).fit(RAGGED, y))
+    assert full.predict_proba(RAGGED)[0].shape == (LENGTHS[0], 3)
+    right = (np.concatenate(full.predict(RAGGED)) == np.concatenate(y)).all(axis=1)
+    assert full.score(RAGGED, y) == pytest.approx(right.mean())
+    y[2][:, 1], y[5][0] = np.nan, np.nan
+    holes = clone(model).fit(RAGGED, y)
+    assert not parameters_equal(full, holes)
+    as_objects = [np.where(np.isnan(labels), None, labels.astype(object)) for labels in y]
+    assert parameters_equal(holes, clone(model).fit(RAGGED, as_objects))
+    assert parameters_equal(
+        clone(model).set_params(class_weight="balanced").fit(RAGGED, y),
+        clone(model).set_params(class_weight="balanced").fit(RAGGED, as_objects),
+    )
+    assert 0 <= holes.score(RAGGED, y) <= 1
+
+
+def test_frames_and_searches():
+    X = [pd.DataFrame(x, columns=["a", "b", "c"]) for x in RAGGED]
+    y = [pd.Series(signal) for signal in SIGNALS]
+    model = DeepRNNRegressor(4, max_iter=2, random_state=0, **SEQUENCE).fit(X, y)
+    assert parameters_equal(model, clone(model).fit(RAGGED, SIGNALS))
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    search = GridSearchCV(model, {"hidden_size": [2, 4]}, cv=KFold(3), error_score="raise").fit(RAGGED, SIGNALS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    dates = [pd.date_range("2024-01-01", periods=n) for n in LENGTHS]
+    dated = [x.set_index(own) for x, own in zip(X, dates, strict=True)]
+    late = [signal.set_axis(own + pd.Timedelta("100D")) for signal, own in zip(y, dates, strict=True)]
+    with pytest.raises(ValueError, match=r"X\[\d+\] and y\[\d+\] share no row"):
+        clone(model).fit(dated, late)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.filterwarnings("ignore::sklstm.PerformanceWarning")
+def test_formats_and_smaller_models(case, dtype, bidirectional):
+    y = targets_of(case)
+    model = fit(case, dtype=dtype, bidirectional=bidirectional, hidden_size=8)
+    lists_equal([case.output(model, [x])[0] for x in RAGGED], case.output(model, RAGGED))
+    small = quantize(model, RAGGED, "int16", max_error=0.5)
+    lists_equal([case.output(small, [x])[0] for x in RAGGED], case.output(small, RAGGED))
+    assert_allclose(np.concatenate(small.transform(RAGGED)), np.concatenate(model.transform(RAGGED)), atol=0.02)
+    pruned = prune(model, 0.5).partial_fit(RAGGED, y)
+    assert (pruned.parameters_["weight_hh_l0"] == 0).any()
+    assert factorize(model, 3).predict(RAGGED)[0].shape == (LENGTHS[0],)
+
+
+# Refusals
+
+
+def test_what_does_not_go_with_it(case):
+    y = targets_of(case)
+    excluded = [
+        ({"training": "stateful", "shuffle": False}, "training='stateful': sequences are read whole"),
+        ({"attention_heads": 2}, "attention_heads=2"),
+        ({"pooling": "mean"}, "pooling='mean': each row has an output"),
+        ({"patch_length": 2}, "patch_length=2: each row has an output"),
+        ({"window_norm": "last"}, "window_norm='last': moments of the whole"),
+        ({"linear_skip": 2}, "linear_skip=2: "),
+        ({"carry_context": True}, "carry_context=True: a set of sequences"),
+    ]
+    for options, message in excluded:
+        with pytest.raises(ValueError, match=f"targets='sequence' cannot be combined with {message}"):
+            case.make(**SEQUENCE, **options).fit(RAGGED, y)
+    model = fit(case)
+    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) does not apply"):
+        model.set_output(transform="pandas").transform(RAGGED)
+    with pytest.raises(ValueError, match="distill: the student has targets='sequence'"):
+        distill(case.fit(), case.make(**SEQUENCE), case.array, case.array_y)
+    with pytest.raises(ValueError, match="distill: the teacher .* has targets='sequence'"):
+        distill(model, case.make(), case.array, case.array_y)
+
+
+def test_ensembles_refuse_it(regressor):
+    ensemble = WeightedEnsembleRegressor([("a", regressor.make()), ("b", regressor.make(**SEQUENCE))])
+    with pytest.raises(ValueError, match="Member 'b'.* has targets='sequence'"):
+        ensemble.fit(ARRAY, ARRAY[:, 0, 0])
+
+
+def test_targets_are_not_changed_after_fit(case):
+    model = fit(case, warm_start=True)
+    message = "targets='sample' was set after the network had been trained with targets='sequence'"
+    with pytest.raises(ValueError, match=message):
+        model.set_params(targets="sample").predict(RAGGED)
+    with pytest.raises(ValueError, match=message):
+        model.fit(case.ragged, case.ragged_y)
+    model = case.make(warm_start=True).fit(case.ragged, case.ragged_y).set_params(**SEQUENCE)
+    for call in (lambda: model.predict(RAGGED), lambda: model.fit(RAGGED, targets_of(case))):
+        with pytest.raises(ValueError, match="targets='sequence' was set .* trained with targets='sample'"):
+            call()
+    stateful = case.fit(training="stateful", shuffle=False)
+    with pytest.raises(ValueError, match="targets='sequence' was set"):
+        stateful.set_params(training="windows", **SEQUENCE).predict(RAGGED)
+
+
+def other(y, place, value):
+    return [*y[:place], value, *y[place + 1 :]]
+
+
+NAN, ONES = [np.full(n, np.nan) for n in LENGTHS], [np.ones(n) for n in LENGTHS]
+N = LENGTHS[3]
+Y = [signal > 0 for signal in SIGNALS]  # of both kinds
+BAD = [
+    ("table", RAGGED[3], Y[3], r"goes with a set of sequences X.*ndarray of shape \(\d+, 3\).*pass \[X\] and \[y\]"),
+    ("one value each", RAGGED, [0, 1] * 15, r"y has 30 single values, but .* 30 sequences .*set targets='sample'"),
+    ("a number", RAGGED, 3.0, r"y has 1 single values, but targets='sequence'"),
+    ("too few", RAGGED, Y[:-1], r"y has arrays for 29 sequences, expected 30, one for each sequence of X"),
+    ("short entry", RAGGED, other(Y, 3, Y[3][1:]), rf"y\[3\] has shape \({N - 1},\), expected \({N},\) or \({N}, n_o.*"
+     rf"X\[3\] has {N} rows"),
+    ("3-D entry", RAGGED, other(Y, 3, Y[3][:, None, None]), rf"y\[3\] has shape \({N}, 1, 1\), expected \({N},\)"),
+    ("other outputs", RAGGED, other(Y, 3, np.ones((N, 2))), rf"y\[3\] has shape \({N}, 2\), expected \({N},\): y\[0\]"),
+    ("ragged entry", RAGGED, other(Y, 3, [[1], [1, 2]]), r"y\[3\]: "),
+    ("view", RAGGED, dict(enumerate(Y)).values(), r"y is a dict_values.*list\(y\)"),
+    ("mapping", RAGGED, dict(enumerate(Y)), r"y is a dict"),
+    ("masked", RAGGED, other(Y, 3, np.ma.masked_array(np.ones(N))), r"y\[3\] is a masked array"),
+    ("all missing", RAGGED, NAN, r"y holds no target: each one is missing \(NaN or None\), or has sample_weight 0"),
+    ("infinity", RAGGED, other(ONES, 3, np.where(np.arange(N) == 1, np.inf, 1)), r"y holds inf in row 1 of y\[3\]"),
+    ("dates", RAGGED, other(Y, 3, pd.date_range("2024", periods=N)), r"y\[3\] holds dates or times"),
+    ("3-D of other length", ARRAY, np.ones((20, 5)), r"y\[0\] has shape \(5,\), expected \(6,\) or \(6, n_outputs\)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("X", "y", "message"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_targets(case, X, y, message):
+    for call in ("fit", "partial_fit"):
+        with pytest.raises((ValueError, TypeError), match=message):
+            getattr(case.make(**SEQUENCE), call)(X, y)
+    if message.startswith(r"y"):
+        with pytest.raises((ValueError, TypeError), match="^" + message.split(" ")[0].replace("y", "y_val", 1)):
+            case.make(**SEQUENCE).fit(RAGGED, Y, X_val=X, y_val=y)
+        with pytest.raises((ValueError, TypeError), match=message):
+            case.make(**SEQUENCE).fit(RAGGED, Y).score(X, y)
+
+
+def test_bad_numbers_and_labels():
+    model, classifier = DeepLSTMRegressor(4, **SEQUENCE), DeepLSTMClassifier(4, **SEQUENCE)
+    with pytest.raises(ValueError, match=r"y\[3\] must hold numbers, but .*classifier"):
+        model.fit(RAGGED, other(SIGNALS, 3, ["a"] * N))
+    with pytest.raises(ValueError, match=r"y holds -1 in row 0 of y\[3\]; loss='poisson'"):
+        DeepLSTMRegressor(4, loss="poisson", **SEQUENCE).fit(RAGGED, other(ONES, 3, -np.ones(N)))
+    far = other(SIGNALS, 3, np.where(np.arange(N) == N - 1, 1e300, SIGNALS[3]))
+    with pytest.raises(ValueError, match=rf"y holds 1e\+300 in row {N - 1} of y\[3\], which is"):
+        model.fit(RAGGED, SIGNALS).set_params(warm_start=True).fit(RAGGED, far)
+    with pytest.raises(ValueError, match=r"y\[3\] holds <U1|y\[3\] holds str.*all text or all numbers"):
+        classifier.fit(RAGGED, other(Y, 3, np.array(["a"] * N)))
+    with pytest.raises(ValueError, match="needs samples of at least 2 classes"):
+        classifier.fit(RAGGED, ONES)
+    with pytest.raises(ValueError, match=r"y\[0\] has shape \(\d+, 2\), but the targets of this model"):
+        model.fit(RAGGED, SIGNALS).score(RAGGED, [np.column_stack([s, s]) for s in SIGNALS])
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(29), r"sample_weight has shape \(29,\), expected \(30,\)"),
+        (ONES[:-1], "sample_weight has arrays for 29 sequences, expected 30"),
+        (other(ONES, 3, np.ones(N + 1)), rf"sample_weight\[3\] has shape \({N + 1},\), expected \({N},\)"),
+        ([np.ones((n, 2)) for n in LENGTHS], r"sample_weight\[0\] has shape \(\d+, 2\), expected \(n_steps,\)"),
+        (other(ONES, 3, -np.ones(N)), "sample_weight holds negative values"),
+        (other(ONES, 3, NAN[3]), "sample_weight"),
+        (np.zeros(30), "sample_weight is zero for every sample"),
+        ("heavy", "sample_weight"),
+    ],
+)
+def test_bad_weights(case, weights, message):
+    y = targets_of(case)
+    with pytest.raises(ValueError, match=message):
+        case.make(**SEQUENCE).fit(RAGGED, y, sample_weight=weights)
+    with pytest.raises(ValueError, match=message):
+        fit(case).score(RAGGED, y, sample_weight=weights)
+
+
+def test_where_targets_of_steps_are_not_meant(case):
+    with pytest.raises(ValueError, match=r"set targets='sequence', or stack them as a table"):
+        case.make().fit(RAGGED, targets_of(case))
+    with pytest.raises(ValueError, match="targets='sequence' goes with a set of sequences X"):
+        fit(case).predict(RAGGED[3])
+    with pytest.raises(ValueError, match="context goes with a 2-D table X"):
+        fit(case).predict(RAGGED, context=RAGGED[0])
+    with pytest.raises(ValueError, match="groups goes with a 2-D table X"):
+        case.make(**SEQUENCE).fit(RAGGED, targets_of(case), groups=np.arange(30))
