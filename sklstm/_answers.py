@@ -42,9 +42,11 @@ def score_of_steps(metric, targets, y, predicted, sample_weight, *, of_outputs=F
     ----------
     metric : callable
     targets : Targets
-    y, sample_weight : array-like
+    y : array-like
         As in `fit`.
     predicted : array or list of arrays, one for each sequence
+    sample_weight : array-like or None
+        As in `fit`.
     of_outputs : bool, default=False
         Whether the score of several outputs is the mean of their scores. Without, a missing output of a step counts as
         right.

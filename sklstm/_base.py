@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import InvalidParameterError
 
 from sklstm._answers import in_sequences, refuse_other_container
-from sklstm._cell_choice import check_cell
 from sklstm._fit_inputs import Given, looks_back, refuse_other_targets
 from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
@@ -33,7 +31,6 @@ from sklstm._validation import (
     refuse_table_for_sequences,
     title_of_row,
 )
-from sklstm.cells import Cell
 
 
 def _has_attention(model: Any) -> bool:
@@ -46,19 +43,6 @@ def _has_attention(model: Any) -> bool:
         f"attention_weights needs attention_heads or pooling='attention', found attention_heads={heads!r} and "
         f"pooling={pooling!r}."
     )
-
-
-CellKind = TypeVar("CellKind", bound=Cell)
-
-
-def refuse_other_cells(model: NetworkParameters, kind: type[CellKind], general: str) -> CellKind:
-    """Return the cell of an estimator for one kind of cell only; the error names the one for any cell."""
-    cell = check_cell(model.cell)
-    if not isinstance(cell, kind):
-        raise InvalidParameterError(
-            f"cell={model.cell!r} is no {kind.__name__}, and {type(model).__name__} has no other cells; use {general}."
-        )
-    return cell
 
 
 class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, NetworkParameters, metaclass=ABCMeta):
@@ -197,11 +181,13 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
             random tears windows apart: `train_test_split` without ``shuffle=False``, `HalvingGridSearchCV` with its
             resource of rows, bagging and boosting by copies of rows, SMOTE. Where a pandas index shows rows out of
             order, or holes, there is a `TimeOrderWarning`.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            One target per row of a table, or per sequence.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
+            One target per row of a table, or per sequence; with ``targets="sequence"`` an array of shape (n_steps_i,)
+            or (n_steps_i, n_outputs) for each sequence, where NaN is a missing target.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays, default=None
             Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
-            are excluded; their targets may be NaN.
+            are excluded; their targets may be NaN. With ``targets="sequence"`` one weight per sequence, or arrays like
+            those of y.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table; no window crosses from one group into another. The rows of a group follow
             each other.
@@ -361,7 +347,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         ndarray of shape (n_samples, n_features_out)
             In the estimator's `dtype`, or float32 (of "bfloat16", of integers): as many columns as the top layer has
             units, or the `projection_size` of its cell, with `bidirectional` twice that. With `n_seeds`, those of all
-            networks side by side.
+            networks side by side. With ``targets="sequence"`` one such array per sequence, in a list, or a 3-D array
+            where X is one.
         """
         model = snapshot_of(self)
         if model.targets != "sequence":
@@ -383,7 +370,7 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
             As in `fit`.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0

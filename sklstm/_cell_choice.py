@@ -1,7 +1,7 @@
 """From what `cell` is set to, a name or an object, to the cell and what the network needs of it."""
 
 import difflib
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -89,3 +89,16 @@ def cell_of_kernel(kernel: str) -> str:
                 if (cell := kind(**{option: value}))._kernel_name() == kernel:
                     return repr(cell)
     raise KeyError(kernel)
+
+
+CellKind = TypeVar("CellKind", bound=Cell)
+
+
+def refuse_other_cells(model: Any, kind: type[CellKind], general: str) -> CellKind:
+    """Return the cell of an estimator for one kind of cell only; the error names the one for any cell."""
+    cell = check_cell(model.cell)
+    if not isinstance(cell, kind):
+        raise InvalidParameterError(
+            f"cell={model.cell!r} is no {kind.__name__}, and {type(model).__name__} has no other cells; use {general}."
+        )
+    return cell

@@ -200,6 +200,13 @@ default="constant"
     ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more series than that so many after each other; each
     starts from zero states in every epoch.
 
+    **Targets at every step.** With ``targets="sequence"`` X is a set of sequences, y holds a target (or several) for
+    each row of each of them, as a list of arrays or an array with the axes of X, and so do the answers of `predict` and
+    the like. Targets that are NaN, of labels also None, are missing: their rows are read, but neither trained on nor
+    scored. A batch is `batch_size` whole sequences ("auto": the 32nd part of all, 1 to 32), gradients go back to their
+    first rows, and losses and scores are means over all steps. An answer reads the rows up to its own, with
+    `bidirectional` all rows of its sequence.
+
     **Regularisation.** What dropout leaves is scaled up (inverted dropout). `dropout` needs two layers,
     `recurrent_dropout` sequences of more than one step. With `zoneout`, predictions take the mean, ``zoneout * c_(t-1)
     + (1 - zoneout) * c_t``, likewise for h. For ``solver="adam"``, `weight_decay` is an L2 penalty; biases, gains and
@@ -219,7 +226,8 @@ default="constant"
     is as one batch so many times as large, in the memory of one. "schedule_free" predicts with a running mean of its
     weights and wants a larger step size. ``max_grad_norm="adaptive"`` does not clip the first ten steps.
 
-    **Early stopping.** The last samples in time are set aside; of a list of sequences the last ones, of every class.
+    **Early stopping.** The last samples in time are set aside; of a list of sequences the last ones, of every class (of
+    those with targets at every step, the last ones whole).
     Between training and validation part ``sequence_length - 1`` rows are left out, so that no validation window holds a
     training row; none in stateful training, whose states go on. "auto" trains on all samples if the rows left out would
     be more than a quarter. The best epoch's parameters are restored. Without early stopping, training stops when the

@@ -107,10 +107,10 @@ def _takes_weights(scorer):
 
 
 def _rows(part):
-    """Return what the scorer sees as X: the row of each sample, or its sequence."""
+    """Return what the scorer sees as X: the row of each sample, also of those that are steps, or its sequence."""
     sequences = part.sequences
     ends = sequences.starts + sequences.lengths
-    if not part.is_set:
+    if not part.is_set or part.at_every_step:
         return sequences.table[ends - 1]
     return [sequences.table[start:end] for start, end in zip(sequences.starts, ends, strict=True)]
 
@@ -120,6 +120,9 @@ class ValidationModel:
 
     It answers by `predict` and the like as the fitted estimator would, with the windows that these samples have.
     """
+
+    # Also where the estimator has "sequence": the steps are the samples here.
+    targets = "sample"
 
     def __init__(self, model: Any, targets: Any, X: Any) -> None:
         self._model, self._targets, self._X, self._z = model, targets, X, None

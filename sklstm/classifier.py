@@ -14,7 +14,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._answers import score_of_steps
-from sklstm._base import BaseRNN, refuse_other_cells
+from sklstm._base import BaseRNN
+from sklstm._cell_choice import refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
@@ -120,8 +121,8 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
             `sequence_length`. So do the states with ``training="stateful"``: they are zero before each block.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), or list of arrays
+            Labels, as in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come. Needed in the first call if its y does not hold them all. Of a matrix of
             labels the numbers of its columns.
@@ -181,7 +182,9 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each.
+            In the order of `classes_`, float64. Where y is a matrix of labels, the probability of each. With
+            ``targets="sequence"`` one such array for the steps of each sequence: a list, or an array with the axes of X
+            where that is 3-D.
         """
         return snapshot_of(self)._answer("predict_proba", X, groups, context, context_groups)
 
@@ -209,7 +212,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; with ``targets="sequence"`` of each step, as `predict_proba`.
         """
         return snapshot_of(self)._answer("predict_log_proba", X, groups, context, context_groups)
 
@@ -238,7 +241,9 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not.
+            Labels from `classes_`, or the matrix that holds 1 where a label is more probable than not. With
+            ``targets="sequence"`` one such array for the steps of each sequence: a list, or an array with the axes of X
+            where that is 3-D.
         """
         return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
 
@@ -258,9 +263,9 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            True labels.
-        sample_weight : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), or list of arrays
+            True labels, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), or list of arrays, default=None
             Weights of the samples. As in `fit`, what has weight 0 is excluded.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
@@ -272,7 +277,8 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Returns
         -------
         float
-            Share of right labels; of samples with all labels right, where y is a matrix of labels.
+            Share of right labels; of samples with all labels right, where y is a matrix of labels. With
+            ``targets="sequence"`` of all steps that have a label; of a matrix, labels that are missing count as right.
         """
         from sklearn.metrics import accuracy_score
 

@@ -13,7 +13,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._answers import score_of_steps
-from sklstm._base import BaseRNN, refuse_other_cells
+from sklstm._base import BaseRNN
+from sklstm._cell_choice import refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
 from sklstm._scores import weighted_score
@@ -153,8 +154,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
             `sequence_length`. So do the states with ``training="stateful"``: they are zero before each block.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
+            Targets, as in `fit`.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
             are excluded; their targets may be NaN.
@@ -193,7 +194,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of y, float64; of several quantiles the median.
+            In the unit of y, float64; of several quantiles the median. With ``targets="sequence"`` one such array for
+            the steps of each sequence: a list, or an array with the axes of X where that is 3-D.
         """
         return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
 
@@ -222,7 +224,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
-            In the order of `quantile`, never decreasing along the last axis.
+            In the order of `quantile`, never decreasing along the last axis; with ``targets="sequence"`` for each step
+            of each sequence, as `predict`.
         """
         return snapshot_of(self)._answer("predict_quantiles", X, groups, context, context_groups)
 
@@ -242,8 +245,8 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True values.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
+            True values, as in `fit`.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Weights of the samples, or of each of their outputs. As in `fit`, what has weight 0 is excluded.
         groups : array-like of shape (n_samples,), default=None
@@ -256,7 +259,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         Returns
         -------
         float
-            R^2, averaged over outputs.
+            R^2, averaged over outputs; with ``targets="sequence"`` that of all steps that have a target.
         """
         from sklearn.metrics import r2_score
 

@@ -433,6 +433,7 @@ CONSTRAINTS = {
     "linear_skip": (-1, 2.5, None, "yes"),
     "linear_skip_training": ("ridge", None, True),
     "training": ("window", "streams", None, True),
+    "targets": ("step", "sequences", None, True),
     "bptt_steps": (0, -8, 8.0, None, "all"),
     "weight_init": ("xavier", None, 1.0),
     "learning_rate": ("adaptive", 0.1, None),

@@ -15,6 +15,7 @@ import test_linear_part
 import test_noise
 import test_regression_losses
 import test_scoring
+import test_sequence_targets
 import test_stateful_training
 import test_window_norm
 from estimator_case import flat, parameters_equal
@@ -384,6 +385,7 @@ TESTS = {
     "linear_skip": test_architecture.test_linear_skip_reads_the_last_rows,
     "linear_skip_training": test_linear_part.test_frozen_and_fine_tuned,
     "training": test_stateful_training.test_rows_of_a_table_are_steps_of_one_series,
+    "targets": test_sequence_targets.test_predictions_are_those_of_the_equations,
     "sequence_length": test_sequence_length,
     "bptt_steps": test_stateful_training.test_each_row_is_read_once_an_epoch,
     "dropout": test_dropout,

@@ -183,7 +183,7 @@ def test_sequences_with_targets_at_every_step_are_learnt(case):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, 2)) for n in rng.integers(3, 20, size=120)]
     y = [case.target(0.7 * np.append(0, x[:-1, 0]) + 0.3 * x[:, 1]) for x in X]
-    model = case.make(**SEQUENCE, **{"hidden_size": 12, "learning_rate_init": 0.02, "max_iter": 30, "n_jobs": 2})
+    model = case.make(**SEQUENCE, hidden_size=12, learning_rate_init=0.02, max_iter=30, n_jobs=2)
     assert model.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.9
     assert len(model.validation_scores_) == model.n_iter_
 
@@ -392,13 +392,13 @@ def test_what_does_not_go_with_it(case):
         model.set_output(transform="pandas").transform(RAGGED)
     with pytest.raises(ValueError, match="distill: the student has targets='sequence'"):
         distill(case.fit(), case.make(**SEQUENCE), case.array, case.array_y)
-    with pytest.raises(ValueError, match="distill: the teacher .* has targets='sequence'"):
+    with pytest.raises(ValueError, match=r"distill: the teacher .* has targets='sequence'"):
         distill(model, case.make(), case.array, case.array_y)
 
 
 def test_ensembles_refuse_it(regressor):
     ensemble = WeightedEnsembleRegressor([("a", regressor.make()), ("b", regressor.make(**SEQUENCE))])
-    with pytest.raises(ValueError, match="Member 'b'.* has targets='sequence'"):
+    with pytest.raises(ValueError, match=r"Member 'b'.* has targets='sequence'"):
         ensemble.fit(ARRAY, ARRAY[:, 0, 0])
 
 
@@ -411,7 +411,7 @@ def test_targets_are_not_changed_after_fit(case):
         model.fit(case.ragged, case.ragged_y)
     model = case.make(warm_start=True).fit(case.ragged, case.ragged_y).set_params(**SEQUENCE)
     for call in (lambda: model.predict(RAGGED), lambda: model.fit(RAGGED, targets_of(case))):
-        with pytest.raises(ValueError, match="targets='sequence' was set .* trained with targets='sample'"):
+        with pytest.raises(ValueError, match=r"targets='sequence' was set .* trained with targets='sample'"):
             call()
     stateful = case.fit(training="stateful", shuffle=False)
     with pytest.raises(ValueError, match="targets='sequence' was set"):

@@ -127,8 +127,10 @@ def missing_steps(y):
         return np.isnan(y)
     if y.dtype.kind != "O":
         return np.zeros(y.shape, bool)
-    missing = [v is None or type(v).__name__ in ("NAType", "NaTType") or v != v for v in y.ravel().tolist()]
-    return np.array(missing, bool).reshape(y.shape)
+    # pandas.NA is not equal to anything, and of no kind that NumPy knows.
+    missing = [one is None or type(one).__name__ == "NAType" for one in y.ravel().tolist()]
+    there = np.where(np.reshape(missing, y.shape), None, y)
+    return np.reshape(missing, y.shape) | np.not_equal(there, there).astype(bool)
 
 
 def _weights_of_steps(sample_weight, lengths, shape, name, x):
