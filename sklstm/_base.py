@@ -297,7 +297,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         Returns
         -------
         dict of str to ndarray
-            ``"heads"`` (n_samples, attention_heads, n_steps): what the last step of each sequence looks at.
+            ``"heads"`` (n_samples, attention_heads, n_steps): what the last step of each sequence looks at, also with
+            ``targets="sequence"``.
             ``"pooling"`` (n_samples, n_steps): the weights of the pooling. The last column is the sequence's last step
             (of `patch_length` rows); zeros stand where a sequence has no step. Each row of weights sums to one. With
             `n_seeds`, there are the heads of all networks, and the mean weights of their poolings.
@@ -305,6 +306,8 @@ class BaseRNN(StreamMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, Ne
         model = snapshot_of(self)
         network = model._network()
         parts = model._parts(X, groups, context, context_groups, network)
+        if model.targets == "sequence":
+            parts = [(part.whole_series(), keep, rows) for part, keep, rows in parts]
         found = [network.attention_weights(part) for part, _, _ in parts]
         n_steps = max(weights.shape[-1] for part in found for weights in part.values())
         joined = {}

@@ -20,7 +20,6 @@ _EXCLUSIONS = [
         "sequences are read whole, and gradients go back to their first rows. For gradients over bptt_steps rows stack "
         "the sequences as a table with groups, and set targets='sample'",
     ),
-    (_AT_EVERY_STEP, ("attention_heads", bool), "each row would have to look back at all rows before"),
     (_AT_EVERY_STEP, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
     (_AT_EVERY_STEP, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
     (

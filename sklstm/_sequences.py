@@ -77,6 +77,11 @@ class Sequences:
         np.maximum.at(lengths, which, self.lengths)
         return begins, lengths
 
+    def whole_series(self):
+        """Return the series of `series` as sequences."""
+        starts, lengths = self.series()
+        return replace(self, starts=starts, lengths=lengths, blocks=np.array([0, len(starts)], np.intp))
+
     @classmethod
     def from_array(cls, array):
         """Make one sequence of each entry of an array of shape (n_sequences, n_steps, n_features)."""

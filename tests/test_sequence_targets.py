@@ -40,6 +40,8 @@ OPTIONS = [
     {"n_layers": 2, "residual": 1, "layer_norm": "output", "dropout": 0.2},
     {"bidirectional": True, "cell": GRU(), "hidden_size": [4, 5], "residual": 1, "recurrent_dropout": 0.2},
     {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
+    {"attention_heads": 2},
+    {"attention_heads": 4, "bidirectional": True, "n_layers": 2},
     {"cell": LSTM(layer_norm=True), "weight_dropout": 0.2, "shuffle": "blocks", "accumulation_steps": 2},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -113,8 +115,8 @@ def test_both_directions_stand_side_by_side(cell):
 @each_option
 def test_streams_answer_as_predict_does(case, options):
     model = fit(case, **options)
-    if options.get("bidirectional"):
-        with pytest.raises(ValueError, match=r"stream\(\) without a window .* bidirectional=True: .*whole sequences"):
+    if options.get("bidirectional") or options.get("attention_heads"):
+        with pytest.raises(ValueError, match=r"stream\(\) without a window .*predict answers for whole sequences"):
             model.stream()
         return
     long = np.random.default_rng(1).normal(size=(2, 300, 3))  # more than a block of a prediction
@@ -128,10 +130,22 @@ def test_streams_answer_as_predict_does(case, options):
         model.stream(window=True)
 
 
+def test_attention_of_steps(case):
+    """A step looks back at the steps before it; the weights are those of the last step."""
+    model = fit(case, attention_heads=2, dtype="float64")
+    x = RAGGED[int(LENGTHS.argmax())]
+    beginnings = [x[: t + 1] for t in range(len(x))]
+    assert_allclose(case.output(model, [x])[0], [one[-1] for one in case.output(model, beginnings)], rtol=1e-10)
+    weights = model.attention_weights(beginnings)["heads"]
+    assert weights.shape == (len(x), 2, len(x))
+    assert_allclose(weights.sum(axis=2), 1.0)
+    assert_allclose(model.attention_weights([x])["heads"][0], weights[-1], rtol=1e-10)
+
+
 # Training
 
 
-@pytest.mark.parametrize("options", [{}, {"cell": "gru", "n_layers": 2}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"cell": "gru", "n_layers": 2}, {"attention_heads": 2}], ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_step_over_all_rows_is_a_batch_of_all_beginnings(case, options, weighted):
     """The rows of a sequence are sequences of their own that end there."""
@@ -377,7 +391,6 @@ def test_what_does_not_go_with_it(case):
     y = targets_of(case)
     excluded = [
         ({"training": "stateful", "shuffle": False}, "training='stateful': sequences are read whole"),
-        ({"attention_heads": 2}, "attention_heads=2"),
         ({"pooling": "mean"}, "pooling='mean': each row has an output"),
         ({"patch_length": 2}, "patch_length=2: each row has an output"),
         ({"window_norm": "last"}, "window_norm='last': moments of the whole"),

@@ -229,7 +229,7 @@ class Network:
             weights["heads"] = np.empty((n, shape.attention_heads, n_steps), self.dtype)
         if shape.pooling == "attention":
             weights["pooling"] = np.empty((n, n_steps), self.dtype)
-        out = np.empty((n, shape.n_outputs), self.dtype)
+        out = np.empty((len(sequences.table) if shape.every_step else n, shape.n_outputs), self.dtype)
         named = {{"heads": "head_weights", "pooling": "pool_weights"}[name]: array for name, array in weights.items()}
         self.run(sequences.table, starts, lengths, out, **named)
         missing = n_steps - -(-lengths // shape.patch_length)

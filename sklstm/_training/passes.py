@@ -162,10 +162,12 @@ class SequencePasses(WindowPasses):
     def __init__(self, network, samples, settings, mean_weight=None):
         super().__init__(network, samples, settings, mean_weight)
         self._rows = RowTargets(samples)
-        starts, lengths = samples.sequences.series()
-        blocks = np.array([0, len(starts)], np.intp)
-        whole = replace(samples.sequences, starts=starts, lengths=lengths, blocks=blocks)
-        self._read = replace(samples, sequences=whole, targets=self._rows.targets, weights=self._rows.weights)
+        self._read = replace(
+            samples,
+            sequences=samples.sequences.whole_series(),
+            targets=self._rows.targets,
+            weights=self._rows.weights,
+        )
         self._neighbours = False  # series share no rows
 
     def _count(self, which):

@@ -58,7 +58,7 @@ ONE_OF = [
     {"projection", "residual_map"},
 ]
 NEEDS_A_WINDOW = {
-    "attention", "pooling_mean", "pooling_attention", "patches", "window_norm_last", "window_norm_standard",
+    "pooling_mean", "pooling_attention", "patches", "window_norm_last", "window_norm_standard",
     "known_columns", "linear_skip",
 }  # fmt: skip
 
@@ -137,10 +137,10 @@ def draw_any(number, cell):
         "recurrent_dropout": 0.3 if on(0.3) else 0.0,
         "scaled": bool(np.random.default_rng([12, number]).random() < 0.5),
     }
-    if on(0.18):
-        return options | {"every_step": True}
     width = (options["projection_size"] or options["hidden_sizes"][-1]) * (1 + options["bidirectional"])
     heads = [count for count in (1, 2, 3, 4) if width % count == 0]
+    if on(0.18):
+        return options | {"every_step": True, "attention_heads": int(rng.choice(heads)) if on(0.35) else 0}
     patch_length = int(rng.integers(2, 4)) if on(0.35) else 1
     return options | {
         # Several steps, of which some first one has rows that do not exist.

@@ -90,10 +90,31 @@ def test_series_against_the_reference(cell, kind):
     assert_allclose(case.network.forward(sequences, want_hidden=True), expected.features, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"bidirectional": True}, {"attention_heads": 3}, {"bidirectional": True, "attention_heads": 2}],
+    ids=str,
+)
+def test_series_that_are_read_whole(options):
+    """Also to their ends, where not all of their rows are asked for."""
+    case, lengths = make_case({"hidden_sizes": (6, 6), "every_step": True, **options}, 1, dtype="float64"), [12, 5, 300]
+    case.network.load(case.flat)
+    series = np.split(draw_table(317, "float64"), np.cumsum(lengths)[:-1])
+    expected = options_forward(case.shape, case.parameters, series, None, None, *case.scaling)
+    sequences = Sequences.from_list(series).at_every_row()
+    assert_allclose(case.network.forward(sequences), expected.z, rtol=1e-10, atol=1e-10)
+    assert_allclose(case.network.forward(sequences, want_hidden=True), expected.features, rtol=1e-10, atol=1e-10)
+    rows = np.array([250, 3, 13, 0])
+    assert_array_equal(case.network.forward(sequences.take(rows)), case.network.forward(sequences)[rows])
+    begins, found = sequences.take(rows).series()
+    assert (begins.tolist(), found.tolist()) == ([0, 12, 17], lengths)
+
+
 @pytest.mark.parametrize(("cell", "number"), drawn_cells(DRAWN, 3))
 def test_stretches_carry_their_states(cell, number):
     """Training on stretches of series ends with the states of a pass over them, and goes on from there."""
     options = draw_options(number, cell) | {"zoneout": 0.0, "recurrent_dropout": 0.0, "bidirectional": False}
+    options["attention_heads"] = 0
     case = make_case(options, number, n=4, n_columns=3)
     case.network.load(case.flat)
     table, shape, rng = draw_table(40, "float64"), case.shape, np.random.default_rng(number)

@@ -13,7 +13,7 @@ For each sequence of rows::
     out = the block of self-attention over y_1..y_T of the top layer, causal unless bidirectional       attention_heads
     f   = out_T | mean of out_t | sum of a_t out_t                                                      pooling
     z   = W_out f + b_out + W_skip [last rows of u, zeros in front]                                     linear_skip
-        | W_out y_t + b_out for every step                                                              every_step
+        | W_out out_t + b_out for every step                                                            every_step
 
 A layer of any cell stands in ``layer.py``, the cells in ``cells/``, layer normalisation in ``layer_output.py``,
 self-attention and pooling in ``attention.py``.
@@ -191,13 +191,13 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
         # Wide enough for any: two states in each of two directions, none of more numbers than units.
         state = np.zeros((len(sequences), 4 * sum(shape.hidden_sizes)))
     top, finals = run_layers(shape, parameters, steps, np.asarray(state, np.float64), noise)
+    if shape.attention_heads:
+        own = attention_parameters(parameters)
+        top = [attention_block(y, own, shape.attention_heads, causal=not shape.bidirectional)[0] for y in top]
     if shape.every_step:
         features = np.concatenate(top)
         z = features @ parameters["weight_out"].T + parameters["bias_out"]
         return OptionsForward(z, features, np.concatenate(finals, axis=1))
-    if shape.attention_heads:
-        own = attention_parameters(parameters)
-        top = [attention_block(y, own, shape.attention_heads, causal=not shape.bidirectional)[0] for y in top]
     pooled = [pool(shape, parameters, y) for y in top]
     features = np.array([feature for feature, _ in pooled])
     finals.append(np.array([carried for _, carried in pooled]))

@@ -9,7 +9,8 @@ cdef void describe_attention(const StackCall *call, const ChunkBuffers *buffers,
     block.n_steps, block.n_samples, block.lengths = n_steps, n, buffers.steps
     block.n_units, block.stride, block.n_heads = top.output_size, top.output_stride, attention.n_heads
     # Where only the last step is read, only the last step has queries.
-    block.causal, block.last_only = attention.causal, attention.pooling == LAST_POOLING
+    block.causal = attention.causal
+    block.last_only = attention.pooling == LAST_POOLING and not call.every_step
     block.training, block.max_steps = call.training, call.max_steps
     block.y, block.out = top_output(call, buffers, n), buffers.attended
     block.norm = call.panels + attention.norm * size
@@ -41,24 +42,31 @@ cdef void describe_pooling(const StackCall *call, const ChunkBuffers *buffers, P
         pool.step_weights = call.out_pool_weights + first * call.max_steps * size
 
 
+cdef const char *attended_output(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                                 Py_ssize_t n_steps) noexcept nogil:
+    """The output of the top layer at every step, behind the block of self-attention where there is one."""
+    cdef AttentionCall block
+    cdef Py_ssize_t r
+    for r in range(n):
+        buffers.steps[r] = steps_of(call, first + r)
+    if call.attention.n_heads == 0:
+        return top_output(call, buffers, n)
+    describe_attention(call, buffers, n, n_steps, &block)
+    if call.out_head_weights != NULL:
+        block.last_weights = (call.out_head_weights
+                              + first * call.attention.n_heads * call.max_steps * call.kernels.item_size)
+    call.kernels.attention_forward(&block)
+    return buffers.attended
+
+
 cdef void features_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                            Py_ssize_t n_steps) noexcept nogil:
     """From the output of the top layer at every step to one row for each sequence."""
-    cdef AttentionCall block
     cdef PoolCall pool
-    cdef Py_ssize_t size = call.kernels.item_size, stride = call.layers[call.n_layers - 1].output_stride * size, r
-    cdef const char *y = top_output(call, buffers, n)
-    for r in range(n):
-        buffers.steps[r] = steps_of(call, first + r)
-    if call.attention.n_heads > 0:
-        describe_attention(call, buffers, n, n_steps, &block)
-        if call.out_head_weights != NULL:
-            block.last_weights = (call.out_head_weights
-                                  + first * call.attention.n_heads * call.max_steps * size)
-        call.kernels.attention_forward(&block)
-        if call.watch.stopped:
-            return
-        y = buffers.attended
+    cdef Py_ssize_t stride = call.layers[call.n_layers - 1].output_stride * call.kernels.item_size, r
+    cdef const char *y = attended_output(call, buffers, first, n, n_steps)
+    if call.watch.stopped:
+        return
     if call.attention.pooling != LAST_POOLING:
         describe_pooling(call, buffers, first, n, n_steps, &pool)
         call.kernels.pool_forward(&pool)
@@ -71,7 +79,6 @@ cdef void features_backward(const StackCall *call, const ChunkBuffers *buffers, 
                             Py_ssize_t n_steps, char *slot) noexcept nogil:
     """From d_last, the gradient of the features, to d_top, that of the top layer's output at every step."""
     cdef const Attention *attention = call.attention
-    cdef AttentionCall block
     cdef PoolCall pool
     cdef Py_ssize_t size = call.kernels.item_size, stride = call.layers[call.n_layers - 1].output_stride * size, r
     if attention.pooling != LAST_POOLING:
@@ -83,6 +90,15 @@ cdef void features_backward(const StackCall *call, const ChunkBuffers *buffers, 
         memset(buffers.d_top, 0, n_steps * n * stride)
         for r in range(n):
             memcpy(buffers.d_top + ((buffers.steps[r] - 1) * n + r) * stride, buffers.d_last + r * stride, stride)
+    attention_backward(call, buffers, n, n_steps, slot)
+
+
+cdef void attention_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, Py_ssize_t n_steps,
+                             char *slot) noexcept nogil:
+    """Through the block of self-attention, where there is one: d_top becomes the gradient of what it reads."""
+    cdef const Attention *attention = call.attention
+    cdef AttentionCall block
+    cdef Py_ssize_t size = call.kernels.item_size
     if attention.n_heads == 0:
         return
     describe_attention(call, buffers, n, n_steps, &block)

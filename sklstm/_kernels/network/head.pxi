@@ -6,8 +6,11 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, hidden = top.output_size * size, r
     cdef Py_ssize_t outputs = call.head.n_outputs * size, n_skip = call.input.skip_rows * call.input.n_columns
+    cdef const char *y
     if call.every_step:
-        steps_forward(call, buffers, first, n, n_steps, top_output(call, buffers, n))
+        y = attended_output(call, buffers, first, n, n_steps)
+        if not call.watch.stopped:
+            steps_forward(call, buffers, first, n, n_steps, y)
         return
     features_forward(call, buffers, first, n, n_steps)
     if call.watch.stopped:
@@ -80,10 +83,11 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.input.skip_rows * call.input.n_columns
     cdef const char *y
     if call.every_step:
-        y = top_output(call, buffers, n)
+        y = top_output(call, buffers, n) if call.attention.n_heads == 0 else buffers.attended
         for t in range(n_steps):
             head_backward(call, buffers, y + t * n * stride, buffers.n_active[t], buffers.d_z + t * n * z_stride,
                           buffers.d_top + t * n * stride, slot)
+        attention_backward(call, buffers, n, n_steps, slot)
         return buffers.d_top
     head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
     if n_skip > 0 and not call.skip_is_frozen:
