@@ -41,6 +41,7 @@ OPTIONS = [
     {"bidirectional": True, "cell": GRU(), "hidden_size": [4, 5], "residual": 1, "recurrent_dropout": 0.2},
     {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
     {"attention_heads": 2},
+    {"n_seeds": 2},
     {"attention_heads": 4, "bidirectional": True, "n_layers": 2},
     {"cell": LSTM(layer_norm=True), "weight_dropout": 0.2, "shuffle": "blocks", "accumulation_steps": 2},
 ]
