@@ -54,6 +54,7 @@ REFERENCES = {
     "2018.",
     "Pascanu2013": 'R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", '
     "ICML 2013, algorithm 1.",
+    "Romano2019": 'Y. Romano, E. Patterson and E. J. Candès, "Conformalized quantile regression", NeurIPS 2019.',
     "Sak2014": 'H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network '
     'architectures for large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.',
     "Saleh2022": 'R. A. Saleh and A. K. M. E. Saleh, "Statistical properties of the log-cosh loss function used in '

@@ -12,7 +12,7 @@ import numpy as np
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
-from sklstm._fitted import empty_network, freeze, refuse_quantised
+from sklstm._fitted import empty_network, fitted_network, freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._linear_part import LinearPart, scaled_skip, solve_linear_part
 from sklstm._network.parameters import ParameterLayout
@@ -111,6 +111,10 @@ def partial_fit(model, given, **known):
             f"partial_fit does not know how many epochs will come, which learning_rate={model.learning_rate!r} "
             "needs; use learning_rate='constant' or 'reduce_on_plateau'."
         )
+    if getattr(model, "conformal", False):
+        raise ValueError(
+            "conformal=True needs a validation part, which partial_fit does not have; set conformal=False."
+        )
     continued = hasattr(model, "parameters_")
     work, targets = _begin(model, continued=continued, **known)
     memory = work._row_order if continued else None
@@ -130,6 +134,7 @@ def _begin(model, targets_of=None, *, continued, **known):
         refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
     work.__dict__.update(before.__dict__ if continued else {}, **known)
+    work.__dict__.pop("conformal_correction_", None)  # it belongs to the network before
     if continued:
         refuse_other_number(work)
     targets = work._targets() if targets_of is None else targets_of(work)
@@ -159,6 +164,10 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
     dtype = array_dtype(model.dtype)
     samples, validation = (one and _encode(one, targets, inputs, dtype) for one in (part, held_out))
     score = None if held_out is None or model.scoring is None else ValidationScore(model, targets, held_out)
+    conformal = getattr(model, "conformal", False)
+    if conformal:
+        targets.refuse_few(validation)
+        whole = None  # by samples that the linear skip has seen no band can be corrected
     validation = Validation(validation, score, whole and partial(_encode, whole, targets, inputs, dtype))
     if not keep_state:
         refuse_lost_outputs(samples.weights)
@@ -166,7 +175,19 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
-        return _train_networks(model, targets, samples, validation, **keywords)
+        interrupt = _train_networks(model, targets, samples, validation, **keywords)
+    if conformal:
+        _calibrate(model, validation.samples)
+    return interrupt
+
+
+def _calibrate(model, samples):
+    """Correct the bands of all networks together by the validation part."""
+    targets = model._targets()
+    network = fitted_network(model, targets)
+    network.reference_columns = None  # in the unit of the encoded targets
+    targets.calibrate(network.forward(samples.sequences), samples)
+    model.__dict__.update(targets.fitted())
 
 
 def _learn_inputs(model, part, weights, *, continued, running):

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._answers import score_of_steps
 from sklstm._base import BaseRNN
+from sklstm._calibration import CalibrationMixin, has_quantiles
 from sklstm._cell_choice import refuse_other_cells
 from sklstm._fit_inputs import Given
 from sklstm._fitting import partial_fit
@@ -25,18 +26,8 @@ from sklstm._typing import available_if, checks_parameters
 from sklstm.cells import LSTM
 
 
-def _has_quantiles(model: Any) -> bool:
-    """Tell whether a model predicts quantiles, as `available_if` asks it; the error says what is missing."""
-    loss = model._coding["loss"] if hasattr(model, "_coding") else model.loss
-    if loss != "quantile":
-        raise AttributeError(
-            f"predict_quantiles needs loss='quantile' and the parameter quantile; found loss={loss!r}."
-        )
-    return True
-
-
 @dataclass(eq=False, repr=False)
-class DeepRNNRegressor(RegressorMixin, BaseRNN):
+class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     """Regression on time-ordered tables and on sequences with stacked recurrent layers.
 
     Predicts one number, or several, for each row of a table, from a window of rows that ends there, or for each
@@ -50,6 +41,9 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         [Koenker1978]_, or the Poisson loss for targets >= 0 [McCullagh1989]_.
     quantile : float or sequence of float, default=0.5
         Quantile that is predicted with ``loss="quantile"``, or an increasing sequence of them with 0.5 among them.
+    conformal : bool, default=False
+        Whether the bands between several quantiles are widened, or narrowed, so that they hold their share of the
+        validation part [Romano2019]_.
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     target_column : int, str, array-like of shape (n_outputs,) or None, default=None
@@ -64,6 +58,9 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
         `window_norm` they are those of the targets after it, and `predict` undoes the normalisation. Both are those of
         the training part. A target that is constant there has scale 0, and the constant is the answer.
+
+    conformal_correction_ : ndarray of shape (n_quantiles,) or (n_outputs, n_quantiles)
+        Only with `conformal`: what is added to each quantile, in units of `target_scale_`.
 
     See Also
     --------
@@ -86,6 +83,13 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     **Several quantiles.** Each target has an output for each quantile, those of the first target before those of the
     second; `predict` answers with the median, `predict_quantiles` with all of them. They never cross: the outputs of a
     target are sorted (rearrangement [Chernozhukov2010]_).
+
+    **Conformal bands.** With `conformal`, a band from quantile a to 1 - a grows on both sides by the quantile ``(1 -
+    2a) (n + 1) / n`` of how far the n targets of the validation part lie outside (below 0 inside), with their weights,
+    for each output by itself and in the unit of the network, after `window_norm` [Romano2019]_. The median stays, and
+    inner bands never leave outer ones. The share is guaranteed for rows exchangeable with those of the validation part;
+    where a series drifts it is as good as that part resembles the future, and `calibrate` corrects the bands anew by
+    later rows. `partial_fit` has no such part and raises.
 
     **Future of a column.** With `window_norm`, y holds future levels of `target_column` (or means of them), not
     changes, in the unit of X as passed to this estimator: a scaler for X alone, in a pipeline, would break that. The
@@ -112,17 +116,20 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
     _: KW_ONLY
     loss: Literal["squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"] = "squared_error"
     quantile: float | Sequence[float] = 0.5
+    conformal: bool = False
     huber_delta: float = 1.0
     target_column: int | str | Sequence[int] | Sequence[str] | None = None
 
     # Fitted, no parameters.
     target_mean_: Any = field(init=False)
     target_scale_: Any = field(init=False)
+    conformal_correction_: NDArray[np.float64] = field(init=False)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRNN._parameter_constraints,
         "loss": [StrOptions(set(LOSS_NAMES))],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "conformal": ["boolean"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
         "target_column": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
     }
@@ -199,7 +206,7 @@ class DeepRNNRegressor(RegressorMixin, BaseRNN):
         """
         return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
 
-    @available_if(_has_quantiles)
+    @available_if(has_quantiles)
     def predict_quantiles(
         self,
         X: ArrayLike,

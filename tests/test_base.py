@@ -8,10 +8,12 @@ from ast import literal_eval
 import numpy as np
 import pytest
 import test_architecture
+import test_conformal
 import test_deep
 import test_input_scaling
 import test_known_columns
 import test_linear_part
+import test_n_seeds
 import test_noise
 import test_regression_losses
 import test_scoring
@@ -368,7 +370,7 @@ def test_learning_rate(case):
     assert not parameters_equal(plain, cosine)
 
 
-ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "huber_delta", "target_column"}
+ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "conformal", "huber_delta", "target_column"}
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
@@ -407,6 +409,7 @@ TESTS = {
     "scoring": test_scoring.test_numbers_are_scored_in_the_unit_of_y,
     "n_iter_no_change": test_n_iter_no_change_and_tol,
     "tol": test_n_iter_no_change_and_tol,
+    "n_seeds": test_n_seeds.test_each_network_is_that_of_its_seed,
     "warm_start": test_warm_start,
     "carry_context": test_carry_context,
     "dtype": test_dtype,
@@ -415,6 +418,7 @@ TESTS = {
     "verbose": test_verbose,
     "loss": test_regression_losses.test_each_loss_has_its_own_centre,
     "quantile": test_regression_losses.test_quantiles_cover_their_share,
+    "conformal": test_conformal.test_corrections_by_hand,
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
     "target_column": test_window_norm.test_several_targets,
     "class_weight": test_class_weight,
@@ -445,7 +449,9 @@ def test_every_fitted_attribute_is_documented(kind, request):
     of_compression = {"sparsity_", "factorization_error_", "operations_saved_"}
     of_compression |= {"quantization_dtype_", "quantization_error_"}
     of_linear_skip = {"ridge_penalty_", "skip_score_"}
-    assert documented == public | {"feature_names_in_", "context_groups_"} | of_compression | of_linear_skip
+    of_options = {"other_networks_", *({"conformal_correction_"} if kind is DeepRNNRegressor else ())}
+    sometimes = of_compression | of_linear_skip | of_options
+    assert documented == public | {"feature_names_in_", "context_groups_"} | sometimes
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._seeds import n_networks
 from sklstm._target_columns import check_target_column, warn_of_other_unit
+from sklstm._targets.conformal import corrected, corrections, refuse_bands, refuse_few
 from sklstm._targets.contract import HeadChange, Targets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
@@ -55,12 +56,14 @@ class NumberTargets(Targets):
         self._known_columns = model.known_columns
         # What was learnt: by what the targets are measured, and what the network was trained for.
         self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
-        self._coding = getattr(model, "_coding", None)
+        self._coding, self._correction = getattr(model, "_coding", None), getattr(model, "conformal_correction_", None)
+        self._conformal = model.conformal
         self._is_continued, self._names, self.n_networks = self._coding is not None, None, n_networks(model)
 
     def fitted(self):
-        """Return `target_mean_`, `target_scale_` and, as a dict, what the network was trained for."""
-        return {"target_mean_": self._mean, "target_scale_": self._scale, "_coding": self._coding}
+        """Return `target_mean_`, `target_scale_`, what bands are corrected by, and what the network was trained for."""
+        learnt = {} if self._correction is None else {"conformal_correction_": self._correction}
+        return {"target_mean_": self._mean, "target_scale_": self._scale, "_coding": self._coding, **learnt}
 
     def check_sequence(self, y, name):
         """Return numbers of float64; missing ones are NaN."""
@@ -84,6 +87,8 @@ class NumberTargets(Targets):
         """Learn the number of targets, and of which columns of X they are the future."""
         self._names, before = names, self._coding
         quantiles = check_quantiles(self._quantile)
+        if self._conformal:
+            refuse_bands(self._loss, quantiles)
         coding = {
             "loss": self._loss,
             "quantiles": quantiles if self._loss == "quantile" else None,
@@ -246,6 +251,7 @@ class NumberTargets(Targets):
         mean, scale, columns = self._mean, self._scale, self._coding["columns"]
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and np.min(scale) >= 0):
             raise ValueError(f"target_mean_={mean!r} and target_scale_={scale!r} are no mean and no deviation")
+        self._check_correction()
         if (columns is None) != (window_norm is None) or (columns is not None and len(columns) != np.size(mean)):
             raise ValueError(f"{window_norm=} does not go with targets that are the future of columns {columns}")
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
@@ -277,6 +283,7 @@ class NumberTargets(Targets):
             if method == "predict":
                 z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
+                z = z if self._correction is None else corrected(z, self._correction.reshape(z.shape[1:]))
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
         values = z if np.ndim(self._mean) else z[:, 0]
         out = np.empty(values.shape) if out is None else out
@@ -309,6 +316,55 @@ class NumberTargets(Targets):
                 values = LOSSES["poisson"].link(values)
             total = values if total is None else total + values
         return total if self.n_networks == 1 else total / self.n_networks
+
+    def refuse_few(self, samples):
+        """Raise unless a validation part, None or encoded samples, has enough of them for `calibrate`."""
+        if samples is None:
+            raise ValueError(
+                "conformal=True needs a validation part, by which bands are corrected: set early_stopping=True, or "
+                "bring your own (X_val, y_val)."
+            )
+        refuse_few(self._coding["quantiles"], self._per_target(samples.weights, len(samples.targets)))
+
+    def calibrate(self, z, samples):
+        """Learn the correction of the quantiles from raw outputs for the validation part, encoded samples."""
+        targets = self._per_target(samples.targets.astype(np.float64), len(z))
+        self._calibrate(z, targets, self._per_target(samples.weights, len(z)))
+
+    def calibrate_anew(self, z, y, weights):
+        """Learn the correction from raw outputs z as for `decode`, for checked targets and their weights."""
+        refuse_bands(self._coding["loss"], self._coding["quantiles"])
+        self._check_shape(y)
+        n_targets = np.size(self._mean)
+        z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
+        if reference.shape[1]:
+            y = quotient(y, *(part.reshape(y.shape) for part in np.split(reference, 2, axis=1)))
+        is_constant = np.asarray(self._scale == 0)
+        targets = np.where(is_constant, 0.0, quotient(y, self._mean, np.where(is_constant, 1.0, self._scale)))
+        weights = np.broadcast_to(weights.reshape(len(z), -1), (len(z), n_targets))
+        refuse_few(self._coding["quantiles"], weights)
+        self._calibrate(z, targets.reshape(len(z), -1), weights)
+
+    def _calibrate(self, z, targets, weights):
+        quantiles = self._coding["quantiles"]
+        answers = self._mean_of_networks(z).astype(np.float64).reshape(len(z), -1, len(quantiles))
+        found = corrections(quantiles, answers, targets, weights)
+        self._correction = found.reshape(*self._coding["shape"], len(quantiles))
+        self._correction.flags.writeable = False
+
+    def _per_target(self, numbers, n):
+        """Return numbers for each output of the network, or each sample, as numbers for each target."""
+        if numbers.ndim == 2:
+            return numbers[:, :: self._n_outputs_per_target]
+        return np.broadcast_to(numbers[:, np.newaxis], (n, np.size(self._mean)))
+
+    def _check_correction(self):
+        """Raise unless the correction of a fitted estimator could have been learnt."""
+        if self._correction is None:
+            return
+        expected = (*self._coding["shape"], len(self._coding["quantiles"] or ()))
+        if np.shape(self._correction) != expected or not np.isfinite(self._correction).all():
+            raise ValueError(f"conformal_correction_={self._correction!r}, expected finite numbers of shape {expected}")
 
     def decode_one(self, method):
         """Return `decode` for one float, where there is one target and nothing to undo but its scale."""
