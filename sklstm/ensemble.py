@@ -12,11 +12,12 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklstm._ensemble.base import BaseWeightedEnsemble
 from sklstm._ensemble.inputs import read_labels, read_regression_target
 from sklstm._ensemble.members import align_classes, align_outputs
+from sklstm._ensemble.quantiles import QuantilesMixin
 from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
 from sklstm._typing import Array
 
 
-class WeightedEnsembleRegressor(RegressorMixin, BaseWeightedEnsemble):
+class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnsemble):
     """Weighted mean of the predictions of several regressors.
 
     Any regressors can be members, gradient boosted trees beside recurrent networks: each is fitted

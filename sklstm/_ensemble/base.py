@@ -189,8 +189,11 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         replace_fitted(self, fitted)
         return self
 
-    def _mix(self, caller, X, groups, context, params):
-        """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot."""
+    def _mix(self, caller, X, groups, context, params, answers=None):
+        """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot.
+
+        `answers` are those of another method than `_response_method`, see `QuantileAnswers`.
+        """
         X, n_rows, n_features, is_table = self._read_rows(X)
         check_kind(self._fitted_on, X)
         if not is_table:
@@ -201,15 +204,16 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         if context is not None:
             self._check_context(context)
         members = [item for item in self.named_estimators_.items() if not isinstance(item[1], str)]
-        routed = self._route(caller, members, groups=groups, context=context, **params)
+        method, align = (self._response_method, self._align) if answers is None else (answers.method, answers.align)
+        routed = self._route(caller, members, method, groups=groups, context=context, **params)
         n_columns = len(self.classes_) if is_classifier(self) else self.n_outputs_
         labels = np.arange(n_columns)
-        mixed = np.zeros((n_rows, n_columns))
+        mixed = 0.0
         # Member by member and not one matrix product, whose rounding would depend on n_rows.
         for (name, member), weight in zip(members, self.weights_, strict=True):
             if weight > 0.0:
-                answer = ask_member(name, member, self._response_method, X, n_rows, routed[name]["ask"])
-                mixed += weight * self._align(name, member, answer, labels, n_columns)
+                answer = ask_member(name, member, method, X, n_rows, routed[name]["ask"])
+                mixed = mixed + weight * align(name, member, answer, labels, n_columns)
         return mixed
 
     def predict(
@@ -324,8 +328,11 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         kept = [not isinstance(member, str) for _, member in self.estimators]
         return members, read_weights(self.weights, kept)
 
-    def _route(self, caller, members, **offered):
-        """Return for each member its parameters of "fit" and of "ask", the response method."""
+    def _route(self, caller, members, method=None, /, **offered):
+        """Return for each member its parameters of "fit" and of "ask", the response method or another `method`.
+
+        Where routing is enabled, requests for the response method count for another one.
+        """
         offered = {key: value for key, value in offered.items() if value is not None}
         methods = {"fit": "fit", "ask": self._response_method}
         if caller == "fit" and "context" in offered:
@@ -352,7 +359,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
                 asked = {}
         else:
             fit = {name: {} for name, _ in members}
-        ask = params_by_signature(members, self._response_method, asked)
+        ask = params_by_signature(members, method or self._response_method, asked)
         return {name: {"fit": fit[name], "ask": ask[name]} for name, _ in members}
 
     def _is_auto(self):
