@@ -214,7 +214,7 @@ class BaseRNN(
         """Return the network with the fitted parameters, as they are now."""
         return fitted_network(self, self._targets())
 
-    def _parts(self, X, groups, context, context_groups, network):
+    def _parts(self, X, groups, context, context_groups, network, scales=None):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
         refuse_other_targets(self)
         if has_output_at_every_step(self.get_params(deep=False)) != self._architecture["every_step"]:
@@ -224,12 +224,23 @@ class BaseRNN(
             )
         refuse_table_for_sequences(self.targets, X)
         check_kind(self._fitted_on, X)
+        if scales is None:
+            scales = self._targets().call_scales()
+        if scales is not None:
+            scales.check(groups)
         kept = getattr(self, "context_", None)
         carried = context is None and kept is not None and not is_set_of_sequences(X)
         if carried:
             context, context_groups = kept, self._groups_of_carried_rows(groups)
         parts = check_sequences_after(
-            self, X, context, groups=groups, context_groups=context_groups, carried=carried, network=network
+            self,
+            X,
+            context,
+            groups=groups,
+            context_groups=context_groups,
+            carried=carried,
+            network=network,
+            scales=scales,
         )
         if looks_back(self) or is_set_of_sequences(X):
             look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
@@ -249,14 +260,16 @@ class BaseRNN(
         )
 
     def _forward(self, X, groups, context, context_groups, *, want_hidden=False):
-        network = self._network()
-        parts = self._parts(X, groups, context, context_groups, network)
+        network, scales = self._network(), self._targets().call_scales()
+        parts = self._parts(X, groups, context, context_groups, network, scales)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
         outputs = in_place_of_rows(results)
         bounds = parts[0][0].bounds
         title = "X[{}]".format if bounds is None else partial(title_of_row, bounds=bounds, name="X")
         refuse_overflow(outputs, title, network.dtype_name)
-        return outputs
+        if scales is None or want_hidden:
+            return outputs
+        return scales.moments(outputs, 2 * len(network.reference_columns or ()))
 
     def _answer(self, method, X, groups, context, context_groups):
         """Return what a method says of X; called on a snapshot."""

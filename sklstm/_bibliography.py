@@ -30,6 +30,8 @@ REFERENCES = {
     "Technometrics 12(1), 1970.",
     "Huber1964": 'P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), '
     "1964.",
+    "Hyndman2006": 'R. J. Hyndman and A. B. Koehler, "Another look at measures of forecast accuracy", International '
+    "Journal of Forecasting 22(4), 2006.",
     "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '
     'architectures", ICML 2015.',
     "Kalamkar2019": 'D. Kalamkar et al., "A study of BFLOAT16 for deep learning training", arXiv:1905.12322, 2019.',

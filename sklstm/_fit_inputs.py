@@ -10,6 +10,7 @@ from sklstm._parts import Part
 from sklstm._time_order import look_at_training, look_at_validation
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._validation import (
+    RowGroups,
     check_kind,
     check_lengths_agree,
     check_sequences,
@@ -85,7 +86,7 @@ def check_part(model, targets, given, *, continued, memory=None):
     model._fitted_on = "sequences" if is_set else "table"
     if not is_set:
         refuse_reach_beyond(parameters)
-    part = _part(model, targets, sequences, Given(X, y, sample_weight), "y")
+    part = _part(model, targets, sequences, Given(X, y, sample_weight, groups), "y")
     if model.carry_context:
         _carry_rows(model, X, sequences, groups)
     else:
@@ -109,14 +110,14 @@ def check_validation_part(model, targets, given, groups):
         )
     sequences = check_sequences(model, X, groups=groups_val, name="X_val")
     check_kind(model._fitted_on, X, "X_val")
-    part = _part(model, targets, sequences, Given(X, y, sample_weight), "y_val")
+    part = _part(model, targets, sequences, Given(X, y, sample_weight, groups_val), "y_val")
     look_at_validation(model._row_order, X, y, sample_weight, groups_val, sequences, looks_back=looks_back(model))
     return targets.check_validation(part)
 
 
 def _part(model, targets, sequences, given, name):
     """Return the samples of positive weight as a `Part`: sequences, or all of their steps."""
-    X, y, sample_weight, _ = given
+    X, y, sample_weight, groups = given
     if model.targets == "sequence":
         y, weights = check_steps(y, sample_weight, sequences.lengths, name, targets.check_sequence)
         sequences = sequences.at_every_row()
@@ -126,9 +127,11 @@ def _part(model, targets, sequences, given, name):
         check_lengths_agree(len(sequences), y, name)
         weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
         y = targets.check(y, name, weights > 0)
+    row_groups = None if groups is None else RowGroups.of_labels(groups, sequences.blocks)
     # Only ratios of weights matter. Scaled exactly, by a power of two, their sums do not overflow.
     weights, exponent = in_unit_range(weights)
-    part = Part(sequences, y, weights, exponent, np.arange(len(sequences)), name, is_set_of_sequences(X))
+    rows = np.arange(len(sequences))
+    part = Part(sequences, y, weights, exponent, rows, name, is_set_of_sequences(X), row_groups)
     present = part.sample_weights > 0
     return part if present.all() else part.keep(present)
 

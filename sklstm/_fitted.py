@@ -14,7 +14,8 @@ from sklstm._network.several import Networks
 def freeze(model):
     """Make the fitted arrays read-only."""
     known = model.__dict__
-    scales = [known.get(name) for name in ("input_mean_", "input_scale_", "conformal_correction_")]
+    names = ("input_mean_", "input_scale_", "conformal_correction_", "group_means_", "group_scales_")
+    scales = [known.get(name) for name in names]
     networks = [known.get("parameters_", {}), *(one["parameters_"] for one in known.get("other_networks_", ()))]
     for array in [*(array for arrays in networks for array in arrays.values()), *scales]:
         if isinstance(array, np.ndarray):

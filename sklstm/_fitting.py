@@ -147,6 +147,8 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
 
     `whole` is what both parts were taken from, or None. Returns what interrupted it, or None.
     """
+    targets.learn_groups(part)
+    part, held_out, whole = (one and targets.by_group(one) for one in (part, held_out, whole))
     weights = targets.learn_weights(part)
     weights = weights if weights.ndim == 1 else weights.mean(axis=1)
     inputs = _learn_inputs(model, part, weights, continued=continued, running=keep_state)

@@ -34,6 +34,10 @@ class Part:
         Name of y in messages.
     is_set : bool, default=False
         Whether the samples are a set of sequences, in any order, and not the rows of a table.
+    groups : RowGroups or None, default=None
+        The groups of the rows of the table, where the user passed them.
+    given : ndarray or None, default=None
+        The table as the user passed it, where that of `sequences` is in the units of the groups.
     """
 
     sequences: object
@@ -43,6 +47,8 @@ class Part:
     rows: np.ndarray
     name: str = "y"
     is_set: bool = False
+    groups: object = None
+    given: np.ndarray | None = None
 
     def __len__(self):
         """Return the number of samples."""
@@ -69,6 +75,11 @@ class Part:
         """Return what a sample is called in messages."""
         row = self.rows[sample]
         return title_of_row(row, self.sequences.bounds, self.name) if self.at_every_step else f"row {row}"
+
+    @property
+    def ends(self):
+        """The last row of each sample."""
+        return self.sequences.starts + self.sequences.lengths - 1
 
     @property
     def sample_weights(self):

@@ -10,13 +10,21 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklstm._network.moments import window_moments
 from sklstm._typing import Array
 
 # What a scorer may ask of an estimator: its answers, ...
 RESPONSES = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles")
 # ... and what was learnt before the training. All else belongs to a network that is not trained yet, or to an old one.
-KNOWN = ("classes_", "target_mean_", "target_scale_", "n_features_in_", "feature_names_in_")
+KNOWN = (
+    "classes_",
+    "target_mean_",
+    "target_scale_",
+    "group_labels_",
+    "group_means_",
+    "group_scales_",
+    "n_features_in_",
+    "feature_names_in_",
+)
 
 
 def check_scoring(scoring: object) -> Callable[..., Any] | None:
@@ -54,9 +62,7 @@ class ValidationScore:
         self._scorer, self._scoring, self._name = check_scoring(model.scoring), model.scoring, part.name
         self._y, self._arguments = part.y, self._weights(part)
         self._model, self._lock = ValidationModel(model, targets, _rows(part)), Lock()
-        self._moments, columns = (), targets.reference_columns
-        if columns is not None:
-            self._moments = window_moments(part.sequences, model.window_norm, columns, model.input_scale_)
+        self._moments = targets.moments(part, model.input_scale_)
 
     def _weights(self, part):
         """Return the argument `sample_weight` of the scorer, if samples differ in weight."""
@@ -111,7 +117,7 @@ def _rows(part):
     sequences = part.sequences
     ends = sequences.starts + sequences.lengths
     if not part.is_set or part.at_every_step:
-        return sequences.table[ends - 1]
+        return (sequences.table if part.given is None else part.given)[ends - 1]
     return [sequences.table[start:end] for start, end in zip(sequences.starts, ends, strict=True)]
 
 

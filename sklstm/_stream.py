@@ -51,6 +51,8 @@ class Stream:
     response_method : str, default="predict"
         The method of the model whose result `step` returns: "predict", "predict_proba", "predict_log_proba",
         "predict_quantiles" or "transform".
+    group : label or sequence of labels, default=None
+        With `group_scaling`, the group that the stream belongs to; with `n_streams` a list of them.
 
     See Also
     --------
@@ -93,6 +95,7 @@ class Stream:
         window: bool | None = None,
         context: ArrayLike | None = None,
         response_method: ResponseMethod = "predict",
+        group: Any = None,
     ) -> None:
         check_is_fitted(model)
         model = snapshot_of(model)
@@ -107,7 +110,9 @@ class Stream:
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
         window = _was_trained_on_windows(model) if window is None else bool(window)
         refuse_single_steps(model._architecture, window, model._fitted_on)
-        self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method)
+        rows = check_rows_before(model, context, n_streams) if context is not None else None
+        scales = model._targets().stream_scales(group, n_streams, rows)
+        self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method, scales)
         self._order = RowOrder(context if n_streams is None else None)
         if context is None and window:
             if hasattr(model, "context_groups_"):
@@ -122,17 +127,18 @@ class Stream:
                     self._order = RowOrder(last=label_of_last_row(model._row_order))
             self._follow(kept)
         else:
-            rows = check_rows_before(model, context, n_streams)
             if rows is not None:
                 check_order(context, name="context")
+                rows = rows if scales is None else scales.read(rows)
                 columns = getattr(model, "feature_names_in_", None)
                 warn_of_other_scale(model, rows.reshape(-1, rows.shape[-1]), "context")
                 check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)
             self._follow(rows)
 
-    def _bind(self, model, n_streams, window, response_method):
+    def _bind(self, model, n_streams, window, response_method, scales=None):
         """Prepare everything that a step needs."""
         self._model, self._n_streams, self._window, self._response_method = model, n_streams, window, response_method
+        self._scales = scales
         network, targets, is_transform = model._network(), model._targets(), response_method == "transform"
         self._network, self._dtype = network, network.dtype
         length = window_length(model) if window else None
@@ -140,14 +146,13 @@ class Stream:
             self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
         except MemoryError:
             raise MemoryError(_too_large(n_streams or 1, length)) from None
-        self._advance = self._numbers.step
+        self._advance = self._numbers.step if scales is None else self._step_in_units
         self._checks = RowChecks(model, network, n_streams)
         self._shape = self._checks.shape
         self._decode = _hidden_state if is_transform else partial(targets.decode, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
         width *= network.n_networks
-        if network.reference_columns is not None and not is_transform:
-            width += 2 * len(network.reference_columns)
+        width += 0 if is_transform else targets.n_moments
         answer = self._decode(np.zeros((n_streams or 1, width), self._dtype))
         self._is_one, self._out_dtype = n_streams is None, answer.dtype
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
@@ -155,8 +160,18 @@ class Stream:
         self._decode_one = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
 
+    def _step_in_units(self, x):
+        """Take a row of every stream, which are groups with units of their own."""
+        z = self._numbers.step(self._scales.read(x))
+        if self._response_method == "transform":
+            return z
+        return self._scales.moments(z, 2 * len(self._network.reference_columns or ()))
+
     def _follow(self, rows):
-        """Start after rows of shape (n_rows, n_features), the same for all streams, or one such table for each."""
+        """Start after rows of shape (n_rows, n_features), the same for all streams, or one such table for each.
+
+        Of groups with units of their own they are in these.
+        """
         if rows is None:
             return
         state = self._numbers.state
@@ -169,7 +184,7 @@ class Stream:
             self._numbers.set_state(state)
         else:
             for t in range(rows.shape[1]):
-                self._advance(np.ascontiguousarray(rows[:, t]))
+                self._numbers.step(np.ascontiguousarray(rows[:, t]))
 
     def step(self, x: ArrayLike, out: Array | None = None) -> Any:
         """Take the next row of every stream and predict.
@@ -343,7 +358,7 @@ class Stream:
 
     def __getstate__(self):
         """Return what a pickle or a copy is made of."""
-        bound = (self._model, self._n_streams, self._window, self._response_method)
+        bound = (self._model, self._n_streams, self._window, self._response_method, self._scales)
         return {"bound": bound, "state": self.state}
 
     def __setstate__(self, saved):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.typing import ArrayLike
 
 from sklstm._stream import Stream
@@ -18,6 +20,7 @@ class StreamMixin:
         window: bool | None = None,
         context: ArrayLike | None = None,
         response_method: ResponseMethod = "predict",
+        group: Any = None,
     ) -> Stream:
         """Predict rows that arrive one at a time.
 
@@ -43,6 +46,9 @@ class StreamMixin:
         response_method : str, default="predict"
             The method whose result a step returns: "predict", "transform", of a classifier "predict_proba" or
             "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
+        group : label or sequence of labels, default=None
+            Needed with `group_scaling`: the group that the stream belongs to, with `n_streams` a list of them. The unit
+            of a group that was not in `fit` is learnt from all its rows of `context`, and stays.
 
         Returns
         -------
@@ -73,4 +79,6 @@ class StreamMixin:
         >>> bool((stream.step(X[2:4]) == once).all())
         True
         """
-        return Stream(self, n_streams=n_streams, window=window, context=context, response_method=response_method)
+        return Stream(
+            self, n_streams=n_streams, window=window, context=context, response_method=response_method, group=group
+        )

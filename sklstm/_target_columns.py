@@ -68,14 +68,14 @@ def _which_column(window_norm, n_targets, n_features, names):
     )
 
 
-def warn_of_other_unit(y, weights, columns, window_scale, names):
+def warn_of_other_unit(y, weights, columns, window_scale, names, taken_by="window_norm"):
     """Warn if a target does not vary like the column of X that it should be the future of."""
     _, deviations = column_scales(y.reshape(len(y), -1), weights)
     for k, (column, deviation) in enumerate(zip(columns, deviations, strict=True)):
         ratio = deviation / window_scale[column]
         if deviation > 0 and not SMALLEST_RATIO < ratio < LARGEST_RATIO:
             warn_user(
-                f"window_norm takes target {k} of y for the future of column {called([column], names)[0]!r} of X, but "
+                f"{taken_by} takes target {k} of y for the future of column {called([column], names)[0]!r} of X, but "
                 f"its deviation is {deviation:g} and the column's {window_scale[column]:g}. Both must come in the same "
                 "unit, and y must hold levels of the column, not changes: was X scaled and y not, or is target_column "
                 "another one?",

@@ -22,7 +22,7 @@ from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 from sklstm._time_order import look_at_score
-from sklstm._typing import available_if, checks_parameters
+from sklstm._typing import Array, available_if, checks_parameters
 from sklstm.cells import LSTM
 
 
@@ -47,8 +47,14 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     huber_delta : float, default=1.0
         Where the Huber loss turns linear, in standard deviations of the target.
     target_column : int, str, array-like of shape (n_outputs,) or None, default=None
-        With `window_norm`, the column of X whose future y is, by position or name, one for all targets or one for each;
-        None for the only column that X has.
+        With `window_norm` or `group_scaling`, the column of X whose future y is, by position or name, one for all
+        targets or one for each; None for the only column that X has, or without `window_norm` for none.
+    group_scaling : {"mean_absolute_difference", "standard"} or None, default=None
+        Unit of the targets of each group, and of its `target_column`, learnt from its training rows: the mean absolute
+        difference of consecutive ones, as in the MASE [Hyndman2006]_, or their standard deviation; None for one unit
+        for all groups.
+    group_weight : {"equal"} or None, default=None
+        Whether the samples of each group get such weights that all groups count the same.
 
     Attributes
     ----------
@@ -58,7 +64,12 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
         `window_norm` they are those of the targets after it, and `predict` undoes the normalisation. Both are those of
         the training part. A target that is constant there has scale 0, and the constant is the answer.
-
+    group_labels_ : ndarray of shape (n_groups,)
+        The groups that have a unit; only with `group_scaling`.
+    group_means_, group_scales_ : ndarray of shape (n_groups,) or (n_groups, n_outputs)
+        Mean and unit of each, in the unit of y; 0 is the unit of a group whose rows are all alike. Only with
+        `group_scaling`. `input_mean_`, `input_scale_`, `target_mean_` and `target_scale_` are then those of
+        ``(number - mean) / unit``.
     conformal_correction_ : ndarray of shape (n_quantiles,) or (n_outputs, n_quantiles)
         Only with `conformal`: what is added to each quantile, in units of `target_scale_`.
 
@@ -96,6 +107,17 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     loss is measured on normalised targets, and predictions are mapped back by the same moments. A UserWarning is given
     if the deviation of y is more than 1.5 times, or less than a third of, the column's.
 
+    **Groups with units of their own.** With `group_scaling`, ``(number - group_means_) / group_scales_`` of its group
+    takes the place of each number in y and in the `target_column`, before all else; what comes then is the same for all
+    groups, and predictions come back in the unit of y. Where `target_column` is None, the units are those of y, and X
+    stays as it is. So the absolute error of y is the MASE of each group, times one factor for all (not with
+    ``window_norm="standard"``, where windows have units of their own). The table is copied once, if it has a
+    `target_column`. `predict` needs the groups. It knows those of the fit; a new one needs its rows before X, two or
+    more, as `context`: all of them, and no row of X, make its unit. It also needs a `target_column`. `partial_fit` adds
+    new groups and keeps the units of known ones, whatever comes. A group whose rows are all alike has no unit (a
+    UserWarning says so, unless y is constant there too): its prediction is the mean of its training rows, with
+    `window_norm` that of its window or the last row, until `partial_fit` sees it vary.
+
     **Partial fits.** Where the deviation of the targets of all calls of `partial_fit` outgrows `target_scale_`, the
     head is rescaled so that the answers stay (proposition 1 of [vanHasselt2016]_).
 
@@ -119,11 +141,16 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     conformal: bool = False
     huber_delta: float = 1.0
     target_column: int | str | Sequence[int] | Sequence[str] | None = None
+    group_scaling: Literal["mean_absolute_difference", "standard"] | None = None
+    group_weight: Literal["equal"] | None = None
 
     # Fitted, no parameters.
     target_mean_: Any = field(init=False)
     target_scale_: Any = field(init=False)
     conformal_correction_: NDArray[np.float64] = field(init=False)
+    group_labels_: Array = field(init=False)
+    group_means_: NDArray[np.float64] = field(init=False)
+    group_scales_: NDArray[np.float64] = field(init=False)
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRNN._parameter_constraints,
@@ -132,6 +159,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         "conformal": ["boolean"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
         "target_column": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
+        "group_scaling": [StrOptions({"mean_absolute_difference", "standard"}), None],
+        "group_weight": [StrOptions({"equal"}), None],
     }
 
     def _targets(self) -> NumberTargets:

@@ -24,6 +24,7 @@ def stream(
     context: ArrayLike | None = None,
     response_method: ResponseMethod = "predict",
     row_wise: Sequence[str] = (),
+    group: Any = None,
 ) -> Stream | PipelineStream:
     """Predict rows that arrive one at a time, with all steps of a pipeline.
 
@@ -43,6 +44,8 @@ def stream(
     row_wise : list of str, default=()
         Names of steps (of nested ones joined by ``__``) whose result for a row depends on that row alone, although it
         cannot be seen from their class: a `FunctionTransformer` with a function of its own, a transformer of yours.
+    group : label or sequence of labels, default=None
+        With `group_scaling`, the group that the stream belongs to; with `n_streams` a list of them.
 
     Returns
     -------
@@ -90,6 +93,7 @@ def stream(
     if not isinstance(model, (StreamMixin, Pipeline)) and hasattr(model, "best_estimator_"):
         model = model.best_estimator_
     settings: dict[str, Any] = {"n_streams": n_streams, "window": window, "response_method": response_method}
+    settings["group"] = group
     if isinstance(model, StreamMixin):
         if len(row_wise):
             raise ValueError(f"row_wise names steps of a pipeline; found a {type(model).__name__}.")

@@ -411,6 +411,35 @@ TABLE = [
         given={"y": ONES},
     ),
     *rows(
+        "group_scaling",
+        FIT,
+        *(
+            (repr(value), value, "The 'group_scaling' parameter of DeepLSTMRegressor must be .* or None. Got")
+            for value in ("mase", True, 1)
+        ),
+        ("no groups", "standard", "group_scaling='standard' needs groups, a label for each row of a table X"),
+        (
+            "sequences",
+            "standard",
+            "group_scaling='standard' needs groups.* Sets of sequences have no groups",
+            {"given": {"X": ARRAY}},
+        ),
+        (
+            "counts",
+            "standard",
+            "loss='poisson' cannot be combined with group_scaling='standard'",
+            {"given": {"groups": GROUPS, "y": ONES}, "parameters": {"loss": "poisson"}},
+        ),
+        kinds=("regressor",),
+    ),
+    *rows(
+        "group_weight",
+        FIT,
+        ("another word", "balanced", "The 'group_weight' parameter of DeepLSTMRegressor must be .*'equal'"),
+        ("no groups", "equal", "group_weight='equal' needs groups, a label for each row of a table X"),
+        kinds=("regressor",),
+    ),
+    *rows(
         "n_jobs",
         (*FIT, *USE),
         ("0", 0, "n_jobs=0 has no meaning"),

@@ -16,7 +16,7 @@ from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 
 ESTIMATORS = {"regressor": DeepLSTMRegressor, "classifier": DeepLSTMClassifier}
 ONLY_OF_THE_CLASSIFIER = {"class_weight", "label_smoothing"}
-OF_THE_REGRESSOR = {"loss", "target_column"}
+OF_THE_REGRESSOR = {"loss", "target_column", "group_scaling", "group_weight"}
 # Where another argument takes the value, so that its name has to be in the message.
 MOVED = {"X_val": "X", "context": "X", "y_val": "y", "sample_weight_val": "sample_weight"}
 

@@ -10,6 +10,7 @@ import pytest
 import test_architecture
 import test_conformal
 import test_deep
+import test_group_scaling
 import test_input_scaling
 import test_known_columns
 import test_linear_part
@@ -371,6 +372,7 @@ def test_learning_rate(case):
 
 
 ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "conformal", "huber_delta", "target_column"}
+ONLY_ONE_HAS |= {"group_scaling", "group_weight"}
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
@@ -421,6 +423,8 @@ TESTS = {
     "conformal": test_conformal.test_corrections_by_hand,
     "huber_delta": test_regression_losses.test_huber_delta_leads_from_the_median_to_the_mean,
     "target_column": test_window_norm.test_several_targets,
+    "group_scaling": test_group_scaling.test_series_of_any_scale_are_forecast_alike,
+    "group_weight": test_group_scaling.test_equal_weights_of_groups,
     "class_weight": test_class_weight,
     "label_smoothing": test_label_smoothing,
 }
@@ -449,7 +453,9 @@ def test_every_fitted_attribute_is_documented(kind, request):
     of_compression = {"sparsity_", "factorization_error_", "operations_saved_"}
     of_compression |= {"quantization_dtype_", "quantization_error_"}
     of_linear_skip = {"ridge_penalty_", "skip_score_"}
-    of_options = {"other_networks_", *({"conformal_correction_"} if kind is DeepRNNRegressor else ())}
+    of_options = {"other_networks_"}
+    if kind is DeepRNNRegressor:
+        of_options |= {"conformal_correction_", "group_labels_", "group_means_", "group_scales_"}
     sometimes = of_compression | of_linear_skip | of_options
     assert documented == public | {"feature_names_in_", "context_groups_"} | sometimes
 

@@ -21,11 +21,15 @@ NOT_CHECKED = {"EX01", "SA01", "ES01", "SS05", "PR02"}
 def test_estimators_describe_shared_parameters_by_the_same_text():
     pytest.importorskip("numpydoc")
     own = {name for kind in ESTIMATORS for name in inspect.signature(kind).parameters} - set(SHARED)
-    assert own == {"loss", "quantile", "huber_delta", "conformal", "target_column", "class_weight", "label_smoothing"}
+    assert own == {
+        *("loss", "quantile", "conformal", "huber_delta", "target_column", "group_scaling", "group_weight"),
+        *("class_weight", "label_smoothing"),
+    }
     assert_docstring_consistency(ESTIMATORS[:2], include_params=SHARED)
     # Of their cell, those for one kind say more.
     assert_docstring_consistency(ESTIMATORS, include_params=sorted({*SHARED} - {"cell"}))
     only_one_has = ["classes_", "target_mean_, target_scale_", "conformal_correction_"]
+    only_one_has += ["group_labels_", "group_means_, group_scales_"]
     assert_docstring_consistency(ESTIMATORS, include_attrs=True, exclude_attrs=only_one_has)
     for kind in ("Regressor", "Classifier"):
         pair = [one for one in ESTIMATORS if one.__name__.endswith(kind)]

@@ -26,8 +26,8 @@ class Targets(ABC):
     """Targets of an estimator: their fitted attributes and their coding for the network.
 
     It is made of an estimator, fitted or not, which it does not change: `fitted` returns the new attributes of the
-    estimator, plain arrays, numbers and strings. A fit calls `check`, `start`, `learn_weights`, `learn` and `encode`
-    in this order; a fitted network's raw outputs go through `decode`.
+    estimator, plain arrays, numbers and strings. A fit calls `check`, `start`, `learn_groups`, `by_group`,
+    `learn_weights`, `learn` and `encode` in this order; a fitted network's raw outputs go through `decode`.
     """
 
     #: Columns of X by whose `window_norm` the predictions are mapped back, or None.
@@ -77,6 +77,35 @@ class Targets(ABC):
     def learn_weights(self, part):
         """Learn the factors of classes from the training part, if there are any; return the weights of its loss."""
         return part.weights
+
+    def learn_groups(self, part):
+        """Learn the unit of each group from the training part, if groups have units of their own."""
+        return
+
+    def by_group(self, part):
+        """Return a part with the columns of X in the units of its groups, and weights balanced over them."""
+        return part
+
+    def moments(self, part, input_scale):
+        """Return shifts and factors (n_samples, n_targets) that map answers back to the unit of y, if there are any.
+
+        They stand beside the raw outputs that `decode` takes.
+        """
+        return ()
+
+    def call_scales(self):
+        """Return the `CallScales` of one call of `predict` and the like, None where groups have no units."""
+        return None
+
+    def stream_scales(self, group, n_streams, context):
+        """Return the `StreamScales` of streams, None where groups have no units."""
+        if group is not None:
+            raise ValueError("group says in which unit a stream is: set group_scaling before fit, or leave it at None.")
+
+    @property
+    def n_moments(self):
+        """Number of columns that `decode` takes beside the raw outputs."""
+        return 0
 
     def learn(self, part, inputs, *, running):
         """Learn what the coding needs from the training part.

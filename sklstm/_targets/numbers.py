@@ -8,12 +8,14 @@ from sklearn.utils import assert_all_finite
 
 from sklstm._column_positions import called, refuse_known_targets
 from sklstm._dtypes import array_dtype
+from sklstm._group_scales import StreamScales
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._seeds import n_networks
 from sklstm._target_columns import check_target_column, warn_of_other_unit
 from sklstm._targets.conformal import corrected, corrections, refuse_bands, refuse_few
 from sklstm._targets.contract import HeadChange, Targets
+from sklstm._targets.groups import GroupedTargets
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
     check_numbers,
@@ -59,10 +61,12 @@ class NumberTargets(Targets):
         self._coding, self._correction = getattr(model, "_coding", None), getattr(model, "conformal_correction_", None)
         self._conformal = model.conformal
         self._is_continued, self._names, self.n_networks = self._coding is not None, None, n_networks(model)
+        self._groups = GroupedTargets(model)
 
     def fitted(self):
-        """Return `target_mean_`, `target_scale_`, what bands are corrected by, and what the network was trained for."""
+        """Return what targets, groups and bands are measured and corrected by, and what the network was trained for."""
         learnt = {} if self._correction is None else {"conformal_correction_": self._correction}
+        learnt |= self._groups.fitted(self._coding["shape"])
         return {"target_mean_": self._mean, "target_scale_": self._scale, "_coding": self._coding, **learnt}
 
     def check_sequence(self, y, name):
@@ -101,6 +105,7 @@ class NumberTargets(Targets):
         # What the network was trained for, whatever becomes of the constructor's parameters.
         self._coding = coding
         self._check_shape(part.y)
+        self._groups.start(part, coding, before, names)
         if self._window_norm is None:
             return part
         if self._loss == "poisson":
@@ -118,16 +123,47 @@ class NumberTargets(Targets):
             )
         return part
 
+    def learn_groups(self, part):
+        """Learn the unit of each group that has none so far."""
+        self._groups.learn(part, self._coding)
+
+    def by_group(self, part):
+        """Return a part with the columns that targets go on in the units of its groups."""
+        return self._groups.by_group(part)
+
+    def call_scales(self):
+        """Return the units of the groups for one call, or None."""
+        return self._groups.call_scales()
+
+    def stream_scales(self, group, n_streams, context):
+        """Return the units of the groups of streams, or None."""
+        if self._groups.scales is None:
+            return super().stream_scales(group, n_streams, context)
+        return StreamScales.of_groups(self._groups.scales, group, n_streams, context)
+
+    def moments(self, part, input_scale):
+        """Return shifts and factors by which answers are mapped back, of windows, of groups or of both."""
+        columns = self._coding["columns"]
+        of_windows = ()
+        if columns is not None:
+            of_windows = window_moments(part.sequences, self._window_norm, columns, input_scale)
+        return self._groups.moments(part, of_windows)
+
+    @property
+    def n_moments(self):
+        """Number of columns that stand beside the raw outputs, for `decode`."""
+        return 2 * np.size(self._mean) if self._coding["columns"] or self._groups.scales else 0
+
     def learn(self, part, inputs, *, running):
         """Learn mean and scale; in `partial_fit` those of all rows so far, where they were unknown or have grown."""
         if self._is_continued and not running:
             return None
-        y, columns = part.y, self._coding["columns"]
-        if columns is not None:
-            if not self._is_continued:
-                deviations = np.where(inputs.moments.deviation > 0, inputs.moments.deviation, 1.0)
-                warn_of_other_unit(y, part.weights, columns, deviations, self._names)
-            y = self._without_reference(y, part.sequences, inputs)
+        columns = self._coding["columns"] or self._coding["unit_columns"]
+        if columns is not None and not self._is_continued:
+            deviations = np.where(inputs.moments.deviation > 0, inputs.moments.deviation, 1.0)
+            taken_by = "group_scaling" if self._window_norm is None else "window_norm"
+            warn_of_other_unit(self._groups.numbers(part), part.weights, columns, deviations, self._names, taken_by)
+        y = self._relative(part, inputs)
         moments = moments_of(y.reshape(len(y), -1), part.weights, part.exponent)
         if not self._is_continued:
             self._measure_by(moments, *self._scales(moments))
@@ -156,7 +192,7 @@ class NumberTargets(Targets):
         shape = self._coding["shape"]
         self._mean, self._scale = mean.reshape(shape)[()], scale.reshape(shape)[()]
         self._coding["moments"] = asdict(moments)
-        self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max()) > HUGE_TARGET)
+        self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max(), self._groups.largest()) > HUGE_TARGET)
 
     def _head_change(self, mean, scale, new_mean, new_scale, which):
         """Return the `HeadChange` by which the outputs `which`, measured anew, answer what they answered."""
@@ -193,9 +229,7 @@ class NumberTargets(Targets):
 
     def encode(self, part, inputs):
         """Return standardised targets, one column for each output of the network."""
-        y = part.y
-        if self._coding["columns"] is not None:
-            y = self._without_reference(y, part.sequences, inputs)
+        y = self._relative(part, inputs)
         is_constant = np.asarray(self._scale == 0)
         targets = quotient(y, self._mean, np.where(is_constant, 1.0, self._scale))
         # What is constant has the code whose raw output is 0; whatever the network says, the answer is the constant.
@@ -215,7 +249,8 @@ class NumberTargets(Targets):
             return
         row, output = place
         mean, scale = (np.atleast_1d(one)[output] for one in (self._mean, self._scale))
-        relative = "" if self._coding["columns"] is None else " after window_norm"
+        relative = "" if self._groups.scales is None else " in the unit of their group"
+        relative += "" if self._coding["columns"] is None else " after window_norm"
         raise ValueError(
             f"{part.name} holds {part.y.reshape(len(part), -1)[place]:g} in {part.title(row)}, which is "
             f"{abs(targets[place]):.2g} scales from the mean of the targets that were learnt{relative} (target_mean_="
@@ -237,10 +272,13 @@ class NumberTargets(Targets):
         """Columns of X whose future the targets are, with `window_norm`, or None."""
         return self._coding["columns"]
 
-    def _without_reference(self, y, sequences, inputs):
-        """Return targets relative to the columns of X that they are the future of, window by window."""
-        shift, deviation = window_moments(sequences, self._window_norm, self._coding["columns"], inputs.scale)
-        return quotient(y, shift.reshape(y.shape), deviation.reshape(y.shape))
+    def _relative(self, part, inputs):
+        """Return targets in the units of their groups, relative to the columns of X that they are the future of."""
+        y, columns = self._groups.numbers(part), self._coding["columns"]
+        if columns is not None:
+            shift, deviation = window_moments(part.sequences, self._window_norm, columns, inputs.scale)
+            y = quotient(y, shift.reshape(y.shape), deviation.reshape(y.shape))
+        return self._groups.without_unit(part, y)
 
     @property
     def _n_outputs_per_target(self):
@@ -256,6 +294,7 @@ class NumberTargets(Targets):
             raise ValueError(f"{window_norm=} does not go with targets that are the future of columns {columns}")
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
             raise ValueError(f"the targets are the future of columns {columns}, but there are {n_features}")
+        self._groups.check_fitted(n_features, np.size(mean))
 
     @property
     def n_outputs(self):
@@ -275,7 +314,7 @@ class NumberTargets(Targets):
         """Return numbers in the unit of y, of quantiles the median or all of them."""
         mean, scale, quantiles = self._mean, self._scale, self._coding["quantiles"]
         n_targets = np.size(mean)
-        # With `window_norm`, the moments of the window follow the raw outputs.
+        # With `window_norm` and with units of groups, shifts and factors follow the raw outputs.
         z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
         z = self._mean_of_networks(z)
         if quantiles is not None:
@@ -338,7 +377,9 @@ class NumberTargets(Targets):
         n_targets = np.size(self._mean)
         z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
         if reference.shape[1]:
-            y = quotient(y, *(part.reshape(y.shape) for part in np.split(reference, 2, axis=1)))
+            shift, factor = (part.reshape(y.shape) for part in np.split(reference, 2, axis=1))
+            # The answers of a group without a unit do not vary.
+            y = np.where(factor > 0, quotient(y, shift, np.where(factor > 0, factor, 1.0)), 0.0)
         is_constant = np.asarray(self._scale == 0)
         targets = np.where(is_constant, 0.0, quotient(y, self._mean, np.where(is_constant, 1.0, self._scale)))
         weights = np.broadcast_to(weights.reshape(len(z), -1), (len(z), n_targets))
@@ -369,7 +410,7 @@ class NumberTargets(Targets):
     def decode_one(self, method):
         """Return `decode` for one float, where there is one target and nothing to undo but its scale."""
         several = np.ndim(self._mean) or self._n_outputs_per_target > 1 or self.n_networks > 1
-        if several or method != "predict" or self._coding["columns"] is not None:
+        if several or method != "predict" or self.n_moments:
             return None
         mean, scale = float(self._mean), float(self._scale)
         if self._coding["loss"] == "poisson":

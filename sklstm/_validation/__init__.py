@@ -1,7 +1,7 @@
 """Checks of user input; the result is `Sequences`, an array, or an error that names the argument."""
 
 from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
-from sklstm._validation.groups import check_groups, labels_of
+from sklstm._validation.groups import RowGroups, check_groups, labels_of
 from sklstm._validation.kinds import (
     advice_for_axes,
     axes_advice,
@@ -40,6 +40,7 @@ from sklstm._validation.targets import (
 )
 
 __all__ = [
+    "RowGroups",
     "advice_for_axes",
     "axes_advice",
     "balanced_factors",

@@ -1,21 +1,25 @@
 """Rows that come before X, or before the first row of a stream."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.sparse import issparse
 
 from sklstm._sequences import Sequences
-from sklstm._validation.groups import check_groups, labels_of
+from sklstm._validation.groups import RowGroups, check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_set_of_sequences
 from sklstm._validation.range import check_range, warn_of_clipped_inputs
 from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import check_sequences, make_windows, refuse_other_width, window_length
 
 
-def check_sequences_after(estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None):
+def check_sequences_after(
+    estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None, scales=None
+):
     """Like `check_sequences` for an X that follows the rows of `context`; `carried`: the rows that the estimator kept.
 
     With groups, the rows of `context` with a label come before those of X with the same label. With a `network`,
-    numbers beyond its range are refused.
+    numbers beyond its range are refused. With the `CallScales` of this call, rows are in the units of their groups.
 
     Returns
     -------
@@ -27,7 +31,7 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     if context is None and context_groups is not None:
         raise ValueError("context_groups needs context, the rows that these labels are of.")
     if context is None:
-        return [(_alone(estimator, X, groups, network), everything, everything)]
+        return [(_alone(estimator, X, groups, network, scales)[0], everything, everything)]
     context = check_container(context, "context")
     if is_set_of_sequences(X):
         raise ValueError("context goes with a 2-D table X; a set of sequences has nothing before it.")
@@ -40,12 +44,16 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
             "(context_groups) tells which rows come before which."
         )
     if holds_no_rows(estimator, context):
-        return [(_alone(estimator, X, groups, network), everything, everything)]
+        return [(_alone(estimator, X, groups, network, scales)[0], everything, everything)]
     # Carried rows were checked when they were kept, and have lost their names.
     before = np.asarray(context) if carried else check_sequences(estimator, context, name="context").table
+    if scales is not None:
+        bounds = check_groups(context_groups, len(before), "context", "context_groups")
+        scales.after(before, RowGroups.of_labels(context_groups, bounds))
+    sequences, scaled = _alone(estimator, X, groups, network, scales)
+    before = before if scaled is None else scaled
     if network is not None:
         check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
-    sequences = _alone(estimator, X, groups, network)
     is_stateful = getattr(estimator, "training", "windows") == "stateful"
     reach = len(before) if is_stateful else window_length(estimator) - 1
     if not carried and reach > 0:
@@ -56,12 +64,16 @@ def check_sequences_after(estimator, X, context, *, groups=None, context_groups=
     return _windows_after(before, sequences, pairs, reach)
 
 
-def _alone(estimator, X, groups, network):
-    sequences = check_sequences(estimator, X, groups=groups)
+def _alone(estimator, X, groups, network, scales):
+    """Return the sequences of X and, where groups have units, the rows before in these."""
+    sequences, before = check_sequences(estimator, X, groups=groups), None
+    if scales is not None:
+        table, before = scales.read(sequences.table, RowGroups.of_labels(groups, sequences.blocks))
+        sequences = replace(sequences, table=table)
     if network is not None:
         check_range(network, sequences.table, columns=getattr(estimator, "feature_names_in_", None))
         warn_of_clipped_inputs(estimator, network, sequences.table)
-    return sequences
+    return sequences, before
 
 
 def _blocks_and_what_comes_before(blocks, groups, n_before, context_groups):

@@ -1,10 +1,43 @@
 """Labels of series, one per row of a table."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sklstm._sequences import blocks_of_groups
 from sklstm._validation.kinds import refuse_no_container
 from sklstm._validation.messages import naming, refuse_masked
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """The groups of the rows of a table, each a block of rows.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_groups,)
+    bounds : ndarray of shape (n_groups + 1,)
+        The rows of group k are ``bounds[k]:bounds[k + 1]``.
+    """
+
+    labels: np.ndarray
+    bounds: np.ndarray
+
+    @classmethod
+    def of_labels(cls, groups, bounds):
+        """Make them of a label for each row, and the blocks of `check_groups`."""
+        return cls(labels_of(groups)[bounds[:-1]], bounds)
+
+    def of_rows(self, rows):
+        """Return the number of the group of each row."""
+        return np.searchsorted(self.bounds, rows, side="right") - 1
+
+    def rows_of(self, label, table):
+        """Return the rows of a table in the group of a label, None where there are none."""
+        for place, known in enumerate(self.labels.tolist()):
+            if known == label:
+                return table[self.bounds[place] : self.bounds[place + 1]]
+        return None
 
 
 def labels_of(groups):
