@@ -143,6 +143,15 @@ def test_attention_of_steps(case):
     assert_allclose(model.attention_weights([x])["heads"][0], weights[-1], rtol=1e-10)
 
 
+@pytest.mark.parametrize("cell", get_args(CellName))
+def test_every_cell_answers_row_by_row(cell):
+    model = DeepRNNRegressor(5, 2, cell=cell, max_iter=2, random_state=0, **SEQUENCE).fit(RAGGED, SIGNALS)
+    stream = model.stream()
+    for x, answers in zip(RAGGED[:5], model.predict(RAGGED), strict=False):
+        assert_array_equal([stream.step(row) for row in x], answers)
+        stream.reset()
+
+
 # Training
 
 
@@ -300,7 +309,32 @@ def test_score_is_over_all_steps(case):
     assert model.score(RAGGED, y) == pytest.approx(metric(np.concatenate(y), np.concatenate(model.predict(RAGGED))))
 
 
+def test_scoring_sees_the_steps(case):
+    """All steps of the validation part, as samples."""
+    y = targets_of(case)
+    name = "accuracy" if case.is_classifier else "r2"
+    about = {"early_stopping": True, "validation_fraction": 0.2, "scoring": name}
+    model = case.make(**SEQUENCE, **about).fit(RAGGED, y)
+    assert max(model.validation_scores_) == pytest.approx(model.score(RAGGED[24:], y[24:]), rel=1e-6)
+
+
 # Kinds of targets
+
+
+def test_conformal_bands_hold_their_share_of_steps():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(20, 2)) for _ in range(60)]
+    y = [x[:, 0] + rng.normal(size=20) for x in X]
+    about = {"loss": "quantile", "quantile": [0.1, 0.5, 0.9], "conformal": True, "max_iter": 3, "random_state": 0}
+    model = DeepRNNRegressor(4, **about, **SEQUENCE).fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+
+    def share(part):
+        bands, targets = np.concatenate(model.predict_quantiles(X[part])), np.concatenate(y[part])
+        return np.mean((bands[:, 0] <= targets) & (targets <= bands[:, 2]))
+
+    assert share(slice(40, 60)) == pytest.approx(0.8, abs=0.01)
+    model.calibrate(X[:20], y[:20])
+    assert share(slice(0, 20)) == pytest.approx(0.8, abs=0.01)
 
 
 def test_quantiles_and_losses():

@@ -59,6 +59,7 @@ def regressors() -> DeepRNNRegressor:
     )
     assert_type(several.fit([X, X], [1.0, 2.0]).predict_quantiles(X), Numbers)
     print(several.attention_weights(X)["heads"].shape)
+    assert_type(DeepLSTMRegressor(targets="sequence").fit([X, X], [y, y]), DeepLSTMRegressor)
     return several
 
 
