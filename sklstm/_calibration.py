@@ -29,8 +29,6 @@ def has_quantiles(model: Any) -> bool:
 class CalibrationMixin:
     """The method `calibrate` of an estimator with `_forward` and `_targets`."""
 
-    targets: str
-
     @available_if(has_quantiles)
     def calibrate(
         self,
@@ -81,7 +79,7 @@ class CalibrationMixin:
         model: Any = snapshot_of(self)
         targets = model._targets()
         z = model._forward(X, groups, context, context_groups)
-        if self.targets == "sequence":
+        if model.targets == "sequence":
             lengths = np.array([len(one) for one in in_sequences(z, X)])
             y, weights = check_steps(y, sample_weight, lengths, "y", targets.check_sequence)
         else:
