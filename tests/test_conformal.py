@@ -370,3 +370,27 @@ def test_a_linear_skip_does_not_see_the_samples_that_correct_the_bands():
     assert not np.allclose(skips[0], skips[1], rtol=0.2)
     bands = model.predict_quantiles(X)[280:]
     assert np.mean((bands[:, 0] <= y[280:]) & (y[280:] <= bands[:, 2])) == pytest.approx(0.8, abs=0.02)
+
+
+def test_groups_with_units_of_their_own():
+    """The correction is in the unit of each group; `calibrate` reads it from the same units."""
+    groups = np.repeat(["a", "b"], N // 2)
+    factor = np.where(groups == "a", 1.0, 50.0)
+    options = {**BASE, "early_stopping": True, "validation_fraction": 0.2, "group_scaling": "standard"}
+    model = DeepRNNRegressor(**options, conformal=True).fit(X, factor * Y, groups=groups)
+    plain = DeepRNNRegressor(**options).fit(X, factor * Y, groups=groups)
+    added = (model.predict_quantiles(X, groups=groups) - plain.predict_quantiles(X, groups=groups))[:, 2]
+    assert added[-1] / added[0] == pytest.approx(50.0, rel=0.5)
+    last = np.r_[160:200, 360:400]  # the last fifth of each
+    bands = model.predict_quantiles(X, groups=groups)[last]
+    inside = np.mean((bands[:, 0] <= (factor * Y)[last]) & ((factor * Y)[last] <= bands[:, 2]))
+    assert inside == pytest.approx(np.ceil(0.8 * 81) / 80, abs=0.013)
+    context = np.r_[0:160, 200:360]
+    plain.calibrate(
+        X[last],
+        (factor * Y)[last],
+        groups=groups[last],
+        context=X[context],
+        context_groups=groups[context],
+    )
+    np.testing.assert_allclose(plain.conformal_correction_, model.conformal_correction_, rtol=1e-4)

@@ -107,8 +107,8 @@ class QuantileAnswers:
         ]
         if without:
             raise ValueError(
-                f"predict_quantiles needs quantiles of every member, but without that method: {', '.join(without)}. Drop "
-                "them (set_params(name='drop')), or give them the weight 0."
+                "predict_quantiles needs quantiles of every member, but these are without that method: "
+                f"{', '.join(without)}. Drop them (set_params(name='drop')), or give them the weight 0."
             )
         self.n_quantiles = None
         levels = [(name, _levels(member)) for name, member in members]

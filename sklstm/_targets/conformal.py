@@ -4,8 +4,65 @@ from math import ceil
 
 import numpy as np
 
+from sklstm._scaling import quotient
+
 # Levels may be rounded, those of float32 too.
 ROUNDING = 1e-6
+
+
+class ConformalBands:
+    """The part of `NumberTargets` that corrects its quantiles."""
+
+    def refuse_few(self, samples):
+        """Raise unless a validation part, None or encoded samples, has enough of them for `calibrate`."""
+        if samples is None:
+            raise ValueError(
+                "conformal=True needs a validation part, by which bands are corrected: set early_stopping=True, or "
+                "bring your own (X_val, y_val)."
+            )
+        _refuse_few(self._coding["quantiles"], self._per_target(samples.weights, len(samples.targets)))
+
+    def calibrate(self, z, samples):
+        """Learn the correction of the quantiles from raw outputs for the validation part, encoded samples."""
+        targets = self._per_target(samples.targets.astype(np.float64), len(z))
+        self._calibrate(z, targets, self._per_target(samples.weights, len(z)))
+
+    def calibrate_anew(self, z, y, weights):
+        """Learn the correction from raw outputs z as for `decode`, for checked targets and their weights."""
+        refuse_bands(self._coding["loss"], self._coding["quantiles"])
+        self._check_shape(y)
+        n_targets = np.size(self._mean)
+        z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
+        if reference.shape[1]:
+            shift, factor = (part.reshape(y.shape) for part in np.split(reference, 2, axis=1))
+            # The answers of a group without a unit do not vary.
+            y = np.where(factor > 0, quotient(y, shift, np.where(factor > 0, factor, 1.0)), 0.0)
+        is_constant = np.asarray(self._scale == 0)
+        targets = np.where(is_constant, 0.0, quotient(y, self._mean, np.where(is_constant, 1.0, self._scale)))
+        weights = np.broadcast_to(weights.reshape(len(z), -1), (len(z), n_targets))
+        _refuse_few(self._coding["quantiles"], weights)
+        self._calibrate(z, targets.reshape(len(z), -1), weights)
+
+    def _calibrate(self, z, targets, weights):
+        quantiles = self._coding["quantiles"]
+        answers = self._mean_of_networks(z).astype(np.float64).reshape(len(z), -1, len(quantiles))
+        found = corrections(quantiles, answers, targets, weights)
+        self._correction = found.reshape(*self._coding["shape"], len(quantiles))
+        self._correction.flags.writeable = False
+
+    def _per_target(self, numbers, n):
+        """Return numbers for each output of the network, or each sample, as numbers for each target."""
+        if numbers.ndim == 2:
+            return numbers[:, :: self._n_outputs_per_target]
+        return np.broadcast_to(numbers[:, np.newaxis], (n, np.size(self._mean)))
+
+    def _check_correction(self):
+        """Raise unless the correction of a fitted estimator could have been learnt."""
+        if self._correction is None:
+            return
+        expected = (*self._coding["shape"], len(self._coding["quantiles"] or ()))
+        if np.shape(self._correction) != expected or not np.isfinite(self._correction).all():
+            raise ValueError(f"conformal_correction_={self._correction!r}, expected finite numbers of shape {expected}")
 
 
 def pairs_of(quantiles):
@@ -41,7 +98,7 @@ def refuse_bands(loss, quantiles):
         )
 
 
-def refuse_few(quantiles, weights):
+def _refuse_few(quantiles, weights):
     """Raise unless the validation part, with weights of shape (n_samples, n_targets), can correct the widest band."""
     level = quantiles[-1] - quantiles[0]
     needed, counts = samples_needed(level), (weights > 0).sum(axis=0)

@@ -98,7 +98,7 @@ def test_it_is_there_if_a_member_has_it():
 
 def test_members_without_quantiles_are_named():
     model = ensemble([network(0), Ridge(), network(loss="huber")])
-    with pytest.raises(ValueError, match=r"without that method: 'm1' \(Ridge\), 'm2' \(DeepRNNRegressor\)\. Drop"):
+    with pytest.raises(ValueError, match=r"are without that method: 'm1' \(Ridge\), 'm2' \(DeepRNNRegressor\)\. Drop"):
         model.predict_quantiles(X)
 
 
