@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils._param_validation import StrOptions
 
 from sklstm._ensemble.base import BaseWeightedEnsemble
 from sklstm._ensemble.inputs import read_labels, read_regression_target
+from sklstm._ensemble.losses import CallableLoss, ErrorLoss, LogLoss
 from sklstm._ensemble.members import align_classes, align_outputs
 from sklstm._ensemble.quantiles import QuantilesMixin
-from sklstm._ensemble.weights import simplex_least_squares, simplex_log_loss
 from sklstm._typing import Array
 
 
@@ -30,16 +31,26 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     estimators : list of (str, estimator)
         Names and regressors. ``fit`` fits clones of them. ``"drop"`` in place of a regressor leaves
         it out.
-    weights : array-like of shape (n_estimators,), "auto" or None, default=None
-        Non-negative weights, scaled to sum 1. None: equal weights, which are hard to beat when the
-        members are about equally good. "auto": the weights of sum 1 with the smallest squared error
-        of the mixture on forward out-of-fold predictions; see Notes.
+    weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
+        Non-negative weights, scaled to sum 1. None or "equal": equal weights, which are hard to beat
+        when the members are about equally good. Learned on forward out-of-fold predictions, see Notes:
+        "auto", the weights of sum 1 with the smallest loss of the mixture, shrunk towards equal
+        weights; "inverse_loss", in proportion to 1 / loss of each member.
+    weights_loss : {"auto", "squared_error", "absolute_error"} or callable, default="auto"
+        Loss that weights are learned with. "auto": "squared_error". A callable is called as
+        ``weights_loss(y_true, y_pred, sample_weight=sample_weight)`` with predictions of the shape of `y`
+        and returns a number, smaller for better: metrics of scikit-learn will do.
+    shrinkage : float or "auto", default="auto"
+        How far learned weights are moved towards equal ones: 0 leaves them as they are, 1 makes them
+        equal. "auto": for ``weights="auto"`` as much as their gain on rows that they were not learned
+        on asks for, see Notes; 0 for "inverse_loss".
     cv : int, splitter, iterable of (train, test) or None, default=5
-        Folds for ``weights="auto"``: the number of folds of a
+        Folds for learned weights: the number of folds of a
         :class:`~sklearn.model_selection.TimeSeriesSplit` (None: 5), or a splitter or folds whose
         test rows all lie after their training rows. A target that looks ahead by `h` rows wants
-        ``TimeSeriesSplit(5, gap=h - 1)``, or the last training targets are known only after the
-        first test rows.
+        ``PurgedTimeSeriesSplit(5, horizon=h)``, or the last training targets are known only after the
+        first test rows; with `groups`, :class:`~sklstm.model_selection.PanelTimeSeriesSplit` splits
+        all series at the same dates.
     n_jobs : int, default=None
         Number of members (or folds of members) that are fitted at the same time; as everywhere in
         joblib, None means 1 and -1 all processors. The result does not depend on it.
@@ -54,6 +65,12 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
         The same by name; a dropped member is the string "drop".
     weights_ : ndarray of shape (n_members,)
         Weight of each of `estimators_`, of sum 1. ``predict`` does not call members of weight 0.
+    learned_weights_ : ndarray of shape (n_members,)
+        Only with learned weights: those before they were shrunk towards equal ones.
+    shrinkage_ : float
+        Only with learned weights: the share of the way to equal weights that they were moved.
+    oof_losses_ : ndarray of shape (n_members,)
+        Only with learned weights: `weights_loss` of each member alone on its out-of-fold predictions.
     n_outputs_ : int
         Number of outputs.
     n_features_in_ : int
@@ -61,9 +78,9 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, only if `X` had names that are all strings.
     oof_indices_ : ndarray of shape (n_rows,)
-        Only with ``weights="auto"``: the rows of `X` that were in a test fold, sorted.
+        Only with learned weights: the rows of `X` that were in a test fold, sorted.
     oof_predictions_ : ndarray of shape (n_rows, n_members) or (n_rows, n_members, n_outputs)
-        Only with ``weights="auto"``: what each member predicted for these rows when it had been
+        Only with learned weights: what each member predicted for these rows when it had been
         fitted on earlier rows.
 
     See Also
@@ -80,13 +97,28 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     .. math:: \\min_w \\sum_i s_i (y_i - \\sum_m w_m p_{im})^2, \\; w_m \\ge 0, \\; \\sum_m w_m = 1,
 
     a convex problem that non-negative least squares solves exactly [1]_; such a constrained
-    combination is the stacked regression of [2]_. Outputs in different units should be scaled
-    first: those with the largest numbers decide.
+    combination is the stacked regression of [2]_. With "absolute_error" it is a sequence of such
+    problems, with a callable a search that is exact where the loss is convex and smooth. Outputs in
+    different units should be scaled first: those with the largest numbers decide.
 
-    With `groups`, each series is split on its own: the first fold trains on the first part of every
-    series and tests the part after it, and so on. Series with too few rows for `cv` take no part in
-    the search (a warning says how many). Nothing compares the clocks of different series: if they
-    cover different times, training rows of one may be later than test rows of another.
+    **Shrinkage.** Learned weights fit the errors of the folds, too, and with few rows or similar
+    members they often lose to equal ones, the forecast combination puzzle [3]_ [4]_. So they are
+    shrunk towards equal weights, as in [3]_, the more the less they gain: the test rows are cut into
+    about ten blocks of time, weights learned without a block are judged on it, and the loss along the
+    line from equal to learned weights has its minimum at `t` of the way. With the variance `v` of `t`
+    from leaving out single blocks, ``t * max(0, 1 - 2 * v / t ** 2)`` of the way is gone, as James and
+    Stein would shrink `t` [5]_, twice as cautiously: what `v` measures over the blocks, the time
+    after them may exceed. Members that are clearly different keep their weights.
+
+    "inverse_loss" is the combination of [6]_ without correlations: it cannot tell members that make
+    the same errors from those that make different ones, but it has hardly anything to learn. With
+    "absolute_error" the weights are proportional to 1 / mean absolute error.
+
+    With `groups`, each series is split on its own (unless `cv` splits by groups): the first fold
+    trains on the first part of every series and tests the part after it, and so on. Series with too
+    few rows for `cv` take no part in the search (a warning says how many). Nothing compares the
+    clocks of different series then: if they cover different times, training rows of one may be later
+    than test rows of another.
 
     For a fold, members predict all rows from the first training row to the last test row, and only
     the test rows count: a member that looks back over a window finds the rows before it, as in use.
@@ -100,6 +132,15 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     ----------
     .. [1] C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems", chapter 23, SIAM, 1995.
     .. [2] L. Breiman, "Stacked Regressions", Machine Learning 24, 49-64, 1996.
+    .. [3] F. X. Diebold and M. Shin, "Machine Learning for Regularized Survey Forecast Combination:
+       Partially-egalitarian LASSO and its Derivatives", International Journal of Forecasting 35,
+       1679-1691, 2019.
+    .. [4] J. H. Stock and M. W. Watson, "Combination Forecasts of Output Growth in a Seven-country
+       Data Set", Journal of Forecasting 23, 405-430, 2004.
+    .. [5] W. James and C. Stein, "Estimation with Quadratic Loss", Proceedings of the Fourth Berkeley
+       Symposium on Mathematical Statistics and Probability 1, 361-379, 1961.
+    .. [6] J. M. Bates and C. W. J. Granger, "The Combination of Forecasts", Operational Research
+       Quarterly 20, 451-468, 1969.
 
     Examples
     --------
@@ -116,11 +157,16 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
 
     Trees do not extrapolate, and forward folds show it:
 
-    >>> ensemble.set_params(weights="auto").fit(X, y).weights_
+    >>> ensemble.set_params(weights="auto").fit(X, y).weights_.round(1)
     array([0., 1.])
     """
 
     n_outputs_: int
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseWeightedEnsemble._parameter_constraints,
+        "weights_loss": [StrOptions({"auto", "squared_error", "absolute_error"}), callable],
+    }
 
     _response_method = "predict"
     _kind = "regressor"
@@ -143,13 +189,12 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
         return align_outputs(name, member, answer, n_columns)
 
     @staticmethod
-    def _best_weights(predictions, y, sample_weight):
-        n_rows, n_members, n_outputs = predictions.shape
-        errors = y.reshape(n_rows, 1, n_outputs) - predictions
-        if sample_weight is not None:
-            sample_weight = np.repeat(sample_weight, n_outputs)
-        errors = errors.transpose(0, 2, 1).reshape(-1, n_members)
-        return simplex_least_squares(errors, sample_weight)
+    def _loss(name, predictions, y, sample_weight, fitted):
+        everything = slice(None)
+        if callable(name):
+            return CallableLoss(name, y, predictions, sample_weight), everything
+        errors = y.reshape(len(y), 1, -1) - predictions
+        return ErrorLoss(errors, sample_weight, power=1 if name == "absolute_error" else 2), everything
 
     def _decide(self, mixed):
         return mixed[:, 0] if self.n_outputs_ == 1 else mixed
@@ -174,16 +219,27 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         Names and classifiers. ``fit`` fits clones of them. ``"drop"`` in place of a classifier
         leaves it out. They see numbered labels: the keys of a `class_weight` dict are positions in
         `classes_`.
-    weights : array-like of shape (n_estimators,), "auto" or None, default=None
-        Non-negative weights, scaled to sum 1. None: equal weights, which are hard to beat when the
-        members are about equally good. "auto": the weights of sum 1 with the smallest log loss of
-        the mixed probabilities on forward out-of-fold predictions; see Notes.
+    weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
+        Non-negative weights, scaled to sum 1. None or "equal": equal weights, which are hard to beat
+        when the members are about equally good. Learned on forward out-of-fold predictions, see Notes:
+        "auto", the weights of sum 1 with the smallest loss of the mixture, shrunk towards equal
+        weights; "inverse_loss", in proportion to 1 / loss of each member.
+    weights_loss : {"auto", "log_loss", "squared_error"} or callable, default="auto"
+        Loss that weights are learned with. "auto": "log_loss". A callable is called as
+        ``weights_loss(y_true, y_pred, sample_weight=sample_weight)`` with the labels and the mixed
+        probabilities of all classes and returns a number, smaller for better: metrics of scikit-learn
+        will do.
+    shrinkage : float or "auto", default="auto"
+        How far learned weights are moved towards equal ones: 0 leaves them as they are, 1 makes them
+        equal. "auto": for ``weights="auto"`` as much as their gain on rows that they were not learned
+        on asks for, see Notes; 0 for "inverse_loss".
     cv : int, splitter, iterable of (train, test) or None, default=5
-        Folds for ``weights="auto"``: the number of folds of a
+        Folds for learned weights: the number of folds of a
         :class:`~sklearn.model_selection.TimeSeriesSplit` (None: 5), or a splitter or folds whose
         test rows all lie after their training rows. A target that looks ahead by `h` rows wants
-        ``TimeSeriesSplit(5, gap=h - 1)``, or the last training targets are known only after the
-        first test rows.
+        ``PurgedTimeSeriesSplit(5, horizon=h)``, or the last training targets are known only after the
+        first test rows; with `groups`, :class:`~sklstm.model_selection.PanelTimeSeriesSplit` splits
+        all series at the same dates.
     n_jobs : int, default=None
         Number of members (or folds of members) that are fitted at the same time; as everywhere in
         joblib, None means 1 and -1 all processors. The result does not depend on it.
@@ -200,14 +256,20 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         The same by name; a dropped member is the string "drop".
     weights_ : ndarray of shape (n_members,)
         Weight of each of `estimators_`, of sum 1. ``predict`` does not call members of weight 0.
+    learned_weights_ : ndarray of shape (n_members,)
+        Only with learned weights: those before they were shrunk towards equal ones.
+    shrinkage_ : float
+        Only with learned weights: the share of the way to equal weights that they were moved.
+    oof_losses_ : ndarray of shape (n_members,)
+        Only with learned weights: `weights_loss` of each member alone on its out-of-fold predictions.
     n_features_in_ : int
         Number of columns of `X`, or the length of the last axis of sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, only if `X` had names that are all strings.
     oof_indices_ : ndarray of shape (n_rows,)
-        Only with ``weights="auto"``: the rows of `X` that were in a test fold, sorted.
+        Only with learned weights: the rows of `X` that were in a test fold, sorted.
     oof_predictions_ : ndarray of shape (n_rows, n_members, n_classes)
-        Only with ``weights="auto"``: the probabilities that each member gave for these rows when it
+        Only with learned weights: the probabilities that each member gave for these rows when it
         had been fitted on earlier rows.
 
     See Also
@@ -223,7 +285,8 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     .. math:: \\min_w -\\sum_i s_i \\log \\sum_m w_m p_{im}, \\; w_m \\ge 0, \\; \\sum_m w_m = 1,
 
     a convex problem: the weights of the components of a mixture of known densities [1]_. It is
-    solved by Newton steps on the simplex.
+    solved by Newton steps on the simplex. With "squared_error" it is the Brier score, summed over the
+    classes and divided by their number. Shrinkage and "inverse_loss" are those of the regressor.
 
     A class can be missing from the training part of an early fold. Then the members of this fold
     are fitted on the classes that are there, renumbered, and give the others probability 0. Test
@@ -254,6 +317,11 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
 
     classes_: Array
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseWeightedEnsemble._parameter_constraints,
+        "weights_loss": [StrOptions({"auto", "log_loss", "squared_error"}), callable],
+    }
+
     _response_method = "predict_proba"
     _kind = "classifier"
     _is_right_kind = staticmethod(is_classifier)
@@ -280,16 +348,21 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         return probabilities
 
     @staticmethod
-    def _best_weights(predictions, y, sample_weight):
+    def _loss(name, predictions, y, sample_weight, fitted):
+        everything = slice(None)
+        if callable(name):
+            return CallableLoss(name, fitted["classes_"][y], predictions, sample_weight), everything
+        if name == "squared_error":
+            errors = np.eye(predictions.shape[2])[y][:, np.newaxis] - predictions
+            return ErrorLoss(errors, sample_weight, power=2), everything
         likelihoods = predictions[np.arange(len(y)), :, y]
         counted = likelihoods.max(axis=1) > 0.0
-        sample_weight = None if sample_weight is None else sample_weight[counted]
         if not counted.any():
             raise ValueError(
-                "weights='auto' finds nothing: every member gives probability 0 to the true class "
-                "of every row of a test fold."
+                "The search for the weights finds nothing: every member gives probability 0 to the true class of every "
+                "row of a test fold. Use weights_loss='squared_error'."
             )
-        return simplex_log_loss(likelihoods[counted], sample_weight)
+        return LogLoss(likelihoods[counted], None if sample_weight is None else sample_weight[counted]), counted
 
     def _mix(self, caller, X, groups, context, params):
         mixed = super()._mix(caller, X, groups, context, params)

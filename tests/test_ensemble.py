@@ -1,5 +1,6 @@
 """The weighted ensembles as estimators: scikit-learn's checks, answers, parameters, copies."""
 
+import inspect
 import pickle
 
 import numpy as np
@@ -31,6 +32,13 @@ CHECKED = [
     ),
     WeightedEnsembleClassifier([("logistic", LogisticRegression()), CLASSIFIERS[1]], weights=(7, 3)),
     WeightedEnsembleRegressor([("ridge", Ridge()), ("linear", LinearRegression())], weights="auto", cv=2),
+    WeightedEnsembleRegressor(
+        [("ridge", Ridge()), ("linear", LinearRegression())],
+        weights="inverse_loss",
+        weights_loss="absolute_error",
+        shrinkage=0.5,
+        cv=2,
+    ),
     WeightedEnsembleClassifier(
         [("logistic", LogisticRegression()), ("strict", LogisticRegression(C=0.01))],
         weights="auto",
@@ -40,7 +48,7 @@ CHECKED = [
 
 
 def expected_failures(model):
-    if model.weights != "auto":
+    if model.weights not in ("auto", "inverse_loss"):
         return {}
     reason = "the check shuffles the rows and gives folds that do not go forward in time"
     failures = {
@@ -181,7 +189,7 @@ def test_parameters_of_members():
         2,
         (1, 2),
     )
-    assert set(model.get_params(deep=False)) == {"estimators", "weights", "cv", "n_jobs", "verbose"}
+    assert list(model.get_params(deep=False)) == sorted(inspect.signature(WeightedEnsembleRegressor).parameters)
     assert model.named_estimators.ridge.alpha == 3.0
     copy = clone(model)
     assert copy.named_estimators["ridge"] is not model.named_estimators["ridge"]
@@ -190,7 +198,7 @@ def test_parameters_of_members():
     assert not hasattr(model.named_estimators["ridge"], "coef_")
 
 
-@pytest.mark.parametrize("weights", [None, "auto"])
+@pytest.mark.parametrize("weights", [None, "auto", "inverse_loss"])
 @pytest.mark.parametrize("make", [regressor, classifier])
 def test_jobs_and_pickles_give_the_same_bits(make, weights):
     y = Y if make is regressor else LABELS
@@ -202,7 +210,8 @@ def test_jobs_and_pickles_give_the_same_bits(make, weights):
         np.testing.assert_array_equal(other.weights_, alone.weights_)
         found = other.predict(X) if make is regressor else other.predict_proba(X)
         np.testing.assert_array_equal(found, answer(X))
-    if weights == "auto":
+    if weights is not None:
+        assert together.shrinkage_ == alone.shrinkage_
         np.testing.assert_array_equal(together.oof_predictions_, alone.oof_predictions_)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
-from numbers import Integral
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from sklstm._ensemble.folds import forward_folds, predict_out_of_fold, usable_folds
 from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
 from sklstm._ensemble.members import ask_member, check_members, fit_member, looks_back, params_by_signature
 from sklstm._ensemble.named_members import NamedMembers
+from sklstm._ensemble.search import search_weights
 from sklstm._ensemble.weights import read_weights
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
@@ -40,10 +40,14 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     ----------
     estimators : list of (str, estimator)
         Names and members.
-    weights : array-like of shape (n_estimators,), "auto" or None, default=None
+    weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
         Weights of the members.
+    weights_loss : str or callable, default="auto"
+        Loss of the mixture, for learned weights.
+    shrinkage : float or "auto", default="auto"
+        Of learned weights towards equal ones.
     cv : int, splitter, iterable of (train, test) or None, default=5
-        Folds for ``weights="auto"``.
+        Folds for learned weights.
     n_jobs : int, default=None
         Number of fits at the same time.
     verbose : bool or int, default=False
@@ -57,10 +61,14 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     named_estimators_: Any
     oof_indices_: NDArray[np.intp]
     oof_predictions_: NDArray[np.float64]
+    oof_losses_: NDArray[np.float64]
+    learned_weights_: NDArray[np.float64]
+    shrinkage_: float
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "estimators": [list],
-        "weights": [None, StrOptions({"auto"}), "array-like"],
+        "weights": [None, StrOptions({"auto", "inverse_loss", "equal"}), "array-like"],
+        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0.0, 1.0, closed="both")],
         "cv": ["cv_object"],
         "n_jobs": [None, Integral],
         "verbose": ["verbose"],
@@ -70,13 +78,17 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         self,
         estimators: Sequence[tuple[str, Any]],
         *,
-        weights: ArrayLike | Literal["auto"] | None = None,
+        weights: ArrayLike | Literal["auto", "inverse_loss", "equal"] | None = None,
+        weights_loss: str | Callable[..., float] = "auto",
+        shrinkage: float | Literal["auto"] = "auto",
         cv: Any = 5,
         n_jobs: int | None = None,
         verbose: bool | int = False,
     ) -> None:
         self.estimators = estimators
         self.weights = weights
+        self.weights_loss = weights_loss
+        self.shrinkage = shrinkage
         self.cv = cv
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -98,8 +110,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
 
     @staticmethod
     @abstractmethod
-    def _best_weights(predictions, y, sample_weight):
-        """Return the weights with the smallest loss of the mixed predictions."""
+    def _loss(name, predictions, y, sample_weight, fitted):
+        """Return the loss of mixtures of out-of-fold predictions, as `sklstm._ensemble.losses` makes them."""
 
     @abstractmethod
     def _decide(self, mixed):
@@ -115,7 +127,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         sample_weight: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
-        """Fit every member on all rows; before that, find the weights if they are "auto".
+        """Fit every member on all rows; before that, learn the weights if they are to be learned.
 
         Parameters
         ----------
@@ -126,7 +138,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
             Target; several outputs only for a regressor.
         groups : array-like of shape (n_samples,), default=None
             Series of each row, one contiguous block for each, for the members that take `groups`.
-            With ``weights="auto"`` each series is split on its own.
+            For learned weights each series is split on its own, unless `cv` splits by groups.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weight of each row, for all members, and for the loss of the search. Rows of weight zero
             are excluded: their targets are ignored, they are in no fold and their labels are no classes; members
@@ -169,14 +181,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         routed = self._route("fit", members, groups=labels, sample_weight=weights_of_rows, **params)
 
         if weights is None:
-            folds = forward_folds(self.cv, X, target, blocks, present)
-            folds = usable_folds(folds, target, is_labels=is_classifier(self))
             data = (X, target, n_columns, is_table, present)
-            predictions, rows = predict_out_of_fold(type(self), members, data, folds, routed, self.n_jobs, self.verbose)
-            share = None if weights_of_rows is None else weights_of_rows[rows]
-            weights = self._best_weights(predictions, target[rows], share)
-            fitted["oof_indices_"] = rows
-            fitted["oof_predictions_"] = predictions[..., 0] if n_columns == 1 else predictions
+            fitted |= search_weights(self, members, data, blocks, weights_of_rows, routed, fitted)
+            weights = fitted["weights_"]
 
         estimators = Parallel(n_jobs=self.n_jobs)(
             delayed(fit_member)(name, member, X, target, routed[name]["fit"], type(self).__name__, self.verbose)
@@ -315,7 +322,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
             )
 
     def _check_members(self):
-        """Return the members that are not dropped, and their weights (None to be found)."""
+        """Return the members that are not dropped, and their weights (None to be learned)."""
         well_formed = self.estimators and all(
             isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str) for item in self.estimators
         )
@@ -323,7 +330,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
         members = check_members(self.estimators, self._is_right_kind, self._kind, self._response_method)
-        if self._is_auto():
+        if self._learns_weights():
             return members, None
         kept = [not isinstance(member, str) for _, member in self.estimators]
         return members, read_weights(self.weights, kept)
@@ -355,22 +362,22 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         asked = {key: value for key, value in offered.items() if key != "sample_weight"}
         if caller == "fit":
             fit = params_by_signature(members, "fit", offered)
-            if not self._is_auto():
+            if not self._learns_weights():
                 asked = {}
         else:
             fit = {name: {} for name, _ in members}
         ask = params_by_signature(members, method or self._response_method, asked)
         return {name: {"fit": fit[name], "ask": ask[name]} for name, _ in members}
 
-    def _is_auto(self):
-        return isinstance(self.weights, str) and self.weights == "auto"
+    def _learns_weights(self):
+        return isinstance(self.weights, str) and self.weights != "equal"
 
     def get_metadata_routing(self) -> Any:
         """Say what metadata the ensemble uses itself and what it hands to which member.
 
         All its methods that answer rows call one method of the members: `predict` of regressors,
         `predict_proba` of classifiers, whose requests count; `fit` calls it too where the weights
-        are "auto". The ensemble accepts `groups`, `context` and `sample_weight` itself too: inside
+        are learned. The ensemble accepts `groups`, `context` and `sample_weight` itself too: inside
         a pipeline or a search, it must request them as its members do.
 
         Returns
@@ -381,7 +388,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         mapping = MethodMapping().add(caller="fit", callee="fit")
         callers = ["predict", "score"] + ["predict_proba"] * is_classifier(self)
-        for caller in callers + ["fit"] * self._is_auto():
+        for caller in callers + ["fit"] * self._learns_weights():
             mapping.add(caller=caller, callee=self._response_method)
         for name, member in self.estimators:
             if not isinstance(member, str):

@@ -35,7 +35,7 @@ def _split(splitter, X, y, rows):
     try:
         parts = list(splitter.split(take_rows(X, rows), take_rows(y, rows)))
     except ValueError as error:  # raised by splitters for too few rows
-        raise ValueError(f"weights='auto' cannot split n_samples={len(rows)} rows: {error}") from error
+        raise ValueError(f"The search for the weights cannot split n_samples={len(rows)} rows: {error}") from error
     return [(rows[train], rows[test]) for train, test in parts]
 
 
@@ -45,7 +45,7 @@ def _split_at_once(splitter, X, y, blocks):
     try:
         return list(splitter.split(X, y, labels))
     except ValueError as error:
-        raise ValueError(f"weights='auto' cannot split the rows: {error}") from error
+        raise ValueError(f"The search for the weights cannot split the rows: {error}") from error
 
 
 def _split_series(splitter, X, y, series):
@@ -80,7 +80,7 @@ def _history(number, train, test, series):
         )
         if len(before) and len(after) and before[-1] >= after[0]:
             raise ValueError(
-                "weights='auto' needs folds that go forward in time, every test row after all "
+                "The search for the weights needs folds that go forward in time, every test row after all "
                 f"training rows of its group; fold {number} of cv trains on row {before[-1]} and "
                 f"tests row {after[0]}. Use TimeSeriesSplit."
             )
@@ -165,7 +165,7 @@ def usable_folds(folds, y, *, is_labels=False):
         If none is left.
     """
     if not any(len(fold.test) for fold in folds):
-        raise ValueError("weights='auto' finds nothing: sample_weight is 0 in every row of a test fold.")
+        raise ValueError("The search for the weights finds nothing: sample_weight is 0 in every row of a test fold.")
     usable = []
     for fold in folds:
         if len(fold.train) > 0 and len(fold.test) > 0 and not (is_labels and np.ptp(y[fold.train]) == 0):
@@ -177,7 +177,7 @@ def usable_folds(folds, y, *, is_labels=False):
             "sample_weight 0"
         )
         if not usable:
-            raise ValueError(f"weights='auto' finds nothing: {report}.")
+            raise ValueError(f"The search for the weights finds nothing: {report}.")
         warn_user(f"{report}.")
     return usable
 
@@ -209,7 +209,7 @@ def _answer_fold(owner, name, estimator, data, fold, params, keys, verbose):
     if not np.isfinite(answer).all():
         raise ValueError(
             f"Member {name!r} ({type(member).__name__}) predicted NaN or infinity for rows "
-            f"{fold.test[0]} to {fold.test[-1]}; weights='auto' needs finite predictions."
+            f"{fold.test[0]} to {fold.test[-1]}; the search for the weights needs finite ones."
         )
     return answer
 
@@ -240,6 +240,8 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
         Answers of all members.
     rows : ndarray of shape (n_rows,)
         Their rows in X, sorted.
+    of_folds : ndarray of shape (n_rows,)
+        The numbers of their folds.
     """
     methods = {"fit": "fit", "ask": owner._response_method}
     keys = {
@@ -257,5 +259,6 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
     width = len(members)
     predictions = np.concatenate([np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)])
     rows = np.concatenate([fold.test for fold in folds])
+    of_folds = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
     order = np.argsort(rows, kind="stable")
-    return predictions[order], rows[order]
+    return predictions[order], rows[order], of_folds[order]

@@ -94,10 +94,10 @@ def keys_of_rows(title, member, method, params, X, n_samples):
             keys.add(key)
         elif index is None or of_X is None:
             raise ValueError(
-                f"weights='auto' must know whether {key!r}, which member {title!r} gets in {method}, has one entry per "
-                f"row of X, to cut it for the folds; that it has {n_samples} entries as X does not say so. Hand over X "
-                f"as a DataFrame and {key!r} as a Series, both with an index of their own (equal ones, if it has), or "
-                "give the weights."
+                f"The search for the weights must know whether {key!r}, which member {title!r} gets in {method}, has "
+                f"one entry per row of X, to cut it for the folds; that it has {n_samples} entries as X does not say "
+                f"so. Hand over X as a DataFrame and {key!r} as a Series, both with an index of their own (equal ones, "
+                "if it has), or give the weights."
             )
     return keys
 

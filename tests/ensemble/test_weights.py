@@ -5,7 +5,8 @@ import pytest
 
 from ensemble.members import Column, FixedProbabilities
 from sklstm import WeightedEnsembleClassifier, WeightedEnsembleRegressor
-from sklstm._ensemble.weights import read_weights, simplex_least_squares, simplex_log_loss
+from sklstm._ensemble.simplex import simplex_least_squares, simplex_log_loss
+from sklstm._ensemble.weights import read_weights
 
 
 def assert_simplex(weights):
@@ -202,7 +203,7 @@ def test_classifier_finds_the_known_optimum():
     # 3 of 4 rows are "no"; the best mixture of the constants 0.9 and 0.5 gives 0.75 to them.
     X, y = table(80), np.array(["no", "no", "yes", "no"] * 20)
     members = [("a", FixedProbabilities((0.9, 0.1))), ("b", FixedProbabilities((0.5, 0.5)))]
-    model = WeightedEnsembleClassifier(members, weights="auto", cv=4).fit(X, y)
+    model = WeightedEnsembleClassifier(members, weights="auto", shrinkage=0, cv=4).fit(X, y)
     np.testing.assert_array_equal(model.oof_indices_, np.arange(16, 80))
     np.testing.assert_allclose(model.weights_, [0.625, 0.375], atol=1e-9)
     np.testing.assert_allclose(model.predict_proba(X)[0], [0.75, 0.25], atol=1e-9)

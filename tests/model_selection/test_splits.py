@@ -354,7 +354,7 @@ def test_ensembles_say_what_a_split_cannot_do():
     members = [("a", Ridge()), ("b", Ridge(100.0))]
     X, y = np.zeros((40, 2)), np.arange(40.0)
     model = WeightedEnsembleRegressor(members, weights="auto", cv=PanelTimeSeriesSplit(2))
-    with pytest.raises(ValueError, match="weights='auto' cannot split the rows: times is missing"):
+    with pytest.raises(ValueError, match="The search for the weights cannot split the rows: times is missing"):
         model.fit(X, y, groups=np.repeat([0, 1], 20))
     model.set_params(cv=PurgedTimeSeriesSplit(3, train="around"))
     with pytest.raises(ValueError, match="needs folds that go forward in time"):
