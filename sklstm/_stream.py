@@ -328,8 +328,9 @@ class Stream:
             (n_streams, hidden_size), ``c_l0`` of an LSTM or ``m_l0``, what a projection reads; then the states of the
             other layers, and ``pool``, the running sums of `pooling`. With a window ``rows`` (n_streams,
             sequence_length - 1, n_features), the last rows in time order at the end of the second axis, zeros before
-            them, and ``n_rows`` (n_streams,), how many there are. A single stream counts as n_streams = 1. With
-            `n_seeds`, the states of the second network, without a window, are ``h_l0_network2`` and so on.
+            them (with `group_scaling` in the unit of the group), and ``n_rows`` (n_streams,), how many there are. A
+            single stream counts as n_streams = 1. With `n_seeds`, the states of the second network, without a window,
+            are ``h_l0_network2`` and so on.
         """
         with self._claimed():
             return self._numbers.state

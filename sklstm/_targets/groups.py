@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklstm._group_scales import FEWEST_ROWS, CallScales, GroupScales, measure
+from sklstm._group_scales import FEWEST_ROWS, CallScales, GroupScales, StreamScales, measure
+from sklstm._network.moments import window_moments
 from sklstm._scaling import quotient, row_weights
 from sklstm._target_columns import check_target_column
+from sklstm._targets.contract import Targets
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._warn import warn_user
 
@@ -223,6 +225,41 @@ class GroupedTargets:
             raise ValueError(f"group_scales_ has shape {units.shape} for {len(labels)} groups and {n_targets} targets")
         if columns is not None and not all(isinstance(k, int) and 0 <= k < n_features for k in columns):
             raise ValueError(f"the groups were measured by columns {columns}, but there are {n_features}")
+
+
+class TargetsOfGroups(Targets):
+    """The part of the contract of targets that is about groups, by a `GroupedTargets` in `_groups`."""
+
+    def learn_groups(self, part):
+        """Learn the unit of each group that has none so far."""
+        self._groups.learn(part, self._coding)
+
+    def by_group(self, part):
+        """Return a part with the columns that targets go on in the units of its groups."""
+        return self._groups.by_group(part)
+
+    def call_scales(self):
+        """Return the units of the groups for one call, or None."""
+        return self._groups.call_scales()
+
+    def stream_scales(self, group, n_streams, context):
+        """Return the units of the groups of streams, or None."""
+        if self._groups.scales is None:
+            return super().stream_scales(group, n_streams, context)
+        return StreamScales.of_groups(self._groups.scales, group, n_streams, context)
+
+    def moments(self, part, input_scale):
+        """Return shifts and factors by which answers are mapped back, of windows, of groups or of both."""
+        columns = self._coding["columns"]
+        of_windows = ()
+        if columns is not None:
+            of_windows = window_moments(part.sequences, self._window_norm, columns, input_scale)
+        return self._groups.moments(part, of_windows)
+
+    @property
+    def n_moments(self):
+        """Number of columns that stand beside the raw outputs, for `decode`."""
+        return 2 * np.size(self._mean) if self._coding["columns"] or self._groups.scales else 0
 
 
 def balanced(part):

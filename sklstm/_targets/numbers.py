@@ -8,14 +8,13 @@ from sklearn.utils import assert_all_finite
 
 from sklstm._column_positions import called, refuse_known_targets
 from sklstm._dtypes import array_dtype
-from sklstm._group_scales import StreamScales
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
 from sklstm._seeds import n_networks
 from sklstm._target_columns import check_target_column, warn_of_other_unit
 from sklstm._targets.conformal import ConformalBands, corrected, refuse_bands
-from sklstm._targets.contract import HeadChange, Targets
-from sklstm._targets.groups import GroupedTargets
+from sklstm._targets.contract import HeadChange
+from sklstm._targets.groups import GroupedTargets, TargetsOfGroups
 from sklstm._training.losses import LOSSES
 from sklstm._validation import (
     check_numbers,
@@ -43,7 +42,7 @@ WAY_OUT = " For labels use a classifier, such as DeepRNNClassifier."
 TOLD_GROWTH = 1000.0
 
 
-class NumberTargets(ConformalBands, Targets):
+class NumberTargets(ConformalBands, TargetsOfGroups):
     """Targets of a regressor: numbers, standardised (divided by their mean for the Poisson loss).
 
     Parameters
@@ -122,37 +121,6 @@ class NumberTargets(ConformalBands, Targets):
                 f"columns {called(before['columns'], names)}. Set warm_start=False, or set target_column back."
             )
         return part
-
-    def learn_groups(self, part):
-        """Learn the unit of each group that has none so far."""
-        self._groups.learn(part, self._coding)
-
-    def by_group(self, part):
-        """Return a part with the columns that targets go on in the units of its groups."""
-        return self._groups.by_group(part)
-
-    def call_scales(self):
-        """Return the units of the groups for one call, or None."""
-        return self._groups.call_scales()
-
-    def stream_scales(self, group, n_streams, context):
-        """Return the units of the groups of streams, or None."""
-        if self._groups.scales is None:
-            return super().stream_scales(group, n_streams, context)
-        return StreamScales.of_groups(self._groups.scales, group, n_streams, context)
-
-    def moments(self, part, input_scale):
-        """Return shifts and factors by which answers are mapped back, of windows, of groups or of both."""
-        columns = self._coding["columns"]
-        of_windows = ()
-        if columns is not None:
-            of_windows = window_moments(part.sequences, self._window_norm, columns, input_scale)
-        return self._groups.moments(part, of_windows)
-
-    @property
-    def n_moments(self):
-        """Number of columns that stand beside the raw outputs, for `decode`."""
-        return 2 * np.size(self._mean) if self._coding["columns"] or self._groups.scales else 0
 
     def learn(self, part, inputs, *, running):
         """Learn mean and scale; in `partial_fit` those of all rows so far, where they were unknown or have grown."""
