@@ -17,6 +17,7 @@ from sklstm._fitted import fitted_network, freeze
 from sklstm._fitting import fit
 from sklstm._options import has_output_at_every_step
 from sklstm._parameters import NetworkParameters
+from sklstm._rows_ahead import look_from
 from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
 from sklstm._stream_mixin import StreamMixin
@@ -64,6 +65,8 @@ class BaseRNN(
         - pooling "attention": ``weight_pool`` (features,).
         - patch_length: ``weight_ih_l0`` has so many times the columns, first row first.
         - linear_skip: ``weight_skip`` (n_outputs, linear_skip * n_features), first row first.
+        - decoder: ``bias_decoder_l0`` (n_turns, size of bias_l0), ``weight_out`` and ``bias_out`` with the outputs of a
+          turn, and beside `linear_skip` ``bias_skip`` (n_outputs,).
     input_mean_, input_scale_ : ndarray of shape (n_features,)
         What the network subtracts from each column of X, and then divides it by, float64: see `input_scaling`. 1 is the
         scale of a constant column. With `window_norm` only the scale is used, but for `known_columns`: windows bring
@@ -214,7 +217,7 @@ class BaseRNN(
         """Return the network with the fitted parameters, as they are now."""
         return fitted_network(self, self._targets())
 
-    def _parts(self, X, groups, context, context_groups, network, scales=None):
+    def _parts(self, X, groups, context, context_groups, network, scales=None, look=None):
         """Return the sequences that X stands for, in parts, which answers of each count, and for which rows of X."""
         refuse_other_targets(self)
         if has_output_at_every_step(self.get_params(deep=False)) != self._architecture["every_step"]:
@@ -241,6 +244,7 @@ class BaseRNN(
             carried=carried,
             network=network,
             scales=scales,
+            look=look,
         )
         if looks_back(self) or is_set_of_sequences(X):
             look_at_question(self._row_order, X, groups, context, context_groups, carried=carried)
@@ -259,9 +263,10 @@ class BaseRNN(
             "of X goes on with, by groups."
         )
 
-    def _forward(self, X, groups, context, context_groups, *, want_hidden=False):
+    def _forward(self, X, groups, context, context_groups, future=None, *, want_hidden=False):
         network, scales = self._network(), self._targets().call_scales()
-        parts = self._parts(X, groups, context, context_groups, network, scales)
+        look = None if want_hidden else look_from(self, X, groups, future, network)
+        parts = self._parts(X, groups, context, context_groups, network, scales, look)
         results = [(network.forward(part, want_hidden=want_hidden)[keep], rows) for part, keep, rows in parts]
         outputs = in_place_of_rows(results)
         bounds = parts[0][0].bounds
@@ -271,9 +276,9 @@ class BaseRNN(
             return outputs
         return scales.moments(outputs, 2 * len(network.reference_columns or ()))
 
-    def _answer(self, method, X, groups, context, context_groups):
+    def _answer(self, method, X, groups, context, context_groups, future=None):
         """Return what a method says of X; called on a snapshot."""
-        answers = self._targets().decode(self._forward(X, groups, context, context_groups), method)
+        answers = self._targets().decode(self._forward(X, groups, context, context_groups, future), method)
         return in_sequences(answers, X) if self.targets == "sequence" else answers
 
     def transform(

@@ -13,7 +13,7 @@ from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import look_at_score
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._typing import available_if
-from sklstm._validation import check_lengths_agree, check_steps, check_weights
+from sklstm._validation import Future, check_lengths_agree, check_steps, check_weights
 
 
 def has_quantiles(model: Any) -> bool:
@@ -39,6 +39,8 @@ class CalibrationMixin:
         groups: ArrayLike | None = None,
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
+        future: ArrayLike | None = None,
+        future_groups: ArrayLike | None = None,
     ) -> Self:
         """Correct the bands between the quantiles anew, by rows that were not trained on; the network stays.
 
@@ -59,6 +61,11 @@ class CalibrationMixin:
             The rows that came right before a table X.
         context_groups : array-like of shape (n_rows,), default=None
             With groups, the label of each row of `context`: each group of X follows the rows of its label.
+        future : array-like of shape (n_rows, n_features), default=None
+            The rows that come right after X, of which a `decoder` reads the `known_columns`; after each sequence of a
+            set, an array of 3 axes or a list.
+        future_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `future`.
 
         Returns
         -------
@@ -78,7 +85,7 @@ class CalibrationMixin:
         check_is_fitted(self)
         model: Any = snapshot_of(self)
         targets = model._targets()
-        z = model._forward(X, groups, context, context_groups)
+        z = model._forward(X, groups, context, context_groups, Future(future, future_groups))
         if model.targets == "sequence":
             lengths = np.array([len(one) for one in in_sequences(z, X)])
             y, weights = check_steps(y, sample_weight, lengths, "y", targets.check_sequence)

@@ -1,15 +1,19 @@
 """Input of `fit` and `partial_fit`: checked, and made into the training part and the validation part."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklstm._column_positions import known_positions
 from sklstm._options import refuse_exclusions, refuse_reach_beyond, trained_targets, warn_of_no_effect
 from sklstm._parts import Part
 from sklstm._time_order import look_at_training, look_at_validation
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._validation import (
+    Ahead,
+    Future,
     RowGroups,
     check_kind,
     check_lengths_agree,
@@ -18,6 +22,8 @@ from sklstm._validation import (
     check_weights,
     is_set_of_sequences,
     labels_of,
+    look_ahead,
+    refuse_future,
     refuse_table_for_sequences,
     refuse_target_per_row,
     title_of_row,
@@ -31,12 +37,15 @@ class Given(NamedTuple):
     ----------
     X, y, sample_weight, groups : array-like or None
         Arguments of `fit`, or those of its validation part.
+    future : Future
+        The rows after X.
     """
 
     X: Any
     y: Any
     sample_weight: Any = None
     groups: Any = None
+    future: Future = Future()
 
 
 def looks_back(model):
@@ -68,7 +77,7 @@ def check_part(model, targets, given, *, continued, memory=None):
     memory : object, default=None
         The order of the rows of the calls of `partial_fit` before.
     """
-    X, y, sample_weight, groups = given
+    X, y, sample_weight, groups, _ = given
     if y is None:
         raise ValueError(f"{type(model).__name__} requires y to be passed, but the target y is None.")
     is_set = is_set_of_sequences(X)
@@ -86,7 +95,7 @@ def check_part(model, targets, given, *, continued, memory=None):
     model._fitted_on = "sequences" if is_set else "table"
     if not is_set:
         refuse_reach_beyond(parameters)
-    part = _part(model, targets, sequences, Given(X, y, sample_weight, groups), "y")
+    part = _part(model, targets, sequences, given, "y")
     if model.carry_context:
         _carry_rows(model, X, sequences, groups)
     else:
@@ -100,7 +109,7 @@ def check_part(model, targets, given, *, continued, memory=None):
 
 def check_validation_part(model, targets, given, groups):
     """Return the user's validation part, given the `groups` of the training part."""
-    X, y, sample_weight, groups_val = given
+    X, y, sample_weight, groups_val, _ = given
     if X is None or y is None:
         raise ValueError("X_val and y_val go together, but only one of them was given.")
     if groups is not None and groups_val is None and not is_set_of_sequences(X):
@@ -110,14 +119,14 @@ def check_validation_part(model, targets, given, groups):
         )
     sequences = check_sequences(model, X, groups=groups_val, name="X_val")
     check_kind(model._fitted_on, X, "X_val")
-    part = _part(model, targets, sequences, Given(X, y, sample_weight, groups_val), "y_val")
+    part = _part(model, targets, sequences, given, "y_val")
     look_at_validation(model._row_order, X, y, sample_weight, groups_val, sequences, looks_back=looks_back(model))
     return targets.check_validation(part)
 
 
 def _part(model, targets, sequences, given, name):
     """Return the samples of positive weight as a `Part`: sequences, or all of their steps."""
-    X, y, sample_weight, groups = given
+    X, y, sample_weight, groups, _ = given
     if model.targets == "sequence":
         y, weights = check_steps(y, sample_weight, sequences.lengths, name, targets.check_sequence)
         sequences = sequences.at_every_row()
@@ -125,8 +134,10 @@ def _part(model, targets, sequences, given, name):
     else:
         refuse_target_per_row(X, y, name)
         check_lengths_agree(len(sequences), y, name)
-        weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}")
+        weights = check_weights(sample_weight, len(sequences), f"sample_weight{name[1:]}", n_axes=3)
         y = targets.check(y, name, weights > 0)
+        weights = weights.reshape(len(y), -1) if weights.ndim == 3 else weights
+    sequences = _looking_ahead(model, sequences, targets.horizon_of(y), given, weights, f"X{name[1:]}")
     row_groups = None if groups is None else RowGroups.of_labels(groups, sequences.blocks)
     # Only ratios of weights matter. Scaled exactly, by a power of two, their sums do not overflow.
     weights, exponent = in_unit_range(weights)
@@ -134,6 +145,20 @@ def _part(model, targets, sequences, given, name):
     part = Part(sequences, y, weights, exponent, rows, name, is_set_of_sequences(X), row_groups)
     present = part.sample_weights > 0
     return part if present.all() else part.keep(present)
+
+
+def _looking_ahead(model, sequences, horizon, given, weights, name):
+    """Return sequences with what is known of the rows after those of positive weight, and how far targets reach."""
+    ahead, is_set = None, is_set_of_sequences(given.X)
+    if getattr(model, "decoder", "direct") != "direct":
+        columns = getattr(model, "feature_names_in_", None)
+        ahead = Ahead(horizon, known_positions(model.known_columns, model.n_features_in_, columns))
+    refuse_future(given.future, ahead, f"future{name[1:]}")
+    if ahead is None:
+        return replace(sequences, horizon=horizon) if horizon and not is_set else sequences
+    present = weights > 0 if weights.ndim == 1 else (weights > 0).any(axis=1)
+    groups = given.groups
+    return look_ahead(model, sequences, ahead, given.future, is_set=is_set, groups=groups, present=present, name=name)
 
 
 def _carry_rows(model, X, sequences, groups):

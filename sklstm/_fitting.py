@@ -24,7 +24,7 @@ from sklstm._seeds import join, n_networks, refuse_other_number, singles, train_
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._training.loop import Samples, Settings, train
 from sklstm._training.schedules import SCHEDULES
-from sklstm._validation import check_range, warn_of_other_scale
+from sklstm._validation import check_range, check_range_ahead, warn_of_other_scale
 from sklstm._warn import warn_user
 
 
@@ -74,8 +74,9 @@ def fit(model, given, validation, targets_of=None, **known):
     if validation.X is not None or validation.y is not None:
         held_out = check_validation_part(work, targets, validation, given.groups)
     else:
-        for name in ("sample_weight", "groups"):
-            if getattr(validation, name) is not None:
+        named = {"sample_weight": validation.sample_weight, "groups": validation.groups}
+        for name, value in {**named, "future": validation.future or None}.items():
+            if value is not None:
                 raise ValueError(f"{name}_val needs X_val and y_val.")
         codes = targets.class_codes(part)
         whole = part
@@ -249,11 +250,15 @@ def _train_networks(model, targets, samples, validation, *, continued, **options
     """Train a network from each seed and set the fitted attributes; return what interrupted it."""
     held_out = validation.samples
     columns, n_features = getattr(model, "feature_names_in_", None), samples.sequences.table.shape[1]
-    layout = ParameterLayout(**describe_network(model.get_params(deep=False), n_features, targets.n_outputs, columns))
+    parameters = model.get_params(deep=False)
+    horizon = targets.horizon if parameters.get("decoder", "direct") != "direct" else 0
+    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns, horizon))
     network = empty_network(model, layout, model.dtype)
     check_range(network, samples.sequences.table, columns=columns)
+    check_range_ahead(network, samples.sequences.ahead, columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
         check_range(network, held_out.sequences.table, "X_val", columns)
+        check_range_ahead(network, held_out.sequences.ahead, columns, "future_val")
     models = singles(model) if continued else with_seeds(model)
     regression = None if continued else solve_linear_part(network, targets.network_loss(), samples, validation)
     train_one = partial(_train, layout, targets, samples, validation, regression, continued=continued, **options)

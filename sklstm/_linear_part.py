@@ -71,9 +71,15 @@ class LinearPart:
         self._skip, self._ridge, self._is_finished = views.get("weight_skip"), None, False
         if fit is not None:
             views["weight_out"][:] = 0.0
-            self._skip[:], views["bias_out"][:] = fit.start.weights, fit.start.intercept
+            self._skip[:], self._bias[:] = fit.start.weights, fit.start.intercept
         if self._skip is not None:
             self._ridge = state.get("skip", self._skip).copy()
+
+    @property
+    def _bias(self):
+        """The bias of all outputs: that of the head, or beside a decoder, whose head has that of a turn, its own."""
+        views = self._layout.views(self._flat)
+        return views["bias_skip" if self._layout.architecture.n_turns else "bias_out"]
 
     @property
     def is_start(self):
@@ -98,7 +104,7 @@ class LinearPart:
             self._skip[:] = self._ridge
         if self._is_finished or self._fit is None or self._fit.final is None:
             return
-        start, final, bias = self._fit.start, self._fit.final, self._layout.views(self._flat)["bias_out"]
+        start, final, bias = self._fit.start, self._fit.final, self._bias
         self._ridge[:] = final.weights
         if self._settings.linear_skip == "frozen":
             self._skip[:] = self._ridge

@@ -51,6 +51,27 @@ _EXCLUSIONS = [
         ("solver", lambda value: value == "schedule_free"),
         "a running mean of all weights knows no smaller step for some of them",
     ),
+    (
+        ("targets", lambda value: value == "sequence"),
+        ("decoder", lambda value: value != "direct"),
+        "a target for each row has no horizon",
+    ),
+    (_STATEFUL, ("decoder", lambda value: value != "direct"), "the states are those of the next row, not of a horizon"),
+    (
+        ("bidirectional", bool),
+        ("decoder", lambda value: value != "direct"),
+        "the backward direction has no state after the last row from which the recurrence could go on",
+    ),
+    (
+        ("attention_heads", bool),
+        ("decoder", lambda value: value != "direct"),
+        "the decoder goes on from the states of the layers, which attention does not reach",
+    ),
+    (
+        ("pooling", lambda value: value != "last"),
+        ("decoder", lambda value: value != "direct"),
+        "the decoder goes on from the states after the last row",
+    ),
 ]
 
 ARCHITECTURE_OPTIONS = (
@@ -110,6 +131,11 @@ def _refuse_for_cell(parameters):
                 f"{option}={parameters[option]!r} cannot be combined with {given}: the cell has no matrix of recurrent "
                 "weights (weight_hh) that it could act on."
             )
+    if described["cell_norm"] and parameters.get("decoder", "direct") != "direct":
+        raise ValueError(
+            f"decoder={parameters['decoder']!r} cannot be combined with cell__layer_norm=True: what a turn adds to the "
+            "sums would be normalised away."
+        )
     if described["projection_size"] and not kind.projects:
         raise ValueError(
             f"cell__projection_size={described['projection_size']} cannot be combined with {given}: the cell "
@@ -126,10 +152,12 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
             )
-    if parameters["known_columns"] is not None and parameters["window_norm"] is None:
+    is_direct = parameters.get("decoder", "direct") == "direct"
+    if parameters["known_columns"] is not None and parameters["window_norm"] is None and is_direct:
+        decoder = " and decoder='direct'" if "decoder" in parameters else ""
         warn_user(
-            f"known_columns={parameters['known_columns']!r} has no effect with window_norm=None: no column is changed "
-            "by it, and no row ahead is read."
+            f"known_columns={parameters['known_columns']!r} has no effect with window_norm=None{decoder}: no column is "
+            "changed by it, and no row ahead is read."
         )
 
 
@@ -161,8 +189,10 @@ def refuse_reach_beyond(parameters):
         )
 
 
-def describe_network(parameters, input_size, n_outputs, names=None):
-    """Return the arguments of `Architecture` for a dict of constructor parameters; `names` are those of the columns.
+def describe_network(parameters, input_size, n_outputs, names=None, horizon=0):
+    """Return the arguments of `Architecture` for a dict of constructor parameters.
+
+    `names` are those of the columns; `horizon` is how many rows ahead a decoder runs.
 
     Those that exclude each other were refused before (`refuse_exclusions`).
 
@@ -178,6 +208,8 @@ def describe_network(parameters, input_size, n_outputs, names=None):
         "n_outputs": n_outputs,
         "every_step": has_output_at_every_step(parameters),
         "known_columns": known_positions(parameters["known_columns"], input_size, names),
+        "decoder": parameters.get("decoder", "direct"),
+        "horizon": horizon,
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
         **describe_cell(parameters["cell"]),
     }

@@ -138,10 +138,12 @@ def hold_out(part, early_stopping, fraction, codes, classes):
 
 def _between_the_parts(sequences):
     """Describe the rows that are neither trained on nor validated on, and what to do about it."""
-    gap, n_blocks = sequences.gap, len(sequences.blocks) - 1
+    gap, horizon, n_blocks = sequences.gap, sequences.horizon, len(sequences.blocks) - 1
+    groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
+    if horizon > gap + 1:
+        return f": horizon - 1 = {horizon - 1} rows lie between the two{groups}. Take a shorter horizon, or {WAYS_OUT}"
     if gap == 0:
         return ""
-    groups = f" in each of {n_blocks} groups" if n_blocks > 1 else ""
     return (
         f": sequence_length - 1 = {gap} rows lie between the two{groups}. Take a shorter sequence_length, or {WAYS_OUT}"
     )

@@ -51,7 +51,7 @@ class PipelineStream:
         self._steps, self._stream, self._n_streams = steps, stream, n_streams
         self._order = copy(stream._order) if context is None else RowOrder(context if n_streams is None else None)
 
-    def step(self, x: ArrayLike, out: Array | None = None) -> Any:
+    def step(self, x: ArrayLike, out: Array | None = None, future: ArrayLike | None = None) -> Any:
         """Take the next row of every stream, as the first step of the pipeline takes it, and predict.
 
         Parameters
@@ -61,6 +61,8 @@ class PipelineStream:
             pipeline have them, must agree.
         out : ndarray, default=None
             Array for the result, see `Stream.step`; None for a new array.
+        future : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
+            The rows that will come after x, as the first step takes them: see `Stream.step`.
 
         Returns
         -------
@@ -75,10 +77,11 @@ class PipelineStream:
             If another thread is using this stream. Neither step harms the other.
         """
         if not self._steps.steps:
-            return self._stream.step(x, out=out)
+            return self._stream.step(x, out=out, future=future)
         rows = self._steps.transform_rows(x, self._n_streams)
         label = None if self._n_streams is not None or type(x) is np.ndarray else self._order.look(x)
-        answer = self._stream.step(rows, out=out)
+        ahead = None if future is None else self._steps.rows_before(future, self._n_streams)
+        answer = self._stream.step(rows, out=out, future=ahead)
         self._order.follow(label)
         return answer
 

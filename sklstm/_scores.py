@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing, check_array
 
 from sklstm._training.sample_weights import in_unit_range
-from sklstm._validation import check_lengths_agree, check_weights, counted_entries, naming
+from sklstm._validation import check_lengths_agree, check_numbers, check_weights, counted_entries, naming
 
 
 def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
@@ -25,6 +25,8 @@ def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
     -------
     float
     """
+    if predicted.ndim == 3:
+        y, predicted, sample_weight = _flattened(y, predicted, sample_weight)
     if sample_weight is None:
         with naming("y"):
             return metric(y, predicted)
@@ -44,6 +46,18 @@ def weighted_score(metric, y, predicted, sample_weight, *, of_outputs=False):
             raise ValueError(f"sample_weight is zero for every sample of output {k}, which has no score then.")
         scores.append(_score_of_present(metric, y[:, k], predicted[:, k], weights[:, k], present[:, k]))
     return float(np.mean(scores))
+
+
+def _flattened(y, predicted, sample_weight):
+    """Return all three with one axis for the outputs of a sample instead of horizon and targets."""
+    y = check_numbers(y, "y", dtype=np.float64, n_axes=3)
+    if y.shape != predicted.shape:
+        raise ValueError(f"y has shape {y.shape}, but the predictions for X have shape {predicted.shape}.")
+    if sample_weight is not None:
+        weights = check_weights(sample_weight, len(predicted), n_axes=3)
+        counted_entries(weights, y)
+        sample_weight = weights.reshape(len(y), -1) if weights.ndim == 3 else weights
+    return y.reshape(len(y), -1), predicted.reshape(len(y), -1), sample_weight
 
 
 def _score_of_present(metric, y, predicted, weights, present):

@@ -31,6 +31,12 @@ class Sequences:
     bounds : ndarray of shape (n_series + 1,), dtype intp, or None
         Where the series of the table begin, and the end of the last, if each is read to its end whichever of its rows
         are samples. None: only as far as its last sample.
+    horizon : int
+        Rows after the last one of each sequence that its target is about, 0 where that is not known.
+    ahead : ndarray of shape (n_rows_ahead, n_known) or None
+        The columns that are known ahead, of the rows after the sequences; C-contiguous.
+    ahead_starts : ndarray of shape (n_sequences,), dtype intp, or None
+        The row of `ahead` that comes right after each sequence; `horizon` rows are read from there on.
     """
 
     table: np.ndarray
@@ -39,6 +45,9 @@ class Sequences:
     blocks: np.ndarray
     gap: int = 0
     bounds: np.ndarray | None = None
+    horizon: int = 0
+    ahead: np.ndarray | None = None
+    ahead_starts: np.ndarray | None = None
 
     def __len__(self):
         """Return the number of sequences."""
@@ -100,14 +109,19 @@ class Sequences:
 
     def take(self, selection):
         """Return some of the sequences; the table is shared."""
-        starts, lengths = self.starts[selection], self.lengths[selection]
-        blocks = np.array([0, len(starts)], np.intp)
-        return replace(self, starts=starts, lengths=lengths, blocks=blocks)
+        starts = self.starts[selection]
+        return self._choose(selection, np.array([0, len(starts)], np.intp))
 
     def keep(self, mask):
         """Return the sequences that a mask chooses, in their blocks; the table is shared."""
         blocks = np.unique(np.r_[0, np.cumsum(mask)][self.blocks])
-        return replace(self, starts=self.starts[mask], lengths=self.lengths[mask], blocks=blocks)
+        return self._choose(mask, blocks)
+
+    def _choose(self, chosen, blocks):
+        ahead = None if self.ahead_starts is None else self.ahead_starts[chosen]
+        return replace(
+            self, starts=self.starts[chosen], lengths=self.lengths[chosen], blocks=blocks, ahead_starts=ahead
+        )
 
     def split_last(self, fraction):
         """Split off the last part in time of every block.
@@ -121,16 +135,19 @@ class Sequences:
         -------
         first, last : ndarray of intp
             Which sequences come first and which last. Those of a block that end at a row which a sequence of the last
-            part holds belong to neither, where there is a `gap`. A block that is too short to keep at least one
-            sequence in each part goes to the first part whole.
+            part holds belong to neither, where there is a `gap`, nor do those whose targets are rows that targets of
+            the last part are about, where there is a `horizon`. A block that is too short to keep at least one sequence
+            in each part goes to the first part whole.
         """
         first, last = [], []
         for begin, end in zip(self.blocks[:-1], self.blocks[1:], strict=True):
             n_last = share_of(fraction, int(end - begin))
             n_first = end - begin - n_last
-            if self.gap and n_last:
+            if (self.gap or self.horizon) and n_last:
                 ends = self.starts[begin:end] + self.lengths[begin:end]
-                n_first = int(np.searchsorted(ends[: max(n_first, 0)], self.starts[end - n_last], side="right"))
+                bound = self.starts[end - n_last] if self.gap else ends[-n_last]
+                bound = min(bound, ends[-n_last] - self.horizon)
+                n_first = int(np.searchsorted(ends[: max(n_first, 0)], bound, side="right"))
             if n_last < 1 or n_first < 1:
                 first.append(np.arange(begin, end))
                 continue

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._network.stream import open_stream
 from sklstm._options import refuse_single_steps
 from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
+from sklstm._rows_ahead import ahead_of, rows_after_step
 from sklstm._snapshot import snapshot_of
 from sklstm._time_order import check_order, label_of_last_row
 from sklstm._typing import Array, ResponseMethod, State
@@ -147,6 +148,8 @@ class Stream:
         except MemoryError:
             raise MemoryError(_too_large(n_streams or 1, length)) from None
         self._advance = self._numbers.step if scales is None else self._step_in_units
+        ahead = ahead_of(model)
+        self._looks_ahead = ahead is not None and bool(ahead.known) and not is_transform
         self._checks = RowChecks(model, network, n_streams)
         self._shape = self._checks.shape
         self._decode = _hidden_state if is_transform else partial(targets.decode, method=response_method)
@@ -160,9 +163,9 @@ class Stream:
         self._decode_one = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
 
-    def _step_in_units(self, x):
+    def _step_in_units(self, x, *ahead):
         """Take a row of every stream, which are groups with units of their own."""
-        z = self._numbers.step(self._scales.read(x))
+        z = self._numbers.step(self._scales.read(x), *ahead)
         if self._response_method == "transform":
             return z
         return self._scales.moments(z, 2 * len(self._network.reference_columns or ()))
@@ -186,7 +189,7 @@ class Stream:
             for t in range(rows.shape[1]):
                 self._numbers.step(np.ascontiguousarray(rows[:, t]))
 
-    def step(self, x: ArrayLike, out: Array | None = None) -> Any:
+    def step(self, x: ArrayLike, out: Array | None = None, future: ArrayLike | None = None) -> Any:
         """Take the next row of every stream and predict.
 
         Parameters
@@ -198,6 +201,8 @@ class Stream:
             Array for the result, with its shape (() for a scalar) and dtype: float64, for labels
             that of `classes_`, for `transform` the model's. No other memory is allocated for good; only labels and
             probabilities need small temporary arrays. None for a new array.
+        future : array-like of shape (n_rows, n_features) or (n_streams, n_rows, n_features), default=None
+            The rows that will come after x, of which a `decoder` reads the `known_columns`.
 
         Returns
         -------
@@ -220,7 +225,7 @@ class Stream:
             If the label of x, the name of a Series or the index of a table of one row, is a time that does not come
             after that of the row before, or a number below it.
         """
-        if out is None and self._decode_one is not None and type(x) is np.ndarray and x.ndim == 1:
+        if out is None and self._decode_one is not None and type(x) is np.ndarray and x.ndim == 1 and future is None:
             # Needs no claim: it returns a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
@@ -239,9 +244,12 @@ class Stream:
             x = row
         if out is not None:
             check_out(out, self._out_shape, self._out_dtype)
+        ahead = None
+        if future is not None or self._looks_ahead:
+            ahead = rows_after_step(self._model, self._network, future, self._n_streams)
         try:
             self._numbers.claim()
-            answer = self._claimed_step(x, out)
+            answer = self._claimed_step(x, out, ahead)
             self._order.follow(label)
             return answer
         finally:
@@ -260,9 +268,9 @@ class Stream:
         finally:
             self._numbers.release()
 
-    def _claimed_step(self, x, out):
+    def _claimed_step(self, x, out, ahead):
         try:
-            z = self._advance(x)
+            z = self._advance(x) if ahead is None else self._advance(x, ahead)
         except ValueError:
             raise self._checks.not_finite(x) from None
         if not isfinite(np.vdot(z, z)):  # a third of the time of isfinite over the array

@@ -20,7 +20,7 @@ def check_target_column(target_column, window_norm, y, n_features, names):
     ----------
     target_column : int, str, array-like of such, or None
     window_norm : "last" or "standard"
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
     n_features : int
         Number of columns of X.
     names : sequence of str or None
@@ -29,18 +29,18 @@ def check_target_column(target_column, window_norm, y, n_features, names):
     Returns
     -------
     list of int
-        One for each target.
+        One for each output: of a horizon, those of its first row before those of the second.
 
     Raises
     ------
     ValueError
         If there is no such column, or if X has several and none is named.
     """
-    n_targets = 1 if y.ndim == 1 else y.shape[1]
+    n_targets, n_outputs = 1 if y.ndim == 1 else y.shape[-1], int(np.prod(y.shape[1:]))
     if target_column is None:
         if n_features > 1:
             raise ValueError(_which_column(window_norm, n_targets, n_features, names))
-        return [0] * n_targets
+        return [0] * n_outputs
     with naming("target_column"):
         entries = np.asarray(target_column, dtype=object)
     if entries.ndim > 1 or (entries.ndim == 1 and len(entries) != n_targets):
@@ -51,7 +51,7 @@ def check_target_column(target_column, window_norm, y, n_features, names):
     columns = [
         column_position(entry, "target_column", target_column, n_features, names) for entry in entries.ravel().tolist()
     ]
-    return columns * (n_targets // len(columns))
+    return columns * (n_outputs // len(columns))
 
 
 def _which_column(window_norm, n_targets, n_features, names):

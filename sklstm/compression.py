@@ -235,6 +235,8 @@ def distill(
     True
     """
     check_model(student, "distill", "student")
+    if getattr(student, "decoder", "direct") != "direct":
+        raise ValueError(f"distill: a student with decoder={student.decoder!r} cannot be taught; set decoder='direct'.")
     fitted = clone(student)
     try:
         fitted._validate_params()

@@ -125,6 +125,11 @@ def quantize(
     check_model(model, "quantize")
     check_is_fitted(model)
     _refuse_twice(model)
+    if model._architecture["decoder"] != "direct":
+        raise ValueError(
+            f"quantize cannot be combined with decoder={model._architecture['decoder']!r}: the steps of its turns are "
+            "not measured."
+        )
     source = snapshot_of(model)
     quantised = [_quantised(one, X, groups, dtype, max_error) for one in singles(source)]
     join(source, quantised)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,18 +16,18 @@ from sklstm._answers import score_of_steps
 from sklstm._base import BaseRNN
 from sklstm._calibration import CalibrationMixin, has_quantiles
 from sklstm._cell_choice import refuse_other_cells
-from sklstm._fit_inputs import Given
-from sklstm._fitting import partial_fit
+from sklstm._fits_ahead import FitsAhead
 from sklstm._scores import weighted_score
 from sklstm._snapshot import snapshot_of
 from sklstm._targets import LOSS_NAMES, NumberTargets
 from sklstm._time_order import look_at_score
-from sklstm._typing import Array, available_if, checks_parameters
+from sklstm._typing import Array, available_if
+from sklstm._validation import Future
 from sklstm.cells import LSTM
 
 
 @dataclass(eq=False, repr=False)
-class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
+class DeepRNNRegressor(CalibrationMixin, RegressorMixin, FitsAhead, BaseRNN):
     """Regression on time-ordered tables and on sequences with stacked recurrent layers.
 
     Predicts one number, or several, for each row of a table, from a window of rows that ends there, or for each
@@ -35,6 +35,9 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
 
     Parameters
     ----------
+    decoder : {"direct", "recurrent", "parallel"}, default="direct"
+        How the values of a horizon are predicted: all at once, or by a recurrence that goes on over the rows ahead,
+        `patch_length` rows a turn, from turn to turn or with all turns side by side [Lin2023]_.
     loss : {"squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"}, default="squared_error"
         Loss minimised in training: the squared error, the absolute error, the Huber loss [Huber1964]_, the logarithm of
         the hyperbolic cosine of the error, a smooth absolute error [Saleh2022]_, the loss of `quantile`
@@ -58,7 +61,7 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
 
     Attributes
     ----------
-    target_mean_, target_scale_ : float or ndarray of shape (n_outputs,)
+    target_mean_, target_scale_ : float or ndarray of shape (n_outputs,) or (horizon, n_targets)
         The target is standardised inside: ``predict`` is ``target_mean_ + target_scale_ * (h @ weight_out.T +
         bias_out)``, of several quantiles the middle one after sorting. With ``loss="poisson"`` the target is divided by
         its mean (`target_mean_` is 0, `target_scale_` the mean), and ``exp`` goes over the network's output. With
@@ -90,6 +93,21 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     targets >= 0 ``exp(z) - y z`` of the network's output z, with the mean ``exp(z)`` as prediction. It is averaged over
     outputs. The score of the
     validation part is an R^2, with ``loss="poisson"`` of deviances (a D^2), of the targets after `window_norm`.
+
+    **Horizons.** The y of row i holds the values of the rows i + 1, ..., i + horizon, as (n_samples, horizon) or
+    (n_samples, horizon, n_targets). Without a decoder the head answers for all of them at once. A decoder runs the same
+    layers again over the rows ahead, from their states after row i. A turn stands for `patch_length` rows. It reads
+    their `known_columns` (zeros in place of the others, and of rows beyond the horizon), and a vector of its own is
+    added to the bias of the first layer (``bias_decoder_l0``). One head for all turns makes the values of a turn's rows
+    of its last h. Each turn starts from the states of the one before ("recurrent"), or all from those after row i
+    ("parallel", the decoding of [Lin2023]_). `linear_skip` adds to all values, with a bias of its own (``bias_skip``).
+
+    **Rows ahead.** What is known of them is read from X itself, inside the group, and behind the last row from
+    `future`. Nothing else of a later row is read. With `early_stopping`, no row's value is a target of both parts. A
+    decoder goes on from the states of the last row: it is refused with `bidirectional`, `attention_heads`, another
+    `pooling` than "last", a `layer_norm` inside the cell, ``training="stateful"`` and ``targets="sequence"``. Masks of
+    dropout are drawn for its turns as for further layers; turns side by side share them. In `partial_fit`, what targets
+    are measured by stays that of the first call.
 
     **Several quantiles.** Each target has an output for each quantile, those of the first target before those of the
     second; `predict` answers with the median, `predict_quantiles` with all of them. They never cross: the outputs of a
@@ -136,6 +154,7 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     """
 
     _: KW_ONLY
+    decoder: Literal["direct", "recurrent", "parallel"] = "direct"
     loss: Literal["squared_error", "absolute_error", "huber", "log_cosh", "quantile", "poisson"] = "squared_error"
     quantile: float | Sequence[float] = 0.5
     conformal: bool = False
@@ -154,6 +173,7 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseRNN._parameter_constraints,
+        "decoder": [StrOptions({"direct", "recurrent", "parallel"})],
         "loss": [StrOptions(set(LOSS_NAMES))],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "conformal": ["boolean"],
@@ -166,45 +186,6 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
     def _targets(self) -> NumberTargets:
         return NumberTargets(self)
 
-    @checks_parameters(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> Self:
-        """Go on training for one epoch over these data.
-
-        The first call decides the network's shapes and what the columns of X are standardised by, but for columns that
-        it saw one value of: their scale follows. What targets are measured by follows all rows so far: where it was
-        unknown (a constant), or their deviation has grown to over three times `target_scale_`, both become those of all
-        rows, the head is rescaled so that the answers stay [vanHasselt2016]_, and the solver starts anew. Otherwise
-        solver, ``max_grad_norm="adaptive"`` and ``learning_rate="reduce_on_plateau"`` keep what they know of the steps
-        so far, and weights count against the mean weight of all samples so far. n calls with the same data are n epochs
-        of a `fit` without early stopping, bit for bit.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
-            As in `fit`. Windows begin at the first row of this X: hand over blocks that are long against
-            `sequence_length`. So do the states with ``training="stateful"``: they are zero before each block.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
-            Targets, as in `fit`.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            Weights of the samples in the loss, or of each of their outputs; None for equal weights. Samples of weight 0
-            are excluded; their targets may be NaN.
-        groups : array-like of shape (n_samples,), default=None
-            One label per row of a table.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        return partial_fit(self, Given(X, y, sample_weight, groups))
-
     def predict(
         self,
         X: ArrayLike,
@@ -212,6 +193,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         groups: ArrayLike | None = None,
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
+        future: ArrayLike | None = None,
+        future_groups: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Predict one value (or one row of outputs) per row of a table, or per sequence.
 
@@ -226,14 +209,20 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
             bit, the prediction of the joined table without its first rows.
         context_groups : array-like of shape (n_rows,), default=None
             With groups, the label of each row of `context`: each group of X follows the rows of its label.
+        future : array-like of shape (n_rows, n_features), default=None
+            The rows that come right after X, of which a `decoder` reads the `known_columns`; after each sequence of a
+            set, an array of 3 axes or a list.
+        future_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `future`.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of y, float64; of several quantiles the median. With ``targets="sequence"`` one such array for
-            the steps of each sequence: a list, or an array with the axes of X where that is 3-D.
+        ndarray of the shape of y
+            In its unit, float64; of several quantiles the median. With ``targets="sequence"`` one such array for the
+            steps of each sequence: a list, or an array with the axes of X where that is 3-D.
         """
-        return snapshot_of(self)._answer("predict", X, groups, context, context_groups)
+        future = Future(future, future_groups)
+        return snapshot_of(self)._answer("predict", X, groups, context, context_groups, future)
 
     @available_if(has_quantiles)
     def predict_quantiles(
@@ -243,6 +232,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         groups: ArrayLike | None = None,
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
+        future: ArrayLike | None = None,
+        future_groups: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Predict all quantiles that were asked for, with ``loss="quantile"``.
 
@@ -256,14 +247,20 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
             The rows that came right before a table X.
         context_groups : array-like of shape (n_rows,), default=None
             With groups, the label of each row of `context`: each group of X follows the rows of its label.
+        future : array-like of shape (n_rows, n_features), default=None
+            The rows that come right after X, of which a `decoder` reads the `known_columns`; after each sequence of a
+            set, an array of 3 axes or a list.
+        future_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `future`.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+        ndarray of the shape of y, with an axis of n_quantiles behind it
             In the order of `quantile`, never decreasing along the last axis; with ``targets="sequence"`` for each step
             of each sequence, as `predict`.
         """
-        return snapshot_of(self)._answer("predict_quantiles", X, groups, context, context_groups)
+        future = Future(future, future_groups)
+        return snapshot_of(self)._answer("predict_quantiles", X, groups, context, context_groups, future)
 
     def score(
         self,
@@ -274,6 +271,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         groups: ArrayLike | None = None,
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
+        future: ArrayLike | None = None,
+        future_groups: ArrayLike | None = None,
     ) -> float:
         """Return the coefficient of determination R^2 of the prediction.
 
@@ -282,7 +281,7 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
             As in `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of arrays
-            True values, as in `fit`.
+            True values, as in `fit`; of a horizon (n_samples, horizon, n_targets), too.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Weights of the samples, or of each of their outputs. As in `fit`, what has weight 0 is excluded.
         groups : array-like of shape (n_samples,), default=None
@@ -291,6 +290,11 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
             The rows that came right before X.
         context_groups : array-like of shape (n_rows,), default=None
             With groups, the label of each row of `context`: each group of X follows the rows of its label.
+        future : array-like of shape (n_rows, n_features), default=None
+            The rows that come right after X, of which a `decoder` reads the `known_columns`; after each sequence of a
+            set, an array of 3 axes or a list.
+        future_groups : array-like of shape (n_rows,), default=None
+            With groups, the label of each row of `future`.
 
         Returns
         -------
@@ -299,7 +303,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, BaseRNN):
         """
         from sklearn.metrics import r2_score
 
-        predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups)
+        ahead = {"future": future, "future_groups": future_groups}
+        predicted = self.predict(X, groups=groups, context=context, context_groups=context_groups, **ahead)
         if self.targets == "sequence":
             return score_of_steps(r2_score, self._targets(), y, predicted, sample_weight, of_outputs=True)
         look_at_score(X, y, sample_weight, groups)

@@ -56,6 +56,8 @@ TESTS = {
     "weights_of_outputs window_norm target_columns zero_weights",
     "_target_columns": "target_columns window_norm",
     "_column_positions": "known_columns target_columns",
+    "_rows_ahead": "decoder",
+    "_fits_ahead": "decoder",
     "_scaling": "input_scaling running_scales magnitudes training_part input_precision",
     "_time_order": "time_order time_pairs panels",
     "_validation": "validation input_kinds bad_input panels windows streaming streaming_inputs multilabel quantiles "

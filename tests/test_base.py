@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import test_architecture
 import test_conformal
+import test_decoder
 import test_deep
 import test_group_scaling
 import test_input_scaling
@@ -372,7 +373,7 @@ def test_learning_rate(case):
 
 
 ONLY_ONE_HAS = {"class_weight", "label_smoothing", "loss", "quantile", "conformal", "huber_delta", "target_column"}
-ONLY_ONE_HAS |= {"group_scaling", "group_weight"}
+ONLY_ONE_HAS |= {"group_scaling", "group_weight", "decoder"}
 TESTS = {
     "hidden_size": test_hidden_size_and_n_layers,
     "n_layers": test_hidden_size_and_n_layers,
@@ -418,6 +419,7 @@ TESTS = {
     "n_jobs": test_n_jobs,
     "random_state": test_random_state_as_a_seed,
     "verbose": test_verbose,
+    "decoder": test_decoder.test_predictions_are_those_of_the_equations,
     "loss": test_regression_losses.test_each_loss_has_its_own_centre,
     "quantile": test_regression_losses.test_quantiles_cover_their_share,
     "conformal": test_conformal.test_corrections_by_hand,

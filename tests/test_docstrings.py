@@ -22,7 +22,7 @@ def test_estimators_describe_shared_parameters_by_the_same_text():
     pytest.importorskip("numpydoc")
     own = {name for kind in ESTIMATORS for name in inspect.signature(kind).parameters} - set(SHARED)
     assert own == {
-        *("loss", "quantile", "conformal", "huber_delta", "target_column", "group_scaling", "group_weight"),
+        *("decoder", "loss", "quantile", "conformal", "huber_delta", "target_column", "group_scaling", "group_weight"),
         *("class_weight", "label_smoothing"),
     }
     assert_docstring_consistency(ESTIMATORS[:2], include_params=SHARED)

@@ -96,6 +96,7 @@ def test_columns_that_are_not_there(case, known, message):
         case.make(window_norm="last", known_columns=known).fit(case.X, case.y)
 
 
+@pytest.mark.filterwarnings("ignore:known_columns.* has no effect")
 def test_targets_are_not_known(regressor):
     message = r"known_columns=\[0, 2\] holds 0, which is a target_column: y is its future"
     with pytest.raises(ValueError, match=message):
@@ -103,6 +104,10 @@ def test_targets_are_not_known(regressor):
     frame = pd.DataFrame(regressor.X, columns=["a", "b", "c"])
     with pytest.raises(ValueError, match="known_columns='b' holds 'b', which is a target_column"):
         regressor.make(window_norm="last", known_columns="b", target_column=1).fit(frame, regressor.y)
+    with pytest.raises(ValueError, match=r"known_columns=\[2\] holds 2, which is a target_column"):
+        regressor.make(group_scaling="standard", known_columns=[2], target_column=2).fit(
+            regressor.X, regressor.y, groups=regressor.groups
+        )
 
 
 @pytest.mark.parametrize("kind", [DeepRNNRegressor, DeepRNNClassifier])

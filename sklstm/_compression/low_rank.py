@@ -40,9 +40,10 @@ def refuse_network(model, rank):
     fewest = min(shape["hidden_sizes"])
     if rank >= fewest:
         raise ValueError(f"rank={rank} must be smaller than hidden_size, but a layer has {fewest} units.")
-    n_outputs = len(model.parameters_["bias_out"])
     names = getattr(model, "feature_names_in_", None)
-    if describe_network(model.get_params(deep=False), model.n_features_in_, n_outputs, names) != shape:
+    n_outputs = shape["n_outputs"]
+    wanted = describe_network(model.get_params(deep=False), model.n_features_in_, n_outputs, names, shape["horizon"])
+    if wanted != shape:
         raise ValueError("factorize: parameters were set after fit, and describe another network; set them back.")
 
 

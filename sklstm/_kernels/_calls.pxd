@@ -147,6 +147,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         Py_ssize_t n_panels
         const void *d_h_above
         const void *d_h_last
+        const void *d_c_last
         void *d_h
         void *d_c
         void *d_x
@@ -175,6 +176,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
         void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
                                void *products) noexcept nogil
+        void (*add_d_sums)(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums) noexcept nogil
         Py_ssize_t (*words_size)(const LayerCall *call) noexcept nogil
         void (*pack_words)(const LayerCall *call, const void *weights, void *words) noexcept nogil
 

@@ -14,6 +14,7 @@ _LEAST = {
     "attention_heads": 0,
     "patch_length": 1,
     "linear_skip": 0,
+    "horizon": 0,
 }
 _CHOICES = {
     "layer_norm": (None, "output"),
@@ -23,6 +24,7 @@ _CHOICES = {
     "pooling": ("last", "mean", "attention"),
     "window_norm": (None, "last", "standard"),
     "every_step": (False, True),
+    "decoder": ("direct", "recurrent", "parallel"),
 }
 # 256 GiB of float32, far below the range of 64-bit offsets into a workspace.
 LARGEST_N_PARAMETERS = 1 << 36
@@ -67,6 +69,11 @@ class Architecture:
         Columns that are known ahead, in increasing order: `window_norm` leaves them alone.
     every_step : bool
         Whether there is an output at every step instead of one for the sequence.
+    decoder : "direct", "recurrent" or "parallel"
+        How the outputs come about: at once, or by a second run of the layers over the rows ahead, in turns of
+        `patch_length` rows, each from the states of the one before or all from those of the sequence.
+    horizon : int
+        Rows ahead that a decoder runs over; 0 without one.
     """
 
     input_size: int
@@ -87,6 +94,8 @@ class Architecture:
     linear_skip: int = 0
     known_columns: tuple = ()
     every_step: bool = False
+    decoder: str = "direct"
+    horizon: int = 0
 
     def __post_init__(self):
         """Accept any sequence of sizes; check all fields."""
@@ -103,6 +112,7 @@ class Architecture:
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected one of {choices}")
         self._check_cell()
         self._check_known_columns()
+        self._check_decoder()
         if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
             raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
         if self.attention_heads and self.features_size % self.attention_heads:
@@ -129,6 +139,31 @@ class Architecture:
                 f"known_columns={columns}, expected increasing positions below the {self.input_size} columns of a row"
             )
         object.__setattr__(self, "known_columns", tuple(map(int, columns)))
+
+    def _check_decoder(self):
+        if (self.decoder == "direct") != (self.horizon == 0):
+            raise ValueError(f"decoder={self.decoder!r} does not go with horizon={self.horizon}")
+        if self.decoder == "direct":
+            return
+        if self.n_outputs % self.horizon:
+            raise ValueError(f"n_outputs={self.n_outputs} is no multiple of horizon={self.horizon}")
+        for name in ("cell_norm", "bidirectional", "attention_heads", "every_step"):
+            if getattr(self, name):
+                raise ValueError(f"decoder={self.decoder!r} does not go with {name}={getattr(self, name)!r}")
+        if self.pooling != "last":
+            raise ValueError(f"decoder={self.decoder!r} does not go with pooling={self.pooling!r}")
+
+    @property
+    def n_turns(self):
+        """Number of turns in which a decoder covers the horizon; 0 without one."""
+        return -(-self.horizon // self.patch_length)
+
+    @property
+    def head_outputs(self):
+        """Number of outputs of the dense head: all, or with a decoder those of one turn."""
+        if self.decoder == "direct":
+            return self.n_outputs
+        return self.n_outputs // self.horizon * min(self.patch_length, self.horizon)
 
     @property
     def has_vectors(self):
@@ -201,9 +236,13 @@ class Architecture:
             ]
         if self.pooling == "attention":
             named.append(("weight_pool", (size,)))
-        named += [("weight_out", (self.n_outputs, size)), ("bias_out", (self.n_outputs,))]
+        if self.n_turns:
+            named.append(("bias_decoder_l0", (self.n_turns, len(CELLS[self.cell].sums) * self.hidden_sizes[0])))
+        named += [("weight_out", (self.head_outputs, size)), ("bias_out", (self.head_outputs,))]
         if self.linear_skip:
             named.append(("weight_skip", (self.n_outputs, self.linear_skip * self.input_size)))
+            if self.n_turns:
+                named.append(("bias_skip", (self.n_outputs,)))
         return named
 
     def _layer_parameters(self, layer):

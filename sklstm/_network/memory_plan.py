@@ -94,9 +94,24 @@ class Plan:
     def _vector(self, begin, offset, n):
         self.pieces.append((begin, offset, n, 0, None, 0))
 
-    def _blocks(self, name, offset, n_columns, hidden, part, slots):
-        """Lay out the blocks of an array, each in its slot of a part; None for a block of another part."""
-        begin = self._flat_offsets[name]
+    def turn_biases(self):
+        """Lay out what each turn of a decoder adds to the bias of the first layer, one after the other."""
+        shape = self.architecture
+        cell, hidden = CELLS[shape.cell], shape.hidden_sizes[0]
+        part = panel_part(1, cell.n_sums, cell.n_sums * self.lanes, 0)
+        slots = [cell.position(block, "") for block in cell.sums]
+        width = cell.n_sums * round_up(hidden, self.lanes)
+        offset = self._reserve(shape.n_turns * width, False)
+        for turn in range(shape.n_turns):
+            self._blocks("bias_decoder_l0", offset + turn * width, 1, hidden, part, slots, turn * len(slots) * hidden)
+        return offset
+
+    def _blocks(self, name, offset, n_columns, hidden, part, slots, begin=0):
+        """Lay out the blocks of an array, each in its slot of a part; None for a block of another part.
+
+        The first of them begins at number `begin` of the array.
+        """
+        begin += self._flat_offsets[name]
         for slot in slots:
             if slot is not None:
                 self.pieces.append((begin, offset, n_columns, hidden, part, slot))

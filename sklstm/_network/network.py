@@ -125,6 +125,13 @@ class Network:
         order = np.argsort(-lengths, kind="stable")
         return starts[order], lengths[order], order
 
+    def _ahead(self, sequences, rows=None):
+        """Return what a decoder reads of the rows ahead, as arguments of the kernels."""
+        if not self.architecture.n_turns or sequences.ahead is None:
+            return {}
+        starts = sequences.ahead_starts if rows is None else sequences.ahead_starts[rows]
+        return {"ahead": sequences.ahead, "ahead_starts": starts}
+
     def _interleaved_order(self, n):
         if self._last_order is None or len(self._last_order) != n:
             self._last_order = self._stack.interleaved_order(n)
@@ -184,7 +191,8 @@ class Network:
         n_rows = len(sequences.table) if self._stack.every_step else len(starts)
         out = np.empty((n_rows, self._stack.hidden_size if want_hidden else self._stack.n_outputs), self.dtype)
         own = states if states is None or order is None else states[order]
-        self.run(sequences.table, starts, lengths, out, want_hidden, own)
+        ahead = {} if want_hidden else self._ahead(sequences, order)
+        self.run(sequences.table, starts, lengths, out, want_hidden, own, **ahead)
         if order is not None and states is not None:
             states[order] = own
         if self._stack.every_step:
@@ -315,6 +323,7 @@ class Network:
             loss=loss,
             loss_parameter=loss_parameter,
             scale=scale,
+            **self._ahead(sequences, rows),
         )
 
     def steps_loss_and_gradient(self, table, starts, lengths, ids, states, noise=NO_NOISE, **loss):

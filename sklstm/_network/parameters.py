@@ -92,8 +92,8 @@ class ParameterLayout:
         Input and output weights are uniform, by `weight_init` of Glorot & Bengio (2010, eq. 16; each gate a matrix of
         its own) or of He et al. (2015, eq. 10), recurrent weights orthogonal gate by gate (Saxe et al. 2014), biases
         at the cell's own start (zero but for the forget gate), weights of single units uniform between its two bounds
-        (peepholes: zero), gains of normalisations one, the weights of pooling and the linear skip zero. The number of
-        threads changes no bit.
+        (peepholes: zero), what the turns of a decoder add to the bias as weights that read which turn it is, gains of
+        normalisations one, the weights of pooling and the linear skip zero. The number of threads changes no bit.
         """
         limit_of = {"glorot": _glorot_limit, "he": _he_limit}[weight_init]
         n_gates, flat = len(self.cell.gates_x), np.zeros(self.size, dtype)
@@ -113,6 +113,9 @@ class ParameterLayout:
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0]))
             elif name.startswith("norm_weight"):
                 view[:] = 1.0
+            elif name == "bias_decoder_l0":
+                # A column of weights for each turn.
+                _fill_uniform(generator, view, _glorot_limit(len(view), view.shape[1] // len(self.cell.sums)))
             elif name.startswith("bias_l"):
                 view[:] = self.cell.initial_bias(len(view) // len(self.cell.sums))
         return flat

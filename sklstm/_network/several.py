@@ -70,10 +70,10 @@ class SeveralStreams:
         # One claim stands for all.
         self.claim, self.release = streams[0].claim, streams[0].release
 
-    def step(self, x):
-        """Take one row of every stream; return the outputs of all networks side by side, a new array."""
+    def step(self, x, *ahead):
+        """Take one row of every stream, see `CallStream.step`; return the outputs of all networks, a new array."""
         # Whether a row can be read depends on the scales of its columns, which are common: the first network tells.
-        return np.hstack([one.step(x) for one in self._streams])
+        return np.hstack([one.step(x, *ahead) for one in self._streams])
 
     def step_value(self, x):
         """Return None: every row is taken by `step`."""

@@ -1,5 +1,7 @@
 """A network that reads one row of each stream at a time, and the state it keeps of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sklstm._kernels.network._stream import OneThread
@@ -146,8 +148,12 @@ class CallStream:
         owner = OneThread()
         self.claim, self.release = owner.claim, owner.release
 
-    def step(self, x):
-        """Take one row of every stream, see `RowStream.step`."""
+    def step(self, x, ahead=None):
+        """Take one row of every stream, see `RowStream.step`.
+
+        `ahead` is what a decoder reads of the rows after it, the horizon of each stream after that of the one before;
+        without it the features of the head are computed instead.
+        """
         kept = self._rows[:, max(0, self._rows.shape[1] + 1 - self._length) :]
         rows = np.concatenate([kept, np.empty((len(kept), 1, kept.shape[2]))], axis=1)
         rows[:, -1] = x
@@ -157,8 +163,13 @@ class CallStream:
         n_rows = np.minimum(self._n_rows + 1, self._length)
         starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
         sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))
+        shape = self._network.architecture
+        if ahead is not None:
+            starts = np.arange(n_streams, dtype=np.intp) * shape.horizon
+            sequences = replace(sequences, ahead=ahead, ahead_starts=starts)
+        want_hidden = self._want_hidden or (ahead is None and bool(shape.n_turns and shape.known_columns))
         states = None if self._window else self._states.copy()
-        z = self._network.forward(sequences, want_hidden=self._want_hidden, states=states)
+        z = self._network.forward(sequences, want_hidden=want_hidden, states=states)
         self._rows, self._n_rows = rows, n_rows
         if states is not None:
             self._states = states

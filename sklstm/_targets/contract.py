@@ -33,6 +33,9 @@ class Targets(ABC):
     #: Columns of X by whose `window_norm` the predictions are mapped back, or None.
     reference_columns = None
 
+    #: Rows ahead that targets reach, 0 where that is not known.
+    horizon = 0
+
     #: The labels of classes in the order of their codes, None where targets are no classes.
     classes = None
 
@@ -49,6 +52,10 @@ class Targets(ABC):
     @abstractmethod
     def check_sequence(self, y, name):
         """Return the targets of the steps of one sequence as an array, before all of them are joined for `check`."""
+
+    def horizon_of(self, y):
+        """Return how many rows ahead targets reach, 0 where that is not known."""
+        return 0
 
     @abstractmethod
     def start(self, part, names):

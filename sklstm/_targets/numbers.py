@@ -54,7 +54,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
     def __init__(self, model):
         self._loss, self._quantile, self._huber_delta = model.loss, model.quantile, model.huber_delta
         self._window_norm, self._target_column, self._dtype = model.window_norm, model.target_column, model.dtype
-        self._known_columns = model.known_columns
+        self._known_columns, self._decoder = model.known_columns, model.decoder
         # What was learnt: by what the targets are measured, and what the network was trained for.
         self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
         self._coding, self._correction = getattr(model, "_coding", None), getattr(model, "conformal_correction_", None)
@@ -74,7 +74,12 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
 
     def check(self, y, name, present, title="row {}".format):
         """Return numbers of float64; entries that do not count become 0."""
-        y = check_numbers(y, name, dtype=np.float64, way_out=WAY_OUT)
+        y = check_numbers(y, name, dtype=np.float64, way_out=WAY_OUT, n_axes=3)
+        if self._decoder != "direct" and y.ndim == 1:
+            raise ValueError(
+                f"decoder={self._decoder!r} runs over a horizon: {name} has shape {y.shape}, expected (n_samples, "
+                "horizon) or (n_samples, horizon, n_targets), the values of the rows after each row."
+            )
         counts = counted_entries(present, y, name)
         with naming(name), np.errstate(invalid="ignore"):  # the sum of numbers near the largest
             assert_all_finite(y[counts], input_name=name)
@@ -85,6 +90,10 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
                 "least 0."
             )
         return y if counts.all() else np.where(counts, y, 0.0)
+
+    def horizon_of(self, y):
+        """Return how many rows ahead targets reach, 0 where that is not known."""
+        return y.shape[1] if self._decoder != "direct" or y.ndim == 3 else 0
 
     def start(self, part, names):
         """Learn the number of targets, and of which columns of X they are the future."""
@@ -105,6 +114,9 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         self._coding = coding
         self._check_shape(part.y)
         self._groups.start(part, coding, before, names)
+        refuse_known_targets(
+            coding["unit_columns"] or [], self._known_columns, part.sequences.table.shape[1], self._names
+        )
         if self._window_norm is None:
             return part
         if self._loss == "poisson":
@@ -141,6 +153,9 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         before = tuple(np.atleast_1d(one) for one in (self._mean, self._scale))
         wanted = self._scales(moments)
         adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
+        if self._decoder != "direct":
+            # One head answers for all turns: it cannot be changed for single outputs.
+            adopted = np.zeros_like(adopted)
         seen = seen_before.weight > 0
         mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
         warn_of_growth(y.reshape(len(y), -1), part, before, scale)
@@ -232,8 +247,13 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         if y.shape[1:] != expected:
             raise ValueError(
                 f"{name} has shape {y.shape}, but the targets of this model have shape "
-                f"(n_samples,{f' {expected[0]}' if expected else ''})."
+                f"(n_samples,{','.join(f' {n}' for n in expected)})."
             )
+
+    @property
+    def horizon(self):
+        """Rows ahead that the targets reach, where they have a horizon."""
+        return self._coding["shape"][0] if self._coding["shape"] else 0
 
     @property
     def reference_columns(self):
@@ -285,14 +305,14 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         # With `window_norm` and with units of groups, shifts and factors follow the raw outputs.
         z, reference = np.split(z, [self.n_networks * n_targets * self._n_outputs_per_target], axis=1)
         z = self._mean_of_networks(z)
+        z = z.reshape(len(z), *np.shape(mean), *(() if quantiles is None else (len(quantiles),)))
         if quantiles is not None:
-            z = z.reshape(len(z), -1, len(quantiles))
             if method == "predict":
-                z = z[:, :, median_place(quantiles) if len(quantiles) > 1 else 0]
+                z = z[..., median_place(quantiles) if len(quantiles) > 1 else 0]
             else:
                 z = z if self._correction is None else corrected(z, self._correction.reshape(z.shape[1:]))
                 mean, scale = np.expand_dims(mean, -1), np.expand_dims(scale, -1)
-        values = z if np.ndim(self._mean) else z[:, 0]
+        values = z
         out = np.empty(values.shape) if out is None else out
         out[...] = values
         is_huge = self._coding.get("is_huge", False)

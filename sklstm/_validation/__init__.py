@@ -1,6 +1,7 @@
 """Checks of user input; the result is `Sequences`, an array, or an error that names the argument."""
 
 from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
+from sklstm._validation.future import Ahead, Future, check_range_ahead, known_rows, look_ahead, refuse_future
 from sklstm._validation.groups import RowGroups, check_groups, labels_of
 from sklstm._validation.kinds import (
     advice_for_axes,
@@ -40,6 +41,8 @@ from sklstm._validation.targets import (
 )
 
 __all__ = [
+    "Ahead",
+    "Future",
     "RowGroups",
     "advice_for_axes",
     "axes_advice",
@@ -60,6 +63,7 @@ __all__ = [
     "check_numbers",
     "check_quantiles",
     "check_range",
+    "check_range_ahead",
     "check_rows_before",
     "check_sequences",
     "check_sequences_after",
@@ -69,11 +73,14 @@ __all__ = [
     "in_place_of_rows",
     "is_list_of_sequences",
     "is_set_of_sequences",
+    "known_rows",
     "labels_of",
+    "look_ahead",
     "median_place",
     "naming",
     "overflow",
     "refuse_datetimes",
+    "refuse_future",
     "refuse_masked",
     "refuse_no_container",
     "refuse_other_width",

@@ -14,12 +14,13 @@ from sklstm._validation.sequences import check_sequences, make_windows, refuse_o
 
 
 def check_sequences_after(
-    estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None, scales=None
+    estimator, X, context, *, groups=None, context_groups=None, carried=False, network=None, scales=None, look=None
 ):
     """Like `check_sequences` for an X that follows the rows of `context`; `carried`: the rows that the estimator kept.
 
     With groups, the rows of `context` with a label come before those of X with the same label. With a `network`,
     numbers beyond its range are refused. With the `CallScales` of this call, rows are in the units of their groups.
+    `look` adds to the sequences of X what is known of the rows after them.
 
     Returns
     -------
@@ -31,7 +32,7 @@ def check_sequences_after(
     if context is None and context_groups is not None:
         raise ValueError("context_groups needs context, the rows that these labels are of.")
     if context is None:
-        return [(_alone(estimator, X, groups, network, scales)[0], everything, everything)]
+        return [(_alone(estimator, X, groups, network, scales, look)[0], everything, everything)]
     context = check_container(context, "context")
     if is_set_of_sequences(X):
         raise ValueError("context goes with a 2-D table X; a set of sequences has nothing before it.")
@@ -44,13 +45,13 @@ def check_sequences_after(
             "(context_groups) tells which rows come before which."
         )
     if holds_no_rows(estimator, context):
-        return [(_alone(estimator, X, groups, network, scales)[0], everything, everything)]
+        return [(_alone(estimator, X, groups, network, scales, look)[0], everything, everything)]
     # Carried rows were checked when they were kept, and have lost their names.
     before = np.asarray(context) if carried else check_sequences(estimator, context, name="context").table
     if scales is not None:
         bounds = check_groups(context_groups, len(before), "context", "context_groups")
         scales.after(before, RowGroups.of_labels(context_groups, bounds))
-    sequences, scaled = _alone(estimator, X, groups, network, scales)
+    sequences, scaled = _alone(estimator, X, groups, network, scales, look)
     before = before if scaled is None else scaled
     if network is not None:
         check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
@@ -64,7 +65,7 @@ def check_sequences_after(
     return _windows_after(before, sequences, pairs, reach)
 
 
-def _alone(estimator, X, groups, network, scales):
+def _alone(estimator, X, groups, network, scales, look):
     """Return the sequences of X and, where groups have units, the rows before in these."""
     sequences, before = check_sequences(estimator, X, groups=groups), None
     if scales is not None:
@@ -73,7 +74,7 @@ def _alone(estimator, X, groups, network, scales):
     if network is not None:
         check_range(network, sequences.table, columns=getattr(estimator, "feature_names_in_", None))
         warn_of_clipped_inputs(estimator, network, sequences.table)
-    return sequences, before
+    return sequences if look is None else look(sequences), before
 
 
 def _blocks_and_what_comes_before(blocks, groups, n_before, context_groups):
@@ -105,8 +106,13 @@ def _windows_after(before, sequences, pairs, reach):
     if not pieces:
         return [(sequences, slice(None), slice(None))]
     head = Sequences.from_windows(np.concatenate(pieces), reach + 1, np.array(bounds, np.intp))
-    rows = np.concatenate(rows)
-    parts = [(head, np.concatenate(keep), rows)]
+    rows, keep = np.concatenate(rows), np.concatenate(keep)
+    if sequences.ahead is not None:
+        # The windows of rows of the context are computed for nobody: any rows ahead will do.
+        starts = np.zeros(len(head), np.intp)
+        starts[keep] = sequences.ahead_starts[rows]
+        head = replace(head, ahead=sequences.ahead, ahead_starts=starts)
+    parts = [(head, keep, rows)]
     rest = np.delete(np.arange(len(sequences)), rows)
     if len(rest):
         parts.append((sequences.take(rest), slice(None), rest))

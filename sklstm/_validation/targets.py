@@ -1,6 +1,7 @@
 """Targets, and the weights of samples and classes."""
 
 import datetime as dt
+from math import prod
 from numbers import Real
 
 import numpy as np
@@ -14,8 +15,11 @@ from sklstm._validation.messages import naming, refuse_masked
 DATETIMES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
 
 
-def check_weights(sample_weight, n_samples, name="sample_weight"):
-    """Return float64 weights of shape (n_samples,) or (n_samples, any number), not negative and not all zero."""
+def check_weights(sample_weight, n_samples, name="sample_weight", *, n_axes=2):
+    """Return float64 weights of shape (n_samples,) or (n_samples, any number), not negative and not all zero.
+
+    They may have up to `n_axes` axes.
+    """
     if sample_weight is None:
         return np.ones(n_samples)
     refuse_no_container(sample_weight, name)
@@ -24,7 +28,7 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
         if isinstance(sample_weight, Real):
             sample_weight = np.full(n_samples, sample_weight)
         weights = check_array(sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name)
-    if weights.ndim > 2 or len(weights) != n_samples:
+    if weights.ndim > n_axes or len(weights) != n_samples:
         raise _wrong_weights(name, weights.shape, (n_samples,))
     if (weights < 0).any():
         raise ValueError(f"{name} holds negative values, the first at position {np.argwhere(weights < 0)[0, 0]}.")
@@ -35,18 +39,19 @@ def check_weights(sample_weight, n_samples, name="sample_weight"):
 
 def counted_entries(present, y, name="y"):
     """Return a mask of the shape of y, given one of samples or, where y has several outputs, of its shape."""
-    if present.ndim == 2 and present.shape != y.shape:
+    if present.ndim >= 2 and present.shape != y.shape:
         raise _wrong_weights(f"sample_weight{name[1:]}", present.shape, y.shape)
-    return np.broadcast_to(present.reshape(len(y), *(-1,) * (y.ndim - 1)), y.shape)
+    each = present.reshape(len(y), *(1,) * (y.ndim - 1)) if present.ndim == 1 else present
+    return np.broadcast_to(each, y.shape)
 
 
 def _wrong_weights(name, found, expected):
     each = (
         "one weight per sample"
         if len(expected) == 1
-        else f"one weight per sample, or for each of {expected[1]} outputs"
+        else f"one weight per sample, or for each of {prod(expected[1:])} outputs"
     )
-    shapes = f"({expected[0]},)" + (f" or {expected}" if len(expected) == 2 else "")
+    shapes = f"({expected[0]},)" + (f" or {expected}" if len(expected) >= 2 else "")
     return ValueError(f"{name} has shape {found}, expected {shapes}: {each}.")
 
 
@@ -134,10 +139,11 @@ def check_indicator(y, name, present):
     return y.astype(np.int64)
 
 
-def check_numbers(y, name, *, dtype, way_out=""):
+def check_numbers(y, name, *, dtype, way_out="", n_axes=2):
     """Return numbers for a regressor, of shape (n_samples,) or (n_samples, n_outputs); they may be NaN or infinite.
 
-    `way_out` is added to the message about what is no number.
+    With ``n_axes=3`` also of shape (n_samples, horizon, n_targets). `way_out` is added to the message about what is no
+    number.
     """
     refuse_masked(y, name)
     refuse_datetimes(y, name)
@@ -149,8 +155,9 @@ def check_numbers(y, name, *, dtype, way_out=""):
             if reason == str(error) and "could not convert" not in reason:
                 raise
             raise ValueError(f"{name} must hold numbers, but {reason}.{way_out}") from error
-        if y.ndim > 2:
-            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs).")
+        if y.ndim > n_axes:
+            three = ", or 3 (n_samples, horizon, n_targets)" if n_axes == 3 else ""
+            raise ValueError(f"{name} has {y.ndim} dimensions, expected 1 or 2 (n_samples, n_outputs){three}.")
     return y
 
 

@@ -55,6 +55,15 @@ class OptionsCase:
         self.changes_rows = bool(self.shape.window_norm or self.shape.patch_length > 1 or self.shape.linear_skip)
         self.stack.bind(self.network.weights, self.back, True)
         self.ids, self.seed, self.epoch = (10 + np.arange(n)).astype(np.uint32), 3, 1
+        # Of the rows after the sequences, which overlap; the last row of all is there for nobody.
+        self.ahead, n_known = {}, len(self.shape.known_columns)
+        if self.shape.n_turns and n_known:
+            rows = (mean + scale * rng.normal(size=(n + self.shape.horizon, n_columns)))[:, self.shape.known_columns]
+            self.ahead = {
+                "ahead": np.ascontiguousarray(rows, table_dtype or dtype),
+                "ahead_starts": rng.permutation(n).astype(np.intp),
+            }
+            self.changes_rows = True
         # Rows by which a call may claim to be longer than its longest sequence.
         self.spare = 0
 
@@ -81,6 +90,20 @@ class OptionsCase:
     def sequences(self):
         return np.split(self.table, np.cumsum(self.lengths)[:-1])
 
+    def rows_ahead(self, which=slice(None)):
+        """Arguments of the kernels."""
+        if not self.ahead:
+            return {}
+        return {"ahead": self.ahead["ahead"], "ahead_starts": self.ahead["ahead_starts"][which].copy()}
+
+    @property
+    def known_ahead(self):
+        """(N, horizon, number of known columns)"""
+        if not self.ahead:
+            return None
+        rows = self.ahead["ahead_starts"][:, np.newaxis] + np.arange(self.shape.horizon)
+        return self.ahead["ahead"][rows]
+
     @property
     def parameters(self):
         return {name: v.astype(np.float64) for name, v in self.layout.views(self.flat).items()}
@@ -96,7 +119,7 @@ class OptionsCase:
         state = None if self.state is None else np.ascontiguousarray(self.state[which])
         self.stack.forward(
             self.table, self.row_stride, starts, lengths, self.take(n_bytes * self.threads), self.threads,
-            z=z, hidden=hidden, initial_state=state, final_state=final, **more,
+            z=z, hidden=hidden, initial_state=state, final_state=final, **self.rows_ahead(which), **more,
         )  # fmt: skip
         self.assert_intact()
         return z, hidden, final
@@ -112,7 +135,8 @@ class OptionsCase:
         return self.stack.forward_backward(
             self.table, self.row_stride, self.starts, self.lengths, self.workspace, self.threads, max_steps=steps,
             targets=self.targets, weights=self.weights, loss="squared", scale=1 / n, slots=self.slots,
-            seed=self.seed, epoch=self.epoch, sample_ids=self.ids, initial_state=self.state, **self.drops, **wanted,
+            seed=self.seed, epoch=self.epoch, sample_ids=self.ids, initial_state=self.state, **self.drops,
+            **self.ahead, **wanted,
         )  # fmt: skip
 
     def gradients(self):

@@ -28,7 +28,9 @@ each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CON
 
 
 def check_forward(case):
-    expected = options_forward(case.shape, case.parameters, case.sequences, case.state, None, *case.scaling)
+    expected = options_forward(
+        case.shape, case.parameters, case.sequences, case.state, None, *case.scaling, case.known_ahead
+    )
     for found, wanted in zip(case.forward(), expected, strict=True):
         assert_allclose(found, wanted, **TOLERANCES[case.dtype])
 
@@ -36,7 +38,9 @@ def check_forward(case):
 def check_training(case):
     """The loss of a training pass and its raw outputs, under the masks drawn by the reference."""
     noise = Noise(case.ids, seed=case.seed, epoch=case.epoch, **case.drops)
-    expected = options_forward(case.shape, case.parameters, case.sequences, case.state, noise, *case.scaling)
+    expected = options_forward(
+        case.shape, case.parameters, case.sequences, case.state, noise, *case.scaling, case.known_ahead
+    )
     z = np.full_like(expected.z, np.nan, dtype=case.dtype)
     loss = case.loss(z=z)
     close = TOLERANCES[case.dtype]

@@ -14,6 +14,8 @@ For each sequence of rows::
     f   = out_T | mean of out_t | sum of a_t out_t                                                      pooling
     z   = W_out f + b_out + W_skip [last rows of u, zeros in front]                                     linear_skip
         | W_out out_t + b_out for every step                                                            every_step
+        | W_out y_k + b_out for every turn of a second run of the layers, over the known columns        decoder
+          of the rows ahead, from the states of the turn before or all from those of the sequence
 
 A layer of any cell stands in ``layer.py``, the cells in ``cells/``, layer normalisation in ``layer_output.py``,
 self-attention and pooling in ``attention.py``.
@@ -29,6 +31,9 @@ from reference.layer import layer_forward, state_sizes
 from reference.layer_output import layer_norm
 from reference.masks import draw_masks, mean_masks
 from reference.philox import philox4x32
+
+# The number of the first turn of a decoder as a step.
+FIRST_TURN = 1 << 20
 
 
 class Noise(NamedTuple):
@@ -81,36 +86,51 @@ def layer_parameters(parameters, end):
     return {name.removesuffix(end): array for name, array in parameters.items() if name.endswith(end)}
 
 
-def run_direction(cell, sequences, parameters, state, zoneout, noise, layer):
-    """One direction over sequences in its own order; `layer` is the number that its masks are drawn with."""
+def run_direction(cell, sequences, parameters, state, zoneout, noise, layer, first_step=0):
+    """One direction over sequences in its own order; `layer` is the number that its masks are drawn with.
+
+    So are the numbers of steps from `first_step` on.
+    """
     output_size, hidden_size = state_sizes(cell, parameters)[0], len(parameters["bias"]) // len(cell.sums)
     if noise is None:
         masks = [mean_masks(zoneout)] * len(sequences)
     else:
         masks = [
             draw_masks(
-                len(sequence), output_size, hidden_size, zoneout=zoneout, recurrent_dropout=noise.recurrent_dropout,
-                seed=noise.seed, layer=layer, sample=int(sample), epoch=noise.epoch,
+                first_step + len(sequence), output_size, hidden_size, zoneout=zoneout,
+                recurrent_dropout=noise.recurrent_dropout, seed=noise.seed, layer=layer, sample=int(sample),
+                epoch=noise.epoch,
             )
             for sequence, sample in zip(sequences, noise.sample_ids, strict=True)
         ]  # fmt: skip
+        masks = [
+            mask._replace(
+                zoneout_h=None if mask.zoneout_h is None else mask.zoneout_h[first_step:],
+                zoneout_c=None if mask.zoneout_c is None else mask.zoneout_c[first_step:],
+            )
+            for mask in masks
+        ]
     return layer_forward(cell, sequences, parameters, state, masks)
 
 
-def dropout_mask(shape, layer, n_layers, sample, noise):
+def dropout_mask(shape, layer, n_layers, sample, noise, first_step=0):
     """Of one sample between two layers: word ``u % 4`` of the counter (u // 4, t * n_layers + layer, sample, epoch)."""
     n_steps, n_units = shape
     blocks = -(-n_units // 4)
     counter = np.zeros((n_steps, blocks, 4), np.uint64)
     counter[..., 0] = np.arange(blocks)
-    counter[..., 1] = np.arange(n_steps)[:, None] * n_layers + layer
+    counter[..., 1] = (first_step + np.arange(n_steps)[:, None]) * n_layers + layer
     counter[..., 2], counter[..., 3] = sample, noise.epoch
     words = philox4x32(counter, [noise.seed & 0xFFFFFFFF, noise.seed >> 32]).reshape(n_steps, -1)[:, :n_units]
     return (words >= int(noise.dropout * 2.0**32)) / (1.0 - noise.dropout)
 
 
-def run_layers(shape, parameters, sequences, state, noise):
-    """Outputs of the top layer at every step, and the final states of all layers."""
+def run_layers(shape, parameters, sequences, state, noise, turn=None):
+    """Outputs of the top layer at every step, and the final states of all layers.
+
+    With a `turn` this is the second run, of a decoder: masks are drawn as of further layers, and between layers as of
+    steps from FIRST_TURN on.
+    """
     outputs, finals, below, begin = [], [], sequences, 0
     n_layers, cell = len(shape.hidden_sizes), REFERENCE_CELLS[shape.cell]
     for k in range(n_layers):
@@ -118,11 +138,12 @@ def run_layers(shape, parameters, sequences, state, noise):
         for direction in range(1 + shape.bidirectional):
             own = layer_parameters(parameters, f"_l{k}" + "_backward" * direction)
             end = begin + sum(state_sizes(cell, own))
-            turn = slice(None, None, -1 if direction else 1)
+            order = slice(None, None, -1 if direction else 1)
             run = run_direction(
-                cell, [x[turn] for x in below], own, state[:, begin:end], shape.zoneout, noise, 2 * k + direction
-            )
-            parts.append([h[turn] for h in run.hidden])
+                cell, [x[order] for x in below], own, state[:, begin:end], shape.zoneout, noise,
+                2 * (k if turn is None else n_layers + k) + direction, turn or 0,
+            )  # fmt: skip
+            parts.append([h[order] for h in run.hidden])
             finals.append(run.final)
             begin = end
         out = [np.hstack(both) for both in zip(*parts, strict=True)]
@@ -135,7 +156,7 @@ def run_layers(shape, parameters, sequences, state, noise):
             out = [layer_norm(y, parameters[f"norm_weight_l{k}"], parameters[f"norm_bias_l{k}"]) for y in out]
         if noise is not None and noise.dropout and k + 1 < n_layers:
             out = [
-                y * dropout_mask(y.shape, k, n_layers, int(sample), noise)
+                y * dropout_mask(y.shape, k, n_layers, int(sample), noise, 0 if turn is None else FIRST_TURN + turn)
                 for y, sample in zip(out, noise.sample_ids, strict=True)
             ]
         outputs.append(out)
@@ -163,7 +184,25 @@ def pool(shape, parameters, y):
     return y[-1], np.zeros(0)
 
 
-def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0.0, scale=1.0):
+def decode(shape, parameters, state, ahead, noise, mean, scale):
+    """The outputs of a decoder, turn by turn, from the states after each sequence."""
+    mean, scale = (np.broadcast_to(one, shape.input_size) for one in (mean, scale))
+    known, outputs, start = list(shape.known_columns), [], state
+    rows = np.zeros((len(state), shape.n_turns * shape.patch_length, shape.input_size))
+    if known:
+        rows[:, : shape.horizon, known] = (np.asarray(ahead, np.float64) - mean[known]) / scale[known]
+    inputs = rows.reshape(len(state), shape.n_turns, -1)
+    for turn in range(shape.n_turns):
+        own = {**parameters, "bias_l0": parameters["bias_l0"] + parameters["bias_decoder_l0"][turn]}
+        parallel = shape.decoder == "parallel"
+        before = start if parallel else state
+        top, finals = run_layers(shape, own, list(inputs[:, [turn]]), before, noise, 0 if parallel else turn)
+        state = np.concatenate(finals, axis=1)
+        outputs.append(np.concatenate(top) @ parameters["weight_out"].T + parameters["bias_out"])
+    return np.hstack(outputs)[:, : shape.n_outputs]
+
+
+def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0.0, scale=1.0, ahead=None):
     """Forward over sequences of different lengths.
 
     Parameters
@@ -177,6 +216,8 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
         Of training; None in prediction.
     mean, scale : (D,) or number
         Of each column of the input.
+    ahead : (N, horizon, number of known columns) or None
+        What a decoder reads of the rows after each sequence.
 
     Returns
     -------
@@ -201,7 +242,11 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     pooled = [pool(shape, parameters, y) for y in top]
     features = np.array([feature for feature, _ in pooled])
     finals.append(np.array([carried for _, carried in pooled]))
-    z = features @ parameters["weight_out"].T + parameters["bias_out"]
+    if shape.n_turns:
+        z = decode(shape, parameters, np.concatenate(finals, axis=1), ahead, noise, mean, scale)
+    else:
+        z = features @ parameters["weight_out"].T + parameters["bias_out"]
     if shape.linear_skip:
         z += np.array([last_rows(rows, shape.linear_skip) for rows in windows]) @ parameters["weight_skip"].T
+        z += parameters.get("bias_skip", 0.0)
     return OptionsForward(z, features, np.concatenate(finals, axis=1))

@@ -84,6 +84,7 @@ cdef struct InputStage:
     Py_ssize_t *known            # (n_known,) their positions
     Py_ssize_t skip_rows         # last rows that the linear skip reads
     Py_ssize_t skip              # its panels, like the head's
+    Py_ssize_t skip_bias         # its bias beside a decoder, whose head has that of a turn; -1: it has none
 
 
 cdef struct Attention:
@@ -105,9 +106,19 @@ cdef struct Attention:
 cdef struct Head:
     Py_ssize_t n_outputs
     Py_ssize_t stride            # n_outputs rounded up to whole tiles
+    Py_ssize_t turn_outputs      # rows of its weights: n_outputs, or with a decoder those of one turn
+    Py_ssize_t turn_stride       # turn_outputs rounded up to whole tiles
     Py_ssize_t panels
     Py_ssize_t panel_bias
     Py_ssize_t transposed
+
+
+cdef struct Decoder:
+    # a second run of the layers, over the rows ahead (decoder.pxi)
+    Py_ssize_t n_turns           # 0: there is none
+    Py_ssize_t horizon           # rows ahead
+    bint parallel                # every turn starts from the final states of the sequence, not from the turn before
+    Py_ssize_t bias              # panels: (n_turns, sums of the first layer) what each turn adds to its bias
 
 
 cdef struct Copy:
@@ -127,6 +138,7 @@ cdef class Stack:
     cdef InputStage input
     cdef Attention attention
     cdef Head head
+    cdef Decoder decoder
     cdef Copy *copies
     cdef Py_ssize_t n_layers, n_copies
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
@@ -164,12 +176,12 @@ cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, co
 
 cdef inline void head_forward(const KernelTable *kernels, const Head *head, const Layer *top, const char *panels,
                               Py_ssize_t n, const char *features, char *z) noexcept nogil:
-    """z (n, head.stride) = features @ weight_out^T + bias_out."""
-    cdef Py_ssize_t size = kernels.item_size, r
+    """z (n, head.turn_stride) = features @ weight_out^T + bias_out."""
+    cdef Py_ssize_t size = kernels.item_size, stride = head.turn_stride, r
     for r in range(n):
-        memcpy(z + r * head.stride * size, panels + head.panel_bias * size, head.stride * size)
-    kernels.product(n, top.output_size, head.stride // kernels.lanes, features, top.output_stride,
-                    panels + head.panels * size, z, head.stride, True)
+        memcpy(z + r * stride * size, panels + head.panel_bias * size, stride * size)
+    kernels.product(n, top.output_size, stride // kernels.lanes, features, top.output_stride,
+                    panels + head.panels * size, z, stride, True)
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:

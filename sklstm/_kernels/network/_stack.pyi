@@ -83,6 +83,8 @@ class Stack:
         final_state: NDArray[Any] | None = None,
         pool_weights: NDArray[Any] | None = None,
         head_weights: NDArray[Any] | None = None,
+        ahead: NDArray[Any] | None = None,
+        ahead_starts: NDArray[np.intp] | None = None,
     ) -> None: ...
     def forward_backward(
         self,
@@ -111,4 +113,6 @@ class Stack:
         final_state: NDArray[Any] | None = None,
         d_initial_state: NDArray[Any] | None = None,
         d_x: NDArray[Any] | None = None,
+        ahead: NDArray[Any] | None = None,
+        ahead_starts: NDArray[np.intp] | None = None,
     ) -> float: ...

@@ -62,6 +62,7 @@ include "shared_rows.pxi"
 include "workspace.pxi"
 include "attention.pxi"
 include "head.pxi"
+include "decoder.pxi"
 include "backward.pxi"
 include "offsets.pxi"
 include "call.pxi"
@@ -147,6 +148,7 @@ cdef class Stack:
         self.ranges_size, self.skip_range = plan.ranges_size, (0, 0)
         init_attention(self, plan)
         init_head(self, plan)
+        init_decoder(self, plan)
         init_input_stage(self, plan, input_mean, input_scale)
         self.pieces, self.segments = plan.pieces, plan.segments
         self.panels_size, self.transposed_size, self.n_parameters = plan.size, plan.transposed_size, plan.n_parameters
@@ -164,6 +166,7 @@ cdef class Stack:
         self.reads_row_by_row = not (
             self.options or self.layers[0].cell.gated_count or shape.bidirectional or shape.attention_heads
             or shape.window_norm or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
+            or shape.n_turns
             or any(name.startswith("weight_residual") for name, _ in shape.parameters))
 
     def __dealloc__(self):
@@ -261,13 +264,15 @@ cdef class Stack:
                                   code == FLOAT64, shifts + i * d, deviations + i * d)
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
-                hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None):
+                hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None, ahead=None,
+                ahead_starts=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given.
 
         `pool_weights` (n_samples, max_steps) gets the weights of the attention pooling, `head_weights` (n_samples,
         n_heads, max_steps) those of the self-attention of each sequence's last step.
 
-        With `every_step`, `z` and `hidden` have a row for each row of the table.
+        With `every_step`, `z` and `hidden` have a row for each row of the table. `ahead` (n_rows, known columns) and
+        `ahead_starts` are what a decoder reads of the rows after each sequence.
         """
         cdef StackCall call
         cdef SignalWatch watch
@@ -278,6 +283,7 @@ cdef class Stack:
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
         rows = rows_of_table(&call)
         call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
+        attach_ahead(self, &call, ahead, ahead_starts)
         call.out_hidden = data_of(hidden, self.code, rows * self.hidden_size, True)
         call.out_pool_weights = data_of(pool_weights, self.code, n * call.max_steps, True)
         call.out_head_weights = data_of(head_weights, self.code, n * self.attention.n_heads * call.max_steps, True)
@@ -296,12 +302,12 @@ cdef class Stack:
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
                          loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
-                         final_state=None, d_initial_state=None, d_x=None):
+                         final_state=None, d_initial_state=None, d_x=None, ahead=None, ahead_starts=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
         each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
-        shares products between overlapping windows.
+        shares products between overlapping windows. `ahead` and `ahead_starts` are as in `forward`.
         """
         cdef StackCall call
         cdef SignalWatch watch
@@ -314,11 +320,14 @@ cdef class Stack:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and (changes_windows(&self.input) or self.input.skip_rows > 0):
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
+        if d_x is not None and self.decoder.n_turns > 0 and self.input.n_known > 0:
+            raise ValueError("d_x is not computed for decoders that read rows ahead")
         if self.transposed is None:
             raise ValueError("training needs room for the copies of the weights: bind(panels, transposed)")
         describe(self, &call, code_of_table(sequences), n, max_steps, True, dropout, recurrent_dropout, d_x is not None,
                  neighbours)
         attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
+        attach_ahead(self, &call, ahead, ahead_starts)
         rows = rows_of_table(&call)
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale
         call.targets = required(targets, self.code, rows * n_targets)

@@ -2,13 +2,21 @@
 
 cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                          Py_ssize_t n_steps, char *slot) noexcept nogil:
+    cdef char *from_above = top_backward(call, buffers, first, n, n_steps, slot)
+    if call.watch.stopped:
+        return
+    from_above = layers_backward(call, buffers, first, n, n_steps, from_above, slot)
+    if call.d_x != NULL and not call.watch.stopped:
+        store_input_gradient(call, buffers, first, n, from_above)
+
+
+cdef char *layers_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
+                           Py_ssize_t n_steps, char *from_above, char *slot) noexcept nogil:
+    """Through all layers, from the gradient of the output of the top one; returns that of the input."""
     cdef const Layer *layer
     cdef Py_ssize_t i, skip_to = -1
     cdef int skip = 0            # which of d_skip is to be read next
     cdef int d
-    cdef char *from_above = top_backward(call, buffers, first, n, n_steps, slot)
-    if call.watch.stopped:
-        return
     for i in range(call.n_layers - 1, -1, -1):
         layer = &call.layers[i]
         if from_above != NULL and (buffers.layers[i].out != NULL or i == skip_to):
@@ -19,10 +27,9 @@ cdef void backward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_
         for d in range(layer.n_directions):
             direction_backward(call, buffers, i, d, first, n, n_steps, from_above, slot)
             if call.watch.stopped:
-                return
+                return NULL
         from_above = buffers.d_x[i % 2]
-    if call.d_x != NULL:
-        store_input_gradient(call, buffers, first, n, from_above)
+    return from_above
 
 
 cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
@@ -37,7 +44,11 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options, NULL, NULL)
     if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
-    if from_above == NULL:
+    if call.decoder.n_turns > 0 and not call.over_horizon:
+        layer_call.d_h_above = from_above
+        layer_call.d_h_last = buffers.layers[i].directions[0].d_h_last
+        layer_call.d_c_last = buffers.layers[i].directions[0].d_c_last
+    elif from_above == NULL:
         layer_call.d_h_last = buffers.d_last
     elif layer.n_directions == 1:
         layer_call.d_h_above = from_above
@@ -61,6 +72,8 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
         layer.kernels.backward(&layer_call)
     if call.watch.stopped:
         return
+    if call.over_horizon:
+        collect_from_turns(call, buffers, i, n, &layer_call, slot)
     if call.d_initial_state != NULL:
         store_initial_state_gradient(call, layer, direction, buffers, first, n)
     if direction == 1 and layer_call.x_transposed != NULL:
@@ -171,11 +184,11 @@ cdef void store_input_gradient(const StackCall *call, const ChunkBuffers *buffer
 cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     """Forward, loss and backward of the chunks of one gradient slot, in their order: slots, not threads, own sums."""
     cdef const StackCall *call = <const StackCall *> context
-    cdef ChunkBuffers buffers
+    cdef ChunkBuffers buffers[2]
     cdef unsigned int before
     cdef Py_ssize_t size = call.kernels.item_size, chunk = slot_number, first, n, n_steps, n_targets
     cdef char *slot = call.slots + slot_number * call.panels_size * size
-    open_workspace(call, worker, &buffers)
+    open_workspace(call, worker, buffers)
     n_targets = targets_of(call.loss_kind, call.head.n_outputs)
     clear(slot, call.panels_size * size, call.watch, worker)
     before = call.kernels.enter()
@@ -185,10 +198,10 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
         first = chunk * call.chunk_size
         n = min(call.chunk_size, call.n_samples - first)
         n_steps = count_active(call, first, n, buffers.n_active)
-        forward_chunk(call, &buffers, first, n, n_steps)
+        forward_chunk(call, buffers, first, n, n_steps)
         if call.watch.stopped:
             break
-        call.chunk_losses[chunk] = top_loss(call, &buffers, first, n, n_steps, n_targets)
-        backward_chunk(call, &buffers, first, n, n_steps, slot)
+        call.chunk_losses[chunk] = top_loss(call, buffers, first, n, n_steps, n_targets)
+        backward_chunk(call, buffers, first, n, n_steps, slot)
         chunk += call.n_slots
     call.kernels.leave(before)

@@ -60,7 +60,7 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
     """The part of a call that decides the size of a workspace."""
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
-    call.attention, call.format = &stack.attention, stack.format
+    call.attention, call.format, call.decoder = &stack.attention, stack.format, &stack.decoder
     call.input, call.every_step, call.zoneout = &stack.input, stack.every_step, stack.zoneout
     call.is_double, call.table_item = table_code == FLOAT64, 8 if table_code == FLOAT64 else 4
     call.fills_inputs = changes_windows(&stack.input) or stack.input.scaled or table_code != stack.code
@@ -97,23 +97,40 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     return 0
 
 
+cdef int attach_ahead(Stack stack, StackCall *call, ahead, ahead_starts) except -1:
+    """Point the call at the known columns of the rows ahead, where a decoder reads any."""
+    cdef Py_ssize_t n_known = stack.input.n_known, n_rows, i
+    if stack.decoder.n_turns == 0 or n_known == 0 or not call.training and call.out_z == NULL:
+        return 0
+    if ahead is None:
+        raise ValueError(f"the decoder reads {n_known} known columns of the rows ahead; got none")
+    call.ahead_is_double = code_of_table(ahead) == FLOAT64
+    call.ahead = table_of(ahead, FLOAT64 if call.ahead_is_double else FLOAT32, n_known, n_known, &n_rows)
+    call.ahead_starts = <Py_ssize_t *> required(ahead_starts, INTP, call.n_samples)
+    for i in range(call.n_samples):
+        if call.ahead_starts[i] < 0 or call.ahead_starts[i] > n_rows - stack.decoder.horizon:
+            raise ValueError(f"the {stack.decoder.horizon} rows ahead of sequence {i} begin at row "
+                             f"{call.ahead_starts[i]} of {n_rows}")
+    return 0
+
+
 cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
     """Bytes of one worker's workspace."""
-    cdef ChunkBuffers buffers
-    cdef Py_ssize_t n_bytes
+    cdef ChunkBuffers buffers[2]
+    cdef Py_ssize_t n_bytes, n_layers = stack.n_layers * (2 if stack.decoder.n_turns > 0 else 1)
     cdef double widest = stack.input_size
     cdef Py_ssize_t i
     cdef LayerBuffers *layers
     for i in range(stack.n_layers):
         widest = max(widest, <double> stack.layers[i].hidden_stride, <double> stack.layers[i].input_size)
     # An upper bound of what is laid out for a step of a sequence in a layer: no sum below overflows 64 bits.
-    if 1024 * widest * stack.n_layers * call.chunk_size * (call.max_steps + 1) > <double> (1 << 62):
+    if 1024 * widest * n_layers * call.chunk_size * (call.max_steps + stack.decoder.n_turns + 1) > <double> (1 << 62):
         raise MemoryError(f"windows of {call.max_steps} steps do not fit into memory")
-    layers = <LayerBuffers *> calloc(stack.n_layers, sizeof(LayerBuffers))
+    layers = <LayerBuffers *> calloc(n_layers, sizeof(LayerBuffers))
     if layers == NULL:
         raise MemoryError()
-    n_bytes = round_up(stack.n_layers * sizeof(LayerBuffers), 64)
-    n_bytes += lay_out(call, layers, NULL, &buffers) - <char *> NULL
+    n_bytes = round_up(n_layers * sizeof(LayerBuffers), 64)
+    n_bytes += lay_out_both(call, layers, NULL, buffers) - <char *> NULL
     free(layers)
     return n_bytes
 

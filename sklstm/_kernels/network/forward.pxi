@@ -32,7 +32,9 @@ cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_
     """Point x_rows at the input of layer i; the backward direction begins at each sequence's own last step."""
     cdef Py_ssize_t size = call.kernels.item_size, r, between
     cdef const char *begin
-    if i == 0:
+    if i == 0 and call.over_horizon:
+        layer_call.x_step = set_turn_rows(call, buffers, n)
+    elif i == 0:
         layer_call.x_step = set_input_rows(call, buffers, first, n, layer_call.n_steps)
     else:
         begin = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
@@ -140,7 +142,8 @@ cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, P
             options.projection_transposed = call.transposed + recurrence.projection_transposed * size
     options.zoneout, options.recurrent_dropout = call.zoneout, call.recurrent_dropout
     options.training, options.seed, options.epoch = call.training, call.seed, call.epoch
-    options.layer = <unsigned int> (2 * i + direction)
+    # The run of a decoder draws as further layers would.
+    options.layer = <unsigned int> (2 * (i + call.n_layers if call.over_horizon else i) + direction)
     if call.sample_ids != NULL:
         options.sample_ids = call.sample_ids + first
     options.workspace = buffers.layers[i].directions[direction].options
@@ -211,6 +214,7 @@ cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_
     cdef const Layer *layer = &call.layers[i]
     cdef const LayerBuffers *buffer = &buffers.layers[i]
     cdef Py_ssize_t size = call.kernels.item_size, stride = layer.output_stride, skip_stride = stride, t, r, row
+    cdef Py_ssize_t first_step = FIRST_TURN if call.over_horizon else 0  # from which masks are drawn
     cdef const Layer *source = NULL
     cdef const char *skip = NULL
     cdef const char *h = buffer.directions[0].h + n * layer.width_stride * size
@@ -237,7 +241,7 @@ cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_
             if buffer.inverse != NULL:
                 buffer.inverse[row] = inverse
             if drops(call, i):
-                call.kernels.dropout(stride, call.seed, <unsigned int> (t * call.n_layers + i),
+                call.kernels.dropout(stride, call.seed, <unsigned int> ((first_step + t) * call.n_layers + i),
                                      call.sample_ids[first + r], call.epoch, call.dropout, out, out,
                                      buffer.kept + row * stride)
 
@@ -284,12 +288,12 @@ cdef Py_ssize_t count_active(const StackCall *call, Py_ssize_t first, Py_ssize_t
 
 cdef void forward_task(void *context, int chunk, int worker) noexcept nogil:
     cdef const StackCall *call = <const StackCall *> context
-    cdef ChunkBuffers buffers
+    cdef ChunkBuffers buffers[2]
     cdef unsigned int before
     cdef Py_ssize_t first = chunk * call.chunk_size, n = min(call.chunk_size, call.n_samples - first)
     if call.watch.stopped:
         return
-    open_workspace(call, worker, &buffers)
+    open_workspace(call, worker, buffers)
     before = call.kernels.enter()
-    forward_chunk(call, &buffers, first, n, count_active(call, first, n, buffers.n_active))
+    forward_chunk(call, buffers, first, n, count_active(call, first, n, buffers.n_active))
     call.kernels.leave(before)

@@ -18,10 +18,18 @@ cdef void top_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     for r in range(n):
         if call.out_hidden != NULL:
             memcpy(call.out_hidden + (first + r) * hidden, buffers.features + r * stride, hidden)
-    head_forward(call.kernels, call.head, top, call.panels, n, buffers.features, buffers.z)
+    if call.decoder.n_turns == 0:
+        head_forward(call.kernels, call.head, top, call.panels, n, buffers.features, buffers.z)
+    elif call.training or call.out_z != NULL:
+        turns_forward(call, buffers, first, n)
+        if call.watch.stopped:
+            return
     if n_skip > 0:
         call.kernels.product(n, n_skip, call.head.stride // call.kernels.lanes, buffers.skip_rows, n_skip,
                              call.panels + call.input.skip * size, buffers.z, call.head.stride, True)
+        for r in range(n if call.input.skip_bias >= 0 else 0):
+            call.kernels.sum_rows(call.head.stride, buffers.z + r * call.head.stride * size,
+                                  call.panels + call.input.skip_bias * size)
     if call.out_z != NULL:
         for r in range(n):
             memcpy(call.out_z + (first + r) * outputs, buffers.z + r * call.head.stride * size, outputs)
@@ -67,17 +75,19 @@ cdef void head_backward(const StackCall *call, const ChunkBuffers *buffers, cons
                         const char *d_z, char *d_features, char *slot) noexcept nogil:
     """From d_z of n rows to the gradients of the head and of the features."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
-    cdef Py_ssize_t size = call.kernels.item_size, n_panels = call.head.stride // (4 * call.kernels.lanes)
-    call.kernels.outer(n, top.output_size, n_panels, features, top.output_stride, d_z, call.head.stride,
+    cdef Py_ssize_t size = call.kernels.item_size, stride = call.head.turn_stride
+    cdef Py_ssize_t n_panels = stride // (4 * call.kernels.lanes)
+    call.kernels.outer(n, top.output_size, n_panels, features, top.output_stride, d_z, stride,
                        slot + call.head.panels * size)
-    call.kernels.outer(n, 1, n_panels, buffers.one, 0, d_z, call.head.stride, slot + call.head.panel_bias * size)
-    call.kernels.product(n, call.head.stride, top.output_stride // call.kernels.lanes, d_z, call.head.stride,
+    call.kernels.outer(n, 1, n_panels, buffers.one, 0, d_z, stride, slot + call.head.panel_bias * size)
+    call.kernels.product(n, stride, top.output_stride // call.kernels.lanes, d_z, stride,
                          call.transposed + call.head.transposed * size, d_features, top.output_stride, False)
 
 
 cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
                         Py_ssize_t n_steps, char *slot) noexcept nogil:
-    """From d_z to the gradient of the top layer's output at every step; NULL where d_last is all there is."""
+    """From d_z to the gradient of the top layer's output at every step; NULL where d_last is all there is, or, with a
+    decoder, the gradients of the final states."""
     cdef const Layer *top = &call.layers[call.n_layers - 1]
     cdef Py_ssize_t size = call.kernels.item_size, stride = top.output_stride * size, t
     cdef Py_ssize_t z_stride = call.head.stride * size, n_skip = call.input.skip_rows * call.input.n_columns
@@ -89,10 +99,17 @@ cdef char *top_backward(const StackCall *call, const ChunkBuffers *buffers, Py_s
                           buffers.d_top + t * n * stride, slot)
         attention_backward(call, buffers, n, n_steps, slot)
         return buffers.d_top
-    head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
+    if call.decoder.n_turns == 0:
+        head_backward(call, buffers, buffers.features, n, buffers.d_z, buffers.d_last, slot)
     if n_skip > 0 and not call.skip_is_frozen:
         call.kernels.outer(n, n_skip, call.head.stride // (4 * call.kernels.lanes), buffers.skip_rows, n_skip,
                            buffers.d_z, call.head.stride, slot + call.input.skip * size)
+    if n_skip > 0 and call.input.skip_bias >= 0:
+        call.kernels.outer(n, 1, call.head.stride // (4 * call.kernels.lanes), buffers.one, 0, buffers.d_z,
+                           call.head.stride, slot + call.input.skip_bias * size)
+    if call.decoder.n_turns > 0:
+        turns_backward(call, buffers, first, n, slot)
+        return NULL
     if buffers.d_top != NULL:
         features_backward(call, buffers, first, n, n_steps, slot)
     return buffers.d_top

@@ -110,9 +110,20 @@ cdef int init_attention(Stack stack, plan) except -1:
 cdef int init_head(Stack stack, plan) except -1:
     cdef Py_ssize_t d = plan.architecture.features_size, n = plan.architecture.n_outputs
     stack.head.n_outputs, stack.head.stride = n, round_up(n, 4 * stack.kernels.lanes)
+    n = stack.head.turn_outputs = plan.architecture.head_outputs
+    stack.head.turn_stride = round_up(n, 4 * stack.kernels.lanes)
     stack.head.panels = plan.dense("weight_out", d, n)
-    stack.head.panel_bias = plan.vectors(["bias_out"], n, stack.head.stride)
+    stack.head.panel_bias = plan.vectors(["bias_out"], n, stack.head.turn_stride)
     stack.head.transposed = plan.dense_copy(stack.head.panels, d, n)
+    return 0
+
+
+cdef int init_decoder(Stack stack, plan) except -1:
+    shape = plan.architecture
+    stack.decoder.n_turns, stack.decoder.horizon = shape.n_turns, shape.horizon
+    stack.decoder.parallel = shape.decoder == "parallel"
+    if stack.decoder.n_turns > 0:
+        stack.decoder.bias = plan.turn_biases()
     return 0
 
 
@@ -162,7 +173,10 @@ cdef int init_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
             raise MemoryError()
         for j in range(stage.n_known):
             stage.known[j] = shape.known_columns[j]
+    stage.skip_bias = -1
     if shape.linear_skip:
         stage.skip = plan.dense("weight_skip", shape.linear_skip * d, shape.n_outputs)
         stack.skip_range = stage.skip, plan.size
+        if shape.n_turns > 0:
+            stage.skip_bias = plan.vectors(["bias_skip"], shape.n_outputs, stack.head.stride)
     return 0

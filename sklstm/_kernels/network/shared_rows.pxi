@@ -8,7 +8,7 @@ cdef inline Py_ssize_t shared_rows(Py_ssize_t n, Py_ssize_t n_steps) noexcept no
 
 cdef inline bint shares_rows(const StackCall *call) noexcept nogil:
     """Whether windows can share rows at all: a normalised window has numbers of its own."""
-    return not (call.training and not call.neighbours or changes_windows(call.input))
+    return not (call.training and not call.neighbours or changes_windows(call.input) or call.over_horizon)
 
 
 cdef inline bint shares(const StackCall *call) noexcept nogil:

@@ -8,6 +8,8 @@ cdef struct DirectionBuffers:
     char *kept
     char *h
     char *options                # workspace of a layer with options
+    char *d_h_last               # with a decoder: gradients of the final states, (n, width_stride)
+    char *d_c_last               # (n, hidden_stride)
 
 
 cdef struct LayerBuffers:
@@ -26,6 +28,11 @@ cdef struct StackCall:
     const Attention *attention
     const Head *head
     bint skip_is_frozen
+    const Decoder *decoder
+    bint over_horizon            # this is the run of a decoder over the rows ahead (decoder.pxi)
+    const char *ahead            # known columns, standardised by nobody: (rows, n_known); NULL: none are read
+    bint ahead_is_double
+    const Py_ssize_t *ahead_starts  # of each sequence, the first of its rows ahead
     bint every_step              # each step has an output: targets, weights, z and hidden go by row of the table
     bint options                 # some layer is not the plain one
     double zoneout
@@ -85,6 +92,12 @@ cdef struct StackCall:
 cdef struct ChunkBuffers:
     SignalWatch *watch
     int worker
+    ChunkBuffers *turns          # those of the decoder, and from there back; NULL
+    ChunkBuffers *encoder
+    char *turn_bias              # (n_turns, sums of the first layer)
+    char *turn_inputs            # (n_turns, n, input_size), or one row of zeros
+    char *turn_products          # (n_turns, n, sums of the first layer)
+    unsigned int *turn_ids       # (n_turns, n) numbers of the samples
     LayerBuffers *layers
     char *inputs                 # input of the first layer, where that is not the table (inputs.pxi); NULL
     char *skip_rows              # (n, skip_rows, n_columns) input of the linear skip; NULL

@@ -29,6 +29,9 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
         if has_options(call, layer):
             measure_options(call, i, d, &layer_call, &options)
             run.options = take_bytes(&base, layer.kernels.options_workspace(&layer_call, n, steps))
+        if call.training and call.decoder.n_turns > 0 and not call.over_horizon:
+            run.d_h_last = take_bytes(&base, n * layer.width_stride * size)
+            run.d_c_last = take_bytes(&base, rows * size)
     if call.training:
         if drops(call, i):
             buffer.kept = <unsigned char *> take_bytes(&base, out_rows)
@@ -92,19 +95,37 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.shared_first = <int *> take_bytes(&base, n * sizeof(int))
     if call.fills_inputs:
         buffers.inputs = take_bytes(&base, n * steps * call.layers[0].input_size * size)
-    if call.input.skip_rows > 0:
+    if call.input.skip_rows > 0 and not call.over_horizon:
         buffers.skip_rows = take_bytes(&base, n * call.input.skip_rows * call.input.n_columns * size)
-    if call.input.norm != NO_NORM:
+    if call.input.norm != NO_NORM and not call.over_horizon:
         buffers.moments = <double *> take_bytes(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
     buffers.residual = take_bytes(&base, steps * n * residual * size)
     buffers.features = take_bytes(&base, n * top.output_stride * size)
-    buffers.z = take_bytes(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.z = take_bytes(&base, (steps if call.every_step else 1) * n * outputs_stride(call) * size)
     buffers.x_rows = <const void **> take_bytes(&base, n * sizeof(void *))
     buffers.row_pointers = <const void **> take_bytes(&base, (2 * n + PAIRS) * sizeof(void *))
     buffers.n_active = <int *> take_bytes(&base, steps * sizeof(int))
     if call.training:
         base = lay_out_backward(call, base, buffers, widest, longest_pair)
+    if call.over_horizon:
+        base = lay_out_turns(call, base, buffers)
+    return base
+
+
+cdef inline Py_ssize_t outputs_stride(const StackCall *call) noexcept nogil:
+    """Numbers from one row of raw outputs to the next: all of a sample, or those of a turn."""
+    return call.head.turn_stride if call.over_horizon else call.head.stride
+
+
+cdef char *lay_out_both(const StackCall *call, LayerBuffers *layers, char *base, ChunkBuffers *both) noexcept nogil:
+    """Cut a workspace for the layers and, with a decoder, for their second run."""
+    cdef StackCall turns
+    base = lay_out(call, layers, base, both)
+    if call.decoder.n_turns > 0:
+        describe_turns(call, call.chunk_size, &turns)
+        base = lay_out(&turns, layers + call.n_layers, base, both + 1)
+        both[0].turns, both[1].encoder = both + 1, both
     return base
 
 
@@ -134,7 +155,7 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
         residual = residual or call.layers[i].residual_from >= 0
     buffers.one = take_bytes(&base, size)
     buffers.pair_rows = take_bytes(&base, PAIRS * (longest_pair + 4 * lanes) * size)
-    buffers.d_z = take_bytes(&base, (steps if call.every_step else 1) * n * call.head.stride * size)
+    buffers.d_z = take_bytes(&base, (steps if call.every_step else 1) * n * outputs_stride(call) * size)
     buffers.d_last = take_bytes(&base, n * widest * size)
     if reads_every_step(call):
         buffers.d_top = take_bytes(&base, all_rows)
@@ -154,12 +175,14 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
 
 
 cdef void open_workspace(const StackCall *call, int worker, ChunkBuffers *buffers) noexcept nogil:
+    """Fill the buffers of the layers and, with a decoder, those of their second run."""
     cdef char *base = call.workspaces + worker * call.workspace_bytes
-    cdef LayerBuffers *layers = <LayerBuffers *> take_bytes(&base, call.n_layers * sizeof(LayerBuffers))
-    lay_out(call, layers, base, buffers)
-    buffers.watch, buffers.worker = call.watch, worker
-    if call.training:
-        if call.kernels.item_size == sizeof(float):
-            (<float *> buffers.one)[0] = 1
-        else:
-            (<double *> buffers.one)[0] = 1
+    cdef Py_ssize_t n_runs = 2 if call.decoder.n_turns > 0 else 1, k
+    cdef LayerBuffers *layers = <LayerBuffers *> take_bytes(&base, n_runs * call.n_layers * sizeof(LayerBuffers))
+    lay_out_both(call, layers, base, buffers)
+    for k in range(n_runs):
+        buffers[k].watch, buffers[k].worker = call.watch, worker
+        if call.training and call.kernels.item_size == sizeof(float):
+            (<float *> buffers[k].one)[0] = 1
+        elif call.training:
+            (<double *> buffers[k].one)[0] = 1

@@ -119,6 +119,7 @@ typedef struct {
     /* backward */
     const void *d_h_above;       /* (T, n, output_stride) gradient of h from the layer above; NULL: none */
     const void *d_h_last;        /* (n, output_stride) gradient of each sequence's own last h; NULL: none */
+    const void *d_c_last;        /* (n, Hp) the same of the second state; NULL: none */
     void *d_h;                   /* (n, output_stride) scratch; holds the gradient of the initial h on return */
     void *d_c;                   /* (n, Hp) scratch; holds the gradient of the initial c on return */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
@@ -158,6 +159,8 @@ typedef struct {
     /* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows */
     void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
                            void *products);
+    /* after backward: sums (S Hp) += the d_sums of n_rows rows, from row `first` of (T n) rows on */
+    void (*add_d_sums)(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums);
     /* Words of all panels of `format`, and the panels `weights` as such words */
     Py_ssize_t (*words_size)(const LayerCall *call);
     void (*pack_words)(const LayerCall *call, const void *weights, void *words);

@@ -70,6 +70,9 @@
         const CellShape shape = SHAPE_OF(C);                                                                                  \
         products_of_rows(&shape, call, n_rows, (const real *)x_rows, x_stride, (real *)products);                             \
     }                                                                                                                         \
+    static void C##_add_d_sums(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums) {                      \
+        add_d_sums(C.n_sums * call->hidden_stride, call, first, n_rows, (real *)sums);                                        \
+    }                                                                                                                         \
     static Py_ssize_t C##_words_size(const LayerCall *call) {                                                                 \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
         return words_size(&shape, call);                                                                                      \
@@ -82,6 +85,6 @@ FOR_ALL_CELLS(LAYERS_OF)
 
 #define ROW_OF(C)                                                                                                             \
     {C##_describe, C##_layer_forward, C##_layer_backward, C##_options_forward, C##_options_backward, C##_options_workspace,   \
-     C##_input_products, C##_words_size, C##_pack_words},
+     C##_input_products, C##_add_d_sums, C##_words_size, C##_pack_words},
 static const CellLayers cell_layers[] = {FOR_ALL_CELLS(ROW_OF)};
 enum { N_CELLS = sizeof cell_layers / sizeof cell_layers[0] };

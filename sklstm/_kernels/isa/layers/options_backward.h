@@ -102,21 +102,22 @@ SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall 
 
 SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *functions, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, op = call->output_stride;
-    const real *last = (const real *)call->d_h_last;
-    real *d_h = (real *)call->d_h;
+    const real *last = (const real *)call->d_h_last, *last_c = call->c ? (const real *)call->d_c_last : NULL;
+    real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0, pair = 0;
     OptionBuffers b;
     lay_out_options(cell, call, n, call->n_steps, (char *)call->options->workspace, &b);
     memset(d_h, 0, (size_t)(n * op) * sizeof(real));
-    if (call->c) memset(call->d_c, 0, (size_t)(n * hp) * sizeof(real));
+    if (call->c) memset(d_c, 0, (size_t)(n * hp) * sizeof(real));
     for (Py_ssize_t t = 0; t < call->n_steps; t++) pair += call->n_active[t];
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
         const Py_ssize_t n_active = call->n_active[t];
         const real *d_sums = (b.sums_h ? b.sums_h : (const real *)call->gates) + cell->n_sums * t * n * hp;
         if (is_interrupted(call)) return;
         pair -= n_active;
-        /* The sequences that end at this step enter with the gradient of their last hidden state. */
+        /* The sequences that end at this step enter with the gradients of their last states. */
         if (last) memcpy(d_h + n_next * op, last + n_next * op, (size_t)((n_active - n_next) * op) * sizeof(real));
+        if (last_c) memcpy(d_c + n_next * hp, last_c + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         n_next = n_active;
         output_gradients_of_step(call, &b, t, pair);
         for (Py_ssize_t r = 0; r < n_active; r++) row_backward(cell, functions, call, &b, t, r);

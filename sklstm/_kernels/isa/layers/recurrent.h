@@ -46,7 +46,7 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
  * with h this is a reverse scan. */
 SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, state = n * hp;
-    const real *last = (const real *)call->d_h_last;
+    const real *last = (const real *)call->d_h_last, *last_c = cell->has_c ? (const real *)call->d_c_last : NULL;
     real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0;
     memset(d_h, 0, (size_t)state * sizeof(real));
@@ -54,8 +54,9 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
         const Py_ssize_t n_active = call->n_active[t];
         if (is_interrupted(call)) return;
-        /* The sequences that end at this step enter with the gradient of their last hidden state. */
+        /* The sequences that end at this step enter with the gradients of their last states. */
         if (last) memcpy(d_h + n_next * hp, last + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
+        if (last_c) memcpy(d_c + n_next * hp, last_c + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         n_next = n_active;
         for (Py_ssize_t r = 0; r < n_active; r++) {
             const Py_ssize_t here = (t * n + r) * hp;

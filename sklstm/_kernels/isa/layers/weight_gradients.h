@@ -93,6 +93,14 @@ SKLSTM_INLINE void add_gradients(Py_ssize_t n, real *sums, const void *gradients
 #endif
 }
 
+/* sums (width) += rows of d_sums, from row `first` of (T n) rows on. */
+SKLSTM_SHARED void add_d_sums(Py_ssize_t width, const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, real *sums) {
+    for (Py_ssize_t row = first; row < first + n_rows; row++) {
+        if (is_compact(call)) add_gradients(width, sums, call->gates, row * width);
+        else sum_rows(width, sums, (const real *)call->gates + row * width);
+    }
+}
+
 /* Overlapping windows: d_sums are added up over the windows that read a row of x, and multiplied by it once. */
 SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCall *call) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
