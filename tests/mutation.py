@@ -27,7 +27,7 @@ SKIPPED = re.compile(r"^\s*(from|import|cdef extern|include|@|def |cdef (class|s
 # Where the tests of a module are, by the first prefix that fits; the rest of the suite is asked only if these notice
 # nothing. Names without a folder are those of tests/test_*.py.
 TESTS = {
-    "_training/": "training/ continued_training partial_fit deep stateful_training early_stopping",
+    "_training/": "training/ continued_training partial_fit deep stateful_training sequence_targets early_stopping",
     "_network/": "network/ promises streaming streaming_states window_norm attention_weights",
     "_kernels/isa/optimizers": "training/ kernels/",
     "_kernels/isa/reductions": "training/ kernels/",
@@ -51,6 +51,8 @@ TESTS = {
     "_dtypes": "bfloat16 base",
     "_fit": "set_aside early_stopping training_part zero_weights input_scaling running_scales partial_fit damaged "
     "continued_training base promises bad_input",
+    "_answers": "sequence_targets",
+    "_attention": "attention_weights options",
     "_base": "base architecture options snapshot damaged panels input_kinds deep attention_weights",
     "_targets": "regressor classifier magnitudes running_scales poisson quantiles multilabel label_smoothing "
     "weights_of_outputs window_norm target_columns zero_weights",
@@ -60,9 +62,10 @@ TESTS = {
     "_fits_ahead": "decoder",
     "_scaling": "input_scaling running_scales magnitudes training_part input_precision",
     "_time_order": "time_order time_pairs panels",
+    "_validation/steps": "sequence_targets",
     "_validation": "validation input_kinds bad_input panels windows streaming streaming_inputs multilabel quantiles "
     "sizes deep",
-    "_options": "options architecture sizes stateful_training",
+    "_options": "options architecture sizes stateful_training sequence_targets",
     "_sequences": "sequences windows set_aside early_stopping",
     "regressor": "regressor regression_losses base packaging bad_input",
     "classifier": "classifier base packaging bad_input",
