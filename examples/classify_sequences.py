@@ -77,6 +77,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", default="ucr", type=Path, help="folder of the .ts files (default: ucr)")
     parser.add_argument("--seeds", default=5, type=int, help="number of seeds (default: 5)")
+    parser.add_argument("--n-seeds", default=1, type=int, help="networks whose probabilities are averaged (default: 1)")
     parser.add_argument("--n-jobs", default=None, type=int, help="number of threads (default: all cores)")
     parser.add_argument("--dtype", default="float32", help="float32, float64 or bfloat16 (default: float32)")
     arguments = parser.parse_args()
@@ -86,9 +87,8 @@ def main():
         begin = time.perf_counter()
         scores = []
         for seed in range(arguments.seeds):
-            model = DeepLSTMClassifier(
-                **SETTINGS, random_state=seed, n_jobs=arguments.n_jobs, dtype=arguments.dtype
-            ).fit(X_train, y_train)
+            options = {"n_seeds": arguments.n_seeds, "n_jobs": arguments.n_jobs, "dtype": arguments.dtype}
+            model = DeepLSTMClassifier(**SETTINGS, **options, random_state=seed).fit(X_train, y_train)
             scores.append(model.score(X_test, y_test))
         seconds = (time.perf_counter() - begin) / arguments.seeds
         each = "".join(f"{score:<6.3f}" for score in scores)

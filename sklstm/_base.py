@@ -200,7 +200,8 @@ class BaseRNN(
             If the input is not as described, or if training diverges. What was fitted before is then still there.
         KeyboardInterrupt
             After Ctrl-C. If an epoch had been finished, the estimator is then fitted, by the finished epochs alone, and
-            a warning names the last; otherwise it is as it was.
+            a warning names the last; otherwise it is as it was. Of `n_seeds` networks those are kept that had finished
+            one.
         """
         given, validation = Given(X, y, sample_weight, groups), Given(X_val, y_val, sample_weight_val, groups_val)
         return fit(self, given, validation)

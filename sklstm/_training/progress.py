@@ -26,7 +26,7 @@ class Progress:
     def report_start(self, score):
         """Print what the linear part reaches alone."""
         if self.is_on:
-            print(f"Linear part alone: validation score {score:.6f}", flush=True)
+            print(f"{self.label}Linear part alone: validation score {score:.6f}\n", end="", flush=True)
 
     def report(self, epoch):
         """Print the line of an epoch that has just ended."""
