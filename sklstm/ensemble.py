@@ -38,8 +38,9 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
         weights; "inverse_loss", in proportion to 1 / loss of each member.
     weights_loss : {"auto", "squared_error", "absolute_error"} or callable, default="auto"
         Loss that weights are learned with. "auto": "squared_error". A callable is called as
-        ``weights_loss(y_true, y_pred, sample_weight=sample_weight)`` with predictions of the shape of `y`
-        and returns a number, smaller for better: metrics of scikit-learn will do.
+        ``weights_loss(y_true, y_pred, sample_weight=sample_weight)`` with targets and predictions of
+        shape (n_samples,) or (n_samples, n_outputs) and returns a number, smaller for better: metrics
+        of scikit-learn will do.
     shrinkage : float or "auto", default="auto"
         How far learned weights are moved towards equal ones: 0 leaves them as they are, 1 makes them
         equal. "auto": for ``weights="auto"`` as much as their gain on rows that they were not learned
@@ -72,16 +73,16 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     oof_losses_ : ndarray of shape (n_members,)
         Only with learned weights: `weights_loss` of each member alone on its out-of-fold predictions.
     n_outputs_ : int
-        Number of outputs.
+        Number of outputs of a row, ``horizon * n_targets`` for targets of both axes.
     n_features_in_ : int
         Number of columns of `X`, or the length of the last axis of sequences.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, only if `X` had names that are all strings.
     oof_indices_ : ndarray of shape (n_rows,)
         Only with learned weights: the rows of `X` that were in a test fold, sorted.
-    oof_predictions_ : ndarray of shape (n_rows, n_members) or (n_rows, n_members, n_outputs)
+    oof_predictions_ : ndarray of shape (n_rows, n_members, ...)
         Only with learned weights: what each member predicted for these rows when it had been
-        fitted on earlier rows.
+        fitted on earlier rows; with the axes of `y` behind those of rows and members.
 
     See Also
     --------
@@ -105,10 +106,11 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     members they often lose to equal ones, the forecast combination puzzle [3]_ [4]_. So they are
     shrunk towards equal weights, as in [3]_, the more the less they gain: the test rows are cut into
     about ten blocks of time, weights learned without a block are judged on it, and the loss along the
-    line from equal to learned weights has its minimum at `t` of the way. With the variance `v` of `t`
-    from leaving out single blocks, ``t * max(0, 1 - 2 * v / t ** 2)`` of the way is gone, as James and
-    Stein would shrink `t` [5]_, twice as cautiously: what `v` measures over the blocks, the time
-    after them may exceed. Members that are clearly different keep their weights.
+    line from equal to learned weights has its minimum at the share `t` of the way. With the variance
+    `v` of `t` from leaving out single blocks, the weights are taken at the share
+    ``t * max(0, 1 - 2 * v / t ** 2)``, as James and Stein would shrink `t` [5]_, twice as cautiously:
+    what `v` measures over the blocks, the time after them may exceed. Members that are clearly
+    different keep their weights.
 
     "inverse_loss" is the combination of [6]_ without correlations: it cannot tell members that make
     the same errors from those that make different ones, but it has hardly anything to learn. With
@@ -177,27 +179,28 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     @staticmethod
     def _read_target(y, n_samples, present):
         y = read_regression_target(y, n_samples, present)
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        return {"n_outputs_": n_outputs}, y, n_outputs
+        n_outputs = int(np.prod(y.shape[1:]))
+        return {"n_outputs_": n_outputs, "_target_axes": y.shape[1:]}, y, n_outputs
 
     @staticmethod
     def _member_target(y):
-        return y, None
+        return y, y.shape[1:]
 
     @staticmethod
-    def _align(name, member, answer, labels, n_columns):
-        return align_outputs(name, member, answer, n_columns)
+    def _align(name, member, answer, axes, n_columns):
+        return align_outputs(name, member, answer, axes)
 
     @staticmethod
     def _loss(name, predictions, y, sample_weight, fitted):
         everything = slice(None)
         if callable(name):
+            y = y.reshape(len(y), -1) if y.ndim == 3 else y
             return CallableLoss(name, y, predictions, sample_weight), everything
         errors = y.reshape(len(y), 1, -1) - predictions
         return ErrorLoss(errors, sample_weight, power=1 if name == "absolute_error" else 2), everything
 
     def _decide(self, mixed):
-        return mixed[:, 0] if self.n_outputs_ == 1 else mixed
+        return mixed.reshape(len(mixed), *self._target_axes)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -101,7 +101,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     @staticmethod
     @abstractmethod
     def _member_target(y):
-        """Return the target as members get it, and the labels that it stands for (or None)."""
+        """Return the target as members get it, and the labels that it stands for (of numbers the axes of a row)."""
 
     @staticmethod
     @abstractmethod
@@ -134,8 +134,8 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         X : array-like or DataFrame of shape (n_samples, n_features), array of shape \
                 (n_sequences, n_steps, n_features) or list of arrays (n_steps_i, n_features)
             Rows in the order of time, or sequences. Members get it unchanged.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Target; several outputs only for a regressor.
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
+            Target; several outputs only for a regressor, two axes of them where all members take these.
         groups : array-like of shape (n_samples,), default=None
             Series of each row, one contiguous block for each, for the members that take `groups`.
             For learned weights each series is split on its own, unless `cv` splits by groups.
@@ -214,7 +214,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         method, align = (self._response_method, self._align) if answers is None else (answers.method, answers.align)
         routed = self._route(caller, members, method, groups=groups, context=context, **params)
         n_columns = len(self.classes_) if is_classifier(self) else self.n_outputs_
-        labels = np.arange(n_columns)
+        labels = np.arange(n_columns) if is_classifier(self) else self._target_axes
         mixed = 0.0
         # Member by member and not one matrix product, whose rounding would depend on n_rows.
         for (name, member), weight in zip(members, self.weights_, strict=True):
@@ -250,7 +250,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
 
         Returns
         -------
-        y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        y_pred : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
             Weighted mean of the predictions; or the label with the largest mixed probability, of
             equal ones the first in `classes_`.
 
@@ -280,7 +280,7 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
         ----------
         X : array-like, DataFrame or list of arrays
             As in :meth:`predict`.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
             True values or labels. Several outputs count alike.
         groups : array-like of shape (n_samples,), default=None
             Series of each row, for the members that take `groups`.

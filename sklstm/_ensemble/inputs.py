@@ -117,7 +117,7 @@ def read_regression_target(y, n_samples, present=None):
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
         Finite numbers. One column is taken as 1-D, with a warning.
     n_samples : int
         Number of rows in X.
@@ -126,7 +126,7 @@ def read_regression_target(y, n_samples, present=None):
 
     Returns
     -------
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, horizon, n_targets)
         Numbers, 2-D only with several outputs.
 
     Raises
@@ -135,7 +135,7 @@ def read_regression_target(y, n_samples, present=None):
         If it holds something else than finite numbers or has another length.
     """
     check_lengths_agree(n_samples, y)
-    y = check_numbers(y, "y", dtype="numeric")
+    y = check_numbers(y, "y", dtype="numeric", n_axes=3)
     if y.dtype.kind == "b":
         y = y.astype(np.float64)
     y = fill_absent(y, present)

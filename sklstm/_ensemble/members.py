@@ -259,7 +259,7 @@ def ask_member(name, member, method, X, n_rows, params):
         raise ValueError(f"{title} returned no numbers from {method}: {error}") from error
 
 
-def align_outputs(name, member, answer, n_outputs):
+def align_outputs(name, member, answer, axes):
     """Bring predictions of a regressor to one column per output.
 
     Parameters
@@ -268,10 +268,10 @@ def align_outputs(name, member, answer, n_outputs):
         Name of the member, for messages.
     member : estimator
         The fitted member.
-    answer : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    answer : ndarray of shape (n_rows,), (n_rows, n_outputs) or (n_rows, horizon, n_targets)
         What it predicted.
-    n_outputs : int
-        Number of outputs it was fitted on.
+    axes : tuple of int
+        Shape of the target of a row: (), (n_outputs,) or (horizon, n_targets).
 
     Returns
     -------
@@ -283,13 +283,14 @@ def align_outputs(name, member, answer, n_outputs):
     ValueError
         If the number of outputs differs.
     """
-    columns = answer[:, None] if answer.ndim == 1 else answer
-    if columns.ndim != 2 or columns.shape[1] != n_outputs:
+    axes = axes or (1,)
+    rows = answer[:, None] if answer.ndim == 1 else answer
+    if rows.shape[1:] != axes:
         raise ValueError(
-            f"{_title(name, member)} returned predictions of shape "
-            f"{answer.shape} where {(answer.shape[0], n_outputs)} was expected."
+            f"{_title(name, member)} returned predictions of shape {answer.shape} where {(len(answer), *axes)} was "
+            "expected."
         )
-    return columns
+    return rows.reshape(len(rows), -1)
 
 
 def align_classes(name, member, answer, n_classes):

@@ -56,7 +56,8 @@ class QuantilesMixin:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+        ndarray of shape (n_samples, n_quantiles), (n_samples, n_outputs, n_quantiles) or \
+                (n_samples, horizon, n_targets, n_quantiles)
             In the order of the members' quantiles.
 
         Raises
@@ -74,8 +75,7 @@ class QuantilesMixin:
         model = self._fitted_model()
         answers = QuantileAnswers(model)
         mixed = model._mix("predict", X, groups, context, {"context_groups": context_groups, **params}, answers)
-        shape = (answers.n_quantiles,) if model.n_outputs_ == 1 else (model.n_outputs_, answers.n_quantiles)
-        return mixed.reshape(len(mixed), *shape)
+        return mixed.reshape(len(mixed), *model._target_axes, answers.n_quantiles)
 
 
 class QuantileAnswers:
@@ -118,20 +118,19 @@ class QuantileAnswers:
                     f"members predict different quantiles: {levels[0][0]!r} {list(levels[0][1])}, {name!r} "
                     f"{list(found)}. Give them the same."
                 )
-        self._n_outputs = ensemble.n_outputs_
+        self._axes = ensemble._target_axes
 
     def align(self, name, member, answer, labels, n_columns):
         """Return a member's checked answer as an array (n_rows, n_columns)."""
         n_quantiles = answer.shape[-1] if answer.ndim > 1 else 0
-        expected = [(len(answer), self._n_outputs, n_quantiles)]
-        if self._n_outputs == 1:
-            expected.append((len(answer), n_quantiles))
+        expected = [(len(answer), *self._axes, n_quantiles)]
+        if self._axes == ():
+            expected.append((len(answer), 1, n_quantiles))
         if self.n_quantiles not in (None, n_quantiles) or answer.shape not in expected:
             wanted = n_quantiles if self.n_quantiles is None else self.n_quantiles
             raise ValueError(
                 f"member {name!r} ({type(member).__name__}) returned quantiles of shape {answer.shape} where "
-                f"{(len(answer), wanted) if self._n_outputs == 1 else (len(answer), self._n_outputs, wanted)} was "
-                "expected."
+                f"{(len(answer), *self._axes, wanted)} was expected."
             )
         self.n_quantiles = n_quantiles
         return answer.reshape(len(answer), -1)

@@ -33,6 +33,7 @@ def search_weights(ensemble, members, data, blocks, sample_weight, routed, fitte
         Fitted attributes of the search, `weights_` among them.
     """
     X, y, n_columns, _, present = data
+    axes = (n_columns,) if is_classifier(ensemble) else y.shape[1:]
     folds = forward_folds(ensemble.cv, X, y, blocks, present)
     folds = usable_folds(folds, y, is_labels=is_classifier(ensemble))
     predictions, rows, of_folds = predict_out_of_fold(
@@ -43,6 +44,6 @@ def search_weights(ensemble, members, data, blocks, sample_weight, routed, fitte
     times = blocks_in_time(of_folds[counted], rows[counted], blocks)
     return {
         "oof_indices_": rows,
-        "oof_predictions_": predictions[..., 0] if n_columns == 1 else predictions,
+        "oof_predictions_": predictions.reshape(*predictions.shape[:2], *axes),
         **learn_weights(ensemble.weights, ensemble.shrinkage, loss, times),
     }

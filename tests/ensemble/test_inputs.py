@@ -217,7 +217,7 @@ BAD_TARGETS = {
     "dates": (regressor, np.full(60, np.datetime64("2020-01-01")), "y holds dates or times"),
     "infinity": (regressor, np.r_[np.inf, Y[1:]], "Input y contains infinity"),
     "complex": (regressor, Y + 1j, "Complex data not supported"),
-    "three dimensions": (regressor, np.zeros((60, 2, 2)), "y has 3 dimensions, expected 1 or 2"),
+    "four dimensions": (regressor, np.zeros((60, 2, 2, 1)), "y has 4 dimensions, expected 1 or 2 .*, or 3 "),
     "one class": (classifier, np.full(60, "x"), r"got only one class: \['x'\]"),
     "continuous": (classifier, Y, "Unknown label type"),
     "several columns": (classifier, np.c_[LABELS, LABELS], "y should be a 1d array"),

@@ -105,6 +105,8 @@ def ensembles_and_selection() -> None:
     assert_type(ensemble, WeightedEnsembleRegressor)
     assert_type(ensemble.weights_, Numbers)
     assert_type(ensemble.score(X, y, groups=[0] * len(y)), float)
+    WeightedEnsembleRegressor(members, weights="inverse_loss", weights_loss=lambda *_, **weights: 1.0, shrinkage=0.1)
+    assert_type(WeightedEnsembleRegressor(members, weights="equal", weights_loss="absolute_error").shrinkage_, float)
     votes = WeightedEnsembleClassifier([("lstm", DeepLSTMClassifier())], weights=[1.0]).fit(X, y > 0)
     assert_type(votes.predict_proba(X), Numbers)
     selector = LSTMFeatureSelector(0.5, max_lag=8, target_type="continuous").fit(X, y, sample_weight=np.ones(len(y)))
