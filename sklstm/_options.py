@@ -27,7 +27,6 @@ _EXCLUSIONS = [
         ("window_norm", lambda value: value is not None),
         "moments of the whole sequence would tell its first rows of later ones",
     ),
-    (_AT_EVERY_STEP, ("linear_skip", bool), "it reads the last rows of a sequence, not those before each row"),
     (_AT_EVERY_STEP, ("carry_context", bool), "a set of sequences has no rows to carry"),
     (_STATEFUL, ("shuffle", bool), "the rows of a series are read in their order; set shuffle=False"),
     (
@@ -39,7 +38,6 @@ _EXCLUSIONS = [
     (_STATEFUL, ("pooling", lambda value: value != "last"), "each row has an output of its own"),
     (_STATEFUL, ("patch_length", lambda value: value > 1), "each row has an output of its own"),
     (_STATEFUL, ("window_norm", lambda value: value is not None), "there is no window to normalise"),
-    (_STATEFUL, ("linear_skip", bool), "there is no window whose rows the output could read"),
     (_STATEFUL, ("accumulation_steps", lambda value: value > 1), "each step goes on from the states of the last"),
     (
         _STATEFUL,
@@ -310,6 +308,8 @@ def refuse_single_steps(architecture, window, fitted_on):
         "window_norm": "every step changes what the rows before are normalised by",
         "linear_skip": "the output reads rows of the past themselves",
     }
+    if architecture["every_step"]:
+        del reasons["linear_skip"]
     for name, why in reasons.items():
         if architecture[name] not in (None, False, 0) and not (name == "patch_length" and architecture[name] == 1):
             raise ValueError(

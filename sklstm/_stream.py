@@ -336,9 +336,10 @@ class Stream:
             (n_streams, hidden_size), ``c_l0`` of an LSTM or ``m_l0``, what a projection reads; then the states of the
             other layers, and ``pool``, the running sums of `pooling`. With a window ``rows`` (n_streams,
             sequence_length - 1, n_features), the last rows in time order at the end of the second axis, zeros before
-            them (with `group_scaling` in the unit of the group), and ``n_rows`` (n_streams,), how many there are. A
-            single stream counts as n_streams = 1. With `n_seeds`, the states of the second network, without a window,
-            are ``h_l0_network2`` and so on.
+            them (with `group_scaling` in the unit of the group), and ``n_rows`` (n_streams,), how many there are;
+            without one, but with `linear_skip`, both are of the ``linear_skip - 1`` rows that it reads back. A single
+            stream counts as n_streams = 1. With `n_seeds`, the states of the second network, without a window, are
+            ``h_l0_network2`` and so on.
         """
         with self._claimed():
             return self._numbers.state
@@ -354,7 +355,7 @@ class Stream:
                 f"window={self._window} and this model."
             )
         checked = {name: check_state(name, state[name], array) for name, array in expected.items()}
-        if self._window:
+        if "rows" in checked:
             n_rows, reach = checked["n_rows"], expected["rows"].shape[1]
             if n_rows.min() < 0 or n_rows.max() > reach:
                 raise ValueError(f"state['n_rows'] is {n_rows.tolist()}, expected numbers from 0 to {reach}.")

@@ -274,3 +274,48 @@ def test_the_validation_part_of_the_user_is_not_learnt():
 def test_verbose_tells_it(capsys):
     model = make(verbose=True).fit(X, Y)
     assert f"Linear part alone: validation score {model.skip_score_:.6f}\n" in capsys.readouterr().out
+
+
+STATEFUL = {"training": "stateful", "shuffle": False, "sequence_length": 1, "linear_skip": 9, "bptt_steps": 7}
+
+
+def test_stateful_training_skips_over_the_current_row_and_those_before():
+    groups = np.repeat([0, 1], [300, 200])
+    model = make(**STATEFUL, early_stopping=False).fit(X, Y, groups=groups)
+    windows = np.vstack([windows_of(X[groups == g], model, 9, 9) for g in (0, 1)])
+    z = (Y - model.target_mean_) / model.target_scale_
+    full = np.r_[8:300, 308:500]
+    ridge = Ridge(alpha=model.ridge_penalty_).fit(windows[full], z[full])
+    assert_allclose(model.parameters_["weight_skip"], ridge.coef_, rtol=1e-6, atol=1e-9)
+    plain = model.predict(X, groups=groups)
+    parts = [model.predict(X[groups == g], groups=groups[groups == g]) for g in (0, 1)]
+    assert_array_equal(np.vstack(parts), plain)
+    answers = (plain - model.target_mean_) / model.target_scale_ - windows @ model.parameters_["weight_skip"].T
+    head = model.transform(X, groups=groups) @ model.parameters_["weight_out"].T + model.parameters_["bias_out"]
+    assert_allclose(answers, head, rtol=1e-9, atol=1e-9)
+    before = {"context": X[:100], "context_groups": groups[:100]}
+    assert_array_equal(model.predict(X[100:300], groups=groups[100:300], **before), plain[100:300])
+
+
+@pytest.mark.parametrize("n_streams", [None, 3])
+def test_stateful_streams_keep_the_rows_that_the_skip_reads(n_streams):
+    model = make(**STATEFUL, dtype="float32").fit(X, Y)
+    expected, stream = model.predict(X[:60]), model.stream(n_streams=n_streams)
+    row = (lambda t: X[t]) if n_streams is None else (lambda t: np.tile(X[t], (n_streams, 1)))
+    one = (lambda answer: answer) if n_streams is None else (lambda answer: answer[-1])
+    for t in range(25):
+        assert_array_equal(one(stream.step(row(t))), expected[t])
+    state, copied = stream.state, pickle.loads(pickle.dumps(stream))
+    assert state["rows"].shape == (n_streams or 1, 8, 3)
+    later = model.stream(n_streams=n_streams)
+    later.state = state
+    after = model.stream(
+        n_streams=n_streams, context=X[:25] if n_streams is None else np.tile(X[:25], (n_streams, 1, 1))
+    )
+    for t in range(25, 60):
+        for one_stream in (stream, copied, later, after):
+            assert_array_equal(one(one_stream.step(row(t))), expected[t])
+    stream.reset()
+    assert_array_equal(one(stream.step(row(0))), expected[0])
+    with pytest.raises(ValueError, match="n_rows"):
+        later.state = {**state, "n_rows": state["n_rows"] + 9}

@@ -166,7 +166,6 @@ STATEFUL = {"training": "stateful", "shuffle": False}
         ({**STATEFUL, "pooling": "mean"}, "'stateful' cannot be combined with pooling='mean': each row has an output"),
         ({**STATEFUL, "patch_length": 2}, "'stateful' cannot be combined with patch_length=2: each row has an output"),
         ({**STATEFUL, "window_norm": "last"}, "'stateful' cannot be combined with window_norm='last': there is no"),
-        ({**STATEFUL, "linear_skip": 2}, "'stateful' cannot be combined with linear_skip=2: there is no window"),
         ({**STATEFUL, "accumulation_steps": 2}, "'stateful' cannot be combined with accumulation_steps=2: each step"),
         ({**STATEFUL, "carry_context": True}, "'stateful' cannot be combined with carry_context=True: .* as context"),
         (

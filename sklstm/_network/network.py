@@ -168,7 +168,7 @@ class Network:
             table, self.input_mean, self.input_scale, self.largest_input, shape.window_norm, shape.known_columns
         )
 
-    def forward(self, sequences, *, want_hidden=False, states=None):
+    def forward(self, sequences, *, want_hidden=False, states=None, first_rows=None):
         """Run over all sequences.
 
         Parameters
@@ -178,6 +178,8 @@ class Network:
             True for the features that the head reads instead of its raw output.
         states : ndarray of shape (n_sequences, n_states) or None, default=None
             Initial states, overwritten by the final states; None for zeros.
+        first_rows : ndarray of shape (n_sequences,), dtype intp, or None, default=None
+            With states, the first row that the linear skip may read; None for the first of each sequence.
 
         Returns
         -------
@@ -191,8 +193,10 @@ class Network:
         n_rows = len(sequences.table) if self._stack.every_step else len(starts)
         out = np.empty((n_rows, self._stack.hidden_size if want_hidden else self._stack.n_outputs), self.dtype)
         own = states if states is None or order is None else states[order]
+        if first_rows is not None and order is not None:
+            first_rows = first_rows[order]
         ahead = {} if want_hidden else self._ahead(sequences, order)
-        self.run(sequences.table, starts, lengths, out, want_hidden, own, **ahead)
+        self.run(sequences.table, starts, lengths, out, want_hidden, own, first_rows=first_rows, **ahead)
         if order is not None and states is not None:
             states[order] = own
         if self._stack.every_step:
@@ -326,7 +330,7 @@ class Network:
             **self._ahead(sequences, rows),
         )
 
-    def steps_loss_and_gradient(self, table, starts, lengths, ids, states, noise=NO_NOISE, **loss):
+    def steps_loss_and_gradient(self, table, starts, lengths, ids, states, noise=NO_NOISE, **more):
         """Compute the loss at each step of some segments of a table, longest first, and its gradient.
 
         Parameters
@@ -340,8 +344,9 @@ class Network:
             Initial states, overwritten by the final states. Gradients are truncated there.
         noise : Noise
             Rates and seeds of dropout.
-        **loss
-            ``targets``, ``weights`` (of each row of the table), ``loss``, ``loss_parameter`` and ``scale``.
+        **more
+            ``targets``, ``weights`` (of each row of the table), ``loss``, ``loss_parameter`` and ``scale``;
+            ``first_rows``, the first row that the linear skip may read of each segment.
 
         Returns
         -------
@@ -349,7 +354,7 @@ class Network:
             Sum over rows of scale * weight * loss.
         """
         final = np.empty_like(states)
-        value = self._train(table, starts, lengths, ids, noise, initial_state=states, final_state=final, **loss)
+        value = self._train(table, starts, lengths, ids, noise, initial_state=states, final_state=final, **more)
         states[:] = final
         return value
 

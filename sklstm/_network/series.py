@@ -37,5 +37,6 @@ def run_series(network, sequences, want_hidden=False):
     for first in range(0, lengths[0], BLOCK_ROWS):
         running = int(np.searchsorted(-lengths, -first))
         rows = np.minimum(lengths[:running] - first, BLOCK_ROWS)
-        network.run(sequences.table, begins[:running] + first, rows, out, want_hidden, states[:running])
+        begin = begins[:running]
+        network.run(sequences.table, begin + first, rows, out, want_hidden, states[:running], first_rows=begin)
     return out[ends - 1]

@@ -140,8 +140,9 @@ class CallStream:
         shape, dtype = network.architecture, network.dtype
         self._network, self._window, self._want_hidden = network, window, want_hidden
         self._names = shape.states
-        # Windows are right-aligned; only as many rows as the longest window so far are used.
-        self._length = window or 1
+        # Windows are right-aligned; only as many rows as the longest window so far are used. Without a window, the
+        # linear skip reads back as many rows.
+        self._length = window or max(1, shape.linear_skip)
         self._rows = np.zeros((n_streams, 0, shape.input_size))
         self._n_rows = np.zeros(n_streams, np.intp)
         self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
@@ -161,15 +162,18 @@ class CallStream:
         if not np.isfinite(rows[:, -1]).all() or self._network.first_beyond_range(rows.reshape(n_streams * length, -1)):
             raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
         n_rows = np.minimum(self._n_rows + 1, self._length)
-        starts = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
-        sequences = Sequences(rows.reshape(n_streams * length, -1), starts, n_rows, np.array([0, n_streams], np.intp))
+        starts = first_rows = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
+        lengths, states = n_rows, None
+        if self._window is None:
+            starts, lengths, states = starts + n_rows - 1, np.ones_like(n_rows), self._states.copy()
+        sequences = Sequences(rows.reshape(n_streams * length, -1), starts, lengths, np.array([0, n_streams], np.intp))
         shape = self._network.architecture
         if ahead is not None:
             starts = np.arange(n_streams, dtype=np.intp) * shape.horizon
             sequences = replace(sequences, ahead=ahead, ahead_starts=starts)
         want_hidden = self._want_hidden or (ahead is None and bool(shape.n_turns and shape.known_columns))
-        states = None if self._window else self._states.copy()
-        z = self._network.forward(sequences, want_hidden=want_hidden, states=states)
+        more = {} if states is None else {"states": states, "first_rows": first_rows}
+        z = self._network.forward(sequences, want_hidden=want_hidden, **more)
         self._rows, self._n_rows = rows, n_rows
         if states is not None:
             self._states = states
@@ -184,28 +188,33 @@ class CallStream:
         self._rows[mask], self._n_rows[mask], self._states[mask] = 0, 0, 0
 
     @property
+    def _reach(self):
+        """Number of rows that are kept from step to step."""
+        return self._length - 1 if self._window or self._network.architecture.linear_skip else 0
+
+    @property
     def state(self):
-        """The state of the streams, see `RowStream.state`."""
-        if self._window is None:
-            return split_states(self._states, self._names)
-        n_streams, n_seen, input_size = self._rows.shape
-        reach = self._window - 1
+        """The state of the streams, see `RowStream.state`; without a window ``rows`` are what the linear skip reads."""
+        state = {} if self._window else split_states(self._states, self._names)
+        if not (self._window or self._reach):
+            return state
+        (n_streams, n_seen, input_size), reach = self._rows.shape, self._reach
         n_rows, n_kept = np.minimum(self._n_rows, reach), min(n_seen, reach)
         rows = np.zeros((n_streams, reach, input_size), self._rows.dtype)
         kept = rows[:, reach - n_kept :]
         kept[...] = self._rows[:, n_seen - n_kept :]
         kept[np.arange(n_kept) < n_kept - n_rows[:, np.newaxis]] = 0
-        return {"rows": rows, "n_rows": n_rows}
+        return {**state, "rows": rows, "n_rows": n_rows}
 
     def set_state(self, state):
         """Restore a `state`; the caller checks names, shapes and values."""
         if self._window is None:
             states = np.concatenate([state[name] for name, _ in self._names], axis=1)
             self._states = np.ascontiguousarray(states, self._states.dtype)
-            return
-        self._n_rows = np.array(state["n_rows"], np.intp)
-        n_kept = int(self._n_rows.max())
-        self._rows = np.array(state["rows"][:, self._window - 1 - n_kept :], self._rows.dtype)
+        if "rows" in state:
+            self._n_rows = np.array(state["n_rows"], np.intp)
+            n_kept = int(self._n_rows.max())
+            self._rows = np.array(state["rows"][:, self._reach - n_kept :], self._rows.dtype)
 
 
 def split_states(states, names):

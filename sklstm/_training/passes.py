@@ -189,6 +189,7 @@ class SeriesPasses:
         self.n_samples = len(samples.weights)
         self._table, self._rows = samples.sequences.table, RowTargets(samples)
         self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
+        self._begins = samples.sequences.series()[0]
         starts, lengths = cut_series(samples.sequences, settings.batch_size)
         edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
         self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
@@ -233,6 +234,8 @@ class SeriesPasses:
             loss=settings.loss,
             loss_parameter=settings.loss_parameter,
             scale=1.0 / (max(n_samples, 1) * self._mean_weight),
+            # The linear skip reads back to the first row of the series.
+            first_rows=self._begins[np.searchsorted(self._begins, starts, side="right") - 1],
         )
 
 

@@ -59,7 +59,7 @@ ONE_OF = [
 ]
 NEEDS_A_WINDOW = {
     "pooling_mean", "pooling_attention", "patches", "window_norm_last", "window_norm_standard",
-    "known_columns", "linear_skip",
+    "known_columns",
 }  # fmt: skip
 
 
@@ -140,7 +140,9 @@ def draw_any(number, cell):
     width = (options["projection_size"] or options["hidden_sizes"][-1]) * (1 + options["bidirectional"])
     heads = [count for count in (1, 2, 3, 4) if width % count == 0]
     if on(0.18):
-        return options | {"every_step": True, "attention_heads": int(rng.choice(heads)) if on(0.35) else 0}
+        n_heads = int(rng.choice(heads)) if on(0.35) else 0
+        n_skip = int(np.random.default_rng([15, number]).choice([0, 2, 7]))
+        return options | {"every_step": True, "attention_heads": n_heads, "linear_skip": n_skip}
     patch_length = int(rng.integers(2, 4)) if on(0.35) else 1
     return options | {
         # Several steps, of which some first one has rows that do not exist.

@@ -127,8 +127,9 @@ def test_stretches_carry_their_states(cell, number):
     for rows in ([6, 5, 5, 2], [9, 4, 3]):
         lengths, running = np.array(rows, np.intp), np.arange(len(rows))
         own = states[running]
+        starts = begins[running] + done[running]
         total += case.network.steps_loss_and_gradient(
-            table, begins[running] + done[running], lengths, running, own, Noise(), **about
+            table, starts, lengths, running, own, Noise(), **about, first_rows=begins[running]
         )
         states[running] = own
         done[running] += lengths
@@ -139,3 +140,24 @@ def test_stretches_carry_their_states(cell, number):
     assert_allclose(states, expected.final, rtol=1e-10, atol=1e-10)
     errors = 0.5 * ((expected.z - targets[rows]) ** 2).mean(axis=1)
     assert_allclose(total, errors @ weights[rows], rtol=1e-10)
+
+
+@each_dtype
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_linear_skip_reads_rows_before_a_stretch(dtype, scaled):
+    """In stretches of any length, one of them a single row; and not beyond the first row of the series."""
+    options = {"hidden_sizes": (9,), "every_step": True, "linear_skip": 4, "scaled": scaled}
+    case = make_case(options, 1, dtype=dtype)
+    network, table = case.network, draw_table(30, dtype)
+    network.load(case.flat)
+    expected = network.forward(Sequences.from_series(table, np.array([0, 11, 30])))
+    for begin, end in ((0, 11), (11, 30)):
+        states = np.zeros((1, network.n_states), dtype)
+        for first, last in pairwise([begin, begin + 1, begin + 3, begin + 9, end]):
+            lengths = np.array([last - first], np.intp)
+            out = np.empty((len(table), network.layout.n_outputs), dtype)
+            starts = np.array([first], np.intp)
+            network.run(table, starts, lengths, out, False, states, first_rows=np.array([begin], np.intp))
+            assert_array_equal(out[first:last], expected[first:last])
+    with pytest.raises(ValueError, match="expected first rows inside the table"):
+        network.run(table, starts, lengths, out, False, states, first_rows=np.array([begin + 30], np.intp))

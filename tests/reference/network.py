@@ -238,6 +238,9 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     if shape.every_step:
         features = np.concatenate(top)
         z = features @ parameters["weight_out"].T + parameters["bias_out"]
+        if shape.linear_skip:
+            reach = [last_rows(rows[: t + 1], shape.linear_skip) for rows in windows for t in range(len(rows))]
+            z += np.array(reach) @ parameters["weight_skip"].T
         return OptionsForward(z, features, np.concatenate(finals, axis=1))
     pooled = [pool(shape, parameters, y) for y in top]
     features = np.array([feature for feature, _ in pooled])

@@ -85,6 +85,7 @@ class Stack:
         head_weights: NDArray[Any] | None = None,
         ahead: NDArray[Any] | None = None,
         ahead_starts: NDArray[np.intp] | None = None,
+        first_rows: NDArray[np.intp] | None = None,
     ) -> None: ...
     def forward_backward(
         self,
@@ -115,4 +116,5 @@ class Stack:
         d_x: NDArray[Any] | None = None,
         ahead: NDArray[Any] | None = None,
         ahead_starts: NDArray[np.intp] | None = None,
+        first_rows: NDArray[np.intp] | None = None,
     ) -> float: ...

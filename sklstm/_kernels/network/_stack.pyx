@@ -265,14 +265,15 @@ cdef class Stack:
 
     def forward(self, sequences, Py_ssize_t row_stride, starts, lengths, workspace, int n_threads, *, z=None,
                 hidden=None, initial_state=None, final_state=None, pool_weights=None, head_weights=None, ahead=None,
-                ahead_starts=None):
+                ahead_starts=None, first_rows=None):
         """Run the stack over sequences; fill those of `z`, `hidden` and `final_state` that are given.
 
         `pool_weights` (n_samples, max_steps) gets the weights of the attention pooling, `head_weights` (n_samples,
         n_heads, max_steps) those of the self-attention of each sequence's last step.
 
-        With `every_step`, `z` and `hidden` have a row for each row of the table. `ahead` (n_rows, known columns) and
-        `ahead_starts` are what a decoder reads of the rows after each sequence.
+        With `every_step`, `z` and `hidden` have a row for each row of the table; the linear skip reads rows from
+        `first_rows` (n_samples,) on, None for `starts`. `ahead` (n_rows, known columns) and `ahead_starts` are what a
+        decoder reads of the rows after each sequence.
         """
         cdef StackCall call
         cdef SignalWatch watch
@@ -280,7 +281,8 @@ cdef class Stack:
         cdef Py_ssize_t n = len(starts), rows
         cdef bint training = self.transposed is not None
         describe(self, &call, code_of_table(sequences), n, lengths.max(), False)
-        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
+        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state,
+               first_rows)
         rows = rows_of_table(&call)
         call.out_z = data_of(z, self.code, rows * self.n_outputs, True)
         attach_ahead(self, &call, ahead, ahead_starts)
@@ -302,7 +304,8 @@ cdef class Stack:
                          Py_ssize_t max_steps, targets, weights, loss, double scale, slots,
                          loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
-                         final_state=None, d_initial_state=None, d_x=None, ahead=None, ahead_starts=None):
+                         final_state=None, d_initial_state=None, d_x=None, ahead=None, ahead_starts=None,
+                         first_rows=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
@@ -326,7 +329,8 @@ cdef class Stack:
             raise ValueError("training needs room for the copies of the weights: bind(panels, transposed)")
         describe(self, &call, code_of_table(sequences), n, max_steps, True, dropout, recurrent_dropout, d_x is not None,
                  neighbours)
-        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state)
+        attach(self, &call, sequences, row_stride, starts, lengths, workspace, n_threads, initial_state, final_state,
+               first_rows)
         attach_ahead(self, &call, ahead, ahead_starts)
         rows = rows_of_table(&call)
         call.loss_kind, call.scale = LOSS_KINDS[loss], scale

@@ -79,7 +79,7 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
 
 
 cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, starts, lengths, workspace,
-                int n_threads, initial_state, final_state) except -1:
+                int n_threads, initial_state, final_state, first_rows) except -1:
     """Point the call at its arrays."""
     cdef Py_ssize_t n = call.n_samples, n_rows
     call.panels = required(stack.panels, stack.code, stack.panels_size)
@@ -89,6 +89,9 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     call.row_stride = row_stride
     call.starts = <Py_ssize_t *> data_of(starts, INTP, n)
     call.lengths = <Py_ssize_t *> data_of(lengths, INTP, n)
+    call.first_rows = <Py_ssize_t *> data_of(first_rows, INTP, n)
+    if call.first_rows != NULL and not (0 <= first_rows.min() and (first_rows <= starts).all()):
+        raise ValueError("expected first rows inside the table, not behind the starts")
     check_windows(n, call.starts, call.lengths, call.max_steps * stack.input.patch_length, n_rows)
     call.initial_state = data_of(initial_state, stack.code, n * stack.state_size)
     call.final_state = data_of(final_state, stack.code, n * stack.state_size, True)

@@ -46,15 +46,18 @@ cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     """Write the input of the first layer and that of the linear skip, unless both are read from the table.
 
     The input of the first layer is the rows that the windows cover, each once, or (n, max_steps, input_size); that of
-    the skip is (n, skip_rows, n_columns). Rows before the first one of a sequence, in its first patch or in the skip,
-    are zeros: they contribute nothing to a product.
+    the skip is (n, skip_rows, n_columns), with an output at every step the rows of all steps and those before. Rows
+    before the first one of a sequence, in its first patch or in the skip, are zeros: they contribute nothing to a
+    product.
     """
     cdef const InputStage *stage = call.input
     cdef Py_ssize_t size = call.kernels.item_size, row = stage.n_columns * size, begin = 0, n_rows = 0, r
     cdef Py_ssize_t length, missing
     cdef const char *last
     cdef char *out
-    if not call.fills_inputs and buffers.skip_rows == NULL:
+    if buffers.skip_rows != NULL and call.every_step:
+        fill_skip_of_steps(call, buffers, first, n)
+    if not call.fills_inputs and (buffers.skip_rows == NULL or call.every_step):
         return
     if call.fills_inputs and shares_rows(call):
         n_rows = covered_rows(call, first, n, n_steps, &begin)
@@ -75,9 +78,34 @@ cdef void fill_inputs(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
             last = out + (missing + length) * row
         else:
             last = call.table + (call.starts[first + r] + length) * call.row_stride * size
-        if buffers.skip_rows != NULL:
+        if buffers.skip_rows != NULL and not call.every_step:
             copy_last_rows(call, last, input_row_stride(call) * size, length,
                            buffers.skip_rows + r * stage.skip_rows * row)
+
+
+cdef inline Py_ssize_t skip_stride(const StackCall *call) noexcept nogil:
+    """Numbers from sequence to sequence among the rows that the linear skip reads."""
+    return (call.input.skip_rows + (call.max_steps if call.every_step else 1) - 1) * call.input.n_columns
+
+
+cdef void fill_skip_of_steps(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first,
+                             Py_ssize_t n) noexcept nogil:
+    """All rows that the linear skip reads at the steps of each sequence, also those before its first one."""
+    cdef Py_ssize_t row = call.input.n_columns * call.kernels.item_size, stride = call.row_stride * call.table_item
+    cdef Py_ssize_t begin, missing, n_rows, r, t
+    cdef char *out
+    for r in range(n):
+        begin = call.starts[first + r] if call.first_rows == NULL else call.first_rows[first + r]
+        begin = max(begin, call.starts[first + r] - (call.input.skip_rows - 1))
+        missing = call.input.skip_rows - 1 - (call.starts[first + r] - begin)
+        n_rows = call.starts[first + r] + call.lengths[first + r] - begin
+        out = buffers.skip_rows + r * skip_stride(call) * call.kernels.item_size
+        memset(out, 0, missing * row)
+        if call.fills_inputs:
+            standardise(call, begin, n_rows, out + missing * row)
+            continue
+        for t in range(n_rows):
+            memcpy(out + (missing + t) * row, call.table + (begin + t) * stride, row)
 
 
 cdef inline Py_ssize_t input_row_stride(const StackCall *call) noexcept nogil:

@@ -50,6 +50,7 @@ cdef struct StackCall:
     Py_ssize_t row_stride        # elements
     const Py_ssize_t *starts
     const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
+    const Py_ssize_t *first_rows # with every_step, the first row that the linear skip may read; NULL: starts
     Py_ssize_t n_samples
     Py_ssize_t max_steps
     Py_ssize_t chunk_size
@@ -100,7 +101,7 @@ cdef struct ChunkBuffers:
     unsigned int *turn_ids       # (n_turns, n) numbers of the samples
     LayerBuffers *layers
     char *inputs                 # input of the first layer, where that is not the table (inputs.pxi); NULL
-    char *skip_rows              # (n, skip_rows, n_columns) input of the linear skip; NULL
+    char *skip_rows              # (n, skip stride) rows that the linear skip reads of each sequence; NULL
     double *moments              # (2, n_columns) of one window that is normalised; NULL
     Py_ssize_t *steps            # (n,) of each sequence
     char *attended               # (T, n, output_stride of the top layer) output of the block of self-attention

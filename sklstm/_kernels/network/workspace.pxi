@@ -96,7 +96,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     if call.fills_inputs:
         buffers.inputs = take_bytes(&base, n * steps * call.layers[0].input_size * size)
     if call.input.skip_rows > 0 and not call.over_horizon:
-        buffers.skip_rows = take_bytes(&base, n * call.input.skip_rows * call.input.n_columns * size)
+        buffers.skip_rows = take_bytes(&base, n * skip_stride(call) * size)
     if call.input.norm != NO_NORM and not call.over_horizon:
         buffers.moments = <double *> take_bytes(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
