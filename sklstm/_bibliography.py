@@ -2,6 +2,8 @@
 
 REFERENCES = {
     "Ba2016": 'J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.',
+    "Breiman1984": 'L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and regression trees", '
+    "Wadsworth, 1984, section 3.4.3.",
     "Chernozhukov2010": 'V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without '
     'crossing", Econometrica 78(3), 2010.',
     "Cho2014": 'K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine '

@@ -185,15 +185,15 @@ default="constant"
     [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
 
     **Linear part.** Before training, `W_skip` and the bias of the output are set to the ridge regression of the targets
-    on these windows, in float64, with the penalty (`ridge_penalty_`) that has the smallest squared error on the
-    validation part, without one by generalised cross-validation [Golub1979]_. The head starts at zero, so that the
-    network learns what the ridge regression leaves over; if no epoch scores better by `tol` than it does alone
-    (`skip_score_`), it alone is kept. After training it is solved once more, with the same penalty, on all samples:
-    those that early stopping had set aside too, unless they came as `X_val`. Windows that lack some of these rows are
-    left out of it if they are fewer than half. Of several quantiles, and of other losses than the squared error, it is
-    the regression of the mean; of classes and labels that of 1 and 0, of counts that of ``log(y / mean(y) + 0.5)``,
-    both times a factor that the loss chooses. "fine_tune" decays, by `weight_decay`, towards the ridge regression.
-    `partial_fit` solves it on its first block.
+    on these windows, in float64, with the largest penalty (`ridge_penalty_`) whose squared error on the validation part
+    is within a standard error of the smallest [Breiman1984]_, without a validation part by generalised cross-validation
+    [Golub1979]_. The head starts at zero, so that the network learns what the ridge regression leaves over; if no epoch
+    scores better by `tol` than it does alone (`skip_score_`), it alone is kept. After training it is solved once more,
+    with the same penalty, on all samples: those that early stopping had set aside too, unless they came as `X_val`.
+    Windows that lack some of these rows are left out of it if they are fewer than half. Of several quantiles, and of
+    other losses than the squared error, it is the regression of the mean; of classes and labels that of 1 and 0, of
+    counts that of ``log(y / mean(y) + 0.5)``, both times a factor that the loss chooses. "fine_tune" decays, by
+    `weight_decay`, towards the ridge regression. `partial_fit` solves it on its first block.
 
     **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
     most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many segments run side by side

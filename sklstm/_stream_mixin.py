@@ -60,7 +60,8 @@ class StreamMixin:
         ValueError
             If an argument is not as described, or the model is not fitted (`NotFittedError`). Without a window also if
             no row can be read after the other: with `bidirectional`, `attention_heads`, `patch_length`, `window_norm`
-            or `linear_skip`. A model with ``training="stateful"`` or ``targets="sequence"`` has no windows.
+            or, of a model for windows, `linear_skip`. A model with ``training="stateful"`` or ``targets="sequence"``
+            has no windows.
         MemoryError
             If the rows that the windows of `n_streams` streams read do not fit into memory; it names both sizes.
 

@@ -319,3 +319,16 @@ def test_stateful_streams_keep_the_rows_that_the_skip_reads(n_streams):
     assert_array_equal(one(stream.step(row(0))), expected[0])
     with pytest.raises(ValueError, match="n_rows"):
         later.state = {**state, "n_rows": state["n_rows"] + 9}
+
+
+def test_targets_of_sequences():
+    rng = np.random.default_rng(5)
+    lists = [rng.normal(size=(20 + k, 2)) for k in range(30)]
+    targets = [rows[:, 0] - 2.0 * np.r_[np.zeros(3), rows[:-3, 1]] + 0.1 * rng.normal(size=len(rows)) for rows in lists]
+    model = DeepLSTMRegressor(4, targets="sequence", linear_skip=5, max_iter=2, random_state=0).fit(lists, targets)
+    assert model.skip_score_ > 0.98
+    found = model.predict(lists)
+    stream = model.stream()
+    assert_array_equal([stream.step(row) for row in lists[3]], found[3])
+    skip = (model.parameters_["weight_skip"].reshape(5, 2) / model.input_scale_ * model.target_scale_).round(1)
+    assert_allclose(skip[[1, 4], [1, 0]], [-2.0, 1.0])

@@ -429,7 +429,6 @@ def test_what_does_not_go_with_it(case):
         ({"pooling": "mean"}, "pooling='mean': each row has an output"),
         ({"patch_length": 2}, "patch_length=2: each row has an output"),
         ({"window_norm": "last"}, "window_norm='last': moments of the whole"),
-        ({"linear_skip": 2}, "linear_skip=2: "),
         ({"carry_context": True}, "carry_context=True: a set of sequences"),
     ]
     for options, message in excluded:

@@ -9,7 +9,12 @@ from sklstm._ridge.windows import SkipWindows, WindowProducts
 # Penalties, as powers of ten of the mean square of a column of the windows, summed over all of them: these first, then
 # around the best.
 FIRST_EXPONENTS = (-6.0, -4.0, -2.0, 0.0, 2.0)
-STEPS = (1.0, 0.5, 0.25)
+STEPS = (1.0, 0.5)
+# From the best upwards in such steps, as long as the loss is not clearly larger: by more than a standard error of the
+# difference, which that of so many stretches of the validation part tells.
+CLIMB = 0.5
+N_STRETCHES = 10
+LARGEST_EXPONENT = 4.0
 # A smaller penalty must be better than a larger one by such a share.
 LEAST_GAIN = 1e-9
 # Up to so many columns the trace that generalised cross-validation needs is exact; beyond, it is estimated by so many
@@ -115,18 +120,28 @@ class _ValidationPart:
         self._windows, self._sequences, self._numbers = windows, validation.sequences, numbers
         weights = validation.weights.astype(np.float64).reshape(len(numbers), -1)
         self._weights = np.broadcast_to(weights, numbers.shape)
+        # Errors of neighbouring rows go together, those of long stretches hardly.
+        self._stretches = np.linspace(0, len(numbers), min(N_STRETCHES, len(numbers)) + 1).astype(np.intp)[:-1]
 
     def measure(self, product, weights, penalty):
         """Return nothing of the equations: all is measured on the validation part."""
         return 0.0
 
     def losses(self, candidates):
-        """Return the loss of each candidate."""
+        """Return the loss of each candidate, as the sums over stretches."""
         answers = self._windows.answers(self._sequences, [one.weights for one in candidates])
-        return [
-            float((self._weights * np.square(found + one.intercept - self._numbers)).sum())
+        errors = [
+            (self._weights * np.square(found + one.intercept - self._numbers)).sum(axis=1)
             for found, one in zip(answers, candidates, strict=True)
         ]
+        return [np.add.reduceat(one, self._stretches) for one in errors]
+
+    @staticmethod
+    def is_clearly_larger(loss, least):
+        """Return whether a loss is larger than the least one by more than the standard error of the difference."""
+        difference = loss - least
+        n = len(difference)
+        return n < 2 or difference.sum() > np.sqrt(n) * difference.std(ddof=1)
 
 
 class _CrossValidation:
@@ -146,7 +161,12 @@ class _CrossValidation:
 
     def losses(self, candidates):
         """Return the criterion of each candidate."""
-        return [one.measured for one in candidates]
+        return [np.array([one.measured]) for one in candidates]
+
+    @staticmethod
+    def is_clearly_larger(loss, least):
+        """Return True: there is no telling."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -166,26 +186,46 @@ class _Search:
         self._products, self._columns, self._judge = products, columns, judge
         self._shape = (n_outputs, windows.n_columns)
         self._scale = float(np.mean([one.scale * one.total for one in products]))
-        self._best, self._least = None, np.inf
+        self._best = self._least = None
 
     def run(self):
-        """Return the best solution."""
-        self._best = self._solve(np.inf)
-        (self._least,) = self._judge.losses([self._best])
+        """Return the solution of the largest penalty whose loss is not clearly larger than the least."""
+        constant = self._solve(np.inf)
+        (loss,) = self._judge.losses([constant])
+        self._best, self._least = constant, loss
         if self._scale > 0:
             self._try(FIRST_EXPONENTS)
             for step in STEPS:
                 exponent = self._best.exponent
                 if exponent < np.inf:
                     self._try((exponent - step, exponent + step))
-        return RidgeSolution(self._best.weights, self._best.intercept, self._scale * 10.0**self._best.exponent)
+        chosen = self._best if self._judge.is_clearly_larger(loss, self._least) else constant
+        if chosen.exponent < np.inf:
+            chosen = self._climb(chosen)
+        return RidgeSolution(chosen.weights, chosen.intercept, self._scale * 10.0**chosen.exponent)
 
     def _try(self, exponents):
         candidates = [one for one in map(self._solve, exponents) if one is not None]
         for one, loss in zip(candidates, self._judge.losses(candidates), strict=True):
             gain = LEAST_GAIN if one.exponent < self._best.exponent else -LEAST_GAIN
-            if loss < self._least * (1.0 - gain):
+            if loss.sum() < self._least.sum() * (1.0 - gain):
                 self._best, self._least = one, loss
+
+    def _climb(self, chosen):
+        """Return the largest penalty above the best one that is not clearly worse [Breiman1984]_.
+
+        .. [Breiman1984] L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and regression
+           trees", Wadsworth, 1984, section 3.4.3: the rule of one standard error.
+        """
+        while chosen.exponent < LARGEST_EXPONENT:
+            candidate = self._solve(chosen.exponent + CLIMB)
+            if candidate is None:
+                break
+            (loss,) = self._judge.losses([candidate])
+            if self._judge.is_clearly_larger(loss, self._least):
+                break
+            chosen = candidate
+        return chosen
 
     def _solve(self, exponent):
         """Return the candidate of an exponent; None where the equations are singular."""
