@@ -50,7 +50,7 @@ cdef struct StackCall:
     Py_ssize_t row_stride        # elements
     const Py_ssize_t *starts
     const Py_ssize_t *lengths    # in rows, never increasing inside a chunk
-    const Py_ssize_t *first_rows # with every_step, the first row that the linear skip may read; NULL: starts
+    const Py_ssize_t *first_rows  # with every_step, the first row that the linear skip may read; NULL: starts
     Py_ssize_t n_samples
     Py_ssize_t max_steps
     Py_ssize_t chunk_size
