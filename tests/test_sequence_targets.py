@@ -42,6 +42,8 @@ OPTIONS = [
     {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
     {"attention_heads": 2},
     {"n_seeds": 2},
+    {"linear_skip": 3},
+    {"linear_skip": 2, "linear_skip_training": "fine_tune", "bidirectional": True},
     {"attention_heads": 4, "bidirectional": True, "n_layers": 2},
     {"cell": LSTM(layer_norm=True), "weight_dropout": 0.2, "shuffle": "blocks", "accumulation_steps": 2},
 ]
@@ -210,6 +212,17 @@ def test_sequences_with_targets_at_every_step_are_learnt(case):
     model = case.make(**SEQUENCE, hidden_size=12, learning_rate_init=0.02, max_iter=30, n_jobs=2)
     assert model.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.9
     assert len(model.validation_scores_) == model.n_iter_
+
+
+def test_a_linear_skip_reads_the_rows_before_each_step():
+    """Those of its own sequence, zeros before the first."""
+    X = [np.random.default_rng(n).normal(size=(n, 2)) for n in range(5, 45)]
+    lagged = [np.vstack([np.zeros((1, 2)), x[:-1]]) for x in X]
+    y = [2.0 * x[:, 0] - 3.0 * before[:, 1] + 1.0 for x, before in zip(X, lagged, strict=True)]
+    about = {"input_scaling": None, "dtype": "float64", "max_iter": 1, "random_state": 0, **SEQUENCE}
+    model = DeepRNNRegressor(4, linear_skip=2, **about).fit(X[:30], y[:30])
+    assert model.score(X[30:], y[30:]) > 1 - 1e-6
+    assert model.skip_score_ > 1 - 1e-6
 
 
 def test_early_stopping_sets_the_last_sequences_aside(case, batches):

@@ -104,6 +104,7 @@ def last_step(network, flat, samples, settings):
         {},
         {"bidirectional": True, "hidden_sizes": (4, 5), "residual": 1},
         {"attention_heads": 2, "layer_norm": "output"},
+        {"linear_skip": 3, "bidirectional": True},
         {"attention_heads": 4, "bidirectional": True, "cell": "gru"},
         {"cell": "mingru", "bidirectional": True, "hidden_sizes": (4, 4), "dropout": 0.3},
         {"projection_size": 3, "peephole": True, "zoneout": 0.2, "recurrent_dropout": 0.3, "weight_dropout": 0.2},
