@@ -75,9 +75,9 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
     Notes
     -----
     Pruned are the weights smallest in magnitude [1]_, of all matrices: inputs, recurrent weights, projections, linear
-    maps of residual connections, attention, head and linear skip. Biases, normalisations and weights of single units
-    (peepholes, those of IndRNN, the vector of pooling) never are. `sparsity_` is the share of zeros among the weights
-    of the matrices.
+    maps of residual connections, attention and head. Biases, normalisations, weights of single units (peepholes, those
+    of IndRNN, the vector of pooling) and the ridge regression of `linear_skip` never are. `sparsity_` is the share of
+    zeros among the weights of the matrices.
 
     A weight that was pruned stays so: of a model that is pruned twice, the larger fraction counts. That permits gradual
     pruning [2]_, some more weights after each `partial_fit`. A `fit` without `warm_start` trains all weights anew.

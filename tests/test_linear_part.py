@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNRegressor
+from sklstm.compression import prune
 
 RNG = np.random.default_rng(0)
 N, Q = 500, 6
@@ -332,3 +333,10 @@ def test_targets_of_sequences():
     assert_array_equal([stream.step(row) for row in lists[3]], found[3])
     skip = (model.parameters_["weight_skip"].reshape(5, 2) / model.input_scale_ * model.target_scale_).round(1)
     assert_allclose(skip[[1, 4], [1, 0]], [-2.0, 1.0])
+
+
+def test_it_is_not_pruned():
+    model = make(early_stopping=False, warm_start=True).fit(X, Y)
+    pruned = prune(model, 0.5)
+    assert_array_equal(pruned.parameters_["weight_skip"], model.parameters_["weight_skip"])
+    assert_array_equal(pruned.partial_fit(X, Y).parameters_["weight_skip"], model.parameters_["weight_skip"])

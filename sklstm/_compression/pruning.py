@@ -4,11 +4,13 @@ import numpy as np
 
 # One weight for each unit, or for each column that is pooled: they are few, and no part of a product.
 PER_UNIT = ("weight_peephole", "weight_recurrent", "weight_pool")
+# The solution of a regression: its numbers are small where its columns go together, and count all the same.
+SOLVED = ("weight_skip",)
 
 
 def may_be_pruned(name):
     """Return whether a parameter is a matrix of a product; biases and normalisations are not."""
-    return name.startswith("weight_") and not name.startswith(PER_UNIT)
+    return name.startswith("weight_") and not name.startswith(PER_UNIT + SOLVED)
 
 
 def pruned_bits(layout, flat, fraction, threshold, before=None):

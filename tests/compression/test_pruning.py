@@ -38,7 +38,6 @@ def is_matrix(name):
         "weight_residual",
         "weight_attention",
         "weight_out",
-        "weight_skip",
     )
     return name.startswith(products)
 
