@@ -57,6 +57,8 @@ def _join(values, lengths, name, x, check_entry):
     refuse_no_container(values, name)
     refuse_masked(values, name)
     values = np.asarray(values) if hasattr(values, "columns") else values
+    if _is_full(values, lengths):
+        return check_entry(values.reshape(-1, *values.shape[2:]), name)
     entries = [values] if _is_single(values) else list(values)
     if all(map(_is_single, entries)):
         raise ValueError(
@@ -80,6 +82,12 @@ def _join(values, lengths, name, x, check_entry):
             )
         _refuse_other_kind(checked, name)
     return np.concatenate(checked)
+
+
+def _is_full(values, lengths):
+    """Return whether values are an array with the steps of sequences of one length, which need not be joined."""
+    is_array = type(values) is np.ndarray and values.ndim in (2, 3) and values.dtype.kind != "O"
+    return is_array and len(values) == len(lengths) and (lengths == values.shape[1]).all()
 
 
 def _is_single(value):
