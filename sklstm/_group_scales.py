@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklstm._scaling import CONSTANT, column_scales, quotient
+from sklstm._scaling import CONSTANT, HUGE, column_scales, quotient
 
 # Differences of consecutive rows, and deviations, need so many rows.
 FEWEST_ROWS = 2
@@ -90,27 +90,19 @@ class GroupScales:
             return table
         table, n_rows = np.array(table, np.float64, order="C"), np.diff(groups.bounds)
         means, units = self.of(self.places(groups.labels))
-        for target, column in self._columns():
+        for target, column in self.columns_of_table():
             mean, unit = (np.repeat(one[:, target], n_rows) for one in (means, units))
             with np.errstate(over="ignore"):  # what is beyond the network is refused by name
                 table[:, column] = quotient(table[:, column], mean, unit)
         return table
 
-    def rows(self, rows, places):
-        """Return rows (n, ..., n_features) of some groups, one for each, in their units."""
-        if self.columns is None:
-            return rows
-        rows = np.array(rows, np.float64, order="C")
-        means, units = self.of(places)
-        for target, column in self._columns():
-            mean, unit = (one[:, target].reshape(-1, *(1,) * (rows.ndim - 2)) for one in (means, units))
-            with np.errstate(over="ignore"):
-                rows[..., column] = quotient(rows[..., column], mean, unit)
-        return rows
-
-    def _columns(self):
+    def columns_of_table(self):
         """Return a target for each column that is measured, and the column."""
-        return [(self.columns.index(column), column) for column in sorted(set(self.columns))]
+        return (
+            []
+            if self.columns is None
+            else [(self.columns.index(column), column) for column in sorted(set(self.columns))]
+        )
 
     def moments(self, outputs, places, n_moments):
         """Return raw outputs beside which stands what maps them back to the unit of y: shifts, then factors.
@@ -204,29 +196,36 @@ def measure_rows(scales, label, rows):
     return np.array(measure(rows[:, scales.columns], np.ones(len(rows)), np.arange(len(rows)), scales.group_scaling))
 
 
-@dataclass(frozen=True)
 class StreamScales:
     """The units of some streams, each of which is one group: rows in, answers out.
 
-    Attributes
+    Parameters
     ----------
     scales : GroupScales
         The group of each stream, in their order.
+    n_features : int
     is_one : bool
         Whether rows of the only stream have no axis of streams.
     """
 
-    scales: GroupScales
-    is_one: bool
+    def __init__(self, scales, n_features, *, is_one):
+        self.scales, self._n_features, self._is_one = scales, n_features, is_one
+        self._places = np.arange(len(scales.labels))
+        means, units = scales.of(self._places)
+        self._columns = [(k, means[:, target], units[:, target]) for target, k in scales.columns_of_table()]
+        # Of a single stream as floats, which are read faster than arrays.
+        self._numbers = [(column, mean.item(), unit.item()) for column, mean, unit in self._columns if is_one]
+        self._is_huge = any(abs(mean) > HUGE for _, mean, _ in self._numbers)
 
     @classmethod
-    def of_groups(cls, scales, group, n_streams, context):
+    def of_groups(cls, scales, n_features, group, n_streams, context):
         """Make those of the groups of streams, or raise.
 
         Parameters
         ----------
         scales : GroupScales
             Of the fit.
+        n_features : int
         group : object
             The label of the group, or with `n_streams` a label for each stream.
         n_streams : int or None
@@ -248,18 +247,36 @@ class StreamScales:
                 rows = context if context is None or n_streams is None else context[stream]
                 units.append(measure_rows(scales, label, rows))
         means, units = np.swapaxes(units, 0, 1)
-        return cls(GroupScales(scales.group_scaling, labels, means, units, scales.columns), n_streams is None)
-
-    @property
-    def _places(self):
-        return np.arange(len(self.scales.labels))
+        own = GroupScales(scales.group_scaling, labels, means, units, scales.columns)
+        return cls(own, n_features, is_one=n_streams is None)
 
     def read(self, rows):
         """Return a row of each stream, or several, (n_streams, ..., n_features), in the units of their groups."""
-        if self.is_one:
-            return self.scales.rows(rows[np.newaxis], self._places)[0]
-        return self.scales.rows(rows, self._places)
+        rows = np.array(rows, np.float64, order="C")
+        own = rows[np.newaxis] if self._is_one else rows
+        for column, mean, unit in self._columns:
+            shape = (-1, *(1,) * (own.ndim - 2))
+            with np.errstate(over="ignore"):  # what is beyond the network is refused by name
+                own[..., column] = quotient(own[..., column], mean.reshape(shape), unit.reshape(shape))
+        return rows
+
+    def step_value(self, step, x):
+        """Return what ``step`` makes of the row of a single stream, or None for a row that needs more than floats."""
+        if self._is_huge or x.dtype.char not in "fd" or x.shape != (self._n_features,):
+            return None
+        row = np.array(x, np.float64)
+        for column, mean, unit in self._numbers:
+            number = row.item(column)
+            if abs(number) > HUGE:
+                return None
+            row[column] = (number - mean) / unit
+        return step(row)
 
     def moments(self, outputs, n_moments):
         """Return raw outputs of each stream with what maps them back, see `GroupScales.moments`."""
         return self.scales.moments(outputs, self._places, n_moments)
+
+    def decode_one(self, decode):
+        """Return ``decode`` of a single raw output of a single stream, mapped back to the unit of y."""
+        shift, factor = self.scales.means.item(), self.scales.units.item()
+        return lambda z: decode(z) * factor + shift

@@ -111,8 +111,8 @@ class Stream:
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
         window = _was_trained_on_windows(model) if window is None else bool(window)
         refuse_single_steps(model._architecture, window, model._fitted_on)
-        rows = check_rows_before(model, context, n_streams) if context is not None else None
-        scales = model._targets().stream_scales(group, n_streams, rows)
+        rows = check_rows_before(model, context, n_streams)
+        scales = model._targets().stream_scales(model.n_features_in_, group, n_streams, rows)
         self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method, scales)
         self._order = RowOrder(context if n_streams is None else None)
         if context is None and window:
@@ -162,19 +162,19 @@ class Stream:
         # Fast path of a single number, without arrays.
         self._decode_one = targets.decode_one(response_method) if self._is_one and not is_transform else None
         self._step_value = self._numbers.step_value
+        if scales is not None and self._decode_one is not None:
+            self._decode_one = scales.decode_one(self._decode_one)
+            self._step_value = partial(scales.step_value, self._numbers.step_value)
 
     def _step_in_units(self, x, *ahead):
         """Take a row of every stream, which are groups with units of their own."""
         z = self._numbers.step(self._scales.read(x), *ahead)
-        if self._response_method == "transform":
+        if self._response_method == "transform" or self._decode_one is not None:
             return z
         return self._scales.moments(z, 2 * len(self._network.reference_columns or ()))
 
     def _follow(self, rows):
-        """Start after rows of shape (n_rows, n_features), the same for all streams, or one such table for each.
-
-        Of groups with units of their own they are in these.
-        """
+        """Start after rows (n_rows, n_features), as the network reads them, or one such table for each stream."""
         if rows is None:
             return
         state = self._numbers.state

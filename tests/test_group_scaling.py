@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklstm import DeepLSTMRegressor, WeightedEnsembleRegressor, quantize
+from sklstm._group_scales import measure
 from sklstm.compression import distill
 from sklstm.streaming import stream
 
@@ -639,3 +640,66 @@ def test_the_linear_part_reads_these_units(window_norm):
     assert model.ridge_penalty_ == by_hand.ridge_penalty_
     assert_array_equal(model.parameters_["weight_skip"], by_hand.parameters_["weight_skip"])
     assert mase(model, X, Y, GROUPS).max() < 1.0
+
+
+# Corners
+
+
+def test_units_of_few_numbers_and_of_rounded_ones():
+    weights, kind = np.array([1.0, 2.0, 1.0]), "mean_absolute_difference"
+    values = np.array([[1.0], [3.0], [11.0]])
+    # Rows 0 and 2 are no neighbours, nor are 2 and 9; of 2 and 3 the distance counts.
+    assert measure(values, weights, np.array([0, 2, 9]), kind)[1] == (2.0 * 2.0 + 8.0) / 3.0
+    assert measure(values, weights, np.array([0, 2, 3]), kind)[1] == 8.0
+    assert measure(values[:1], weights[:1], np.array([4]), kind) == (1.0, 0.0)
+    # A drift by roundings, whose deviation is above them.
+    drift = (1.0 + 1e-15 * np.arange(200))[:, np.newaxis]
+    assert drift.std() > 1e-14
+    assert measure(drift, np.ones(200), np.arange(200), kind)[1] == 0.0
+
+
+@pytest.mark.parametrize("window_norm", NORMS)
+def test_streams_of_numbers_near_the_ends_of_float64(window_norm):
+    X, y, groups = panel([1e-300, 7e306, 1.0])
+    model = make(window_norm=window_norm).fit(X, y, groups=groups)
+    for label in model.group_labels_.tolist():
+        own = groups == label
+        rows = model.stream(group=label)
+        assert_array_equal([rows.step(row) for row in X[own]], model.predict(X[own], groups=groups[own]))
+    rows = model.stream(group="s2")
+    rows.step(X[groups == "s2"][0])
+    with pytest.raises(ValueError, match=r"too large|infinity|too far"):
+        rows.step(np.array([1.5e308, 0.0]))
+    with pytest.raises(ValueError, match="x contains NaN"):
+        rows.step(np.array([np.nan, 0.0]))
+    with pytest.raises(ValueError, match=r"x has shape \(3,\), expected \(2,\)"):
+        rows.step(np.zeros(3))
+
+
+def test_answers_beyond_float64():
+    X, y, groups = panel([1.0, 1e306])
+    model = make().fit(X, y, groups=groups)
+    parameters = {name: array.copy() for name, array in model.parameters_.items()}
+    parameters["bias_out"][:] = 1e3
+    model.parameters_ = parameters
+    assert np.isfinite(model.predict(X[:5], groups=groups[:5])).all()
+    with pytest.raises(ValueError, match="predict goes beyond the largest float64"):
+        model.predict(X[-5:], groups=groups[-5:])
+
+
+@pytest.mark.parametrize("window_norm", ["last", "standard"])
+def test_a_group_that_varies_after_the_training_part_alone(window_norm):
+    """There is no unit for it, so it says nothing about the others."""
+    values = np.concatenate([np.full(55, 5.0), 1e9 * np.arange(1.0, 6.0)])
+    table = np.column_stack([values, np.zeros(60)])
+    joined = np.concatenate([X, table]), np.concatenate([Y, values])
+    model = make(window_norm=window_norm, early_stopping=True).fit(*joined, groups=[*GROUPS, *["c"] * 60])
+    assert model.group_scales_[3] == 0.0
+    assert max(model.validation_loss_curve_) < 10.0
+
+
+def test_known_columns_are_no_targets():
+    message = "known_columns=0 holds 0, which is a target_column"
+    with pytest.warns(UserWarning, match="known_columns=0 has no effect"), pytest.raises(ValueError, match=message):
+        make(known_columns=0).fit(X, Y, groups=GROUPS)
+    make(known_columns=1, window_norm="last").fit(X, Y, groups=GROUPS)

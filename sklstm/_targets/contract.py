@@ -104,7 +104,7 @@ class Targets(ABC):
         """Return the `CallScales` of one call of `predict` and the like, None where groups have no units."""
         return None
 
-    def stream_scales(self, group, n_streams, context):
+    def stream_scales(self, n_features, group, n_streams, context):
         """Return the `StreamScales` of streams, None where groups have no units."""
         if group is not None:
             raise ValueError("group says in which unit a stream is: set group_scaling before fit, or leave it at None.")

@@ -242,11 +242,11 @@ class TargetsOfGroups(Targets):
         """Return the units of the groups for one call, or None."""
         return self._groups.call_scales()
 
-    def stream_scales(self, group, n_streams, context):
+    def stream_scales(self, n_features, group, n_streams, context):
         """Return the units of the groups of streams, or None."""
         if self._groups.scales is None:
-            return super().stream_scales(group, n_streams, context)
-        return StreamScales.of_groups(self._groups.scales, group, n_streams, context)
+            return super().stream_scales(n_features, group, n_streams, context)
+        return StreamScales.of_groups(self._groups.scales, n_features, group, n_streams, context)
 
     def moments(self, part, input_scale):
         """Return shifts and factors by which answers are mapped back, of windows, of groups or of both."""

@@ -347,9 +347,12 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         return total if self.n_networks == 1 else total / self.n_networks
 
     def decode_one(self, method):
-        """Return `decode` for one float, where there is one target and nothing to undo but its scale."""
+        """Return `decode` for one float, where there is one target and nothing to undo but its scale.
+
+        Of groups with units of their own it answers in these.
+        """
         several = np.ndim(self._mean) or self._n_outputs_per_target > 1 or self.n_networks > 1
-        if several or method != "predict" or self.n_moments:
+        if several or method != "predict" or self._coding["columns"] is not None:
             return None
         mean, scale = float(self._mean), float(self._scale)
         if self._coding["loss"] == "poisson":
