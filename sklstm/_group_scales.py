@@ -98,11 +98,8 @@ class GroupScales:
 
     def columns_of_table(self):
         """Return a target for each column that is measured, and the column."""
-        return (
-            []
-            if self.columns is None
-            else [(self.columns.index(column), column) for column in sorted(set(self.columns))]
-        )
+        columns = self.columns or []
+        return [(columns.index(column), column) for column in sorted(set(columns))]
 
     def moments(self, outputs, places, n_moments):
         """Return raw outputs beside which stands what maps them back to the unit of y: shifts, then factors.

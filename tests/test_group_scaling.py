@@ -703,3 +703,25 @@ def test_known_columns_are_no_targets():
     with pytest.warns(UserWarning, match="known_columns=0 has no effect"), pytest.raises(ValueError, match=message):
         make(known_columns=0).fit(X, Y, groups=GROUPS)
     make(known_columns=1, window_norm="last").fit(X, Y, groups=GROUPS)
+
+
+@pytest.mark.parametrize("decoder", ["direct", "recurrent", "parallel"])
+@pytest.mark.parametrize(
+    "options", [{"target_column": [0, 2], "window_norm": "last"}, {"target_column": None}], ids=repr
+)
+def test_decoders(decoder, options):
+    """Steps ahead of two series at once, each in the unit of its column, or each step in its own."""
+    second = np.concatenate([1e3 * (k + 1) * X[own, 0] / X[own, 0].mean() for k, own in enumerate(IS_OWN)])
+    table, n_ahead = np.column_stack([X, second]), 3
+    ahead = [np.stack([np.roll(table[:, k], -h) for h in range(1, n_ahead + 1)], axis=1) for k in (0, 2)]
+    known = np.concatenate([np.arange(own.sum()) < own.sum() - n_ahead for own in IS_OWN])
+    y, groups = np.stack(ahead, axis=2)[known], GROUPS[known]
+    model = make(decoder=decoder, early_stopping=False, **options).fit(table[known], y, groups=groups)
+    assert model.group_scales_.shape == (3, n_ahead, 2)
+    numbers = y if options["target_column"] is None else np.stack([table[known][:, [0, 2]]] * n_ahead, axis=1)
+    for k, label in enumerate(model.group_labels_.tolist()):
+        units = np.abs(np.diff(numbers[groups == label], axis=0)).mean(axis=0)
+        assert_allclose(model.group_scales_[k], units, rtol=1e-12)
+    answers = model.predict(table, groups=GROUPS)
+    assert answers.shape == (len(table), n_ahead, 2)
+    assert_array_equal(stream_answers(model, table, "s2"), answers[IS_OWN[2]])
