@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from copy import copy
 from functools import partial
 from math import isfinite
 from numbers import Integral
@@ -19,6 +18,7 @@ from sklstm._options import refuse_single_steps
 from sklstm._row_checks import RowChecks, RowOrder, check_out, check_state
 from sklstm._rows_ahead import ahead_of, rows_after_step
 from sklstm._snapshot import snapshot_of
+from sklstm._stream_model import bound_copy, hidden_state, too_large, was_trained_on_windows
 from sklstm._time_order import check_order, label_of_last_row
 from sklstm._typing import Array, ResponseMethod, State
 from sklstm._validation import (
@@ -109,11 +109,11 @@ class Stream:
         if response_method not in offered:
             name = type(model).__name__
             raise ValueError(f"response_method of {name} must be one of {offered}, found {response_method!r}.")
-        window = _was_trained_on_windows(model) if window is None else bool(window)
+        window = was_trained_on_windows(model) if window is None else bool(window)
         refuse_single_steps(model._architecture, window, model._fitted_on)
         rows = check_rows_before(model, context, n_streams)
         scales = model._targets().stream_scales(model.n_features_in_, group, n_streams, rows)
-        self._bind(_bound_copy(model), n_streams and int(n_streams), window, response_method, scales)
+        self._bind(bound_copy(model), n_streams and int(n_streams), window, response_method, scales)
         self._order = RowOrder(context if n_streams is None else None)
         if context is None and window:
             if hasattr(model, "context_groups_"):
@@ -146,13 +146,13 @@ class Stream:
         try:
             self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
         except MemoryError:
-            raise MemoryError(_too_large(n_streams or 1, length)) from None
+            raise MemoryError(too_large(n_streams or 1, length)) from None
         self._advance = self._numbers.step if scales is None else self._step_in_units
         ahead = ahead_of(model)
         self._looks_ahead = ahead is not None and bool(ahead.known) and not is_transform
         self._checks = RowChecks(model, network, n_streams)
         self._shape = self._checks.shape
-        self._decode = _hidden_state if is_transform else partial(targets.decode, method=response_method)
+        self._decode = hidden_state if is_transform else partial(targets.decode, method=response_method)
         width = network.architecture.features_size if is_transform else network.layout.n_outputs
         width *= network.n_networks
         width += 0 if is_transform else targets.n_moments
@@ -376,35 +376,3 @@ class Stream:
         self._bind(*saved["bound"])
         self._order = RowOrder()
         self.state = saved["state"]
-
-
-def _too_large(n_streams, length):
-    if length is None:
-        return f"n_streams={n_streams}: the states of so many streams do not fit into memory."
-    return (
-        f"sequence_length={length} with n_streams={n_streams}: streams that keep the rows of so long windows do not "
-        "fit into memory. Where no stream gets so many rows, window=False says the same, as it reads all rows so far "
-        "and keeps none of them; else take fewer streams or set a shorter sequence_length."
-    )
-
-
-def _was_trained_on_windows(model):
-    return model._fitted_on == "table" and not model._architecture["every_step"]
-
-
-def _bound_copy(model):
-    """Return a copy that no later call of the model changes, without what only training needs."""
-    bound = copy(model)
-    bound.parameters_ = dict(model.parameters_)
-    if hasattr(model, "other_networks_"):
-        bound.other_networks_ = [{"parameters_": dict(one["parameters_"])} for one in model.other_networks_]
-    for name in ("_training_state", "context_", "context_groups_"):
-        bound.__dict__.pop(name, None)
-    return bound
-
-
-def _hidden_state(z, out=None):
-    if out is None:
-        return z.copy()
-    out[...] = z
-    return out
