@@ -174,7 +174,11 @@ TABLE = [
         ("infinity", at(3, INF), "Input y contains infinity"),
         ("complex", ONES + 1j, "Complex data not supported: y must hold real numbers"),
         ("sparse", sp.csr_array(ONES[:, np.newaxis]), "Sparse data was passed for y", WRONG_TYPE),
-        ("four dimensions", np.ones((N, 2, 2, 2)), r"y has 4 dimensions, expected 1 or 2 \(n_samples, n_outputs\), or 3"),
+        (
+            "four dimensions",
+            np.ones((N, 2, 2, 2)),
+            r"y has 4 dimensions, expected 1 or 2 \(n_samples, n_outputs\), or 3",
+        ),
         ("no outputs", np.ones((N, 0)), r"y: Found array with 0 feature\(s\)"),
         kinds=("regressor",),
     ),

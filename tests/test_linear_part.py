@@ -340,3 +340,17 @@ def test_it_is_not_pruned():
     pruned = prune(model, 0.5)
     assert_array_equal(pruned.parameters_["weight_skip"], model.parameters_["weight_skip"])
     assert_array_equal(pruned.partial_fit(X, Y).parameters_["weight_skip"], model.parameters_["weight_skip"])
+
+
+@pytest.mark.parametrize("n_columns", [4, 40])
+def test_fewer_samples_than_columns(n_columns):
+    """A regression that passes through all samples is not taken for a good one, also where its trace is estimated."""
+    rng = np.random.default_rng(4)
+    array, y = rng.normal(size=(60, 20, n_columns)), rng.normal(size=60)
+    model = DeepLSTMRegressor(4, linear_skip=20, max_iter=1, random_state=0, early_stopping=False).fit(array, y)
+    assert model.skip_score_ < 0.95
+    test, noise = rng.normal(size=(500, 20, n_columns)), rng.normal(size=500)
+    assert np.square(model.predict(test) - noise).mean() < 1.5 * np.square(noise).mean()
+    y = array[:, -1, 0] + 0.1 * y
+    model = DeepLSTMRegressor(4, linear_skip=20, max_iter=1, random_state=0, early_stopping=False).fit(array, y)
+    assert model.skip_score_ > 0.3

@@ -17,6 +17,9 @@ N_STRETCHES = 10
 LARGEST_EXPONENT = 4.0
 # A smaller penalty must be better than a larger one by such a share.
 LEAST_GAIN = 1e-9
+# Of the degrees of freedom, a regression must leave such a share: one that passes through all samples leaves no errors
+# to judge it by.
+LEAST_FREEDOM = 0.05
 # Up to so many columns the trace that generalised cross-validation needs is exact; beyond, it is estimated by so many
 # random vectors.
 EXACT_COLUMNS = 256
@@ -157,7 +160,8 @@ class _CrossValidation:
             # The trace of G (G + penalty)^-1, from that of (G + penalty)^-1.
             freedom += self._n_columns - penalty * float(product.squares_of_more().sum())
             left = product.squares_left(weights, penalty)
-        return float(left.sum()) / max(1.0 - freedom / self._n, 1e-3) ** 2
+        share_left = 1.0 - freedom / self._n
+        return float(left.sum()) / share_left**2 if share_left > LEAST_FREEDOM else np.inf
 
     def losses(self, candidates):
         """Return the criterion of each candidate."""
