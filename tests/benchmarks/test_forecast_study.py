@@ -1,0 +1,68 @@
+"""The samples, the ridge regression and the measures of the study of forecasts, on data made here."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
+
+from study_archive import flat
+from study_forecasts import m4_measures
+from study_ridge import ridge_predictions
+from study_rows import Problem, Row, series_samples
+
+
+def test_a_row_counts_where_window_and_future_are_full():
+    samples = series_samples([np.arange(10.0), np.arange(20.0, 27.0)], length=4, horizon=2)
+    assert samples.X[samples.rows, 0].tolist() == [3, 4, 5, 6, 7, 23, 24]
+    assert samples.targets[0].tolist() == [4, 5]
+    assert samples.targets[-1].tolist() == [25, 26]
+    assert samples.groups[samples.rows].tolist() == [0] * 5 + [1] * 2
+
+
+def test_the_stride_counts_back_from_the_last_row():
+    samples = series_samples([np.arange(10.0)], length=4, horizon=2, stride=3)
+    assert samples.X[samples.rows, 0].tolist() == [4, 7]
+
+
+def test_without_a_horizon_the_last_row_of_each_series_counts():
+    samples = series_samples([np.arange(5.0), np.arange(7.0)], length=4, horizon=0)
+    assert samples.X[samples.rows, 0].tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_ridge_finds_an_autoregression(relative):
+    series = np.zeros(600)
+    noise = np.random.default_rng(0).normal(size=600)
+    for t in range(2, 600):
+        series[t] = 1.5 * series[t - 1] - 0.7 * series[t - 2] + noise[t]
+    cuts = [series_samples([series[a:b]], length=3, horizon=1) for a, b in ((0, 400), (400, 500), (500, 600))]
+    problem = Problem(*cuts, score=None, measures=())
+    rows = cuts[2].rows
+    best = 1.5 * cuts[2].X[rows, 0] - 0.7 * cuts[2].X[rows - 1, 0]
+    answer = ridge_predictions(problem, 3, relative)[:, 0]
+    assert np.corrcoef(answer, best)[0, 1] > 0.99
+
+
+def test_measures_of_m4():
+    history = [np.tile(np.arange(1.0, 25.0), 3) + np.repeat([0.0, 1.0, 2.0], 24)]  # a day later it is 1 more
+    actual = np.full((1, 48), 10.0)
+    smape, mase, owa = m4_measures(np.full((1, 48), 12.0), actual, history)
+    assert smape == pytest.approx(200 * 2 / 22)
+    assert mase == pytest.approx(2)
+    assert owa == pytest.approx((smape / 18.383 + mase / 2.395) / 2)
+
+
+def test_sequences_of_different_lengths_are_interpolated():
+    table = flat([np.linspace(0, 1, n)[:, None] for n in (7, 29)])
+    np.testing.assert_allclose(table[0], table[1])
+
+
+def test_a_row_has_a_line_for_each_measure():
+    row = Row("air", ("RMSE", "MAE"), {"last value": (2.0, 1.0)}, [(1.0, 0.5), (3.0, 0.7)])
+    assert list(row.lines()) == [
+        "| air | RMSE | last value 2 | **2** | 1 3 |",
+        "| air | MAE | last value 1 | **0.6** | 0.5 0.7 |",
+    ]
