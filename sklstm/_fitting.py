@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklstm._batch_size import batch_size, n_in_batches
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
@@ -302,10 +303,10 @@ def _train(
 
 def _settings(model, targets, samples, layout, *, seed, max_iter, label):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
-    (loss, loss_parameter), n = targets.network_loss(), _n_read(model, samples)
+    (loss, loss_parameter), n = targets.network_loss(), n_in_batches(model, samples)
     return Settings(
         loss=loss,
-        batch_size=_batch_size(model, n),
+        batch_size=batch_size(model, n),
         max_iter=max_iter,
         shuffle=model.shuffle,
         learning_rate=model.learning_rate_init,
@@ -352,24 +353,6 @@ def _fitted_attributes(model, history, layout, flat, first_epoch, linear):
     }
 
 
-def _n_read(model, samples):
-    """Return what batches are counted in: samples, series with targets at every step, rows that go on."""
-    sequences = samples.sequences
-    if model.targets == "sequence":
-        return len(sequences.series()[0])
-    return int(sequences.series()[1].sum()) if model.training == "stateful" else len(sequences)
-
-
-def _batch_size(model, n_samples):
-    if model.batch_size != "auto":
-        return min(int(model.batch_size), n_samples)
-    if model.targets == "sequence":
-        return automatic_stateful_batch_size(n_samples, 1)
-    if model.training == "stateful":
-        return automatic_stateful_batch_size(n_samples, model.bptt_steps)
-    return automatic_batch_size(n_samples)
-
-
 def _continue_from(model, layout):
     """Return the fitted parameters as a new flat vector, if they are those of the network wanted now."""
     refuse_other_network(model._architecture, asdict(layout.architecture))
@@ -393,16 +376,3 @@ def tell_of_interrupt(model, interrupt):
     finally:
         # Where warnings are errors, too.
         raise interrupt
-
-
-def automatic_batch_size(n_samples):
-    """Return the size behind ``batch_size="auto"``: small data get small batches, so that an epoch has enough steps."""
-    return int(np.clip(n_samples // 32, 8, 128))
-
-
-def automatic_stateful_batch_size(n_samples, bptt_steps):
-    """Return the same for ``training="stateful"``: so few segments that an epoch has about 32 steps.
-
-    Of sequences with a target at every step, each of which is one segment and one step, the number of sequences.
-    """
-    return int(np.clip(n_samples // (32 * bptt_steps), 1, 32))

@@ -27,7 +27,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
-from sklstm._fitting import automatic_batch_size
+from sklstm._batch_size import automatic_batch_size
 
 ONE_STEP = {"dtype": "float64", "max_iter": 1, "batch_size": 90, "early_stopping": False}
 

@@ -8,7 +8,7 @@ from estimator_case import flat, parameters_equal
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
-from sklstm._fitting import automatic_stateful_batch_size
+from sklstm._batch_size import automatic_stateful_batch_size
 from sklstm._sequences import Sequences
 from sklstm._training.passes import cut_series
 from sklstm.cells import LSTM
