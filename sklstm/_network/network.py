@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklstm._kernels.network._stream import StackStream
+from sklstm._network.attention_weights import attention_weights
 from sklstm._network.build import build_stack
 from sklstm._network.input_range import first_beyond_range
 from sklstm._network.moments import moments_by_stack
@@ -226,31 +227,8 @@ class Network:
         return panels[slice(*self._stack.skip_range)]
 
     def attention_weights(self, sequences):
-        """Return the attention weights of each step: the last step in the last column, zeros before the first.
-
-        Returns
-        -------
-        dict of str to ndarray
-            ``"heads"`` (n_sequences, n_heads, n_steps), the weights of the last step's query, with self-attention;
-            ``"pooling"`` (n_sequences, n_steps), with attention pooling.
-        """
-        starts, lengths, order = self._ordered(sequences)
-        shape, n, n_steps = self.architecture, len(starts), -(-int(lengths[0]) // self.architecture.patch_length)
-        weights = {}
-        if shape.attention_heads:
-            weights["heads"] = np.empty((n, shape.attention_heads, n_steps), self.dtype)
-        if shape.pooling == "attention":
-            weights["pooling"] = np.empty((n, n_steps), self.dtype)
-        out = np.empty((len(sequences.table) if shape.every_step else n, shape.n_outputs), self.dtype)
-        named = {{"heads": "head_weights", "pooling": "pool_weights"}[name]: array for name, array in weights.items()}
-        self.run(sequences.table, starts, lengths, out, **named)
-        missing = n_steps - -(-lengths // shape.patch_length)
-        steps = np.arange(n_steps) - missing[:, np.newaxis]
-        for name, array in weights.items():
-            step = steps.reshape(n, *(1,) * (array.ndim - 2), n_steps)
-            aligned = np.where(step < 0, 0, np.take_along_axis(array, np.maximum(step, 0), -1))
-            weights[name] = aligned if order is None else _scattered(aligned, order)
-        return weights
+        """Return the attention weights of each step, see `sklstm._network.attention_weights`."""
+        return attention_weights(self, sequences, *self._ordered(sequences))
 
     def run(self, table, starts, lengths, out, want_hidden=False, states=None, **more):
         """Run forward over sequences, longest first, into `out`; `states` as in `forward`."""
