@@ -255,10 +255,11 @@ def _train_networks(model, targets, samples, validation, *, continued, **options
     horizon = targets.horizon if parameters.get("decoder", "direct") != "direct" else 0
     layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns, horizon))
     network = empty_network(model, layout, model.dtype)
-    check_range(network, samples.sequences.table, columns=columns)
+    in_units = targets.call_scales() is not None
+    check_range(network, samples.sequences.table, columns=columns, in_units=in_units)
     check_range_ahead(network, samples.sequences.ahead, columns)
     if held_out is not None and held_out.sequences.table is not samples.sequences.table:
-        check_range(network, held_out.sequences.table, "X_val", columns)
+        check_range(network, held_out.sequences.table, "X_val", columns, in_units=in_units)
         check_range_ahead(network, held_out.sequences.ahead, columns, "future_val")
     models = singles(model) if continued else with_seeds(model)
     regression = None if continued else solve_linear_part(network, targets.network_loss(), samples, validation)

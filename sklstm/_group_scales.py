@@ -257,6 +257,23 @@ class StreamScales:
                 own[..., column] = quotient(own[..., column], mean.reshape(shape), unit.reshape(shape))
         return rows
 
+    def carried(self, rows, labels):
+        """Return for each stream those of some rows that have the label of its group, in its unit.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_features)
+        labels : ndarray of shape (n_rows,)
+        """
+        tables, labels = [], labels.tolist()
+        for stream, own in enumerate(self.scales.labels.tolist()):
+            table = rows[[k for k, label in enumerate(labels) if label == own]].astype(np.float64)
+            for column, mean, unit in self._columns:
+                with np.errstate(over="ignore"):
+                    table[:, column] = quotient(table[:, column], mean[stream], unit[stream])
+            tables.append(table)
+        return tables
+
     def step_value(self, step, x):
         """Return what ``step`` makes of the row of a single stream, or None for a row that needs more than floats."""
         if self._is_huge or x.dtype.char not in "fd" or x.shape != (self._n_features,):

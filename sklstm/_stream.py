@@ -116,17 +116,20 @@ class Stream:
         self._bind(bound_copy(model), n_streams and int(n_streams), window, response_method, scales)
         self._order = RowOrder(context if n_streams is None else None)
         if context is None and window:
-            if hasattr(model, "context_groups_"):
+            is_grouped = hasattr(model, "context_groups_")
+            if is_grouped and scales is None:
                 raise ValueError(
                     "context is missing: carry_context=True kept the last rows of each group of fit, context_ with the "
                     "labels context_groups_. Give those of the stream's group, or an array without rows."
                 )
             kept = getattr(model, "context_", None)
+            if is_grouped:
+                kept = scales.carried(kept, model.context_groups_)
             if kept is not None:
                 model._network()  # checks the carried rows, too, which the copy bound here lacks
-                if n_streams is None:
+                if n_streams is None and not is_grouped:
                     self._order = RowOrder(last=label_of_last_row(model._row_order))
-            self._follow(kept)
+            self._follow(kept if kept is None or is_grouped else [kept] * (n_streams or 1))
         else:
             if rows is not None:
                 check_order(context, name="context")
@@ -134,7 +137,7 @@ class Stream:
                 columns = getattr(model, "feature_names_in_", None)
                 warn_of_other_scale(model, rows.reshape(-1, rows.shape[-1]), "context")
                 check_range(self._network, rows.reshape(-1, rows.shape[-1]), "context", columns)
-            self._follow(rows)
+            self._follow(rows if rows is None or n_streams is not None else [rows])
 
     def _bind(self, model, n_streams, window, response_method, scales=None):
         """Prepare everything that a step needs."""
@@ -173,21 +176,21 @@ class Stream:
             return z
         return self._scales.moments(z, 2 * len(self._network.reference_columns or ()))
 
-    def _follow(self, rows):
-        """Start after rows (n_rows, n_features), as the network reads them, or one such table for each stream."""
-        if rows is None:
+    def _follow(self, tables):
+        """Start after a table (n_rows, n_features) of each stream, as the network reads it; None for no rows."""
+        if tables is None:
             return
-        state = self._numbers.state
-        rows = np.broadcast_to(rows, (self._n_streams or 1, *rows.shape[-2:]))
         if self._window:
-            reach, n_rows = state["rows"].shape[1], rows.shape[1]
-            n_kept = min(reach, n_rows)
-            state["rows"][:, reach - n_kept :] = rows[:, n_rows - n_kept :]
-            state["n_rows"][:] = n_kept
+            state = self._numbers.state
+            reach = state["rows"].shape[1]
+            for stream, rows in enumerate(tables):
+                n_kept = min(reach, len(rows))
+                state["rows"][stream, reach - n_kept :] = rows[len(rows) - n_kept :]
+                state["n_rows"][stream] = n_kept
             self._numbers.set_state(state)
         else:
-            for t in range(rows.shape[1]):
-                self._numbers.step(np.ascontiguousarray(rows[:, t]))
+            for rows in zip(*tables, strict=True):
+                self._numbers.step(np.stack(rows))
 
     def step(self, x: ArrayLike, out: Array | None = None, future: ArrayLike | None = None) -> Any:
         """Take the next row of every stream and predict.

@@ -48,7 +48,8 @@ class StreamMixin:
             "predict_log_proba", of a regressor with ``loss="quantile"`` "predict_quantiles".
         group : label or sequence of labels, default=None
             Needed with `group_scaling`: the group that the stream belongs to, with `n_streams` a list of them. The unit
-            of a group that was not in `fit` is learnt from all its rows of `context`, and stays.
+            of a group that was not in `fit` is learnt from all its rows of `context`, and stays. With a window and
+            ``carry_context=True``, the stream follows the rows that were kept of its group, unless `context` is given.
 
         Returns
         -------

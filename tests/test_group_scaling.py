@@ -725,3 +725,37 @@ def test_decoders(decoder, options):
     answers = model.predict(table, groups=GROUPS)
     assert answers.shape == (len(table), n_ahead, 2)
     assert_array_equal(stream_answers(model, table, "s2"), answers[IS_OWN[2]])
+
+
+def test_numbers_beyond_the_network():
+    model = make().fit(X, Y, groups=GROUPS)
+    far = X.copy()
+    far[3, 0] = 1e36
+    with pytest.raises(
+        ValueError, match=r"X holds 1\.\d+e\+42 units of its group in column 0 \(row 3\), too large for"
+    ):
+        model.predict(far, groups=GROUPS)
+    with pytest.raises(ValueError, match=r"context holds 1\.\d+e\+42 units of its group in column 0"):
+        model.predict(X[5:9], groups=GROUPS[5:9], context=far[:5], context_groups=GROUPS[:5])
+
+
+@each_norm
+def test_streams_after_carried_rows(window_norm):
+    """Each begins after the rows that `fit` kept of its group, as `predict` takes every table as what follows them."""
+    kept = np.concatenate([np.arange(own.sum()) < (40, 3, 50)[k] for k, own in enumerate(IS_OWN)])
+    model = make(window_norm=window_norm, carry_context=True).fit(X[kept], Y[kept], groups=GROUPS[kept])
+    later, labels = X[~kept], GROUPS[~kept]
+    expected = model.predict(later, groups=labels)
+    whole = model.predict(X, groups=GROUPS, context=np.empty((0, 2)), context_groups=[])
+    assert_array_equal(expected, whole[~kept])
+    for label in ("s0", "s1", "s2"):
+        rows = model.stream(group=label)
+        assert_array_equal([rows.step(row) for row in later[labels == label]], expected[labels == label])
+    rows = model.stream(n_streams=2, group=["s1", "s2"])
+    for t in range(3):
+        pair = rows.step(np.stack([later[labels == "s1"][t], later[labels == "s2"][t]]))
+        assert_array_equal(pair, [expected[labels == "s1"][t], expected[labels == "s2"][t]])
+    rows = model.stream(group="s0", context=np.empty((0, 2)))
+    assert rows.step(X[0]) == whole[0]
+    with pytest.raises(ValueError, match="context is missing: carry_context=True kept the last rows of each group"):
+        make(group_scaling=None, carry_context=True).fit(X, Y, groups=GROUPS).stream()

@@ -54,7 +54,8 @@ def check_sequences_after(
     sequences, scaled = _alone(estimator, X, groups, network, scales, look)
     before = before if scaled is None else scaled
     if network is not None:
-        check_range(network, before, "context", getattr(estimator, "feature_names_in_", None))
+        columns = getattr(estimator, "feature_names_in_", None)
+        check_range(network, before, "context", columns, in_units=scales is not None)
     is_stateful = getattr(estimator, "training", "windows") == "stateful"
     reach = len(before) if is_stateful else window_length(estimator) - 1
     if not carried and reach > 0:
@@ -72,7 +73,8 @@ def _alone(estimator, X, groups, network, scales, look):
         table, before = scales.read(sequences.table, RowGroups.of_labels(groups, sequences.blocks))
         sequences = replace(sequences, table=table)
     if network is not None:
-        check_range(network, sequences.table, columns=getattr(estimator, "feature_names_in_", None))
+        columns = getattr(estimator, "feature_names_in_", None)
+        check_range(network, sequences.table, columns=columns, in_units=scales is not None)
         warn_of_clipped_inputs(estimator, network, sequences.table)
     return sequences if look is None else look(sequences), before
 

@@ -8,7 +8,7 @@ from sklstm._warn import warn_user
 from sklstm.exceptions import QuantizationWarning
 
 
-def check_range(network, table, name="X", columns=None):
+def check_range(network, table, name="X", columns=None, *, in_units=False):
     """Raise if a column of a table holds a number with which the products of the network would overflow.
 
     Parameters
@@ -20,6 +20,8 @@ def check_range(network, table, name="X", columns=None):
         Name of the table in messages.
     columns : sequence of str or None
         Names of its columns.
+    in_units : bool, default=False
+        Whether the table is in the units of its groups.
 
     Raises
     ------
@@ -31,8 +33,9 @@ def check_range(network, table, name="X", columns=None):
         return
     row, column = place
     title = column if columns is None else repr(columns[column])
+    unit = " units of its group" * in_units
     raise ValueError(
-        f"{name} holds {table[place]:g} in column {title} (row {row}), {beyond_range(network, table, place)}"
+        f"{name} holds {table[place]:g}{unit} in column {title} (row {row}), {beyond_range(network, table, place)}"
     )
 
 
