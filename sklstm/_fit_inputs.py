@@ -9,7 +9,7 @@ import numpy as np
 from sklstm._column_positions import known_positions
 from sklstm._options import refuse_exclusions, refuse_reach_beyond, trained_targets, warn_of_no_effect
 from sklstm._parts import Part
-from sklstm._time_order import look_at_training, look_at_validation
+from sklstm._time_order import look_at_future, look_at_training, look_at_validation
 from sklstm._training.sample_weights import in_unit_range
 from sklstm._validation import (
     Ahead,
@@ -157,8 +157,10 @@ def _looking_ahead(model, sequences, horizon, given, weights, name):
     if ahead is None:
         return replace(sequences, horizon=horizon) if horizon and not is_set else sequences
     present = weights > 0 if weights.ndim == 1 else (weights > 0).any(axis=1)
-    groups = given.groups
-    return look_ahead(model, sequences, ahead, given.future, is_set=is_set, groups=groups, present=present, name=name)
+    X, groups, future = given.X, given.groups, given.future
+    sequences = look_ahead(model, sequences, ahead, future, is_set=is_set, groups=groups, present=present, name=name)
+    look_at_future(X, groups, *future, name)
+    return sequences
 
 
 def _carry_rows(model, X, sequences, groups):

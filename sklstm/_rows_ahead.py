@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from sklstm._time_order import look_at_future
 from sklstm._validation import (
     Ahead,
     Future,
@@ -45,11 +46,12 @@ def look_from(model, X, groups, future, network):
     refuse_future(future, ahead)
     if ahead is None:
         return None
-    return partial(_look, model, ahead, future, is_set_of_sequences(X), groups, network)
+    return partial(_look, model, ahead, future, X, groups, network)
 
 
-def _look(model, ahead, future, is_set, groups, network, sequences):
-    sequences = look_ahead(model, sequences, ahead, future, is_set=is_set, groups=groups)
+def _look(model, ahead, future, X, groups, network, sequences):
+    sequences = look_ahead(model, sequences, ahead, future, is_set=is_set_of_sequences(X), groups=groups)
+    look_at_future(X, groups, *future)
     check_range_ahead(network, sequences.ahead, getattr(model, "feature_names_in_", None))
     return sequences
 

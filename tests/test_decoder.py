@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklstm import DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, quantize
 from sklstm.cells import LSTM
 from sklstm.compression import distill, factorize, prune
+from sklstm.exceptions import TimeOrderWarning
 from sklstm.streaming import stream
 
 HORIZON, LENGTH = 5, 6
@@ -342,6 +343,31 @@ def test_names_of_the_columns():
     assert_array_equal(expected, fitted().predict(X[:N], future=BEHIND))
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(frame[:N], future=frame[N:].rename(columns={"hour": "minute"}))
+
+
+def test_rows_ahead_follow_in_time():
+    index = pd.date_range("2024-01-01", periods=100, freq="h")
+    frame = pd.DataFrame(X, columns=["a", "b", "c"], index=index)
+    model = make(known_columns="c").fit(frame[:N], Y, future=frame[N:])
+    assert model.predict(frame[20:30], context=frame[:20], future=frame[30:]).shape == (10, HORIZON)
+    calls = (
+        lambda future: model.predict(frame[20:30], context=frame[:20], future=future),
+        lambda future: make(known_columns="c").fit(frame[:30], Y[:30], future=future),
+    )
+    for call in calls:
+        with pytest.warns(TimeOrderWarning, match="future does not come after X: its first row is 2024-01-02 05:00:00"):
+            call(frame[29:40])
+        with pytest.warns(TimeOrderWarning, match="Rows are missing between X and future: .* A decoder would read the"):
+            call(frame[40:50])
+        with pytest.warns(TimeOrderWarning, match="future is not in time order"):
+            call(frame.iloc[[30, 32, 31, 33, 34, 35]])
+    labels = np.repeat(["a", "b"], 15)
+    two = pd.concat([frame[:15], frame[:15]])
+    grouped = make(known_columns="c").fit(two, Y[:30], groups=labels, future=pd.concat([frame[15:20]] * 2),
+                                          future_groups=["a"] * 5 + ["b"] * 5)  # fmt: skip
+    with pytest.warns(TimeOrderWarning, match="future does not come after X: its first row of group 'b' is"):
+        grouped.predict(two, groups=labels, future=pd.concat([frame[15:20], frame[3:8]]),
+                        future_groups=["a"] * 5 + ["b"] * 5)  # fmt: skip
 
 
 # Streams

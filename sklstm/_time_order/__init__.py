@@ -17,6 +17,7 @@ __all__ = [
     "check_order",
     "check_same_rows",
     "label_of_last_row",
+    "look_at_future",
     "look_at_question",
     "look_at_score",
     "look_at_training",
@@ -129,6 +130,40 @@ def look_at_question(memory, X, groups, context, context_groups, *, carried):
         )
     elif context is not None and len(context):
         _look_at_context(memory, times, blocks, groups, context, context_groups)
+
+
+def look_at_future(X, groups, future, future_groups, name="X"):
+    """Check that the rows ahead come right after those of a table, in order.
+
+    Parameters
+    ----------
+    X, groups, future, future_groups : as the user gave them
+    name : str, default="X"
+        Name of X in messages.
+    """
+    if future is None or is_set_of_sequences(X):
+        return
+    before, times, after = row_times(X), row_times(future), f"future{name[1:]}"
+    if before is None or times is None or len(times.values) == 0:
+        return
+    blocks, bounds = (
+        np.array([0, len(rows.values)]) if labels is None else check_groups(labels, len(rows.values), of, labels_name)
+        for rows, labels, of, labels_name in (
+            (before, groups, name, f"groups{name[1:]}"),
+            (times, future_groups, after, f"{after}_groups"),
+        )
+    )
+    check_order(future, bounds, after)
+    look_at_junction(
+        span_of(before, blocks, groups),
+        times,
+        bounds,
+        future_groups,
+        before=name,
+        after=after,
+        advice=f"{after} are the rows right after {name}, which a decoder reads as the rows ahead of its last ones.",
+        across="A decoder would read the known columns of other rows than those that it forecasts.",
+    )
 
 
 def _warn_of_missing_groups(times, n_rows):

@@ -10,6 +10,8 @@ from sklstm._validation import labels_of
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
 
+WINDOWS_ACROSS = "The first windows of X run across the hole."
+
 
 @dataclass(frozen=True)
 class Span:
@@ -67,7 +69,7 @@ def label_of_last(span):
     return pandas.Timestamp(value, tz="UTC" if span.kind == "datetime with a time zone" else None)
 
 
-def look_at_junction(span, times, blocks, groups, *, before, after, advice, holes=True):
+def look_at_junction(span, times, blocks, groups, *, before, after, advice, holes=True, across=WINDOWS_ACROSS):
     """Warn if the rows of X do not come right after those of a span.
 
     Parameters
@@ -83,6 +85,8 @@ def look_at_junction(span, times, blocks, groups, *, before, after, advice, hole
         Advice in the message.
     holes : bool
         Whether missing rows between the two are reported.
+    across : str
+        What missing rows lead to.
     """
     if span is None or times is None or times.kind != span.kind or times.is_default:
         return
@@ -106,7 +110,7 @@ def look_at_junction(span, times, blocks, groups, *, before, after, advice, hole
         if holes and span.step is not None and value - last > MOST_USUAL * span.step:
             warn_user(
                 f"Rows are missing between {before} and {after}: the last one{of_group} is {span.names[i]}, the next "
-                f"{times.label(row)}. The first windows of X run across the hole.",
+                f"{times.label(row)}. {across}",
                 TimeOrderWarning,
             )
             return
