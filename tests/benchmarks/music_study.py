@@ -21,6 +21,7 @@ SETTINGS = {"hidden_size": 150, "recurrent_dropout": 0.3, "weight_decay": 0.05, 
 SETTINGS |= {"learning_rate_init": 3e-2, "learning_rate": "one_cycle"}
 WAYS = {
     "sequence": {"targets": "sequence", "batch_size": 4},
+    "sequence, n_seeds=4": {"targets": "sequence", "batch_size": 4, "n_seeds": 4},
     "stateful": {"training": "stateful", "shuffle": False, "batch_size": 8},
 }
 
@@ -49,7 +50,7 @@ def fit_and_answer(way, seed, parts):
     train, validation, test = parts
     model = DeepLSTMClassifier(**SETTINGS, **WAYS[way], random_state=seed)
     begin = np.array([time.perf_counter(), time.process_time()])
-    if way == "sequence":
+    if way.startswith("sequence"):
         model.fit(*train, X_val=validation[0], y_val=validation[1])
         seconds = [time.perf_counter(), time.process_time()] - begin
         return seconds, model, [np.concatenate(model.predict_proba(part[0])) for part in (validation, test)]
