@@ -135,14 +135,14 @@ class WindowProducts:
         self._equations = NormalEquations(windows.n_columns, n_sides, n_threads)
         self._runs, alone = windows.runs(sequences, weights)
         self._alone = np.flatnonzero(alone)
-        self._alone_products = None
+        self._alone_products = self._of_targets = None
         self.target_mean = weights @ targets / self.total
         self.target_squares = weights @ (targets - self.target_mean) ** 2
         self.fill()
         self.scale = float(self._equations.diagonal().mean()) / self.total
 
     def fill(self):
-        """Compute the products; a factorisation has replaced them."""
+        """Compute the products; a factorisation has replaced them. Those with the targets are computed once."""
         equations, windows = self._equations, self._windows
         if self._alone_products is None:
             equations.clear()
@@ -152,14 +152,19 @@ class WindowProducts:
                 self._alone_products = equations.copy()
         else:
             equations.restore(self._alone_products)
+        targets = self._targets if self._of_targets is None else self._targets[:, :0]
         for begin, end in self._runs:
             for first in range(begin, end, RUN_WINDOWS):
                 last = min(first + RUN_WINDOWS, end)
                 rows = windows.rows_of_run(self._sequences, first, last)
-                equations.add_run(rows, self._targets[first:last], self._weights[begin], windows.relative)
+                equations.add_run(rows, targets[first:last], self._weights[begin], windows.relative)
+        if self._of_targets is None:
+            self.mean = equations.products_with(self._n_targets) / self.total
         self._centre()
-        for k, row in enumerate(self._more):
-            equations.set_target(self._targets.shape[1] + k, row)
+        if self._of_targets is None:
+            self._of_targets = equations.targets()
+            self._of_targets[self._targets.shape[1] :] = self._more
+        equations.set_targets(self._of_targets)
         self._is_fresh = True
 
     def _add_alone(self):
@@ -175,7 +180,6 @@ class WindowProducts:
     def _centre(self):
         equations = self._equations
         row = np.zeros((1, equations.stride))
-        self.mean = equations.products_with(self._n_targets) / self.total
         row[0, : len(self.mean)] = self.mean
         row[0, equations.n_padded :][: self._targets.shape[1]] = np.r_[self.target_mean, 1.0]
         row *= np.sqrt(self.total)

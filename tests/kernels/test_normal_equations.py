@@ -84,8 +84,11 @@ def test_further_right_hand_sides():
     _, targets, _, windows = draw(*RUNS[2])
     equations = NormalEquations(15, 2 + 15, 1)
     equations.add(rows_of(equations, windows, targets))
-    for k in range(15):
-        equations.set_target(2 + k, np.eye(15)[k])
+    products = equations.targets()
+    assert_allclose(products[:2], targets.T @ windows, atol=1e-9)
+    assert not products[2:].any()
+    products[2:] = np.eye(15)
+    equations.set_targets(products)
     assert equations.factorize(1.0)
     inverse = np.linalg.inv(windows.T @ windows + np.eye(15))
     assert_allclose(equations.solve()[2:], inverse, rtol=1e-8, atol=1e-12)
@@ -133,5 +136,7 @@ def test_wrong_shapes_are_refused():
         equations.add_run(np.zeros((10, 2)), np.zeros((9, 1)), 1.0, np.zeros(2, np.uint8))
     with pytest.raises(ValueError, match="are not those of windows"):
         equations.add_run(np.zeros((10, 2)), np.zeros((8, 2)), 1.0, np.zeros(2, np.uint8))
+    with pytest.raises(ValueError, match=r"expected products of shape \(1, 6\), got \(2, 6\)"):
+        equations.set_targets(np.zeros((2, 6)))
     with pytest.raises(ValueError, match="expected a contiguous float64 array"):
         equations.add_run(np.zeros((10, 2), np.float32), np.zeros((8, 1)), 1.0, np.zeros(2, np.uint8))

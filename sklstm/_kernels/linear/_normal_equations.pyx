@@ -161,13 +161,20 @@ cdef class NormalEquations:
                 numbers[i, j] = numbers[j, i] = entry(g, i, j)[0]
         return out
 
-    def set_target(self, Py_ssize_t target, products):
-        """Replace the products (n_columns,) of the windows with a target."""
+    def targets(self):
+        """Return the products (n_targets, n_columns) of the windows with all targets."""
+        return np.array([self._row(self.triangle.n_padded + k) for k in range(self.n_targets)])
+
+    def set_targets(self, products):
+        """Replace the products (n_targets, n_columns) of the windows with the targets."""
         cdef const Triangle *g = &self.triangle
-        cdef Py_ssize_t j
-        cdef const double[::1] numbers = products
-        for j in range(g.n_columns):
-            entry(g, g.n_padded + target, j)[0] = numbers[j]
+        cdef Py_ssize_t j, k
+        cdef const double[:, ::1] numbers = products
+        if products.shape != (self.n_targets, g.n_columns):
+            raise ValueError(f"expected products of shape {(self.n_targets, g.n_columns)}, got {products.shape}")
+        for k in range(self.n_targets):
+            for j in range(g.n_columns):
+                entry(g, g.n_padded + k, j)[0] = numbers[k, j]
 
     def factorize(self, double penalty):
         """Replace the sums, with the penalty added to the diagonal, by their Cholesky factor.
