@@ -126,6 +126,21 @@ def test_what_cannot_be_learnt_keeps_the_constant():
     assert np.square(predicted - walk[1001:]).mean() <= 1.02 * np.square(last - walk[1001:]).mean()
 
 
+@pytest.mark.parametrize("rows", [np.ones((60, 3)), X[:1]], ids=["columns that stand still", "one sample"])
+def test_nothing_to_learn_from(rows):
+    model = make(early_stopping=False).fit(rows, X[: len(rows), 0])
+    assert model.ridge_penalty_ == np.inf
+    assert_array_equal(model.parameters_["weight_skip"], 0)
+
+
+def test_an_output_known_in_first_windows_alone():
+    weight = np.ones((N, 2))
+    weight[3:, 1] = 0
+    model = make(early_stopping=False).fit(X, Y, sample_weight=weight)
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.skip_score_)
+
+
 def test_the_network_adds_to_it_or_the_linear_part_is_kept():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1500, 2))

@@ -206,7 +206,8 @@ class _Search:
         chosen = self._best if self._judge.is_clearly_larger(loss, self._least) else constant
         if chosen.exponent < np.inf:
             chosen = self._climb(chosen)
-        return RidgeSolution(chosen.weights, chosen.intercept, self._scale * 10.0**chosen.exponent)
+        penalty = self._scale * 10.0**chosen.exponent if chosen.exponent < np.inf else np.inf
+        return RidgeSolution(chosen.weights, chosen.intercept, penalty)
 
     def _try(self, exponents):
         candidates = [one for one in map(self._solve, exponents) if one is not None]

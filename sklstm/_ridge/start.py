@@ -111,11 +111,14 @@ class LinearRegression:
         """Return the samples whose windows have all rows that the skip reads, if these are half of the samples.
 
         In the first windows of a series zeros stand for missing rows, which says something else about the targets.
+        All are needed where these alone say something about an output.
         """
         complete = samples.sequences.lengths >= self._network.architecture.linear_skip
-        return (
-            samples if complete.all() or 2 * complete.sum() < len(complete) else samples.take(np.flatnonzero(complete))
-        )
+        if complete.all() or 2 * complete.sum() < len(complete):
+            return samples
+        taken = samples.take(np.flatnonzero(complete))
+        speaks, spoke = ((one.weights > 0).any(axis=0) for one in (taken, samples))
+        return taken if np.array_equal(speaks, spoke) else samples
 
     def _numbers(self, samples):
         return numbers_to_predict(self._loss_name, samples.targets, self._n_outputs)
