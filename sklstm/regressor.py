@@ -106,8 +106,8 @@ class DeepRNNRegressor(CalibrationMixin, RegressorMixin, FitsAhead, BaseRNN):
     `future`. Nothing else of a later row is read. With `early_stopping`, no row's value is a target of both parts. A
     decoder goes on from the states of the last row: it is refused with `bidirectional`, `attention_heads`, another
     `pooling` than "last", a `layer_norm` inside the cell, ``training="stateful"`` and ``targets="sequence"``. Masks of
-    dropout are drawn for its turns as for further layers; turns side by side share them. In `partial_fit`, what targets
-    are measured by stays that of the first call.
+    dropout are drawn for its turns as for further layers; turns side by side share them. In `partial_fit`, what a
+    target is measured by stays that of the first call in which the target varies.
 
     **Several quantiles.** Each target has an output for each quantile, those of the first target before those of the
     second; `predict` answers with the median, `predict_quantiles` with all of them. They never cross: the outputs of a

@@ -37,6 +37,27 @@ def test_horizons_of_several_targets(decoder):
         model.score(X[:N], Y, **ahead)
 
 
+@pytest.mark.parametrize("decoder", ["direct", "recurrent", "parallel"])
+def test_partial_fits_of_several_targets(decoder):
+    """Scales follow the targets; beside a decoder only where they had none."""
+    Y3 = np.stack([Y, 100.0 - 3 * Y], axis=-1)
+    first = Y3.copy()
+    first[..., 0] = 7.0
+    model = DeepRNNRegressor(**SMALL, decoder=decoder).partial_fit(X[:N], first)
+    assert_array_equal(model.target_scale_[:, 0], 0)
+    kept = model.target_scale_[:, 1]
+    model.partial_fit(X[:N], Y3)
+    assert (model.target_scale_[:, 0] > 0).all()
+    assert_array_equal(model.target_scale_[:, 1], kept)
+    assert (np.ptp(model.predict(X[:N]), axis=0) > 0).all()
+    model.partial_fit(X[:N], 100 * Y3)
+    assert (model.target_scale_[:, 1] > 10 * kept).all() == (decoder == "direct")
+    if decoder != "direct":
+        far = np.where((np.arange(N) == 3)[:, np.newaxis, np.newaxis], 1e30, Y3)
+        with pytest.raises(ValueError, match=r"y holds 1e\+30 in row 3, which is .* scales from the mean"):
+            model.partial_fit(X[:N], far)
+
+
 def test_a_horizon_is_two_or_three_axes():
     with pytest.raises(
         ValueError, match=r"runs over a horizon: y has shape \(95,\), expected \(n_samples, horizon\) or"

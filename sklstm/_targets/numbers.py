@@ -152,16 +152,18 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
             return None
         seen_before = Moments(**self._coding["moments"])
         moments = seen_before.joined(moments)
-        before = tuple(np.atleast_1d(one) for one in (self._mean, self._scale))
+        before = tuple(np.ravel(one) for one in (self._mean, self._scale))
         wanted = self._scales(moments)
-        adopted = (before[1] == 0) | (wanted[1] > LARGEST_GROWTH * before[1])
-        if self._decoder != "direct":
-            # One head answers for all turns: it cannot be changed for single outputs.
-            adopted = np.zeros_like(adopted)
+        adopted = before[1] == 0
+        if self._decoder == "direct":
+            adopted |= wanted[1] > LARGEST_GROWTH * before[1]
         seen = seen_before.weight > 0
         mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
         warn_of_growth(y.reshape(len(y), -1), part, before, scale)
         self._measure_by(moments, mean, scale)
+        if self._decoder != "direct":
+            # One head answers for all turns: it cannot be changed for single outputs.
+            return None
         changed = adopted & ((scale != before[1]) | (mean != before[0]))
         return self._head_change(*before, mean, scale, changed & seen) if changed.any() else None
 
@@ -233,7 +235,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         if np.abs(targets[place]) <= limit:
             return
         row, output = place
-        mean, scale = (np.atleast_1d(one)[output] for one in (self._mean, self._scale))
+        mean, scale = (np.ravel(one)[output] for one in (self._mean, self._scale))
         relative = "" if self._groups.scales is None else " in the unit of their group"
         relative += "" if self._coding["columns"] is None else " after window_norm"
         raise ValueError(
@@ -362,7 +364,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
 
 def warn_of_growth(y, part, before, scale):
     """Warn where a block of `partial_fit` is so far off that the targets before it hardly differ beside it."""
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         growth = np.where(before[1] > 0, scale / before[1], 0.0)
     k = growth.argmax()
     if growth[k] <= TOLD_GROWTH:
