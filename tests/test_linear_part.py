@@ -253,6 +253,32 @@ def test_classifiers_begin_with_the_regression_of_one_and_zero(kind):
         assert found < 0.6 * log_loss(y[703:], np.tile(prior, (197, 1)))
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson", "quantile"])
+def test_an_output_without_weight_in_the_first_call(loss):
+    """It starts at zero, and is learnt when it comes."""
+    weight = np.ones((N, 2))
+    weight[:, 1] = 0
+    model = make(loss=loss, window_norm=None).partial_fit(X, np.abs(Y), sample_weight=weight)
+    assert_array_equal(model.parameters_["weight_skip"][1], 0)
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.skip_score_)
+    model.partial_fit(X, np.abs(Y))
+    assert np.ptp(model.predict(X)[:, 1]) > 0
+
+
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "labels"])
+def test_a_class_that_comes_later_keeps_a_probability(kind):
+    """That of half a sample."""
+    if kind == "labels":
+        first, classes = np.tile([0, 1], (N, 1)), None
+    else:
+        first, classes = np.zeros(N, int), np.arange(2 if kind == "two classes" else 3)
+    probabilities = make(DeepLSTMClassifier).partial_fit(X, first, classes=classes).predict_proba(X)
+    absent = np.abs(first - probabilities) if kind == "labels" else probabilities[:, 1:]
+    assert (absent > 0.5 / N / 2).all()
+    assert (absent < 0.05).all()
+
+
 def test_same_bits_whatever_the_threads():
     """Those of BLAS change none either, as in the workers of joblib."""
     models = [make(n_jobs=n, linear_skip_training="fine_tune").fit(X, Y) for n in (1, 2, 3)]

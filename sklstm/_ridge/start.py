@@ -1,6 +1,6 @@
 """The start of a network with a linear skip: a ridge regression of what its outputs are to be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -79,7 +79,8 @@ class LinearRegression:
         validation : Samples or None
         seed : int, default=0
         """
-        samples, validation = (one and self._complete(one) for one in (samples, validation))
+        counts = _has_weight(samples)
+        samples, validation = (one and self._complete(one) for one in (_with_weights(samples), validation))
         judged = samples if validation is None else validation
         numbers = self._numbers(samples)
         others = None if validation is None else self._numbers(validation)
@@ -89,18 +90,18 @@ class LinearRegression:
             (answers,) = SkipWindows(self._network).answers(judged.sequences, [solution.weights])
             answers += solution.intercept - weighted_mean_of(samples, numbers)
             self._factor = best_factor(self._loss, self._constant(samples), answers, judged)
-        return self._start(samples, numbers, solution)
+        return self._start(samples, numbers, solution, counts)
 
     def solve_again(self, samples):
         """Return the `LinearStart` of other samples, with the same penalty and factor."""
-        samples = self._complete(samples)
+        counts, samples = _has_weight(samples), self._complete(_with_weights(samples))
         numbers = self._numbers(samples)
-        return self._start(samples, numbers, solve_again(self._network, samples, numbers, self._penalty))
+        return self._start(samples, numbers, solve_again(self._network, samples, numbers, self._penalty), counts)
 
     def score(self, samples, start):
         """Return what the linear part alone reaches on samples, as validation scores are counted."""
         (answers,) = SkipWindows(self._network).answers(samples.sequences, [start.weights])
-        constant = np.broadcast_to(self._constant(samples), answers.shape)
+        constant = np.broadcast_to(self._constant(_with_weights(samples)), answers.shape)
         value, null = (
             mean_loss(self._loss, one, samples.targets, samples.weights)
             for one in (answers + start.intercept, constant)
@@ -114,11 +115,10 @@ class LinearRegression:
         All are needed where these alone say something about an output.
         """
         complete = samples.sequences.lengths >= self._network.architecture.linear_skip
-        if complete.all() or 2 * complete.sum() < len(complete):
-            return samples
-        taken = samples.take(np.flatnonzero(complete))
-        speaks, spoke = ((one.weights > 0).any(axis=0) for one in (taken, samples))
-        return taken if np.array_equal(speaks, spoke) else samples
+        if not complete.all() and 2 * complete.sum() >= len(complete):
+            taken = samples.take(np.flatnonzero(complete))
+            samples = taken if np.array_equal(_has_weight(taken), _has_weight(samples)) else samples
+        return samples
 
     def _numbers(self, samples):
         return numbers_to_predict(self._loss_name, samples.targets, self._n_outputs)
@@ -128,12 +128,37 @@ class LinearRegression:
             samples.targets.astype(np.float64), samples.weights.astype(np.float64), self._n_outputs
         )
 
-    def _start(self, samples, numbers, solution):
+    def _start(self, samples, numbers, solution, counts):
         weights, intercept = solution.weights, solution.intercept
         if self._has_link:
-            centred = intercept - weighted_mean_of(samples, numbers)
-            weights, intercept = self._factor * weights, self._constant(samples) + self._factor * centred
-        return LinearStart(weights, intercept, solution.penalty)
+            means = weighted_mean_of(samples, numbers)
+            weights = self._factor * weights
+            intercept = self._likely(self._constant(samples), means, len(numbers)) + self._factor * (intercept - means)
+        counts = np.broadcast_to(counts, len(intercept))
+        return LinearStart(weights * counts[:, np.newaxis], intercept * counts, solution.penalty)
+
+    def _likely(self, constant, means, n):
+        """Return the best constant, of a class that no sample has, or all have, as if half a sample were otherwise.
+
+        `partial_fit` may bring it later; from a probability next to 0 no step of a usual size would come back.
+        """
+        if self._loss_name not in ("binary_log", "multinomial_log"):
+            return constant
+        least = np.log(0.5 / n)
+        likely = np.where(means == 0, np.maximum(constant, least), constant)
+        return np.where(means == 1, np.minimum(likely, -least), likely)
+
+
+def _has_weight(samples):
+    """Return whether the samples say something; for each output where each has its weights."""
+    return (samples.weights > 0).any(axis=0)
+
+
+def _with_weights(samples):
+    """Return the samples with weights of 1 for outputs that have none in a first `partial_fit`: they start at zero."""
+    if samples.weights.ndim == 1:
+        return samples
+    return replace(samples, weights=np.where(_has_weight(samples), samples.weights, samples.weights.dtype.type(1)))
 
 
 def weighted_mean_of(samples, numbers):
