@@ -61,7 +61,11 @@ class ValidationScore:
     def __init__(self, model, targets, part):
         self._scorer, self._scoring, self._name = check_scoring(model.scoring), model.scoring, part.name
         self._y, self._arguments = part.y, self._weights(part)
-        self._model, self._lock = ValidationModel(model, targets, _rows(part)), Lock()
+        # No scorer of scikit-learn knows targets of three axes.
+        is_joined = isinstance(self._scoring, str) and part.y.ndim == 3
+        if is_joined:
+            self._y = part.y.reshape(len(part.y), -1)
+        self._model, self._lock = ValidationModel(model, targets, _rows(part), is_joined), Lock()
         self._moments = targets.moments(part, model.input_scale_)
 
     def _weights(self, part):
@@ -124,14 +128,16 @@ def _rows(part):
 class ValidationModel:
     """The estimator as it is after an epoch of its fit, for the samples of its validation part alone.
 
-    It answers by `predict` and the like as the fitted estimator would, with the windows that these samples have.
+    It answers by `predict` and the like as the fitted estimator would, with the windows that these samples have; with
+    `is_joined`, all answers for a sample in one axis.
     """
 
     # Also where the estimator has "sequence": the steps are the samples here.
     targets = "sample"
 
-    def __init__(self, model: Any, targets: Any, X: Any) -> None:
+    def __init__(self, model: Any, targets: Any, X: Any, is_joined: bool = False) -> None:
         self._model, self._targets, self._X, self._z = model, targets, X, None
+        self._is_joined = is_joined
 
     def __getattr__(self, name: str) -> Any:
         """Return a method that answers, a parameter, or what was learnt before the training."""
@@ -173,4 +179,4 @@ class ValidationModel:
                 "no other rows: windows reach into the rows before them. Choose among the answers instead."
             )
         answers: Array = self._targets.decode(self._z, method)
-        return answers
+        return answers.reshape(len(answers), -1) if self._is_joined else answers

@@ -92,6 +92,19 @@ def test_other_networks_and_targets():
     check_best(DeepRNNClassifier(**BASE, scoring="balanced_accuracy").fit(X, thirds), thirds)
 
 
+def test_a_name_scores_horizons_of_several_targets():
+    """The outputs side by side, as no scorer of scikit-learn knows three axes; a callable gets them as they are."""
+    y = np.stack([np.column_stack([SIGNAL, WALK]), np.column_stack([WALK, -SIGNAL])], axis=-1)
+    model = DeepRNNRegressor(**BASE, scoring="neg_mean_absolute_error").fit(X, y)
+    difference = np.abs(model.predict(X)[LAST] - y[LAST]).mean()
+    assert model.best_validation_score_ == pytest.approx(-difference, rel=1e-12)
+
+    def absolute(estimator, X, y):
+        return -np.abs(estimator.predict(X) - y).mean()
+
+    assert DeepRNNRegressor(**BASE, scoring=absolute).fit(X, y).best_validation_score_ == pytest.approx(-difference)
+
+
 def test_it_decides_which_epoch_is_kept():
     """Other epochs than by the loss are the best, and the trainings are the same up to there."""
     by_loss = DeepRNNClassifier(**BASE).fit(X, LABELS)
