@@ -70,6 +70,7 @@ class LinearPart:
         self._layout, self._flat, self._settings, self._fit = layout, flat, settings, fit
         self._skip, self._ridge, self._is_finished = views.get("weight_skip"), None, False
         if fit is not None:
+            _refuse_large(fit.start.weights, flat.dtype)
             views["weight_out"][:] = 0.0
             self._skip[:], self._bias[:] = fit.start.weights, fit.start.intercept
         if self._skip is not None:
@@ -124,6 +125,15 @@ class LinearPart:
             return {}
         score = self._fit.score if history.start is None else history.start.validation_score
         return {"ridge_penalty_": self._fit.start.penalty, "skip_score_": float(score)}
+
+
+def _refuse_large(weights, dtype):
+    largest = np.abs(weights).max()
+    if largest > np.finfo(dtype).max:
+        raise ValueError(
+            f"the ridge regression of linear_skip has weights of up to {largest:.2g}, which dtype={dtype.name!r} "
+            "cannot hold: a column of X varies next to nothing. Set input_scaling='standard', or rescale that column."
+        )
 
 
 def scaled_skip(state, which, factor):

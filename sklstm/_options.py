@@ -262,7 +262,8 @@ def refuse_other_network(before, now):
     """Raise if two dicts of `Architecture` differ; the sentence names the parameters of the constructor."""
     changed = {}
     for name, value in now.items():
-        if value != before[name]:
+        # No parameter: y has it, but for a decoder alone.
+        if value != before[name] and not (name == "horizon" and "decoder" in changed):
             parameter, say = _IN_THE_CONSTRUCTOR.get(name, (name, lambda one, name=name: f"{name}={one!r}"))
             changed[parameter] = f"{say(value)}, not {say(before[name])}"
     if changed:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from decoder_case import BEHIND, HORIZON, SMALL, N, X, Y, each_decoder, make
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from sklstm import DeepRNNRegressor
 
@@ -66,6 +67,10 @@ def test_a_horizon_is_two_or_three_axes():
     with pytest.raises(ValueError, match=r"y has 4 dimensions, expected 1 or 2 .*, or 3 \(n_samples, horizon, n_targ"):
         make().fit(X[:N], Y[..., np.newaxis, np.newaxis], future=BEHIND)
     model = make(warm_start=True).fit(X[:N], Y, future=BEHIND)
+    with pytest.raises(ValueError, match=r"decoder='parallel', not decoder='recurrent'\. .*, or set decoder back\."):
+        clone(model).fit(X[:N], Y, future=BEHIND).set_params(decoder="parallel").fit(X[:N], Y, future=BEHIND)
+    with pytest.raises(ValueError, match=r"decoder='direct', not decoder='recurrent'\. .*, or set decoder back\."):
+        clone(model).set_params(known_columns=None).fit(X[:N], Y).set_params(decoder="direct").fit(X[:N], Y)
     with pytest.raises(ValueError, match=r"y has shape \(95, 4\), but the targets of this model have shape"):
         model.fit(X[:N], Y[:, :4], future=BEHIND)
 

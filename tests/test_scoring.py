@@ -248,6 +248,8 @@ def test_an_error_says_where_it_comes_from():
     with pytest.raises(ZeroDivisionError) as caught:
         DeepRNNRegressor(**BASE, scoring=lambda *_: 1 / 0).fit(X, SIGNAL)
     assert "for the validation part, after epoch 1." in caught.value.__notes__[0]
+    with pytest.raises(ValueError, match="is nan for the 12 samples of the validation part after epoch 0"):
+        DeepRNNRegressor(**BASE, linear_skip=2, scoring=lambda *_: float("nan")).fit(X, SIGNAL)
 
 
 def test_a_scorer_without_weights_is_refused_where_samples_differ():

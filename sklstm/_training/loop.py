@@ -253,7 +253,7 @@ class _Training:
         """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
         if settings.start_counts and self.validation is not None:
-            _, score = self.validation.evaluate(self.passes, self.first_epoch)
+            _, score = self.validation.evaluate(self.passes, self.first_epoch - 1)
             self.history.start = Start(score, settings.tol, self.network.weights.copy())
             progress.report_start(score)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
