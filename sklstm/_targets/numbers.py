@@ -159,7 +159,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
             adopted |= wanted[1] > LARGEST_GROWTH * before[1]
         seen = seen_before.weight > 0
         mean, scale = (np.where(adopted, new, old) for new, old in zip(wanted, before, strict=True))
-        warn_of_growth(y.reshape(len(y), -1), part, before, scale)
+        warn_of_growth(y.reshape(len(y), -1), part, before, wanted[1], stays=self._decoder != "direct")
         self._measure_by(moments, mean, scale)
         if self._decoder != "direct":
             # One head answers for all turns: it cannot be changed for single outputs.
@@ -362,7 +362,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         return lambda z: mean + scale * z
 
 
-def warn_of_growth(y, part, before, scale):
+def warn_of_growth(y, part, before, scale, stays):
     """Warn where a block of `partial_fit` is so far off that the targets before it hardly differ beside it."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         growth = np.where(before[1] > 0, scale / before[1], 0.0)
@@ -371,8 +371,15 @@ def warn_of_growth(y, part, before, scale):
         return
     weights = part.weights if part.weights.ndim == 1 else part.weights[:, k]
     row = np.where(weights > 0, np.abs(0.5 * y[:, k] - 0.5 * before[0][k]), 0.0).argmax()
+    became = (
+        f"target_scale_ grows from {before[1][k]:g} to {scale[k]:g}, and what was learnt is next to nothing beside it"
+    )
+    if stays:
+        became = (
+            f"their deviation is {scale[k]:g} now, but target_scale_ stays {before[1][k]:g}, since one head of a "
+            "decoder answers for all turns"
+        )
     warn_user(
         f"y holds {part.y.reshape(len(part), -1)[row, k]:g} in {part.title(row)}, far from the blocks before: "
-        f"target_scale_ grows from {before[1][k]:g} to {scale[k]:g}, and what was learnt is next to nothing beside it. "
-        "If it is an error, or in another unit, go on from a copy made before this block, without it."
+        f"{became}. If it is an error, or in another unit, go on from a copy made before this block, without it."
     )
