@@ -61,6 +61,7 @@ EXCHANGE = {
     "batch_size": 256,
     "learning_rate": "one_cycle",
     "max_iter": 5,
+    "tol": 0.01,  # of R^2: what gains less is taken for chance
 }
 PM25 = {
     "hidden_size": 64,

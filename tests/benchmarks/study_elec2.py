@@ -36,8 +36,8 @@ def ridge_accuracy(columns, labels):
 def network_accuracy(columns, labels, settings, seed, n_jobs):
     """Share of right labels of a network that goes on training before each block, on the rows before it.
 
-    Three columns are constant until row 17,424, where the other state joins. `partial_fit` keeps the scale of its first
-    block, so columns that are constant there are left out.
+    Three columns are constant until row 17,424, where the other state joins: what a network would weight at random
+    until then. Columns that are constant in the first block are left out.
     """
     columns = columns[:, np.ptp(columns[:BLOCK], axis=0) > 0]
     keep, window = settings["keep"], settings["sequence_length"]

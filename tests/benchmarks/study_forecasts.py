@@ -5,6 +5,7 @@
 
 import csv
 import gzip
+from dataclasses import replace
 
 import numpy as np
 from study_ridge import ridge_predictions
@@ -23,23 +24,37 @@ def root_mean_square(error):
     return float(np.sqrt(np.mean(error**2)))
 
 
+def with_clock(samples, first):
+    """Add two columns that tell the hour of the day; `first` is the row of the file where each series begins."""
+    rows = np.arange(len(samples.X) // 7) + first
+    angle = np.tile(2 * np.pi * (rows % 24) / 24, 7)
+    return replace(samples, X=np.column_stack([samples.X, np.sin(angle), np.cos(angle)]))
+
+
 def etth1(_folder, part, horizon, settings):
-    """All seven series of ETTh1, standardised, a series each for one network: 8,640 hours train, 2,880, 2,880."""
+    """All seven series of ETTh1, standardised, a series each for one network: 8,640 hours train, 2,880, 2,880.
+
+    The setting `clock` adds the hour of the day, known ahead.
+    """
     window = settings["sequence_length"]
     table = load_etth1().data
     table = (table - table[:8640].mean(axis=0)) / table[:8640].std(axis=0)
-    parts = [
-        series_samples(table[max(0, begin - window) : begin + size].T, window, horizon)
-        for begin, size in ((0, 8640), (8640, 2880), (11520, 2880))
-    ]
-    train, validation, evaluation = parts[0], parts[1], parts[1 if part == "validation" else 2]
+    firsts, ends = [max(0, begin - window) for begin in (0, 8640, 11520)], (8640, 11520, 14400)
+    parts = [series_samples(table[first:end].T, window, horizon) for first, end in zip(firsts, ends, strict=True)]
+    evaluation = parts[1 if part == "validation" else 2]
 
     def score(predictions):
         return (float(np.mean((predictions - evaluation.targets) ** 2)),)
 
-    problem = Problem(train, validation, evaluation, score, ("MSE",))
+    problem = Problem(parts[0], parts[1], evaluation, score, ("MSE",))
+    simple = replace(problem)
+    if settings.pop("clock", False):
+        settings.update(target_column=0, known_columns=[1, 2])
+        parts = [with_clock(samples, first) for samples, first in zip(parts, firsts, strict=True)]
+        problem = replace(problem, train=parts[0], validation=parts[1])
+        problem.evaluation = parts[1 if part == "validation" else 2]
     problem.baselines["last value"] = lambda: np.repeat(evaluation.X[evaluation.rows], horizon, axis=1)
-    problem.baselines["ridge"] = lambda: ridge_predictions(problem, 336, relative=True)
+    problem.baselines["ridge"] = lambda: ridge_predictions(simple, 336, relative=True)
     return problem
 
 
