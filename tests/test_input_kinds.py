@@ -108,8 +108,10 @@ def test_a_target_for_every_step_in_an_array(X):
     for kind in (DeepLSTMRegressor, DeepLSTMClassifier):
         with pytest.raises(ValueError, match=r"y has shape \(12, 10, 1\), an entry for every step.* groups="):
             kind(**SMALL).fit(X, (ARRAY[:, :, :1] > 0).astype(float))
-    with pytest.raises(ValueError, match="y has 3 dimensions, expected 1 or 2"):
-        model().fit(X, np.ones((12, 3, 1)))
+    # Three steps of a horizon, not of the sequence.
+    assert model().fit(X, np.ones((12, 3, 1))).predict(X).shape == (12, 3, 1)
+    with pytest.raises(ValueError, match="y has 4 dimensions, expected"):
+        model().fit(X, np.ones((12, 3, 1, 1)))
 
 
 def test_several_targets_of_a_sequence():
