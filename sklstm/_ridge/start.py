@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 
 from sklstm._ridge.solution import solve_again, solve_ridge
 from sklstm._ridge.windows import SkipWindows
-from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss
+from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss, weighted_mean
 
 # Added to targets that are divided by their mean before the logarithm is taken: zeros stay finite.
 COUNT_OFFSET = 0.5
@@ -88,7 +88,7 @@ class LinearRegression:
         self._penalty = solution.penalty
         if self._has_link:
             (answers,) = SkipWindows(self._network).answers(judged.sequences, [solution.weights])
-            answers += solution.intercept - weighted_mean_of(samples, numbers)
+            answers += solution.intercept - weighted_mean(numbers, samples.weights.astype(np.float64))
             self._factor = best_factor(self._loss, self._constant(samples), answers, judged)
         return self._start(samples, numbers, solution, counts)
 
@@ -131,7 +131,7 @@ class LinearRegression:
     def _start(self, samples, numbers, solution, counts):
         weights, intercept = solution.weights, solution.intercept
         if self._has_link:
-            means = weighted_mean_of(samples, numbers)
+            means = weighted_mean(numbers, samples.weights.astype(np.float64))
             weights = self._factor * weights
             intercept = self._likely(self._constant(samples), means, len(numbers)) + self._factor * (intercept - means)
         counts = np.broadcast_to(counts, len(intercept))
@@ -159,12 +159,6 @@ def _with_weights(samples):
     if samples.weights.ndim == 1:
         return samples
     return replace(samples, weights=np.where(_has_weight(samples), samples.weights, samples.weights.dtype.type(1)))
-
-
-def weighted_mean_of(samples, numbers):
-    """Return the mean of each output."""
-    weights = np.broadcast_to(samples.weights.astype(np.float64).reshape(len(numbers), -1), numbers.shape)
-    return (weights * numbers).sum(axis=0) / weights.sum(axis=0)
 
 
 def best_factor(loss, constant, answers, samples):
