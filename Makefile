@@ -21,7 +21,7 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE setup.py \
     $(shell find sklstm -name __pycache__ -prune -o -type d -print -o -type f \
         ! -name '*.so' ! -name '_*.c' ! -name '*.html' -print)
 
-PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/datasets/*.py))
+PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/cells/*.py sklstm/datasets/*.py))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-all bench lint format wheel clean

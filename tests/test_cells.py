@@ -140,7 +140,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),
         (None, "cell must be one of the names 'lstm', .* or an object of sklstm.cells, found None of type NoneType"),
         (["lstm"], r"found \['lstm'\] of type list"),
-        (Cell, "or an object of sklstm.cells, found <class 'sklstm.cells.Cell'> of type"),
+        (Cell, "or an object of sklstm.cells, found <class 'sklstm.cells._base.Cell'> of type"),
         (DeepRNNRegressor(), r"found DeepRNNRegressor\(\) of type DeepRNNRegressor"),
     ],
     ids=str,
