@@ -92,18 +92,33 @@ def cells_with(choices):
     return [pytest.param(cell, name, id=f"{cell}-{name}") for cell in CELLS for name in possible(cell, choices)]
 
 
-def drawn_cells(numbers, n_of_others=6):
-    """Parameters (cell, number) of a test: all configurations with the first cell, some of them with each other.
+def drawn_cells(numbers, least=3):
+    """Parameters (cell, number) of a test: each configuration with one cell that can have all of its options.
 
-    `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with every cell.
+    Each goes to the one of these cells with the fewest so far. A cell that got less than `least` takes more of them,
+    without the options that it cannot have. `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with
+    every cell.
     """
     numbers = list(numbers)
-    drawn = []
-    for index, cell in enumerate(CELLS):
-        first, count = (7 * index, n_of_others) if index and not ALL_CONFIGURATIONS else (0, len(numbers))
-        chosen = [numbers[(first + k) % len(numbers)] for k in range(min(count, len(numbers)))]
-        drawn += [pytest.param(cell, number, id=f"{cell}-{number}") for number in chosen]
-    return drawn
+    if ALL_CONFIGURATIONS:
+        drawn = dict.fromkeys(CELLS, numbers)
+    else:
+        drawn = deal(numbers)
+        for index, cell in enumerate(CELLS):
+            others = [number for number in numbers if number not in drawn[cell]]
+            turned = others[(7 * index) % max(len(others), 1) :] + others
+            drawn[cell] += turned[: max(0, min(least, len(numbers)) - len(drawn[cell]))]
+    return [pytest.param(cell, number, id=f"{cell}-{number}") for cell in CELLS for number in drawn[cell]]
+
+
+def deal(numbers):
+    """Return the configurations of each cell, each a list: no option of a configuration is lost."""
+    dealt = {cell: [] for cell in CELLS}
+    for number in numbers:
+        options = draw_any(number, "lstm").items()
+        able = [cell for cell in CELLS if all(can_have(cell, option, value) for option, value in options)]
+        dealt[min(able, key=lambda cell: len(dealt[cell]))].append(number)
+    return dealt
 
 
 def draw_options(number, cell="lstm"):

@@ -12,6 +12,7 @@ from network.options_draw import (
     ALONE,
     RECTIFIED,
     cells_with,
+    deal,
     draw_options,
     drawn_cells,
     make_case,
@@ -21,8 +22,10 @@ from network.options_draw import (
 )
 from reference.differences import numerical_gradient
 
-# Of the first cell, in which every pair of options is drawn; and of each other cell.
-N_CONFIGURATIONS, N_OF_OTHERS = 240, 40
+from sklstm._network.cells import CELLS
+
+# Over all cells, in which every pair of options is drawn; and at least so many of each cell.
+N_CONFIGURATIONS, N_OF_EACH = 240, 12
 # A bend may lie within the first of them.
 SHORT_STEPS = (1e-6, 1e-7)
 
@@ -90,7 +93,7 @@ def check_gradients(case):
     assert not idle
 
 
-@pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CONFIGURATIONS), N_OF_OTHERS))
+@pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CONFIGURATIONS), N_OF_EACH))
 def test_gradients_of_all_options_together(cell, number):
     check_gradients(make_case(draw_options(number, cell), number))
 
@@ -109,12 +112,23 @@ def test_gradients_of_attention_over_many_steps(bidirectional, pooling):
 
 
 def test_configurations_cover_the_options():
-    drawn = [options_on(draw_options(number)) for number in range(N_CONFIGURATIONS)]
+    numbers = range(N_CONFIGURATIONS)
+    drawn = [options_on(draw_options(number)) for number in numbers]
     singles = Counter(name for names in drawn for name in names)
     pairs = Counter(pair for names in drawn for pair in combinations([n for n in ALONE if n in names], 2))
     assert {name: singles[name] for name in ALONE if name != "plain" and singles[name] < 25} == {}
     assert [pair for pair in possible_pairs() if not pairs[pair]] == []
-    several_chunks = [draw_options(number)["n"] >= 16 for number in range(N_CONFIGURATIONS)]
+    several_chunks = [draw_options(number)["n"] >= 16 for number in numbers]
     assert sum(several_chunks) >= 12
-    threads = Counter(draw_options(number)["threads"] for number in range(N_CONFIGURATIONS) if several_chunks[number])
+    threads = Counter(draw_options(number)["threads"] for number in numbers if several_chunks[number])
     assert min(threads[1], threads[2]) >= 5
+
+
+def test_each_configuration_is_drawn_with_all_its_options():
+    dealt = deal(range(N_CONFIGURATIONS))
+    assert sorted(number for numbers in dealt.values() for number in numbers) == list(range(N_CONFIGURATIONS))
+    for cell, numbers in dealt.items():
+        for number in numbers:
+            assert options_on(draw_options(number, cell)) == options_on(draw_options(number))
+    of_each = Counter(parameter.values[0] for parameter in drawn_cells(range(N_CONFIGURATIONS), N_OF_EACH))
+    assert min(of_each[cell] for cell in CELLS) >= N_OF_EACH

@@ -14,7 +14,7 @@ from sklstm._sequences import Sequences
 RATE = 0.4
 DRAWN = [number for number in range(600, 620) if not draw_options(number).get("every_step")]
 each_drawn = pytest.mark.parametrize(
-    ("cell", "number"), [p for p in drawn_cells(DRAWN, 4) if can_have(p.values[0], "weight_dropout", RATE)]
+    ("cell", "number"), [p for p in drawn_cells(DRAWN, 2) if can_have(p.values[0], "weight_dropout", RATE)]
 )
 
 

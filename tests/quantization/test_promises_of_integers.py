@@ -16,7 +16,7 @@ from sklstm._sequences import Sequences
 
 ISAS = available_isas("reduced")
 NUMBERS = range(500, 524)
-each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS, 4))
+each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS, 2))
 OF_TRAINING = ("threads", "dropout", "recurrent_dropout", "scaled")
 
 
@@ -48,7 +48,7 @@ def test_threads_and_instruction_sets_change_no_bit(cell, number):
 
 
 @pytest.mark.parametrize(
-    ("cell", "number"), drawn_cells([k for k in NUMBERS if not draw_options(k).get("every_step")], 4)
+    ("cell", "number"), drawn_cells([k for k in NUMBERS if not draw_options(k).get("every_step")], 2)
 )
 def test_windows_of_a_table_are_copies_of_them(cell, number):
     """Overlapping windows share the first product where they can."""
