@@ -1,76 +1,30 @@
 """Parameters of the constructor that all estimators with a network share: types, defaults, limits and docs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklstm._cell_choice import CellName, check_cell
-from sklstm._docstrings import complete_docstring
+from sklstm._architecture_parameters import ArchitectureParameters
 from sklstm._dtypes import DTYPES
 from sklstm._options import refuse_moved_values
 from sklstm._scoring import check_scoring
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.schedules import SCHEDULES
-from sklstm._validation.parameters import LARGEST_N_LAYERS
-from sklstm.cells import Cell
 
 # Their outputs stand side by side in memory; far fewer gain what there is to gain.
 LARGEST_N_SEEDS = 1000
 
 
-@cache
-def _parameter_names(kind):
-    return BaseEstimator._get_param_names.__func__(kind)
-
-
-# A data class, and each estimator too: the fields of a class come after those of its base, and make a constructor
-# whose signature `inspect`, scikit-learn and type checkers see. Equality and `repr` stay scikit-learn's.
 @dataclass(eq=False, repr=False)
-class NetworkParameters(BaseEstimator):
+class NetworkParameters(ArchitectureParameters):
     """Parameters of a network and of its training.
 
     Parameters
     ----------
-    hidden_size : int or sequence of int, default=64
-        Units of every layer, or of the first, the second, ... layer; multiples of 16 make the best use of the kernels.
-    n_layers : int, default=1
-        Number of stacked layers, each of which reads the output of the one below; 1 where `hidden_size` is a sequence.
-    cell : str or object of `sklstm.cells`, default="lstm"
-        Recurrent cell of each layer, by its name in lower case, such as "gru", or as an object of `sklstm.cells` with
-        options of its kind, such as ``LSTM(peephole=True)``.
-    bidirectional : bool, default=False
-        Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.
-    residual : int, default=0
-        Number of layers that each residual connection spans [He2016]_; 0 for none.
-    layer_norm : {"output"} or None, default=None
-        Whether the output of each layer is normalised over its units [Ba2016]_; inside the cell, its `layer_norm` does.
-    attention_heads : int, default=0
-        Heads of a block of self-attention on the top layer [Vaswani2017]_, a divisor of the size of its output; 0 for
-        no block.
-    pooling : {"last", "mean", "attention"}, default="last"
-        What the head reads of a sequence's steps: the last one, their mean, or their mean weighted by attention
-        [Zhou2016a]_.
-    patch_length : int, default=1
-        Rows that the first layer reads at a time, which makes the recurrence so many times shorter [Lin2023]_.
-    input_scaling : {"standard", "robust"} or None, default="standard"
-        How the network standardises each column of X: by mean and standard deviation, by median and quartiles, or not.
-    window_norm : {"last", "standard"} or None, default=None
-        Normalisation of each input window: by its last row [Zeng2023]_ [Lin2023]_, by its own mean and standard
-        deviation [Kim2022]_, or none.
-    known_columns : int, str, array-like of such or None, default=None
-        Columns of X, by position or name, that are known ahead (calendar, published forecasts, planned prices), which
-        `window_norm` leaves as they are.
-    linear_skip : int, default=0
-        Number of last rows that the output also reads through a linear map [Lai2018]_, the ridge regression of the
-        targets on these rows [Hoerl1970]_; 0 for none.
-    linear_skip_training : {"frozen", "fine_tune"}, default="frozen"
-        Whether that map stays the ridge regression, or is trained with a tenth of the step size.
     training : {"windows", "stateful"}, default="windows"
         Whether the network reads a window for each row of a table, or each series from its first row to its last with
         its states carried along, in `predict` too.
@@ -147,54 +101,6 @@ default="constant"
 
     Notes
     -----
-    **Samples.** Rows of a table X are consecutive time steps. The sample of row i is the window of the last
-    `sequence_length` rows that end at i, inside its group; the first rows of a group have shorter windows. There is one
-    prediction for each row, and no window looks ahead. A `sklstm.TimeOrderWarning` is issued where a pandas index shows
-    rows out of time order. A sequence of a set (3-D array or list) is one sample.
-
-    **Layers.** A layer computes, from its input x_t and its states of the step before, the equations of its `cell`,
-    given in the docs of the objects in `sklstm.cells`; those of the LSTM are [Hochreiter1997]_ [Gers2000]_ ::
-
-        i, f, o = sigmoid(W x_t + U h_(t-1) + b)        g = tanh(W x_t + U h_(t-1) + b)
-        c_t = f * c_(t-1) + i * g                       h_t = o * tanh(c_t)
-
-    The states start at zero at the first row of a sample's window. Without further options, the head, a linear map,
-    reads h of the top layer after the window's last row.
-
-    **Directions.** Both stand side by side, ``[h_forward; h_backward]``. A window still ends at its row: there, where
-    ``pooling="last"`` reads, the backward direction of the top layer has just begun; the other poolings read all of it.
-
-    **Residual connections.** With ``residual=2`` the output of the first layer is added to that of the third, ``(h_3 +
-    y_1) / sqrt(2)`` (eq. 1 of [He2016]_, which does not divide); where their sizes differ, y_1 goes through a linear
-    map (eq. 2 there). ``layer_norm="output"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) +
-    bias`` over the units (eq. 4 of [Ba2016]_). The recurrent path is left alone.
-
-    **Attention.** The block computes ``y + W_o [softmax(q k' / sqrt(d)) v]`` for heads of size d, with q, k, v from
-    ``LN(y) + PE``, sines and cosines of the position (base 10000, counted from 0 at the sequence's own first step). A
-    step sees itself and the steps before; all steps with `bidirectional`. ``pooling="attention"`` is ``sum_t a_t y_t``
-    with ``a = softmax(w . tanh(y_t))``.
-
-    **Inputs.** The network reads ``(x - input_mean_) / input_scale_``, computed in float64 and without a copy of X.
-    Mean and deviation are those of the rows of the training part, each counted once; "robust" takes the median and the
-    distance of the quartiles over 1.349 (as of a normal distribution), where the quartiles are equal the deviation.
-    Patches end at the last row; where the first is not full, zeros stand for the rows that its window does not have.
-    ``window_norm="last"`` subtracts the window's last row and divides by the deviation s of each column in the training
-    data; "standard" subtracts the window's own mean and divides by ``sqrt(var + (s / 10)**2)``, so that a window that
-    is nearly constant does not blow up; neither goes with ``sequence_length=1``. `known_columns` are read as without
-    it, with ``input_scaling=None`` as they come. `linear_skip` adds ``W_skip
-    [x_(T-q+1), ..., x_T]`` of the normalised window to the output; zeros stand for rows that do not exist.
-
-    **Linear part.** Before training, `W_skip` and the bias of the output are set to the ridge regression of the targets
-    on these windows, in float64, with the largest penalty (`ridge_penalty_`) whose squared error on the validation part
-    is within a standard error of the smallest [Breiman1984]_, without a validation part by generalised cross-validation
-    [Golub1979]_. The head starts at zero, so that the network learns what the ridge regression leaves over; if no epoch
-    scores better by `tol` than it does alone (`skip_score_`), it alone is kept. After training it is solved once more,
-    with the same penalty, on all samples: those that early stopping had set aside too, unless they came as `X_val`.
-    Windows that lack some of these rows are left out of it if they are fewer than half. Of several quantiles, and of
-    other losses than the squared error, it is the regression of the mean; of classes and labels that of 1 and 0, of
-    counts that of ``log(y / mean(y) + 0.5)``, both times a factor that the loss chooses. "fine_tune" decays, by
-    `weight_decay`, towards the ridge regression. `partial_fit` solves it on its first block.
-
     **Stateful training.** Each row of a series is read once an epoch, the states are carried, and gradients go back at
     most `bptt_steps` rows. It needs a table and ``shuffle=False``. `batch_size` is how many segments run side by side
     ("auto": at most 32, of at least ``32 * bptt_steps`` rows), of more series than that so many after each other; each
@@ -267,21 +173,7 @@ default="constant"
     plus a workspace that depends on the batch.
     """
 
-    hidden_size: int | Sequence[int] = 64
-    n_layers: int = 1
     _: KW_ONLY
-    cell: CellName | Cell = "lstm"
-    bidirectional: bool = False
-    residual: int = 0
-    layer_norm: Literal["output"] | None = None
-    attention_heads: int = 0
-    pooling: Literal["last", "mean", "attention"] = "last"
-    patch_length: int = 1
-    input_scaling: Literal["standard", "robust"] | None = "standard"
-    window_norm: Literal["last", "standard"] | None = None
-    known_columns: int | str | Sequence[int] | Sequence[str] | None = None
-    linear_skip: int = 0
-    linear_skip_training: Literal["frozen", "fine_tune"] = "frozen"
     training: Literal["windows", "stateful"] = "windows"
     targets: Literal["sample", "sequence"] = "sample"
     sequence_length: int = 32
@@ -316,20 +208,7 @@ default="constant"
     verbose: bool | int = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
-        "cell": "no_validation",  # by `check_cell`, whose errors say more
-        "bidirectional": ["boolean"],
-        "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output"}), None],
-        "attention_heads": [Interval(Integral, 0, None, closed="left")],
-        "pooling": [StrOptions({"last", "mean", "attention"})],
-        "patch_length": [Interval(Integral, 1, None, closed="left")],
-        "input_scaling": [StrOptions({"standard", "robust"}), None],
-        "window_norm": [StrOptions({"last", "standard"}), None],
-        "known_columns": [Interval(Integral, 0, None, closed="left"), str, "array-like", None],
-        "linear_skip": [Interval(Integral, 0, None, closed="left")],
-        "linear_skip_training": [StrOptions({"frozen", "fine_tune"})],
+        **ArchitectureParameters._parameter_constraints,
         "training": [StrOptions({"windows", "stateful"})],
         "targets": [StrOptions({"sample", "sequence"})],
         "sequence_length": [Interval(Integral, 1, None, closed="left")],
@@ -362,47 +241,9 @@ default="constant"
         "verbose": ["verbose"],
     }
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        """Complete the docstring by what the base says of the shared parameters."""
-        super().__init_subclass__(**keywords)
-        complete_docstring(cls, next(base for base in cls.__bases__ if issubclass(base, NetworkParameters)))
-
-    @classmethod
-    def _get_param_names(cls):
-        """As scikit-learn's, which reads the signature at each call: a third of the time of a tiny fit."""
-        return _parameter_names(cls)
-
     def _validate_params(self):
         """Check the parameters of the constructor, as `fit` does before all else."""
         refuse_moved_values(self.get_params(deep=False))
         super()._validate_params()
         self._check_cell()
         check_scoring(self.scoring)
-
-    def _check_cell(self) -> Cell:
-        """Return the cell as an object, after a check of its own parameters."""
-        return check_cell(self.cell)
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters, also those of the cell, such as ``cell__peephole``.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters by name; those of the cell's object have ``cell__`` before their name.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        cell = params.get("cell", self.cell)
-        nested = [name for name in params if name.startswith("cell__")]
-        if nested and not isinstance(cell, Cell):
-            kind = type(check_cell(cell)).__name__  # which refuses what is no name
-            raise ValueError(
-                f"{nested[0]} cannot be set where cell={cell!r} is a name, which has no parameters; set an object of "
-                f"sklstm.cells, cell={kind}()."
-            )
-        super().set_params(**params)
-        return self
