@@ -11,6 +11,9 @@ cdef enum:
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
 
+ctypedef void (*ArrayFunction)(Py_ssize_t n, const void *x, void *out) noexcept nogil
+
+
 ctypedef struct KernelTable:
     Py_ssize_t lanes             # numbers in a vector
     Py_ssize_t item_size         # bytes of a number
@@ -69,8 +72,7 @@ ctypedef struct KernelTable:
     void (*pool_backward)(const PoolCall *call) noexcept nogil
     double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
     void (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule
-    void (*sigmoid)(Py_ssize_t n, const void *x, void *out) noexcept nogil
-    void (*tanh)(Py_ssize_t n, const void *x, void *out) noexcept nogil
+    const ArrayFunction *array_functions  # activations and the like, in the order of core/_pointwise.pyx
     # Column statistics (columns.pxi). Everything but the rows is double for both dtypes: a tile is
     # (n_rows, COLUMN_STRIP) doubles with the rows of the past right before it.
     void (*column_pack)(Py_ssize_t n_rows, Py_ssize_t n_columns, const void *rows, Py_ssize_t row_stride,

@@ -129,29 +129,3 @@ SKLSTM_INLINE void v_exp(const int n, vec *x) {
 }
 
 #endif
-
-/* Over an array of any length: what the tests measure. */
-static void sigmoid_array(Py_ssize_t n, const void *values, void *out) {
-    for (Py_ssize_t k = 0; k < n; k += LANES) {
-        real part[SKLSTM_VEC_BYTES / sizeof(real)] = {0};
-        const size_t size = (size_t)(n - k < LANES ? n - k : LANES) * sizeof(real);
-        memcpy(part, (const real *)values + k, size);
-        const vec x = v_load(part);
-        vec z[4] = {x, x, x, x};
-        v_gates(z);
-        v_store(part, z[0]);
-        memcpy((real *)out + k, part, size);
-    }
-}
-
-static void tanh_array(Py_ssize_t n, const void *values, void *out) {
-    for (Py_ssize_t k = 0; k < n; k += LANES) {
-        real part[SKLSTM_VEC_BYTES / sizeof(real)] = {0};
-        const size_t size = (size_t)(n - k < LANES ? n - k : LANES) * sizeof(real);
-        memcpy(part, (const real *)values + k, size);
-        vec x = v_load(part);
-        v_tanh(1, &x);
-        v_store(part, x);
-        memcpy((real *)out + k, part, size);
-    }
-}

@@ -25,6 +25,7 @@ typedef double real;
 #include "memory.h"
 #include "kept.h"
 #include "activations.h"
+#include "functions.h"
 #include "random.h"
 #include "tile.h"
 #include "integers.h"

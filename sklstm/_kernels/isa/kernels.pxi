@@ -31,7 +31,7 @@ from sklstm._kernels._calls cimport (
     is_multinomial,
     targets_of,
 )
-from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
+from sklstm._kernels._table cimport COLUMN_STRIP, ArrayFunction, KernelTable
 
 # Element type and width are macros of the build (setup.py): this file is compiled once for each dtype and variant.
 cdef extern from "isa/kernels.h" nogil:
@@ -64,7 +64,7 @@ cdef extern from "isa/kernels.h" nogil:
     void dropout(Py_ssize_t n_units, unsigned long long seed, unsigned int layer_step, unsigned int sample,
                  unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept
     void dropout_backward(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept
-    void sigmoid_array(Py_ssize_t n, const void *x, void *out) noexcept
+    const ArrayFunction array_functions[]
     void tanh_array(Py_ssize_t n, const void *x, void *out) noexcept
     double layer_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, void *row,
                       void *normalised) noexcept
@@ -129,8 +129,7 @@ table.update_steps[<int> ADAMW] = adamw_step
 table.update_steps[<int> ADAM] = adam_step
 table.update_steps[<int> SGD] = sgd_step
 table.update_steps[<int> SCHEDULE_FREE] = schedule_free_step
-table.sigmoid = sigmoid_array
-table.tanh = tanh_array
+table.array_functions = array_functions
 table.column_pack = column_pack
 table.column_lagged_products = column_lagged_products
 table.column_target_products = column_target_products
