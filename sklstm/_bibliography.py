@@ -17,6 +17,8 @@ REFERENCES = {
     "Gers2000": 'F. A. Gers, J. Schmidhuber and F. Cummins, "Learning to forget: continual prediction with LSTM", '
     "Neural Computation 12(10), 2000.",
     "Gers2000a": 'F. A. Gers and J. Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.',
+    "Giles1992": 'C. L. Giles, C. B. Miller, D. Chen, H. H. Chen, G. Z. Sun and Y. C. Lee, "Learning and extracting '
+    'finite state automata with second-order recurrent neural networks", Neural Computation 4(3), 1992.',
     "Glorot2010": 'X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural '
     'networks", AISTATS 2010, eq. 16.',
     "Golub1979": 'G. H. Golub, M. Heath and G. Wahba, "Generalized cross-validation as a method for choosing a good '
@@ -49,6 +51,8 @@ REFERENCES = {
     'longer and deeper RNN", CVPR 2018, section 3.',
     "Lin2023": 'S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting", '
     "arXiv:2308.11200, 2023.",
+    "Lizaire2024": 'M. Lizaire, M. Rizvi-Martel, M. Gamal Abdel Hameed and G. Rabusseau, "A tensor decomposition '
+    'perspective on second-order RNNs", ICML 2024.',
     "Loshchilov2017": 'I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR '
     "2017, eq. 5.",
     "Loshchilov2019": 'I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2.',
@@ -69,6 +73,8 @@ REFERENCES = {
     'learning rates", arXiv:1708.07120, 2019.',
     "Szegedy2016": 'C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception '
     'architecture for computer vision", CVPR 2016, section 7.',
+    "Wu2016": 'Y. Wu, S. Zhang, Y. Zhang, Y. Bengio and R. Salakhutdinov, "On multiplicative integration with '
+    'recurrent neural networks", NeurIPS 2016.',
     "vanHasselt2016": 'H. van Hasselt et al., "Learning values across many orders of magnitude", NeurIPS 2016.',
     "Vaswani2017": 'A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.',
     "Williams1990": 'R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of '

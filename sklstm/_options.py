@@ -137,7 +137,7 @@ def _refuse_for_cell(parameters):
     if described["projection_size"] and not kind.projects:
         raise ValueError(
             f"cell__projection_size={described['projection_size']} cannot be combined with {given}: the cell "
-            "multiplies h by a gate, unit by unit, before the product with it, so h needs the size of the gate."
+            "multiplies h, or its product, unit by unit by others before a second product: it needs all of h."
         )
 
 

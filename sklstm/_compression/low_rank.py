@@ -25,8 +25,8 @@ def refuse_network(model, rank):
         raise ValueError(f"factorize: {given} has a projection already, of size {shape['projection_size']}.")
     if not CELLS[shape["cell"]].projects:
         raise ValueError(
-            f"factorize: {given} has no projection: the cell multiplies h by a gate, unit by unit, before the product "
-            "with it."
+            f"factorize: {given} has no projection: the cell multiplies h, or its product, unit by unit by others "
+            "before a second product."
         )
     for name, why in _NOT_LINEAR.items():
         if shape[name]:

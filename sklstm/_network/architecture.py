@@ -126,8 +126,8 @@ class Architecture:
             raise ValueError(f"peephole=True: the cell {self.cell!r} has no such weights")
         if self.projection_size and not cell.projects:
             raise ValueError(
-                f"projection_size={self.projection_size}: the cell {self.cell!r} applies a gate to h, unit by unit, "
-                "before the product with it"
+                f"projection_size={self.projection_size}: the cell {self.cell!r} multiplies h, or its product, unit "
+                "by unit by others before a second product"
             )
 
     def _check_known_columns(self):

@@ -25,7 +25,11 @@ class Cell:
     name : str
         The name in the kernels.
     gates : tuple of str
-        Blocks of `weight_ih` and of `weight_hh`, in the order of their rows.
+        Blocks of `weight_ih`, in the order of their rows, and of `weight_hh` unless `recurrent` names others.
+    recurrent : tuple of str
+        Blocks of `weight_hh`, where they are not those of `weight_ih`.
+    gated : dict of str to str
+        The sum of each block of `weight_hh` that multiplies the gated vector, where the block has another name.
     sums : tuple of str
         Blocks of the bias. A sum that reads only x or only h is named after its block, ``n_x`` or ``n_h``.
     start : dict of str to float
@@ -38,6 +42,8 @@ class Cell:
 
     name: str
     gates: tuple
+    recurrent: tuple = ()
+    gated: dict = field(default_factory=dict)
     sums: tuple = ()
     start: dict = field(default_factory=dict)
     vectors: str = ""
@@ -65,7 +71,7 @@ class Cell:
 
     @property
     def projects(self):
-        """Whether h may be projected: not where a gate is applied to h elementwise before the product."""
+        """Whether h may be projected: not where `weight_hh` also multiplies a gated vector of all units."""
         return self.gated_count == 0
 
     @cached_property
@@ -76,7 +82,7 @@ class Cell:
     @cached_property
     def gates_h(self):
         """Blocks of `weight_hh`; empty without it."""
-        return self.gates if self.has_weight_hh else ()
+        return (self.recurrent or self.gates) if self.has_weight_hh else ()
 
     def states(self, projected):
         """Return the names of the states: h, and c, or m where the cell reads h and h is a projection."""
@@ -94,6 +100,21 @@ class Cell:
         """Return the position of the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
         name = f"{block}_{reads}"
         return self.stored.index(name if name in self.stored else block)
+
+    def part_of(self, block):
+        """Return whether a block of `weight_hh` multiplies "h" or the "gated" vector."""
+        is_gated = block in self.gated or self.position(block, "h") not in self.runs()["h"]
+        return "gated" if is_gated else "h"
+
+    def slots(self, part):
+        """Return the place of each block of a matrix in a part of the panels; None for a block of another part."""
+        run = self.runs()[part]
+        if part == "x":
+            return [self.position(block, "x") - run.start for block in self.gates_x]
+        return [
+            self.position(self.gated.get(block, block), "h") - run.start if self.part_of(block) == part else None
+            for block in self.gates_h
+        ]
 
     def initial_bias(self, hidden_size):
         """Return the initial bias."""
@@ -117,5 +138,6 @@ CELLS = {
         Cell("minlstm_tanh", ("f", "i", "n")),
         Cell("indrnn", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
         Cell("indrnn_tanh", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
+        Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
     )
 }

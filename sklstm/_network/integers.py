@@ -266,17 +266,12 @@ def quantise_parameters(parameters, architecture, formats, steps):
                 continue
             blocks = np.split(parameters[f"weight_hh{end}"], len(cell.gates_h))
             parts = [
-                quantise_rows(block, own[part_of(cell, gate)], kinds["h"])
+                quantise_rows(block, own[cell.part_of(gate)], kinds["h"])
                 for gate, block in zip(cell.gates_h, blocks, strict=True)
             ]
             result[f"weight_hh{end}"] = np.concatenate([integers for integers, _ in parts])
             result[f"scale_hh{end}"] = np.concatenate([scale for _, scale in parts])
     return result
-
-
-def part_of(cell, block):
-    """Return whether a block of `weight_hh` multiplies "h" or the "gated" h."""
-    return "h" if cell.position(block, "h") in cell.runs()["h"] else "gated"
 
 
 def to_flat(parameters, layout):

@@ -190,8 +190,7 @@ class Plan:
         for k, (part, run) in enumerate(cell.runs().items()):
             if not run:
                 continue
-            positions = [cell.position(block, "x" if part == "x" else "h") for block in cell.gates]
-            slots = [position if position in run else None for position in positions]
+            slots = [None if slot is None else slot + run.start for slot in cell.slots(part)]
             for i, name in enumerate(("start", "scale")):
                 array = f"{name}_{'ih' if part == 'x' else 'hh'}{end}"
                 self._blocks(array, offsets["integers"] + (2 * k + i) * size, 1, hidden, vector, slots)
@@ -207,15 +206,12 @@ class Plan:
         offsets["panels"] = self._reserve(n_vecs * unit_size, True)
         for name, run in runs.items():
             offsets[f"{name}_transposed"] = NOTHING
-            reads, blocks = ("x", cell.gates_x) if name == "x" else ("h", cell.gates_h)
             part = panel_part(cell.units, len(run), unit_size, begin)
             begin += sizes[name]
             if not run:
                 continue
-            positions = [cell.position(block, reads) for block in blocks]
-            slots = [position - run.start if position in run else None for position in positions]
             array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
-            self._blocks(array, offsets["panels"], columns[name], hidden, part, slots)
+            self._blocks(array, offsets["panels"], columns[name], hidden, part, cell.slots(name))
             copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x", words=True)
             offsets[f"{name}_transposed"] = copy
         return offsets
@@ -227,8 +223,7 @@ class Plan:
         offset = self._reserve((n_sets * cell.n_sums + 2 * cell.normalises_state) * stride, False)
         for name, run in parts:
             k = ("x", "h", "gated").index(run)
-            positions = [cell.position(block, "x" if run == "x" else "h") for block in cell.gates]
-            slots = [position if position in cell.runs()[run] else None for position in positions]
+            slots = [None if slot is None else slot + cell.runs()[run].start for slot in cell.slots(run)]
             self._blocks(f"norm_weight_{name}{end}", offset + k * cell.n_sums * stride, 1, hidden, part, slots)
         if cell.normalises_state:
             for k, kind in enumerate(("weight", "bias")):

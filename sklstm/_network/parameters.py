@@ -99,7 +99,7 @@ class ParameterLayout:
         n_gates, flat = len(self.cell.gates_x), np.zeros(self.size, dtype)
         for name, view in self.views(flat).items():
             if name.startswith("weight_hh"):
-                for gate in view.reshape(n_gates, -1, view.shape[1]):
+                for gate in view.reshape(len(self.cell.gates_h), -1, view.shape[1]):
                     fill_orthogonal(generator, gate, n_threads)
             elif name.startswith("weight_ih"):
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // n_gates))

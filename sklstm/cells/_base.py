@@ -27,11 +27,11 @@ class Cell(BaseEstimator):
     Notes
     -----
     **Options.** With `projection_size`, the network reads ``h_t = W_hr m_t`` of the vector m_t that the cell computes;
-    where an equation takes the previous h element by element, it takes the previous m there. Cells that multiply h by a
-    gate before its product, `MGU` and ``GRU(reset_after=False)``, have no projection. With `layer_norm`, each of the
-    two products of the equations, ``W x_t`` and ``U h_(t-1)``, is normalised to mean 0 and variance 1 over all its rows
-    (1e-5 is added to the variance) and multiplied by a learnt gain for each row; the bias is added behind. A product
-    with an h that was multiplied by a gate, as in `MGU`, is normalised on its own.
+    where an equation takes the previous h element by element, it takes the previous m there. Cells with a second
+    product, of what comes of h, such as `MGU`, ``GRU(reset_after=False)`` and `SecondOrder`, have no projection. With
+    `layer_norm`, each of the two products of the equations, ``W x_t`` and ``U h_(t-1)``, is normalised to mean 0 and
+    variance 1 over all its rows (1e-5 is added to the variance) and multiplied by a learnt gain for each row; the bias
+    is added behind. A second product is normalised on its own.
 
     Examples
     --------
@@ -39,6 +39,9 @@ class Cell(BaseEstimator):
     >>> LSTM(projection_size=8).get_params()
     {'layer_norm': False, 'peephole': False, 'projection_size': 8}
     """
+
+    # What stands for it in `cell`; empty: its class in lower case.
+    _name: ClassVar[str] = ""
 
     projection_size: int | None = None
     layer_norm: bool = False

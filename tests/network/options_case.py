@@ -7,6 +7,8 @@ from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
 GUARD = 0xA5
+# Cells that multiply two sums: their numbers grow with the square of the weights.
+MULTIPLY = {"second_order", "mlstm"}
 
 
 def draw_scaling(n_columns, seed):
@@ -36,7 +38,8 @@ class OptionsCase:
         self.network = Network(self.layout, self.network_dtype, threads, isa, **named)
         self.stack, self.stack_isa = self.network._stack, isa
         start = self.layout.initial(rng, "float64")
-        self.flat = (start + 0.25 * rng.normal(size=self.layout.size)).astype(dtype)
+        spread = min(1.0, 4.0 / max(hidden_sizes)) if self.shape.cell in MULTIPLY else 1.0
+        self.flat = (start + 0.25 * spread * rng.normal(size=self.layout.size)).astype(dtype)
         self.lengths = np.sort(rng.integers(1, longest + 1, n))[::-1].astype(np.intp)
         self.lengths[0] = longest
         self.starts = (np.cumsum(self.lengths) - self.lengths).astype(np.intp)

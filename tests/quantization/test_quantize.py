@@ -25,7 +25,6 @@ from sklstm import (
     WeightedEnsembleRegressor,
     quantize,
 )
-from sklstm._network.cells import CELLS
 from sklstm._network.integers import DTYPES
 from sklstm.cells import GRU, LSTM
 from sklstm.quantization import _relative_error as relative_error
@@ -414,5 +413,4 @@ def test_public_names():
     assert sklstm.quantize is quantize
     assert issubclass(QuantizationWarning, UserWarning)
     assert {"quantize", "QuantizationWarning"} <= set(sklstm.__all__)
-    assert len(CELLS) == 13
     assert issubclass(DeepLSTMClassifier, DeepRNNClassifier)

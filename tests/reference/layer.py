@@ -56,15 +56,16 @@ def blocks(vector, names):
     return dict(zip(names, np.split(vector, len(names)), strict=True))
 
 
-def make_product(cell, h_read, parameters):
-    """The function by which a step asks for its products with h."""
+def make_product(cell, h, recurrent, parameters):
+    """The function by which a step asks for its products with h, or another vector; `recurrent` is a mask on either."""
     if not cell.h:
         return None
     matrices = blocks(parameters["weight_hh"], cell.h)
     gains = blocks(parameters["norm_weight_hh"], cell.h) if "norm_weight_hh" in parameters else None
 
-    def product(names=cell.h, factor=1.0):
-        found = np.concatenate([matrices[name] @ (factor * h_read) for name in names])
+    def product(names=cell.h, factor=1.0, of=None):
+        read = recurrent * (factor * h if of is None else of)
+        found = np.concatenate([matrices[name] @ read for name in names])
         if gains is not None:
             found = normalise(found) * np.concatenate([gains[name] for name in names])
         return blocks(found, names)
@@ -97,7 +98,7 @@ def cell_forward(cell, x, states, parameters, recurrent=None, zoneout_h=None, zo
     from_x = parameters["weight_ih"] @ x
     if "norm_weight_ih" in parameters:
         from_x = normalise(from_x) * parameters["norm_weight_ih"]
-    product = make_product(cell, h if recurrent is None else recurrent * h, parameters)
+    product = make_product(cell, h, 1.0 if recurrent is None else recurrent, parameters)
     output, own = cell.step(
         blocks(from_x, cell.x), product, blocks(parameters["bias"], cell.sums), states[-1], parameters
     )

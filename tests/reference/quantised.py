@@ -87,12 +87,13 @@ def integer_step(name, x, states, found, own, zoneout=0.0):
     parameters = {key: np.asarray(array, np.float64) for key, array in own.items()}
     n_h = len(found["h"].weight if "h" in found else found["gated"].weight) // len(cell.h) if cell.h else 0
 
-    def product(names=cell.h, factor=None):
-        matrix = found["h" if factor is None else "gated"]
+    def product(names=cell.h, factor=None, of=None):
+        read = h if factor is None else factor * h
+        matrix = found["h" if factor is None and of is None else "gated"]
         parts = []
         for block in names:
             place = cell.h.index(block)
-            parts.append(matrix.rows(place * n_h, (place + 1) * n_h).product(h if factor is None else factor * h))
+            parts.append(matrix.rows(place * n_h, (place + 1) * n_h).product(read if of is None else of))
         sums = np.concatenate(parts)
         if "norm_weight_hh" in parameters:
             gains = blocks(parameters["norm_weight_hh"], cell.h)

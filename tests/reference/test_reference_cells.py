@@ -67,6 +67,9 @@ def by_hand(name, x, h, w, u, b, v):
         return max(0.0, s[0] + v[0] * h)
     if name == "indrnn_tanh":
         return math.tanh(s[0] + v[0] * h)
+    if name == "second_order":
+        p, q = s[0], u[0] * h + b[2]
+        return math.tanh(s[1] + u[1] * h + u[2] * p * q)
     act = math.tanh if name.endswith("_tanh") else candidate
     if name.startswith("mingru"):
         z = logistic(s[0])

@@ -13,9 +13,9 @@ A cell is a class with these attributes and one function. H units; P is the size
     step(x, product, b, own, parameters) -> output (H,), new own state (H,)
 
 `x` and `b` are dicts of blocks: products with the input (normalised, if the layer does so), biases. ``product()`` gives
-the dict of products with the previous h; ``product(blocks, factor)`` only those of some blocks, with ``factor * h``
-(where sums are normalised, those of one call are normalised together). `own` is the previous own state. `parameters`
-holds the others of the layer, such as peepholes.
+the dict of products with the previous h; ``product(blocks, factor)`` only those of some blocks, with ``factor * h``,
+``product(blocks, of=v)`` with another vector (where sums are normalised, those of one call are normalised together).
+`own` is the previous own state. `parameters` holds the others of the layer, such as peepholes.
 
 What is not one cell's (projection, zoneout, recurrent dropout, normalised sums) stands in ``reference/layer.py``.
 """
@@ -28,6 +28,7 @@ from reference.cells.lstm import LSTM
 from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
+from reference.cells.second_order import SecondOrder
 
 REFERENCE_CELLS = {
     "lstm": LSTM,
@@ -43,4 +44,5 @@ REFERENCE_CELLS = {
     "minlstm_tanh": MinLSTMTanh,
     "indrnn": IndRNN,
     "indrnn_tanh": IndRNNTanh,
+    "second_order": SecondOrder,
 }

@@ -19,8 +19,9 @@
  * units * n_sums fills the 4 vectors of the register tile where it can; it is 1 where a run holds only some of the sums, since
  * the vectors of a run would not be adjacent in a panel of several units.
  *
- * The gated h, r * h, is for cells that apply a gate to h before the product (gru_reset_before.h, mgu.h): `gate` computes it
- * from the first sums, then its product is added to the sums that read it, then `forward` runs. Backward runs `backward`,
+ * The gated h is for cells with a second product, of a vector that is known only after the first one: r * h where a gate is
+ * applied to h before the product (gru_reset_before.h, mgu.h), or what the first sums give (second_order.h). `gate` computes it
+ * from the first sums and h, then its product is added to the sums that read it, then `forward` runs. Backward runs `backward`,
  * the transposed product, `gate_backward`.
  *
  * `forward` and `gate` take n <= SIDE_BY_SIDE vectors at once, in arrays that EACH loops over (j = 0 .. n - 1): interleaved,
@@ -61,7 +62,7 @@ typedef struct {
 /* If gated_count > 0, before the product of the gated h. */
 typedef struct {
     real *sums[SIDE_BY_SIDE];           /* in: the sums that read x and h; out: the gate instead of its sum, for forward */
-    vec h[SIDE_BY_SIDE];                /* in: previous h; out: gated h */
+    vec h[SIDE_BY_SIDE];                /* in: previous h; out: gated h, with as many numbers as units */
 } CellGate;
 
 /* One vector of units, after the transposed product of the gated h. */

@@ -24,7 +24,8 @@ typedef struct {
 typedef struct {
     Py_ssize_t step;             /* rows from one step to the next: n, or 0 */
     real *sums_x;                /* (T, n, S Hp) x W_ih, normalised */
-    real *sums_h;                /* (T, n, S Hp) h W_hh and gated h W_hh, normalised; in backward their gradient */
+    real *sums_h;                /* (T, n, S Hp) h W_hh, normalised; in backward its gradient */
+    real *sums_gated;            /* the same of gated h W_hh; sums_h where no sum reads both */
     real *inverses;              /* (T, n, 4) 1 / deviation of x W_ih, h W_hh, the state, gated h W_hh */
     real *normalised_state;      /* (T, n, Hp) */
     real *kept_h;                /* (T, n, output_stride) zoneout: 1 where the previous stays; the rate in prediction */
@@ -50,6 +51,11 @@ SKLSTM_INLINE int carries_m(const CellShape *cell, const LayerCall *call) {
     return cell->reads_h && call->options->projection;
 }
 
+/* Whether a sum reads h and the gated h. */
+SKLSTM_INLINE int reads_both(const CellShape *cell) {
+    return cell->gated_count && cell->h_count && cell->gated_first < cell->h_first + cell->h_count;
+}
+
 /* Cut a workspace into its arrays; return its size. Also used to measure: base is not written to. */
 SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall *call, Py_ssize_t n, Py_ssize_t n_steps,
                                          char *base, OptionBuffers *b) {
@@ -62,6 +68,7 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
     if (options->norm) {
         b->sums_x = take_numbers(&cursor, rows * sums);
         b->sums_h = take_numbers(&cursor, rows * sums);
+        b->sums_gated = reads_both(cell) ? take_numbers(&cursor, rows * sums) : b->sums_h;
         b->inverses = take_numbers(&cursor, rows * 4);
         if (cell->normalises_state) b->normalised_state = take_numbers(&cursor, rows * hp);
     }
@@ -70,7 +77,7 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
         b->kept_c = take_numbers(&cursor, rows * hp);
         b->direct_c = take_numbers(&cursor, hp);
     }
-    if (options->zoneout > 0 || cell->reads_h) b->direct = take_numbers(&cursor, n * op);
+    if (options->zoneout > 0 || cell->reads_h || cell->gated_count) b->direct = take_numbers(&cursor, n * op);
     if (options->recurrent_dropout > 0 && options->training) {
         b->scale_h = take_numbers(&cursor, n * op);
         b->dropped_h = take_numbers(&cursor, n * op);

@@ -59,10 +59,10 @@ SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFuncti
     const Py_ssize_t hp = call->hidden_stride, width = cell->n_sums * hp, n_active = call->n_active[t];
     const Py_ssize_t row = t * call->n_samples, first = cell->gated_first * LANES;
     const real *norm = (const real *)call->options->norm;
-    const real *source = norm ? b->sums_h + row * width : b->d_sums;
+    const real *source = norm ? b->sums_gated + row * width : b->d_sums;
     if (norm)
         for (Py_ssize_t r = 0; r < n_active; r++) {
-            real *product = b->sums_h + (row + r) * width + first;
+            real *product = b->sums_gated + (row + r) * width + first;
             normalise_row_backward(cell->gated_count, cell->n_sums * LANES, call->hidden_size, hp, norm + 2 * width + first,
                                    (real *)call->options->d_norm + 2 * width + first, product,
                                    b->inverses[4 * (row + r) + 3], b->d_sums + r * width + first, product);

@@ -75,11 +75,11 @@ SKLSTM_INLINE void gated_sums_of_step(const CellShape *cell, const RowFunctions 
     rows_to_words(call, READS_GATED, n_active, call->output_size, gated, 0);
     part_of_sums(cell, call, READS_GATED, cell->gated_first, cell->gated_count,
                  panels_of(cell, call, format_of(call)).gated_offset, call->output_size, n_active, gated,
-                 norm ? b->sums_h + row * width : z, !norm);
+                 norm ? b->sums_gated + row * width : z, !norm);
     if (norm)
         for (Py_ssize_t r = 0; r < n_active; r++)
             b->inverses[4 * (row + r) + 3] = add_normalised(cell, call, cell->gated_first, cell->gated_count, norm + 2 * width,
-                                                            b->sums_h + (row + r) * width, z + r * width);
+                                                            b->sums_gated + (row + r) * width, z + r * width);
 }
 
 /* The cells of one row: their output to `m`, the second state to its array, mixed with the previous one by zoneout. */

@@ -52,14 +52,14 @@ SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t
 }
 
 /* Add the outer products of gathered rows, as words of the format, with their d_sums to every panel. `rows` hold n_x numbers of
- * x, then n_h of h, then n_gated of the gated h; d_x_sums and d_h_sums are rows of S Hp numbers (`compact`: of 16 bits), the
- * same where the sums are not normalised. */
+ * x, then n_h of h, then n_gated of the gated h; d_sums are the rows of S Hp numbers (`compact`: of 16 bits) for each of these,
+ * the same where the sums are not normalised. */
 SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
-                                 const void *const *d_x_sums, const void *const *d_h_sums, Py_ssize_t n_x, Py_ssize_t n_h,
-                                 Py_ssize_t n_gated) {
+                                 const void *const *const *d_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
     const LayerPanels panels = panels_of(cell, call, REALS);
     const int format = format_of(call);
     real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
+    const void *const *d_x_sums = d_sums[READS_X], *const *d_h_sums = d_sums[READS_H], *const *d_gated_sums = d_sums[READS_GATED];
     const int joined = cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && d_x_sums == d_h_sums && n_x && n_h;
     const Py_ssize_t n_words = words_of(format, n_pairs), stride = numbers_of_word(format) * call->pair_stride;
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
@@ -77,6 +77,7 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
         if (n_h && cell->h_count)
             outer_panel(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
                         out + units * panels.h_offset);
+        if (d_gated_sums != d_h_sums) gather_panel(format, compact, n_pairs, d_gated_sums, first, width, panel);
         if (n_gated && cell->gated_count)
             outer_panel(format, n_words, n_gated, units * cell->gated_count, rows + n_x + n_h, stride,
                         panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
@@ -106,7 +107,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, direction = call->x_step >= 0 ? 1 : -1;
     const Py_ssize_t step = call->x_step * direction;
     real *sums = (real *)call->shared_sums, *rows = (real *)call->pair_rows;
-    const void *d_sums[PAIRS];
+    const void *d_sums[PAIRS], *const *of_parts[] = {d_sums, d_sums, d_sums};
     memset(sums, 0, (size_t)(call->n_shared * width) * sizeof(real));
     for (Py_ssize_t t = 0; t < call->n_steps; t++)
         for (Py_ssize_t r = 0; r < call->n_active[t]; r++)
@@ -120,7 +121,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
             d_sums[r] = sums + (row + r) * width;
         }
         pair_gathered_rows(format_of(call), n_pairs, call->input_size, call->pair_stride, rows);
-        outer_of_rows(cell, call, 0, n_pairs, d_sums, d_sums, call->input_size, 0, 0);
+        outer_of_rows(cell, call, 0, n_pairs, of_parts, call->input_size, 0, 0);
     }
 }
 
@@ -150,8 +151,10 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     const Py_ssize_t n_gated = cell->gated_count ? call->output_size : 0;
     Py_ssize_t t = 0, r = 0, first = 0;
     real *rows = (real *)call->pair_rows;
-    const void *d_sums[PAIRS], *d_h_sums[PAIRS];
-    const real *x[PAIRS], *h[PAIRS], *h_sums = b ? b->sums_h : NULL;
+    const void *d_sums[PAIRS], *d_h_sums[PAIRS], *d_gated_sums[PAIRS];
+    const real *x[PAIRS], *h[PAIRS], *h_sums = b ? b->sums_h : NULL, *gated_sums = b ? b->sums_gated : NULL;
+    const void *const *of_parts[] = {d_sums, h_sums ? d_h_sums : d_sums,
+                                     gated_sums != h_sums ? d_gated_sums : h_sums ? d_h_sums : d_sums};
     const int direct = SKLSTM_REDUCED && !b && format_of(call) != REALS; /* rows are rounded, and so need not be copied */
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     if (!n_x && !n_h && !n_gated && !b) return;
@@ -171,6 +174,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
             }
             d_sums[n_pairs] = kept_at(is_compact(call), call->gates, (t * n + r) * width);
             if (h_sums) d_h_sums[n_pairs] = h_sums + (t * n + r) * width;
+            if (gated_sums != h_sums) d_gated_sums[n_pairs] = gated_sums + (t * n + r) * width;
             n_pairs++;
             if (++r == call->n_active[t]) {
                 r = 0;
@@ -179,7 +183,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
         }
         if (direct) pair_rows(call, n_pairs, n_x, n_h, x, h);
         else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + n_gated, call->pair_stride, rows);
-        outer_of_rows(cell, call, is_compact(call), n_pairs, d_sums, h_sums ? d_h_sums : d_sums, n_x, n_h, n_gated);
+        outer_of_rows(cell, call, is_compact(call), n_pairs, of_parts, n_x, n_h, n_gated);
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
     }
