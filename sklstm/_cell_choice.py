@@ -64,7 +64,7 @@ def describe_cell(cell: object) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``cell``, the key of the registry of cells, ``peephole``, ``projection_size`` and ``cell_norm``.
+        ``cell``, the key of the registry of cells, ``peephole``, ``projection_size``, ``cell_norm``, ``cell_numbers``.
     """
     return check_cell(cell)._architecture()
 

@@ -7,7 +7,7 @@ import pytest
 import sklearn
 from page_runner import check, read_blocks, run_page
 
-from sklstm._network.cells import CELLS
+from sklstm._network.cells import CELLS, DRIVERS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc" / "guide").glob("*.md"))]
@@ -74,7 +74,7 @@ def test_the_table_of_cells_is_that_of_the_kernels():
     expected = {}
     for name, cell in CELLS.items():
         counts = (cell.x_count, cell.h_count, cell.gated_count)
-        driver = "recurrent" if cell.has_weight_hh else "elementwise"
+        driver = DRIVERS[cell.driver]
         reads = " / ".join(str(count) if count else "–" for count in counts)
         expected[name] = driver, " ".join(cell.stored), reads, ", ".join(cell.states(False))
     assert rows == expected

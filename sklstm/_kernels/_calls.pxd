@@ -59,6 +59,12 @@ cdef inline Py_ssize_t words_of(int format, Py_ssize_t n) noexcept nogil:
 
 cdef extern from "isa/layers/interface.h" nogil:
     const int PAIRS
+    enum:
+        MAX_NUMBERS
+    enum:
+        RECURRENT
+        ELEMENTWISE
+        ROWS
 
     ctypedef struct IntegerLayer:
         const void *start[3]
@@ -88,6 +94,12 @@ cdef extern from "isa/layers/interface.h" nogil:
         int n_vectors
         int vectors_are_optional
         int normalises_state
+
+    ctypedef struct CellSizes:
+        Py_ssize_t n_states
+        Py_ssize_t n_kept
+        Py_ssize_t n_vectors
+        Py_ssize_t n_derived
 
     ctypedef struct PanelPart:
         Py_ssize_t units
@@ -134,6 +146,8 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void *weights
         const void *bias
         const void *vectors
+        CellSizes sizes
+        const Py_ssize_t *numbers
         const void *x_transposed
         const void *h_transposed
         const void *gated_transposed
@@ -169,6 +183,7 @@ cdef extern from "isa/layers/interface.h" nogil:
 
     ctypedef struct CellLayers:
         void (*describe)(CellShape *shape) noexcept nogil
+        void (*measure)(const Py_ssize_t *numbers, CellSizes *sizes) noexcept nogil
         void (*forward)(const LayerCall *call) noexcept nogil
         void (*backward)(const LayerCall *call) noexcept nogil
         void (*options_forward)(const LayerCall *call) noexcept nogil

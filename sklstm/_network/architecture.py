@@ -46,6 +46,8 @@ class Architecture:
     layer_norm : "output" or None
     cell : str
         A name from `CELLS`.
+    cell_numbers : tuple of int
+        The cell's own sizes, those of its entry in `CELLS` if left out; empty where it has none.
     peephole : bool
         Whether the cell has its optional weights of single units.
     projection_size : int
@@ -82,6 +84,7 @@ class Architecture:
     residual: int = 0
     layer_norm: str | None = None
     cell: str = "lstm"
+    cell_numbers: tuple = ()
     peephole: bool = False
     projection_size: int = 0
     cell_norm: bool = False
@@ -122,6 +125,12 @@ class Architecture:
         if self.cell not in CELLS:
             raise ValueError(f"cell={self.cell!r}, expected one of {tuple(CELLS)}")
         cell = CELLS[self.cell]
+        numbers = tuple(self.cell_numbers) or cell.numbers
+        if len(numbers) != len(cell.numbers):
+            raise ValueError(f"cell_numbers={numbers}, expected {len(cell.numbers)} for the cell {self.cell!r}")
+        for number in numbers:
+            _check_size("cell_numbers", number, 0)
+        object.__setattr__(self, "cell_numbers", tuple(map(int, numbers)))
         if self.peephole and not (cell.n_vectors and cell.vectors_are_optional):
             raise ValueError(f"peephole=True: the cell {self.cell!r} has no such weights")
         if self.projection_size and not cell.projects:
@@ -166,10 +175,12 @@ class Architecture:
         return self.n_outputs // self.horizon * min(self.patch_length, self.horizon)
 
     @property
-    def has_vectors(self):
-        """Whether there are weights of single units."""
+    def vectors(self):
+        """Names and counts of the groups of weights of single units that the network has."""
         cell = CELLS[self.cell]
-        return bool(cell.n_vectors) and (self.peephole or not cell.vectors_are_optional)
+        if cell.vectors_are_optional and not self.peephole:
+            return {}
+        return {group.name: group.size(self.cell_numbers) for group in cell.vectors}
 
     @property
     def directions(self):
@@ -209,9 +220,10 @@ class Architecture:
         named = []
         for layer, hidden in enumerate(self.hidden_sizes):
             for suffix in self.directions:
-                names = CELLS[self.cell].states(self.projection_size > 0)
-                sizes = (self.width(layer), hidden)
-                named += [(f"{name}_l{layer}{suffix}", size) for name, size in zip(names, sizes, strict=False)]
+                counts = CELLS[self.cell].states(self.projection_size > 0, self.cell_numbers)
+                for name, count in counts.items():
+                    size = self.width(layer) if name == "h" else count * hidden
+                    named.append((f"{name}_l{layer}{suffix}", size))
         if self.pooling == "mean":
             named.append(("pool", self.features_size + 1))
         if self.pooling == "attention":
@@ -253,8 +265,7 @@ class Architecture:
             if cell.has_weight_hh:
                 named.append((f"weight_hh{end}", (len(cell.gates_h) * hidden, width)))
             named.append((f"bias{end}", (len(cell.sums) * hidden,)))
-            if self.has_vectors:
-                named.append((f"{cell.vectors}{end}", (cell.n_vectors, hidden)))
+            named += [(f"{name}{end}", (count, hidden)) for name, count in self.vectors.items()]
             if self.cell_norm:
                 named.append((f"norm_weight_ih{end}", (len(cell.gates_x) * hidden,)))
                 if cell.has_weight_hh:

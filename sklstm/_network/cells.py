@@ -11,9 +11,50 @@ from functools import cached_property
 
 import numpy as np
 
-from sklstm._kernels.network._stack import cell_numbers
+from sklstm._kernels.network._stack import cell_numbers, cell_sizes
 
 _NUMBERS = cell_numbers()
+
+TILE_VECTORS = 4
+DRIVERS = ("recurrent", "elementwise", "rows")  # as `Driver` of isa/layers/interface.h numbers them
+
+
+def pieces_of(run):
+    """Return the ranges of at most 4 sums in which a part of the panels is laid out."""
+    return [range(i, min(i + TILE_VECTORS, run.stop)) for i in range(run.start, run.stop, TILE_VECTORS)]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A named group of per-unit weights of a cell, an array (count, H).
+
+    Attributes
+    ----------
+    name : str
+        Begins with "weight" or "bias".
+    count : int or callable
+        Vectors in the group; a function of the cell's numbers where it depends on them.
+    start : tuple of two floats or callable
+        Initial values: uniform between these two; or what a function of (generator, numbers, H) returns, (count, H).
+    decays : bool
+        Whether weight decay acts on them.
+    """
+
+    name: str
+    count: object = 1
+    start: object = (0.0, 0.0)
+    decays: bool = True
+
+    def size(self, numbers):
+        """Return the number of vectors."""
+        return self.count(numbers) if callable(self.count) else self.count
+
+    def fill(self, generator, numbers, view):
+        """Write the initial values into an array (count, H)."""
+        if callable(self.start):
+            view[:] = self.start(generator, numbers, view.shape[1])
+        elif self.start[0] < self.start[1]:
+            view[:] = generator.uniform(*self.start, view.shape)
 
 
 @dataclass(frozen=True)
@@ -34,10 +75,10 @@ class Cell:
         Blocks of the bias. A sum that reads only x or only h is named after its block, ``n_x`` or ``n_h``.
     start : dict of str to float
         Initial bias of a sum, where it is not 0.
-    vectors : str
-        Name of the parameter with the per-unit weights, if the cell has any.
-    vectors_start : tuple of two floats
-        Initial per-unit weights are uniform between these two.
+    vectors : tuple of Vectors
+        Groups of per-unit weights, in the order in which the kernel reads them.
+    numbers : tuple of int
+        Defaults of the sizes of its own that the cell has (of its state, say), as the kernel reads them.
     """
 
     name: str
@@ -46,8 +87,8 @@ class Cell:
     gated: dict = field(default_factory=dict)
     sums: tuple = ()
     start: dict = field(default_factory=dict)
-    vectors: str = ""
-    vectors_start: tuple = (0.0, 0.0)
+    vectors: tuple = ()
+    numbers: tuple = ()
 
     def __post_init__(self):
         """Default the blocks of the bias to those of the weights."""
@@ -84,14 +125,26 @@ class Cell:
         """Blocks of `weight_hh`; empty without it."""
         return (self.recurrent or self.gates) if self.has_weight_hh else ()
 
-    def states(self, projected):
-        """Return the names of the states: h, and c, or m where the cell reads h and h is a projection."""
+    @property
+    def has_plain_layer(self):
+        """Whether the kernels have a layer without options for it; else the layer with options is its only one."""
+        return self.gated_count == 0 and DRIVERS[self.driver] != "rows"
+
+    def sizes(self, numbers):
+        """Return how many vectors for each vector of units the kernel has: n_states, n_kept, n_vectors, n_derived."""
+        return cell_sizes(self.name, numbers)
+
+    def states(self, projected, numbers=()):
+        """Return how many vectors each state has, by name: h, and c, or m where the cell reads a projected h."""
         if self.has_c:
-            return ("h", "c")
-        return ("h", "m") if self.reads_h and projected else ("h",)
+            return {"h": 1, "c": self.sizes(numbers or self.numbers)["n_states"]}
+        return {"h": 1, "m": 1} if self.reads_h and projected else {"h": 1}
 
     def runs(self):
-        """Return for each part of the panels (x, h, gated) the range of its sums."""
+        """Return for each part of the panels (x, h, gated) the range of its sums.
+
+        A part of more than 4 sums is laid out in pieces of at most 4: `pieces_of`.
+        """
         h = range(self.h_first, self.h_first + self.h_count)
         gated = range(self.gated_first, self.gated_first + self.gated_count)
         return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
@@ -125,7 +178,7 @@ CELLS = {
     cell.name: cell
     for cell in (
         # 1 for the forget gate: Gers et al. 2000; Jozefowicz et al. 2015.
-        Cell("lstm", ("i", "f", "g", "o"), start={"f": 1.0}, vectors="weight_peephole"),
+        Cell("lstm", ("i", "f", "g", "o"), start={"f": 1.0}, vectors=(Vectors("weight_peephole", 3),)),
         Cell("gru", ("r", "z", "n"), sums=("r", "z", "n_x", "n_h")),
         Cell("gru_reset_before", ("r", "z", "n")),
         Cell("elman", ("h",)),
@@ -136,8 +189,8 @@ CELLS = {
         Cell("mingru_tanh", ("z", "n")),
         Cell("minlstm", ("f", "i", "n")),
         Cell("minlstm_tanh", ("f", "i", "n")),
-        Cell("indrnn", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
-        Cell("indrnn_tanh", ("h",), vectors="weight_recurrent", vectors_start=(0.0, 1.0)),
+        Cell("indrnn", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
+        Cell("indrnn_tanh", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
     )
 }

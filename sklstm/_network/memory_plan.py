@@ -6,7 +6,7 @@ backward pass reads transposed; a *segment* is a range of panels with equal weig
 
 from math import prod
 
-from sklstm._network.cells import CELLS
+from sklstm._network.cells import CELLS, pieces_of
 from sklstm._network.integers import REALS, kinds_of
 
 # Everything starts at a multiple of 16 elements: 64 bytes for either dtype.
@@ -71,11 +71,14 @@ class Plan:
 
     def _reserve(self, n, decays):
         offset = self.size
-        self.size += round_up(n, ALIGNMENT)
-        if self.segments and self.segments[-1][1] == decays:
-            self.segments.pop()
-        self.segments.append((self.size, decays))
+        self._extend(round_up(n, ALIGNMENT), decays)
         return offset
+
+    def _extend(self, n, decays):
+        self.size += n
+        if self.segments and (self.segments[-1][1] == decays or n == 0):
+            decays = self.segments.pop()[1]
+        self.segments.append((self.size, decays))
 
     def dense(self, name, n_columns, n_rows):
         """Lay out a matrix (n_rows, n_columns) that maps columns to rows."""
@@ -158,9 +161,8 @@ class Plan:
         offsets.update(
             state=0, words=0, **self._ranges(cell, columns), **self._integers(cell, hidden, columns, kinds, end)
         )
-        if shape.has_vectors:
-            name, count = f"{cell.vectors}{end}", cell.n_vectors
-            offsets["vectors"] = self.vectors([name], hidden, stride, decays=True, count=count)
+        if shape.vectors:
+            offsets["vectors"] = self._groups(cell, hidden, stride, end)
         if shape.cell_norm:
             offsets["norm"] = self._norms(cell, hidden, stride, bias, end)
         if shape.projection_size:
@@ -168,6 +170,17 @@ class Plan:
             offsets["projection"] = self.dense(f"weight_hr{end}", hidden, width)
             offsets["projection_transposed"] = self.dense_copy(offsets["projection"], hidden, width)
         return offsets
+
+    def _groups(self, cell, hidden, stride, end):
+        """Lay out the groups of per-unit weights of a layer one after the other, without gaps."""
+        offset = self.size
+        for group in cell.vectors:
+            count = group.size(self.architecture.cell_numbers)
+            for k in range(count):
+                self._vector(self._flat_offsets[f"{group.name}{end}"] + k * hidden, self.size + k * stride, hidden)
+            self._extend(count * stride, group.decays)
+        self._extend(-self.size % ALIGNMENT, False)
+        return offset
 
     def _ranges(self, cell, columns):
         """Reserve room for what is measured of the rows of each part."""
@@ -206,14 +219,16 @@ class Plan:
         offsets["panels"] = self._reserve(n_vecs * unit_size, True)
         for name, run in runs.items():
             offsets[f"{name}_transposed"] = NOTHING
-            part = panel_part(cell.units, len(run), unit_size, begin)
-            begin += sizes[name]
-            if not run:
-                continue
-            array = f"weight_ih{end}" if name == "x" else f"weight_hh{end}"
-            self._blocks(array, offsets["panels"], columns[name], hidden, part, cell.slots(name))
-            copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], is_first and name == "x", words=True)
-            offsets[f"{name}_transposed"] = copy
+            array, slots = f"weight_ih{end}" if name == "x" else f"weight_hh{end}", cell.slots(name)
+            for piece in pieces_of(range(len(run))):
+                part = panel_part(cell.units, len(piece), unit_size, begin)
+                begin += columns[name] * len(piece) * self.lanes
+                own = [slot - piece.start if slot in piece else None for slot in slots]
+                self._blocks(array, offsets["panels"], columns[name], hidden, part, own)
+                first_only = is_first and name == "x"
+                copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], first_only, words=True)
+                if piece.start == 0:  # the copies of the other pieces follow
+                    offsets[f"{name}_transposed"] = copy
         return offsets
 
     def _norms(self, cell, hidden, stride, part, end):

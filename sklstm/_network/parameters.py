@@ -1,5 +1,6 @@
 """The parameters of a network: names, shapes and offsets in one flat vector, and their initial values."""
 
+import re
 from dataclasses import dataclass
 from math import prod, sqrt
 
@@ -10,6 +11,8 @@ from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 
 DRAWN_AT_ONCE = 1 << 20
+# At the end of a name: the layer, and the direction.
+_LAYER = re.compile(r"_l\d+(_backward)?$")
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,15 @@ class ParameterLayout:
         """
         limit_of = {"glorot": _glorot_limit, "he": _he_limit}[weight_init]
         n_gates, flat = len(self.cell.gates_x), np.zeros(self.size, dtype)
+        groups = {group.name: group for group in self.cell.vectors}
         for name, view in self.views(flat).items():
-            if name.startswith("weight_hh"):
+            if group := groups.get(_LAYER.sub("", name)):
+                group.fill(generator, self.architecture.cell_numbers, view)
+            elif name.startswith("weight_hh"):
                 for gate in view.reshape(len(self.cell.gates_h), -1, view.shape[1]):
                     fill_orthogonal(generator, gate, n_threads)
             elif name.startswith("weight_ih"):
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // n_gates))
-            elif self.cell.vectors and name.startswith(self.cell.vectors):
-                low, high = self.cell.vectors_start
-                if low < high:
-                    view[:] = generator.uniform(low, high, view.shape)
             elif name.startswith(("weight_pool", "weight_skip")):
                 continue
             elif name.startswith("weight"):

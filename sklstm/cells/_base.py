@@ -60,6 +60,10 @@ class Cell(BaseEstimator):
         """Return the key of the registry of cells that the options stand for."""
         raise NotImplementedError
 
+    def _numbers(self) -> tuple[int, ...]:
+        """Return the sizes of the cell's own state and the like, as its entry in the registry has them."""
+        return ()
+
     def _architecture(self) -> dict[str, Any]:
         """Return the fields of `Architecture` that the object, with valid parameters, stands for."""
         return {
@@ -67,6 +71,7 @@ class Cell(BaseEstimator):
             "peephole": bool(getattr(self, "peephole", False)),
             "projection_size": int(self.projection_size or 0),
             "cell_norm": bool(self.layer_norm),
+            "cell_numbers": self._numbers(),
         }
 
 

@@ -84,7 +84,7 @@ def test_only_plain_networks_have_kernels_for_a_row(name):
     of_cell = name.removeprefix(f"{cell}-").removesuffix("_carried")
     plain = of_cell in ("plain", "layer_norm_output", "residual", "every_step")
     stream = open_stream(make_network(options, "float64"), 1)
-    assert isinstance(stream, RowStream if plain and not CELLS[cell].gated_count else CallStream)
+    assert isinstance(stream, RowStream if plain and CELLS[cell].has_plain_layer else CallStream)
 
 
 @each_kind

@@ -116,13 +116,28 @@ def test_initial_values_that_are_constant():
 def test_initial_weights_of_single_units(cell):
     layout = ParameterLayout(3, (50,), 2, cell=cell)
     views = initial_views(layout)
-    vectors = [view for name, view in views.items() if CELLS[cell].vectors and name.startswith(CELLS[cell].vectors)]
-    assert [view.shape for view in vectors] == [(CELLS[cell].n_vectors, 50)] * bool(CELLS[cell].n_vectors)
-    low, high = CELLS[cell].vectors_start
-    for view in vectors:
+    for group in CELLS[cell].vectors:
+        view = views[f"{group.name}_l0"]
+        assert view.shape == (group.size(CELLS[cell].numbers), 50)
+        if callable(group.start):
+            continue
+        low, high = group.start
         assert (view >= low).all()
         assert (view <= high).all()
         assert np.ptp(view) >= 0.8 * (high - low)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_groups_of_weights_of_single_units_are_those_that_the_kernel_reads(cell):
+    entry = CELLS[cell]
+    assert sum(group.size(entry.numbers) for group in entry.vectors) == entry.sizes(entry.numbers)["n_vectors"]
+    assert all(group.name.startswith(("weight_", "bias_")) for group in entry.vectors)
+
+
+@pytest.mark.parametrize(("numbers", "message"), [((3,), "expected 0 for"), ((1,) * 7, "expected 0 for")])
+def test_a_cell_takes_as_many_numbers_as_its_entry_has(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        ParameterLayout(3, (4,), 1, cell="lstm", cell_numbers=numbers)
 
 
 def test_initial_recurrent_weights_of_projections_have_orthonormal_columns():

@@ -71,7 +71,7 @@ def test_steps_of_a_stream_are_sequences(n_streams, cell, dtype):
     rows = np.random.default_rng(n_streams).normal(size=(9, n_streams, 6))
     for window in (None, 1, 4):
         stream = open_stream(case.network, n_streams, window)
-        assert isinstance(stream, RowStream) == (not CELLS[cell].gated_count)
+        assert isinstance(stream, RowStream) == CELLS[cell].has_plain_layer
         for t, row in enumerate(rows):
             begin = 0 if window is None else max(0, t + 1 - window)
             sequences = Sequences.from_array(np.ascontiguousarray(rows[begin : t + 1].swapaxes(0, 1)))

@@ -84,6 +84,7 @@ SKLSTM_INLINE real sum_of_parts(const int width, const vec *part) {
     return LANE(sum, 0);
 }
 
+enum { MOST_PARTS = 8 }; /* sums of a unit: MAX_SUMS of cells/cell.h */
 #define EACH_PART _Pragma("GCC unroll 4") for (int v = 0; v < width; v++)
 
 #define EACH_UNIT for (Py_ssize_t u = 0; u < end; u += step)
@@ -93,7 +94,8 @@ SKLSTM_INLINE real normalise_vectors(const int width, Py_ssize_t step, Py_ssize_
     const vec one = v_broadcast(1), last_lanes = lanes_of_last_vector(n_units, stride);
     const real share = (real)1 / (real)(width * n_units);
     const Py_ssize_t end = stride / LANES * step;
-    vec part[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
+    vec part[MOST_PARTS];
+    EACH_PART part[v] = v_broadcast(0);
     EACH_UNIT EACH_PART part[v] = v_add(part[v], v_load(row + u + v * LANES));
     const vec mean = v_broadcast(sum_of_parts(width, part) * share);
     EACH_PART part[v] = v_broadcast(0);
@@ -122,8 +124,8 @@ SKLSTM_INLINE void normalise_vectors_backward(const int width, Py_ssize_t step, 
     const vec one = v_broadcast(1), last_lanes = lanes_of_last_vector(n_units, stride), scale = v_broadcast(inverse);
     const real share = (real)1 / (real)(width * n_units);
     const Py_ssize_t end = stride / LANES * step;
-    vec part[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
-    vec along[4] = {part[0], part[1], part[2], part[3]};
+    vec part[MOST_PARTS], along[MOST_PARTS];
+    EACH_PART part[v] = along[v] = v_broadcast(0);
     EACH_UNIT EACH_PART {
         const Py_ssize_t k = u + v * LANES;
         const vec d_y = v_load(d + k), x = v_load(x_hat + k), e = v_mul(d_y, v_load(gain + k));
@@ -158,7 +160,8 @@ static real add_normalised_row(int width, Py_ssize_t step, Py_ssize_t n_units, P
         case 4: return normalise_vectors(4, step, n_units, stride, row, gain, sums);
         case 3: return normalise_vectors(3, step, n_units, stride, row, gain, sums);
         case 2: return normalise_vectors(2, step, n_units, stride, row, gain, sums);
-        default: return normalise_vectors(1, step, n_units, stride, row, gain, sums);
+        case 1: return normalise_vectors(1, step, n_units, stride, row, gain, sums);
+        default: return normalise_vectors(width, step, n_units, stride, row, gain, sums);
     }
 }
 
@@ -169,6 +172,7 @@ static void normalise_row_backward(int width, Py_ssize_t step, Py_ssize_t n_unit
         case 4: normalise_vectors_backward(4, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out); break;
         case 3: normalise_vectors_backward(3, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out); break;
         case 2: normalise_vectors_backward(2, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out); break;
-        default: normalise_vectors_backward(1, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out);
+        case 1: normalise_vectors_backward(1, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out); break;
+        default: normalise_vectors_backward(width, step, n_units, stride, gain, d_gain, x_hat, inverse, d, out);
     }
 }

@@ -3,7 +3,8 @@
 
 from libc.string cimport memcpy
 
-from sklstm._kernels._calls cimport CellLayers, CellShape, IntegerLayer, PanelPart, words_of
+from sklstm._kernels._calls cimport (
+    MAX_NUMBERS, ROWS, CellLayers, CellShape, CellSizes, IntegerLayer, PanelPart, words_of)
 from sklstm._kernels._table cimport KernelTable
 
 
@@ -39,7 +40,7 @@ cdef struct Recurrence:
     Py_ssize_t range_x
     Py_ssize_t range_h
     Py_ssize_t range_gated
-    # ... and of h (width), followed by the second state (hidden_size), in a row of states.
+    # ... and of h (width), followed by the second state (n_states times hidden_size), in a row of states.
     Py_ssize_t state
 
 
@@ -56,7 +57,8 @@ cdef struct Layer:
     int x_format                 # of the products with x ...
     int format                   # ... and with h (isa/words.h)
     Py_ssize_t n_panels
-    bint second_state            # c, or m where a cell that reads h is projected
+    CellSizes sizes              # n_states: of c, or 1 for m where a cell that reads h is projected; else 0
+    Py_ssize_t numbers[MAX_NUMBERS]  # the cell's own sizes
     int n_directions
     Recurrence directions[2]
     # between this layer and the next (layer_output.h, layer_norm.h)
@@ -191,7 +193,23 @@ cdef inline bint has_output(const Layer *layer) noexcept nogil:
 
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:
     """Numbers of the second state in a row of states."""
-    return layer.hidden_size if layer.second_state else 0
+    return layer.hidden_size * layer.sizes.n_states
+
+
+cdef inline bint has_plain_layer(const Layer *layer) noexcept nogil:
+    """Whether the cell has a layer without options; else its layer with options is the only one."""
+    return layer.cell.gated_count == 0 and layer.cell.driver != ROWS
+
+
+cdef inline void copy_states(const Layer *layer, Py_ssize_t item_size, char *outside, char *inside,
+                             bint put) noexcept nogil:
+    """Copy the second state of one sequence from a row of states to the layer's own rows, or back."""
+    cdef Py_ssize_t hidden = layer.hidden_size * item_size, stride = layer.hidden_stride * item_size, k
+    for k in range(layer.sizes.n_states):
+        if put:
+            memcpy(inside + k * stride, outside + k * hidden, hidden)
+        else:
+            memcpy(outside + k * hidden, inside + k * stride, hidden)
 
 
 cdef inline Py_ssize_t words_stride(const Layer *layer) noexcept nogil:

@@ -25,6 +25,7 @@ from sklstm._kernels._calls cimport (
     LAST_NORM,
     LAST_POOLING,
     LOG_COSH_LOSS,
+    MAX_NUMBERS,
     MEAN_POOLING,
     MULTINOMIAL_LOG_LOSS,
     NO_NORM,
@@ -37,6 +38,7 @@ from sklstm._kernels._calls cimport (
     AttentionCall,
     CellLayers,
     CellShape,
+    CellSizes,
     IntegerLayer,
     LayerCall,
     LayerOptions,
@@ -164,7 +166,7 @@ cdef class Stack:
         self.every_step, self.zoneout = shape.every_step, shape.zoneout
         self.options = shape.peephole or shape.cell_norm or shape.projection_size > 0 or shape.zoneout > 0
         self.reads_row_by_row = not (
-            self.options or self.layers[0].cell.gated_count or shape.bidirectional or shape.attention_heads
+            self.options or not has_plain_layer(&self.layers[0]) or shape.bidirectional or shape.attention_heads
             or shape.window_norm or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
             or shape.n_turns
             or any(name.startswith("weight_residual") for name, _ in shape.parameters))

@@ -243,7 +243,7 @@ cdef class StackStream(StreamBuffers):
             for r in range(self.n):
                 inside[0] = <char *> self.calls[i * self.n_shares].h + r * stride
                 inside[1] = <char *> self.calls[i * self.n_shares].c + r * stride
-                for part in range(1 + layer.second_state):
+                for part in range(1 + <int> layer.sizes.n_states):
                     outside = state + (r * self.stack.state_size + layer.directions[0].state) * size + part * hidden
                     if put:
                         memcpy(inside[part], outside, hidden)

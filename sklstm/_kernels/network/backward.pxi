@@ -159,13 +159,12 @@ cdef void residual_backward_of_layer(const StackCall *call, const ChunkBuffers *
 
 cdef void store_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
                                        const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t size = call.kernels.item_size, r
+    cdef Py_ssize_t size = call.kernels.item_size, wide = layer.sizes.n_states * layer.hidden_stride * size, r
     cdef char *out
     for r in range(n):
         out = call.d_initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(out, buffers.d_h + r * layer.width_stride * size, layer.width * size)
-        if layer.second_state:
-            memcpy(out + layer.width * size, buffers.d_c + r * layer.hidden_stride * size, layer.hidden_size * size)
+        copy_states(layer, size, out + layer.width * size, buffers.d_c + r * wide, False)
 
 
 cdef void store_input_gradient(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,

@@ -117,11 +117,11 @@ cdef void start_turns(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
     cdef const DirectionBuffers *source = &buffers.layers[i].directions[0]
     cdef const DirectionBuffers *start = &buffers.turns.layers[i].directions[0]
     cdef Py_ssize_t row_h = layer.width_stride * call.kernels.item_size
-    cdef Py_ssize_t row_c = layer.hidden_stride * call.kernels.item_size, r, last
+    cdef Py_ssize_t row_c = layer.sizes.n_states * layer.hidden_stride * call.kernels.item_size, r, last
     for r in range(n_rows):
         last = steps_of(call, first + r % n) * n + r % n
         memcpy(start.h + r * row_h, source.h + last * row_h, row_h)
-        if layer.second_state:
+        if row_c > 0:
             memcpy(start.c + r * row_c, source.c + (last if call.training else r % n) * row_c, row_c)
 
 
@@ -189,13 +189,14 @@ cdef void collect_from_turns(const StackCall *turns, const ChunkBuffers *own, Py
     cdef const DirectionBuffers *source = &own.encoder.layers[i].directions[0]
     cdef Py_ssize_t size = turns.kernels.item_size, n_turns = turns.decoder.n_turns, k, r
     cdef Py_ssize_t n = n_rows // n_turns if turns.decoder.parallel else n_rows
-    cdef Py_ssize_t width_h = n * layer.width_stride, width_c = n * layer.hidden_stride, width = turn_width(turns)
+    cdef Py_ssize_t width_h = n * layer.width_stride, width_c = n * layer.sizes.n_states * layer.hidden_stride
+    cdef Py_ssize_t width = turn_width(turns)
     memcpy(source.d_h_last, own.d_h, width_h * size)
-    if layer.second_state:
+    if width_c > 0:
         memcpy(source.d_c_last, own.d_c, width_c * size)
     for k in range(1, n_rows // n):
         turns.kernels.sum_rows(width_h, source.d_h_last, own.d_h + k * width_h * size)
-        if layer.second_state:
+        if width_c > 0:
             turns.kernels.sum_rows(width_c, source.d_c_last, own.d_c + k * width_c * size)
     if i == 0:
         for k in range(n_turns):

@@ -57,7 +57,7 @@ cdef void reverse_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ss
 
 cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept nogil:
     """Whether a layer goes through its driver with options."""
-    return call.options or layer.cell.gated_count > 0
+    return call.options or not has_plain_layer(layer)
 
 
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
@@ -123,6 +123,7 @@ cdef inline void describe_sizes(const Layer *layer, LayerCall *layer_call) noexc
     layer_call.input_size = layer.input_size
     layer_call.hidden_size, layer_call.hidden_stride = layer.hidden_size, layer.hidden_stride
     layer_call.output_size, layer_call.output_stride = layer.width, layer.width_stride
+    layer_call.sizes, layer_call.numbers = layer.sizes, <const Py_ssize_t *> layer.numbers
 
 
 cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
@@ -151,31 +152,30 @@ cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, P
 
 cdef void set_initial_state(const StackCall *call, const Layer *layer, int direction, const DirectionBuffers *buffer,
                             Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t size = call.kernels.item_size, r
-    cdef const char *state
+    cdef Py_ssize_t size = call.kernels.item_size, wide = layer.sizes.n_states * layer.hidden_stride * size, r
+    cdef char *state
     memset(buffer.h, 0, n * layer.width_stride * size)
-    if layer.second_state:
-        memset(buffer.c, 0, n * layer.hidden_stride * size)
+    if wide > 0:
+        memset(buffer.c, 0, n * wide)
     if call.initial_state == NULL:
         return
     for r in range(n):
-        state = call.initial_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
+        state = <char *> call.initial_state + (
+            (first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(buffer.h + r * layer.width_stride * size, state, layer.width * size)
-        if layer.second_state:
-            memcpy(buffer.c + r * layer.hidden_stride * size, state + layer.width * size, layer.hidden_size * size)
+        copy_states(layer, size, state + layer.width * size, buffer.c + r * wide, True)
 
 
 cdef void store_final_state(const StackCall *call, const Layer *layer, int direction, const DirectionBuffers *buffer,
                             Py_ssize_t first, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t size = call.kernels.item_size, r, last_row
+    cdef Py_ssize_t size = call.kernels.item_size, wide = layer.sizes.n_states * layer.hidden_stride * size, r, last_row
     cdef char *state
     for r in range(n):
         last_row = steps_of(call, first + r) * n + r
         state = call.final_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(state, buffer.h + last_row * layer.width_stride * size, layer.width * size)
-        if layer.second_state:
-            memcpy(state + layer.width * size,
-                   buffer.c + (last_row if call.training else r) * layer.hidden_stride * size, layer.hidden_size * size)
+        copy_states(layer, size, state + layer.width * size,
+                    buffer.c + (last_row if call.training else r) * wide, False)
 
 
 cdef void concatenate_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,

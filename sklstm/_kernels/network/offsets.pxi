@@ -24,6 +24,25 @@ def cell_numbers():
     return found
 
 
+cdef int fill_numbers(values, Py_ssize_t *numbers) except -1:
+    """Write the cell's own sizes, and zeros behind them."""
+    cdef Py_ssize_t k
+    if len(values) > MAX_NUMBERS:
+        raise ValueError(f"a cell has at most {MAX_NUMBERS} numbers, got {values}")
+    for k in range(MAX_NUMBERS):
+        numbers[k] = values[k] if k < len(values) else 0
+    return 0
+
+
+def cell_sizes(str name, values):
+    """Return the fields of `CellSizes` of a cell with these numbers as a dict."""
+    cdef Py_ssize_t numbers[MAX_NUMBERS]
+    cdef CellSizes sizes
+    fill_numbers(values, numbers)
+    find_cell(open_table(FLOAT32, None), name).measure(numbers, &sizes)
+    return sizes
+
+
 def lanes_of(dtype, isa=None, reduced=False):
     """Return the number of lanes of a vector; `reduced`: in the kernels of reduced number formats."""
     return open_table(code_of(dtype), isa, reduced or dtype == "bfloat16").lanes
@@ -56,6 +75,7 @@ cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
     cdef Recurrence *recurrence
     cdef Py_ssize_t state = 0, lanes = stack.kernels.lanes, d
     shape = plan.architecture
+    fill_numbers(shape.cell_numbers, layer.numbers)
     if i > 0:
         recurrence = &stack.layers[i - 1].directions[stack.layers[i - 1].n_directions - 1]
         state = recurrence.state + stack.layers[i - 1].width + second_size(&stack.layers[i - 1])
@@ -66,7 +86,9 @@ cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
     layer.kernels = find_cell(stack.kernels, shape.cell)
     layer.kernels.describe(&layer.cell)
     layer.n_panels = (layer.hidden_stride // lanes + layer.cell.units - 1) // layer.cell.units
-    layer.second_state = layer.cell.has_c or (layer.cell.reads_h and shape.projection_size > 0)
+    layer.kernels.measure(layer.numbers, &layer.sizes)
+    if layer.cell.reads_h and not layer.cell.has_c and shape.projection_size > 0:
+        layer.sizes.n_states = 1
     for d in range(layer.n_directions):
         recurrence = &layer.directions[d]
         recurrence[0] = plan.recurrence(i, shape.directions[d])

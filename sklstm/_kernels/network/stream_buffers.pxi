@@ -91,7 +91,7 @@ cdef class StreamBuffers(OneThread):
             scratch = scratch_size(self.n, self.stack.layers[i].cell.n_sums, self.stack.layers[i].hidden_stride,
                                    self.stack.kernels.lanes)
             arrays[0] = take_bytes(&base, (steps + 1) * state)
-            arrays[1] = take_bytes(&base, state) if self.stack.layers[i].second_state else NULL
+            arrays[1] = take_bytes(&base, state) if self.stack.layers[i].sizes.n_states > 0 else NULL
             arrays[2] = take_bytes(&base, self.n * sizeof(void *))
             out = take_bytes(&base, steps * state) if has_output(&self.stack.layers[i]) else NULL
             if not measuring:
@@ -135,6 +135,7 @@ cdef class StreamBuffers(OneThread):
                 call.input_size, call.hidden_size = layer.input_size, layer.hidden_size
                 call.hidden_stride = layer.hidden_stride
                 call.output_size, call.output_stride = layer.width, layer.width_stride
+                call.sizes, call.numbers = layer.sizes, <const Py_ssize_t *> layer.numbers
                 call.x_format, call.format = layer.x_format, layer.format
                 call.weights = self.weights + layer.directions[0].panels * size
                 if call.format == BF16_PAIRS:

@@ -19,19 +19,19 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     for d in range(layer.n_directions):
         run = &buffer.directions[d]
         run.h = take_bytes(&base, (steps + 1) * n * layer.width_stride * size)
-        if layer.second_state:
-            run.c = take_bytes(&base, (steps + 1 if call.training else 1) * rows * size)
+        if layer.sizes.n_states > 0:
+            run.c = take_bytes(&base, (steps + 1 if call.training else 1) * layer.sizes.n_states * rows * size)
         if call.training:
             # The plain layers of reduced numbers keep 16 bits (isa/kept.h).
             kept = 2 if call.kernels.reduced and not has_options(call, layer) else size
             run.gates = take_bytes(&base, layer.cell.n_sums * steps * rows * kept)
-            run.kept = take_bytes(&base, layer.cell.n_kept * steps * rows * kept)
+            run.kept = take_bytes(&base, layer.sizes.n_kept * steps * rows * kept)
         if has_options(call, layer):
             measure_options(call, i, d, &layer_call, &options)
             run.options = take_bytes(&base, layer.kernels.options_workspace(&layer_call, n, steps))
         if call.training and call.decoder.n_turns > 0 and not call.over_horizon:
             run.d_h_last = take_bytes(&base, n * layer.width_stride * size)
-            run.d_c_last = take_bytes(&base, rows * size)
+            run.d_c_last = take_bytes(&base, layer.sizes.n_states * rows * size)
     if call.training:
         if drops(call, i):
             buffer.kept = <unsigned char *> take_bytes(&base, out_rows)
@@ -148,13 +148,15 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
                             Py_ssize_t longest_pair) noexcept nogil:
     """Cut the arrays of backward alone."""
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, n = call.chunk_size
-    cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, i
+    cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, states = 0, sums = 4, i
     cdef bint residual = False
     cdef bint both = call.layers[0].n_directions > 1
     for i in range(call.n_layers):
         residual = residual or call.layers[i].residual_from >= 0
+        states = max(states, call.layers[i].sizes.n_states * call.layers[i].hidden_stride)
+        sums = max(sums, call.layers[i].cell.n_sums)
     buffers.one = take_bytes(&base, size)
-    buffers.pair_rows = take_bytes(&base, PAIRS * (longest_pair + 4 * lanes) * size)
+    buffers.pair_rows = take_bytes(&base, PAIRS * (longest_pair + sums * lanes) * size)
     buffers.d_z = take_bytes(&base, (steps if call.every_step else 1) * n * outputs_stride(call) * size)
     buffers.d_last = take_bytes(&base, n * widest * size)
     if reads_every_step(call):
@@ -163,7 +165,7 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
         buffers.d_skip[0] = take_bytes(&base, all_rows)
         buffers.d_skip[1] = take_bytes(&base, all_rows)
     buffers.d_h = take_bytes(&base, n * widest * size)
-    buffers.d_c = take_bytes(&base, n * widest * size)
+    buffers.d_c = take_bytes(&base, n * states * size)
     if both:
         buffers.d_run = take_bytes(&base, all_rows)
     if call.n_layers > 1 or call.want_d_x:

@@ -29,7 +29,7 @@
  * through pointers they would be 3 to 6 % slower.
  */
 
-enum { MAX_SUMS = 4, MAX_VECTORS = 3 };
+enum { MAX_SUMS = 8, MAX_VECTORS = 3 };
 
 /* n vectors of units, of the same row or of different ones. `in` is filled by the layer, `out` by the cell. */
 typedef struct {
@@ -73,16 +73,22 @@ typedef struct {
     vec d_sums[MAX_SUMS];               /* in: of `backward`; out: complete */
 } CellGateBackward;
 
-/* One row of a layer with options. Only a cell that needs whole rows has functions on it (the LSTM, whose normalised c is
- * normalised over the row, and whose peepholes look at the new c). */
+/* One row of a layer with options. A cell has functions on it if it needs whole rows: the LSTM, whose normalised c is normalised
+ * over the row, and whose peepholes look at the new c; and every *row cell* (driver ROWS), whose units share numbers of their row
+ * (B, C of Mamba, the heads of an attention) or carry many states. Vector k of the second state, of the per-unit weights and of
+ * what is derived of them is k * stride behind the first; a sum is where it is in `CellForward`. */
 typedef struct {
     Py_ssize_t n_units, stride;
     int training;
+    const Py_ssize_t *numbers;          /* the cell's own sizes */
+    CellSizes sizes;
     real *gates;                        /* in: the sums; out: the gates */
     real *kept;                         /* out: n_kept vectors for each vector of units */
     const real *h_prev, *c_prev;
-    real *h_next, *c_next;              /* out */
+    real *h_next, *c_next;              /* out; never where the previous ones are */
     const real *vectors;                /* NULL: none */
+    const real *derived;                /* what `derive` made of them */
+    real *d_derived;                    /* its gradient; added to */
     const real *state_norm;             /* gain and shift of the normalised state, `stride` apart; NULL: not normalised */
     real *normalised;                   /* out: the normalised state */
     real inverse;                       /* out: 1 / its deviation */
@@ -96,6 +102,16 @@ typedef struct {
     real *scratch;                      /* a row */
 } CellRow;
 
+/* From the per-unit weights of a row cell to numbers that all steps of a chunk use, and back. */
+typedef struct {
+    Py_ssize_t n_units, stride;
+    const Py_ssize_t *numbers;
+    const real *vectors;
+    real *derived;                      /* out of `derive`, in of `derive_backward` */
+    const real *d_derived;
+    real *d_vectors;                    /* added to */
+} CellDerivation;
+
 typedef struct {
     union {                             /* the cell in numbers: layers/interface.h */
         CellShape shape;
@@ -108,8 +124,12 @@ typedef struct {
     void (*activate)(vec *sums);        /* activations of one vector of units in place, in a loop of their own before forward */
     void (*gate)(const int n, CellGate *s);
     void (*gate_backward)(CellGateBackward *s);
-    void (*row_forward)(CellRow *row);  /* instead of forward and backward in a layer with options */
+    void (*row_forward)(CellRow *row);  /* instead of forward and backward in a layer with options; a row cell has these alone */
     void (*row_backward)(CellRow *row);
+    /* of row cells: counts that depend on their numbers (NULL: none do); and the numbers derived of the vectors */
+    void (*sizes)(const Py_ssize_t *numbers, CellSizes *sizes);
+    void (*derive)(CellDerivation *d);
+    void (*derive_backward)(CellDerivation *d);
 } Cell;
 
 /* Arrays of the first unit of a block of units and rows; gates and kept are NULL in prediction. */

@@ -49,6 +49,7 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
     real *sums[SIDE_BY_SIDE];
     Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
     int waiting = 0;
+    if (cell->driver == ROWS) return;
     if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, compact, a->gates);
     for (Py_ssize_t r = 0; r < n_rows; r++)
         for (Py_ssize_t q = 0; q < n_units; q++) {
@@ -70,6 +71,7 @@ SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum
  * gradient is added to direct_h. */
 SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
     const int has_vectors = cell->n_vectors && !cell->vectors_are_optional, compact = COMPACT && plain;
+    if (cell->driver == ROWS) return;
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
         s.compact = compact;

@@ -14,6 +14,10 @@ SKLSTM_INLINE void add_scaled_integers(const uint32_t *restrict integers, const 
 SKLSTM_NOINLINE void add_integer_products(const LayerCall *call, int reads, Py_ssize_t first, int vecs, Py_ssize_t n_rows,
                                           Py_ssize_t n_k, const real *const *rows, const real *panel, real *z,
                                           Py_ssize_t z_stride, int add) {
+    for (; vecs > TILE_VECS; vecs -= TILE_VECS, first += TILE_VECS * LANES, z += TILE_VECS * LANES) { /* EACH_RUN */
+        add_integer_products(call, reads, first, TILE_VECS, n_rows, n_k, rows, panel, z, z_stride, add);
+        panel += words_of(reads == READS_X ? call->x_format : call->format, n_k) * TILE_VECS * LANES;
+    }
     const uint32_t *start = (const uint32_t *)call->integers->start[reads] + first;
     const real *scale = (const real *)call->integers->scale[reads] + first;
     const int format = reads == READS_X ? call->x_format : call->format;

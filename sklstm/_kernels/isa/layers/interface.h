@@ -21,7 +21,7 @@ enum {
 };
 
 /* A cell in numbers (cells/cell.h explains them). */
-typedef enum { RECURRENT = 0, ELEMENTWISE = 1 } Driver;
+typedef enum { RECURRENT = 0, ELEMENTWISE = 1, ROWS = 2 } Driver;
 
 /* (a macro: the fields of CellShape, which a Cell has too) */
 #define CELL_NUMBERS                                                                                                          \
@@ -41,6 +41,16 @@ typedef enum { RECURRENT = 0, ELEMENTWISE = 1 } Driver;
 typedef struct {
     CELL_NUMBERS
 } CellShape;
+
+/* Counts that may depend on a cell's own sizes (`numbers`): of vectors for each vector of units. */
+typedef struct {
+    Py_ssize_t n_states;    /* of the second state: 1 where there is a c (or a carried m), any number in a row cell */
+    Py_ssize_t n_kept;      /* stored for backward beside the gates */
+    Py_ssize_t n_vectors;   /* per-unit weights */
+    Py_ssize_t n_derived;   /* what a row cell computes of them, once for all steps of a chunk */
+} CellSizes;
+
+enum { MAX_NUMBERS = 6 };
 
 /* A part of the panels: packing.h. */
 typedef struct {
@@ -104,13 +114,16 @@ typedef struct {
     /* weights (packing.h); those of x and h as words of `format` */
     const void *weights, *bias;
     const void *vectors;         /* (n_vectors, Hp) per-unit weights, where the cell always has them */
+    CellSizes sizes;
+    const Py_ssize_t *numbers;   /* the cell's own sizes, MAX_NUMBERS of them */
     const void *x_transposed;    /* from d_sums to d_x; NULL: not wanted */
     const void *h_transposed, *gated_transposed; /* from d_sums to d_h, to the gradient of the gated h */
     /* workspace: forward writes, backward reads; row 0 of c and h is the initial state */
     void *gates;                 /* (T, n, S Hp), overwritten by d_sums in backward; NULL in prediction. In the plain layers
                                     of reduced numbers gates and kept have 16 bits (kept.h) */
     void *kept;                  /* (T, n, K Hp); NULL with gates */
-    void *c;                     /* (T + 1, n, Hp), or (n, Hp) updated in place when kept_step is 0; NULL: no second state */
+    void *c;                     /* (T + 1, n, C Hp), C = n_states, or (n, C Hp) updated in place when kept_step is 0; NULL: no
+                                    second state */
     void *h;                     /* (T + 1, n, output_stride) */
     Py_ssize_t kept_step;        /* n Hp, or 0 */
     void *z;                     /* scratch for sums: scratch_size numbers */
@@ -119,9 +132,9 @@ typedef struct {
     /* backward */
     const void *d_h_above;       /* (T, n, output_stride) gradient of h from the layer above; NULL: none */
     const void *d_h_last;        /* (n, output_stride) gradient of each sequence's own last h; NULL: none */
-    const void *d_c_last;        /* (n, Hp) the same of the second state; NULL: none */
+    const void *d_c_last;        /* (n, C Hp) the same of the second state; NULL: none */
     void *d_h;                   /* (n, output_stride) scratch; holds the gradient of the initial h on return */
-    void *d_c;                   /* (n, Hp) scratch; holds the gradient of the initial c on return */
+    void *d_c;                   /* (n, C Hp) scratch; holds the gradient of the initial c on return */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
     /* called before each step and each block of pairs: whether to return early; NULL: never */
@@ -149,7 +162,8 @@ static inline Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, P
 /* The layers of one cell. */
 typedef struct {
     void (*describe)(CellShape *shape);
-    /* a cell with a gated h has the layer with options only */
+    void (*measure)(const Py_ssize_t *numbers, CellSizes *sizes);
+    /* a cell with a gated h and a row cell have the layer with options only */
     void (*forward)(const LayerCall *call);
     void (*backward)(const LayerCall *call);
     void (*options_forward)(const LayerCall *call);

@@ -23,6 +23,16 @@
 
 #define LAYERS_OF(C)                                                                                                          \
     static void C##_describe(CellShape *shape) { *shape = SHAPE_OF(C); }                                                      \
+    static void C##_measure(const Py_ssize_t *numbers, CellSizes *sizes) {                                                    \
+        *sizes = (CellSizes){C.has_c, C.n_kept, C.n_vectors, 0};                                                              \
+        if (C.sizes) C.sizes(numbers, sizes);                                                                                 \
+    }                                                                                                                         \
+    static void C##_derive_row(CellDerivation *d) {                                                                           \
+        if (C.derive) C.derive(d);                                                                                            \
+    }                                                                                                                         \
+    static void C##_derive_row_back(CellDerivation *d) {                                                                      \
+        if (C.derive) C.derive_backward(d);                                                                                   \
+    }                                                                                                                         \
     SKLSTM_NOINLINE void C##_cells_of_panel(Py_ssize_t n_rows, Py_ssize_t stride, real *z, const CellArrays *arrays) {        \
         cells_forward(&C, n_rows, C.units, stride, z, C.units * C.n_sums * LANES, COMPACT, arrays);                           \
     }                                                                                                                         \
@@ -42,15 +52,16 @@
                                       const real *d_gated, real *d_h) {                                                       \
         gate_row_backward(&C, stride, gates, d_sums, h_prev, d_gated, d_h);                                                   \
     }                                                                                                                         \
-    static const RowFunctions C##_functions = {C##_forward_row, C##_backward_row, C##_gate_row, C##_gate_row_backward};       \
+    static const RowFunctions C##_functions = {C##_forward_row, C##_backward_row, C##_gate_row, C##_gate_row_backward,        \
+                                               C##_derive_row, C##_derive_row_back};                                          \
     static void C##_layer_forward(const LayerCall *call) {                                                                    \
-        if (C.gated_count) return;                                                                                            \
+        if (C.gated_count || C.driver == ROWS) return;                                                                        \
         if (C.driver == ELEMENTWISE) elementwise_forward(&C, C##_cells, call);                                                \
         else recurrent_forward(&C, C##_cells, call);                                                                          \
     }                                                                                                                         \
     static void C##_layer_backward(const LayerCall *call) {                                                                   \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
-        if (!C.gated_count) plain_backward(&C, &shape, call);                                                                 \
+        if (!C.gated_count && C.driver != ROWS) plain_backward(&C, &shape, call);                                             \
     }                                                                                                                         \
     static void C##_options_forward(const LayerCall *call) {                                                                  \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
@@ -84,7 +95,7 @@
 FOR_ALL_CELLS(LAYERS_OF)
 
 #define ROW_OF(C)                                                                                                             \
-    {C##_describe, C##_layer_forward, C##_layer_backward, C##_options_forward, C##_options_backward, C##_options_workspace,   \
-     C##_input_products, C##_add_d_sums, C##_words_size, C##_pack_words},
+    {C##_describe, C##_measure, C##_layer_forward, C##_layer_backward, C##_options_forward, C##_options_backward,             \
+     C##_options_workspace, C##_input_products, C##_add_d_sums, C##_words_size, C##_pack_words},
 static const CellLayers cell_layers[] = {FOR_ALL_CELLS(ROW_OF)};
 enum { N_CELLS = sizeof cell_layers / sizeof cell_layers[0] };

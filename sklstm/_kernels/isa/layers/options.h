@@ -18,6 +18,8 @@ typedef struct {
     void (*gate)(Py_ssize_t stride, real *sums, const real *h_prev, real *gated);
     void (*gate_backward)(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev, const real *d_gated,
                           real *d_h);
+    void (*derive)(CellDerivation *d);
+    void (*derive_backward)(CellDerivation *d);
 } RowFunctions;
 
 /* The workspace of one call, cut into arrays. T stands for 1 in prediction; an option that is off has no array. */
@@ -36,14 +38,15 @@ typedef struct {
     real *d_gated;               /* (n, output_stride) */
     real *d_sums;                /* (n, S Hp) with a gated h: gradients of the sums without what comes through the gated h */
     real *kept;                  /* (K Hp) in prediction, where the call has none */
-    real *c_previous;            /* (Hp) */
+    real *c_previous;            /* (C Hp) */
+    real *derived, *d_derived;   /* (n_derived, Hp) */
     Py_ssize_t m_stride, projected_stride; /* odd numbers of cache lines: see weight_gradients.h */
     real *m;                     /* (pairs, m_stride): all of a chunk, or of a step */
     real *projected;             /* (n, projected_stride) output of the projection, in whole panels */
     real *d_projected;           /* (pairs, projected_stride) */
     real *d_m;                   /* (n, Hp) */
     real *direct;                /* (n, output_stride) gradient from h_t to h_{t-1} that bypasses the products */
-    real *direct_c;              /* (Hp) gradient from c_t to c_{t-1} that bypasses the cell */
+    real *direct_c;              /* (C Hp) gradient from c_t to c_{t-1} that bypasses the cell */
     real *scratch;               /* (Hp) */
 } OptionBuffers;
 
@@ -61,7 +64,7 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
                                          char *base, OptionBuffers *b) {
     const LayerOptions *options = call->options;
     const Py_ssize_t hp = call->hidden_stride, op = call->output_stride, width = TILE_VECS * LANES;
-    const Py_ssize_t rows = options->training ? n * n_steps : n, sums = cell->n_sums * hp;
+    const Py_ssize_t rows = options->training ? n * n_steps : n, sums = cell->n_sums * hp, states = call->sizes.n_states * hp;
     char *cursor = base;
     memset(b, 0, sizeof *b);
     b->step = options->training ? n : 0;
@@ -75,7 +78,7 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
     if (options->zoneout > 0) {
         b->kept_h = take_numbers(&cursor, rows * op);
         b->kept_c = take_numbers(&cursor, rows * hp);
-        b->direct_c = take_numbers(&cursor, hp);
+        b->direct_c = take_numbers(&cursor, states);
     }
     if (options->zoneout > 0 || cell->reads_h || cell->gated_count) b->direct = take_numbers(&cursor, n * op);
     if (options->recurrent_dropout > 0 && options->training) {
@@ -97,8 +100,10 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
         b->d_projected = take_numbers(&cursor, rows * b->projected_stride);
         b->d_m = take_numbers(&cursor, n * hp);
     }
-    if (!options->training) b->kept = take_numbers(&cursor, cell->n_kept * hp);
-    b->c_previous = take_numbers(&cursor, hp);
+    if (!options->training) b->kept = take_numbers(&cursor, call->sizes.n_kept * hp);
+    b->c_previous = take_numbers(&cursor, states);
+    b->derived = take_numbers(&cursor, call->sizes.n_derived * hp);
+    if (options->training) b->d_derived = take_numbers(&cursor, call->sizes.n_derived * hp);
     b->scratch = take_numbers(&cursor, hp);
     return cursor - base;
 }
@@ -141,9 +146,13 @@ SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, co
     row->n_units = call->hidden_size;
     row->stride = hp;
     row->training = options->training;
+    row->numbers = call->numbers;
+    row->sizes = call->sizes;
+    row->derived = b->derived;
+    row->d_derived = b->d_derived;
     row->gates = (options->training ? (real *)call->gates + t * call->n_samples * width : (real *)call->z) + r * width;
-    if (cell->n_kept) row->kept = options->training ? (real *)call->kept + cell->n_kept * here * hp : b->kept;
-    if (call->c) row->c_prev = (const real *)call->c + t * call->kept_step + r * hp;
+    if (call->sizes.n_kept) row->kept = options->training ? (real *)call->kept + call->sizes.n_kept * here * hp : b->kept;
+    if (call->c) row->c_prev = (const real *)call->c + (t * call->kept_step + r * hp) * call->sizes.n_states;
     row->h_prev = carries_m(cell, call) ? row->c_prev : (const real *)call->h + (t * call->n_samples + r) * call->output_stride;
     row->vectors = (const real *)(cell->vectors_are_optional ? options->vectors : call->vectors);
     row->d_vectors = (real *)(cell->vectors_are_optional ? options->d_vectors : call->d_vectors);
@@ -154,4 +163,9 @@ SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, co
         row->inverse = b->inverses[4 * here + 2];
         if (options->d_norm) row->d_state_norm = (real *)options->d_norm + place;
     }
+}
+
+SKLSTM_INLINE CellDerivation derivation(const LayerCall *call, const OptionBuffers *b) {
+    return (CellDerivation){call->hidden_size, call->hidden_stride, call->numbers, (const real *)call->vectors,
+                            b->derived, b->d_derived, (real *)call->d_vectors};
 }

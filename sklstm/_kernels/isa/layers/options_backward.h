@@ -25,8 +25,9 @@ SKLSTM_INLINE void output_gradients_of_step(const LayerCall *call, const OptionB
 SKLSTM_INLINE void row_backward(const CellShape *cell, const RowFunctions *functions, const LayerCall *call,
                                 const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r) {
     const Py_ssize_t hp = call->hidden_stride, here = t * call->n_samples + r, size = hp * (Py_ssize_t)sizeof(real);
+    const Py_ssize_t states = call->sizes.n_states * hp;
     const real *kept_c = b->kept_c ? b->kept_c + here * hp : NULL;
-    real *d_c = call->c ? (real *)call->d_c + r * hp : NULL;
+    real *d_c = call->c ? (real *)call->d_c + r * states : NULL;
     CellRow row;
     describe_row(cell, call, b, t, r, &row);
     row.d_sums = cell->gated_count ? b->d_sums + r * cell->n_sums * hp : row.gates;
@@ -35,7 +36,7 @@ SKLSTM_INLINE void row_backward(const CellShape *cell, const RowFunctions *funct
     row.scratch = b->scratch;
     if (cell->reads_h && b->direct) row.direct_h = b->direct + r * hp;
     if (cell->has_c && kept_c) {
-        split_row(hp, d_c, NULL, kept_c, b->direct_c, d_c);
+        for (Py_ssize_t k = 0; k < states; k += hp) split_row(hp, d_c + k, NULL, kept_c, b->direct_c + k, d_c + k);
         row.direct_c = b->direct_c;
     } else if (carries_m(cell, call)) {
         /* m_t = k m_{t-1} + (1 - k) m: the gradient of the carried m is added to that of m; d_c starts anew from what
@@ -102,13 +103,15 @@ SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall 
 
 SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *functions, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, op = call->output_stride;
+    const Py_ssize_t states = call->sizes.n_states * hp;
     const real *last = (const real *)call->d_h_last, *last_c = call->c ? (const real *)call->d_c_last : NULL;
     real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0, pair = 0;
     OptionBuffers b;
     lay_out_options(cell, call, n, call->n_steps, (char *)call->options->workspace, &b);
     memset(d_h, 0, (size_t)(n * op) * sizeof(real));
-    if (call->c) memset(d_c, 0, (size_t)(n * hp) * sizeof(real));
+    if (call->c) memset(d_c, 0, (size_t)(n * states) * sizeof(real));
+    if (call->sizes.n_derived) memset(b.d_derived, 0, (size_t)(call->sizes.n_derived * hp) * sizeof(real));
     for (Py_ssize_t t = 0; t < call->n_steps; t++) pair += call->n_active[t];
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
         const Py_ssize_t n_active = call->n_active[t];
@@ -117,7 +120,8 @@ SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *f
         pair -= n_active;
         /* The sequences that end at this step enter with the gradients of their last states. */
         if (last) memcpy(d_h + n_next * op, last + n_next * op, (size_t)((n_active - n_next) * op) * sizeof(real));
-        if (last_c) memcpy(d_c + n_next * hp, last_c + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
+        if (last_c)
+            memcpy(d_c + n_next * states, last_c + n_next * states, (size_t)((n_active - n_next) * states) * sizeof(real));
         n_next = n_active;
         output_gradients_of_step(call, &b, t, pair);
         for (Py_ssize_t r = 0; r < n_active; r++) row_backward(cell, functions, call, &b, t, r);
@@ -129,6 +133,10 @@ SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *f
         for (Py_ssize_t r = 0; r < n_active; r++)
             scale_row(op, d_h + r * op, b.scale_h ? b.scale_h + r * op : NULL, b.direct ? b.direct + r * op : NULL,
                       d_h + r * op);
+    }
+    if (call->sizes.n_derived) {
+        CellDerivation d = derivation(call, &b);
+        functions->derive_backward(&d);
     }
     collect_weight_gradients(cell, call, &b);
     if (call->x_transposed) input_gradients(cell, call);

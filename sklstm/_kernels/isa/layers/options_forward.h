@@ -19,12 +19,8 @@ SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, in
 #else
         (void)reads;
 #endif
-        for (Py_ssize_t r = 0; r < n_rows;) {
-            const int taken = tile_rows(vecs, n_rows - r);
-            product_tile(format, taken, vecs, add, words_of(format, n_k), rows + r, panel,
-                         sums + r * stride + (unit * cell->n_sums + first) * LANES, stride);
-            r += taken;
-        }
+        product_of_part(format, vecs, add, n_rows, words_of(format, n_k), rows, panel,
+                        sums + (unit * cell->n_sums + first) * LANES, stride);
     }
 }
 
@@ -87,12 +83,13 @@ SKLSTM_INLINE void row_forward(const CellShape *cell, const RowFunctions *functi
                                const OptionBuffers *b, Py_ssize_t t, Py_ssize_t r, real *m) {
     const Py_ssize_t hp = call->hidden_stride, here = t * b->step + r;
     real *kept_c = b->kept_c ? b->kept_c + here * hp : NULL;
-    real *c_next = call->c ? (real *)call->c + t * call->kept_step + call->kept_step + r * hp : NULL;
+    const Py_ssize_t n_states = call->sizes.n_states;
+    real *c_next = call->c ? (real *)call->c + ((t + 1) * call->kept_step + r * hp) * n_states : NULL;
     CellRow row;
     describe_row(cell, call, b, t, r, &row);
     if (kept_c && c_next && call->options->training) draw_zoneout(call, ZONEOUT_C, t, r, call->hidden_size, hp, kept_c);
     if (c_next && row.c_prev == c_next) { /* updated in place */
-        memcpy(b->c_previous, row.c_prev, (size_t)hp * sizeof(real));
+        memcpy(b->c_previous, row.c_prev, (size_t)(n_states * hp) * sizeof(real));
         row.c_prev = b->c_previous;
         if (carries_m(cell, call)) row.h_prev = b->c_previous;
     }
@@ -102,7 +99,7 @@ SKLSTM_INLINE void row_forward(const CellShape *cell, const RowFunctions *functi
     clear_padding(cell, call, 1, m);
     if (b->inverses) b->inverses[4 * here + 2] = row.inverse;
     if (carries_m(cell, call)) memcpy(c_next, m, (size_t)hp * sizeof(real));
-    if (kept_c && c_next) mix_row(hp, kept_c, row.c_prev, c_next, c_next);
+    for (Py_ssize_t k = 0; k < n_states * hp && kept_c; k += hp) mix_row(hp, kept_c, row.c_prev + k, c_next + k, c_next + k);
 }
 
 /* From m to the next h: projection and zoneout. h is the row of states before this step. */
@@ -133,6 +130,10 @@ SKLSTM_SHARED void options_forward(const CellShape *cell, const RowFunctions *fu
     OptionBuffers b;
     lay_out_options(cell, call, n, call->n_steps, (char *)options->workspace, &b);
     draw_constant_masks(call, &b);
+    if (call->sizes.n_derived) {
+        CellDerivation d = derivation(call, &b);
+        functions->derive(&d);
+    }
     for (Py_ssize_t t = 0; t < call->n_steps; t++, h += n * op) {
         const Py_ssize_t n_active = call->n_active[t];
         real *z = options->training ? (real *)call->gates + t * n * width : (real *)call->z;

@@ -27,33 +27,50 @@ SKLSTM_SHARED Py_ssize_t words_size(const CellShape *cell, const LayerCall *call
     return panels.n_vecs * panels.unit_size;
 }
 
+/* A part of a panel whose `vecs` vectors are more than those of a tile (more than 4 sums, units = 1) is laid out in runs: all
+ * rows of the first TILE_VECS vectors, then all rows of the next. */
+#define EACH_RUN(first, vecs) for (int first = 0; first < (vecs); first += TILE_VECS)
+
+SKLSTM_INLINE int run_vecs(int first, int vecs) { return vecs - first < TILE_VECS ? vecs - first : TILE_VECS; }
+
+#if SKLSTM_REDUCED
+SKLSTM_INLINE void pack_part(Py_ssize_t n_rows, int vecs, const real *rows, real *words) {
+    EACH_RUN(first, vecs)
+        pack_row_pairs(n_rows, run_vecs(first, vecs) * LANES, rows + first * n_rows * LANES,
+                       words + first * words_of(BF16_PAIRS, n_rows) * LANES);
+}
+#endif
+
 /* The weights of all panels, rounded to words. */
 SKLSTM_SHARED void pack_words(const CellShape *cell, const LayerCall *call, const real *weights, real *words) {
 #if SKLSTM_REDUCED
     const LayerPanels from = panels_of(cell, call, REALS), to = panels_of(cell, call, call->format);
     for (Py_ssize_t unit = 0; unit < from.n_vecs; unit += cell->units) {
-        const Py_ssize_t units = smaller(cell->units, from.n_vecs - unit);
+        const int units = (int)smaller(cell->units, from.n_vecs - unit);
         const real *source = weights + unit * from.unit_size;
         real *out = words + unit * to.unit_size;
         if (is_interrupted(call)) return;
-        pack_row_pairs(call->input_size, units * cell->x_count * LANES, source, out);
-        pack_row_pairs(call->output_size, units * cell->h_count * LANES, source + units * from.h_offset,
-                       out + units * to.h_offset);
-        pack_row_pairs(call->output_size, units * cell->gated_count * LANES, source + units * from.gated_offset,
-                       out + units * to.gated_offset);
+        pack_part(call->input_size, units * cell->x_count, source, out);
+        pack_part(call->output_size, units * cell->h_count, source + units * from.h_offset, out + units * to.h_offset);
+        pack_part(call->output_size, units * cell->gated_count, source + units * from.gated_offset,
+                  out + units * to.gated_offset);
     }
 #else
     (void)cell, (void)call, (void)weights, (void)words;
 #endif
 }
 
-/* Add rows @ part to some vectors of the sums. */
-SKLSTM_INLINE void add_product(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows,
-                               const real *panel, real *sums, Py_ssize_t stride) {
-    for (Py_ssize_t r = 0; r < n_rows;) {
-        const int count = tile_rows(vecs, n_rows - r);
-        product_tile(format, count, vecs, 1, n_k, rows + r, panel, sums + r * stride, stride);
-        r += count;
+/* rows @ part to some vectors of the sums, or added to them. */
+SKLSTM_INLINE void product_of_part(int format, int vecs, int add, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows,
+                                   const real *panel, real *sums, Py_ssize_t stride) {
+    EACH_RUN(first, vecs) {
+        const int taken = run_vecs(first, vecs);
+        for (Py_ssize_t r = 0; r < n_rows;) {
+            const int count = tile_rows(taken, n_rows - r);
+            product_tile(format, count, taken, add, n_k, rows + r, panel + first * n_k * LANES,
+                         sums + r * stride + first * LANES, stride);
+            r += count;
+        }
     }
 }
 
@@ -89,9 +106,9 @@ SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, P
     }
     if (full || three) return;
     if (n_x)
-        add_product(format, units * cell->x_count, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
+        product_of_part(format, units * cell->x_count, 1, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
     if (cell->h_count)
-        add_product(format, units * cell->h_count, n_rows, n_h, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
+        product_of_part(format, units * cell->h_count, 1, n_rows, n_h, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
 }
 
 /* The products of some rows of words. */
@@ -116,12 +133,15 @@ SKLSTM_INLINE void products_of_words(const CellShape *cell, const LayerCall *cal
         }
         for (Py_ssize_t r = 0; r < n_rows; r++)
             memcpy(products + r * stride + first, (const real *)call->bias + first, (size_t)(vecs * LANES) * sizeof(real));
-        for (Py_ssize_t r = 0; r < n_rows;) {
-            const int count = tile_rows(units * cell->x_count, n_rows - r);
-            for (int i = 0; i < count; i++) x[i] = x_rows + (r + i) * x_stride;
-            product_tile(format, count, units * cell->x_count, 1, n_x, x, panel,
-                         products + r * stride + first + cell->x_first * LANES, stride);
-            r += count;
+        EACH_RUN(run, units * cell->x_count) {
+            const int taken = run_vecs(run, units * cell->x_count);
+            for (Py_ssize_t r = 0; r < n_rows;) {
+                const int count = tile_rows(taken, n_rows - r);
+                for (int i = 0; i < count; i++) x[i] = x_rows + (r + i) * x_stride;
+                product_tile(format, count, taken, 1, n_x, x, panel + run * n_x * LANES,
+                             products + r * stride + first + (cell->x_first + run) * LANES, stride);
+                r += count;
+            }
         }
     }
 }

@@ -51,6 +51,14 @@ SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t
 #endif
 }
 
+/* outer_panel for a part whose vectors may be more than those of a tile (EACH_RUN). */
+SKLSTM_INLINE void outer_of_part(int format, Py_ssize_t n_words, Py_ssize_t n_k, int vecs, const real *rows, Py_ssize_t stride,
+                                 const real *d_sums, Py_ssize_t width, real *out) {
+    EACH_RUN(first, vecs)
+        outer_panel(format, n_words, n_k, run_vecs(first, vecs), rows, stride, d_sums + first * LANES, width,
+                    out + first * n_k * LANES);
+}
+
 /* Add the outer products of gathered rows, as words of the format, with their d_sums to every panel. `rows` hold n_x numbers of
  * x, then n_h of h, then n_gated of the gated h; d_sums are the rows of S Hp numbers (`compact`: of 16 bits) for each of these,
  * the same where the sums are not normalised. */
@@ -60,7 +68,8 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
     const int format = format_of(call);
     real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
     const void *const *d_x_sums = d_sums[READS_X], *const *d_h_sums = d_sums[READS_H], *const *d_gated_sums = d_sums[READS_GATED];
-    const int joined = cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && d_x_sums == d_h_sums && n_x && n_h;
+    const int joined = cell->n_sums <= TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums &&
+                       d_x_sums == d_h_sums && n_x && n_h;
     const Py_ssize_t n_words = words_of(format, n_pairs), stride = numbers_of_word(format) * call->pair_stride;
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
@@ -72,15 +81,15 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
             continue;
         }
         if (n_x)
-            outer_panel(format, n_words, n_x, units * cell->x_count, rows, stride, panel + cell->x_first * LANES, width, out);
+            outer_of_part(format, n_words, n_x, units * cell->x_count, rows, stride, panel + cell->x_first * LANES, width, out);
         if (d_h_sums != d_x_sums) gather_panel(format, compact, n_pairs, d_h_sums, first, width, panel);
         if (n_h && cell->h_count)
-            outer_panel(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
-                        out + units * panels.h_offset);
+            outer_of_part(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
+                          out + units * panels.h_offset);
         if (d_gated_sums != d_h_sums) gather_panel(format, compact, n_pairs, d_gated_sums, first, width, panel);
         if (n_gated && cell->gated_count)
-            outer_panel(format, n_words, n_gated, units * cell->gated_count, rows + n_x + n_h, stride,
-                        panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
+            outer_of_part(format, n_words, n_gated, units * cell->gated_count, rows + n_x + n_h, stride,
+                          panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
     }
 }
 
@@ -195,11 +204,18 @@ SKLSTM_INLINE void product_of_gradients(const CellShape *cell, const LayerCall *
                                       Py_ssize_t out_stride, int add) {
     const int format = format_of(call);
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, stride = words_of(format, width);
-    const Py_ssize_t vector = words_of(format, LANES);
-    const int all = count == cell->n_sums;
-    product_runs(format, n_rows, all ? 1 : call->hidden_stride / LANES, all ? stride : count * vector, cell->n_sums * vector,
-                 n_vecs, gradient_words(call, n_rows, d_sums, width) + first * vector, stride, (const real *)transposed, out,
-                 out_stride, add);
+    const Py_ssize_t vector = words_of(format, LANES), n_units = call->hidden_stride / LANES;
+    const real *words = gradient_words(call, n_rows, d_sums, width) + first * vector, *panels = (const real *)transposed;
+    if (count == cell->n_sums && count <= TILE_VECS) { /* a plain row */
+        product_runs(format, n_rows, 1, stride, 0, n_vecs, words, stride, panels, out, out_stride, add);
+        return;
+    }
+    EACH_RUN(run, count) {
+        const int taken = run_vecs(run, count);
+        product_runs(format, n_rows, n_units, taken * vector, cell->n_sums * vector, n_vecs, words + run * vector, stride, panels,
+                     out, out_stride, add || run);
+        panels += n_units * taken * vector * n_vecs * LANES;
+    }
 }
 
 /* d_x = d_sums @ W_ih for the steps of each sequence; rows beyond its end are not written. */
