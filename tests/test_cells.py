@@ -84,7 +84,8 @@ def test_options_that_choose_the_equations(cell, kernel):
 
 @each_cell
 def test_what_an_object_stands_for(cell):
-    plain = {"cell": cell, "peephole": False, "projection_size": 0, "cell_norm": False}
+    numbers = CELLS[cell].numbers
+    plain = {"cell": cell, "peephole": False, "projection_size": 0, "cell_norm": False, "cell_numbers": numbers}
     assert describe_cell(OBJECTS[cell]) == plain
     options = clone(OBJECTS[cell]).set_params(projection_size=np.int64(3), layer_norm=np.True_)
     described = describe_cell(options)
