@@ -90,7 +90,7 @@ def test_what_an_object_stands_for(cell):
     options = clone(OBJECTS[cell]).set_params(projection_size=np.int64(3), layer_norm=np.True_)
     described = describe_cell(options)
     assert described == {**plain, "projection_size": 3, "cell_norm": True}
-    assert [type(value) for value in described.values()] == [str, bool, int, bool]
+    assert [type(value) for value in described.values()] == [str, bool, int, bool, tuple]
 
 
 def test_peepholes_are_an_option_of_the_lstm():
