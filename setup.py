@@ -51,6 +51,7 @@ def extensions():
         ("network._stack", []),
         ("network._stream", []),
         ("network._orthogonal", []),
+        ("network._constraints", []),
         ("optim._updates", []),
         ("linear._normal_equations", []),
         ("columns._column_statistics", []),

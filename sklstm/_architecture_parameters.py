@@ -37,6 +37,9 @@ class ArchitectureParameters(BaseEstimator):
         options of its kind, such as ``LSTM(peephole=True)``.
     bidirectional : bool, default=False
         Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.
+    recurrent_constraint : {"spectral_norm", "scaled_orthogonal"} or None, default=None
+        What each gate's matrix of `weight_hh` is held to in training: a largest singular value of at most .99
+        [Miyato2018]_ [Miller2019]_, or a factor in (0, .99] times an orthogonal matrix, or nothing.
     residual : int, default=0
         Number of layers that each residual connection spans [He2016]_; 0 for none.
     layer_norm : {"output"} or None, default=None
@@ -82,6 +85,15 @@ class ArchitectureParameters(BaseEstimator):
     **Directions.** Both stand side by side, ``[h_forward; h_backward]``. A window still ends at its row: there, where
     ``pooling="last"`` reads, the backward direction of the top layer has just begun; the other poolings read all of it.
 
+    **Recurrent constraint.** Before training and after each step of the solver, each gate's matrix U of `weight_hh` is
+    replaced. "spectral_norm": by ``U min(1, .99 / s)`` with its largest singular value s, by power iteration that goes
+    on from step to step and is repeated until it has converged at the end of each epoch. An Elman cell then forgets its
+    start [Miller2019]_; of a cell with gates the bound holds for each gate, not for the recurrence as a whole.
+    "scaled_orthogonal": by ``s Q`` with Q the polar factor of U [Absil2012]_ and ``s = tr(P' U) / n``, cut to
+    ``0 < s <= .99``, for a step from a matrix with the factor P: training learns an orthogonal matrix and a factor for
+    each gate, and h is passed on at one rate in all directions. It starts at .99. `spectral_radius_` tells what became
+    of them.
+
     **Residual connections.** With ``residual=2`` the output of the first layer is added to that of the third, ``(h_3 +
     y_1) / sqrt(2)`` (eq. 1 of [He2016]_, which does not divide); where their sizes differ, y_1 goes through a linear
     map (eq. 2 there). ``layer_norm="output"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) +
@@ -119,6 +131,7 @@ class ArchitectureParameters(BaseEstimator):
     _: KW_ONLY
     cell: CellName | Cell = "lstm"
     bidirectional: bool = False
+    recurrent_constraint: Literal["spectral_norm", "scaled_orthogonal"] | None = None
     residual: int = 0
     layer_norm: Literal["output"] | None = None
     attention_heads: int = 0
@@ -135,6 +148,7 @@ class ArchitectureParameters(BaseEstimator):
         "n_layers": [Interval(Integral, 1, LARGEST_N_LAYERS, closed="both")],
         "cell": "no_validation",  # by `check_cell`, whose errors say more
         "bidirectional": ["boolean"],
+        "recurrent_constraint": [StrOptions({"spectral_norm", "scaled_orthogonal"}), None],
         "residual": [Interval(Integral, 0, None, closed="left")],
         "layer_norm": [StrOptions({"output"}), None],
         "attention_heads": [Interval(Integral, 0, None, closed="left")],

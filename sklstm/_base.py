@@ -20,6 +20,7 @@ from sklstm._parameters import NetworkParameters
 from sklstm._rows_ahead import look_from
 from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
+from sklstm._spectral_radius import spectral_radii
 from sklstm._stream_mixin import StreamMixin
 from sklstm._targets import Targets
 from sklstm._time_order import look_at_question
@@ -111,6 +112,10 @@ class BaseRNN(
         Only of a model that `quantize` made: its integers, "int8" or "int16", and how far its raw outputs were from
         those of the float model. In `parameters_` the ``weight_ih`` and ``weight_hh`` of the layers are integers then,
         with ``scale_ih_l0``, ``scale_hh_l0`` for each row and ``step_x_l0``, ``step_h_l0`` for each column.
+    spectral_radius_ : dict of str to ndarray of shape (n_gates,)
+        Largest absolute eigenvalue of each gate's recurrent matrix, for "weight_hh_l0" and each further layer and
+        direction; of an Elman cell, whose only matrix that is, that of the recurrence. Where h is a projection, that of
+        the product of both. Only of cells with `weight_hh`.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -147,6 +152,18 @@ class BaseRNN(
     sparsity_: float
     factorization_error_: NDArray[np.float64]
     operations_saved_: float
+
+    @property
+    def spectral_radius_(self) -> dict[str, NDArray[np.float64]]:
+        """Spectral radius of the recurrent matrices, computed when it is asked for."""
+        architecture = getattr(self, "_architecture", {"cell": None})
+        if not any(name.startswith("weight_hh") for name in getattr(self, "parameters_", ())):
+            raise AttributeError(
+                f"this {type(self).__name__} has no spectral_radius_: it is not fitted, or its cell has no weight_hh."
+            )
+        if hasattr(self, "quantization_dtype_"):
+            raise AttributeError(f"this {type(self).__name__} was quantised: ask the float model for spectral_radius_.")
+        return spectral_radii(self.parameters_, architecture["cell"])
 
     @abstractmethod
     def _targets(self) -> Targets:

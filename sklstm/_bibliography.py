@@ -1,6 +1,8 @@
 """Works that docstrings cite by name, as in ``[Ba2016]_``; `sklstm._docstrings` lists those that one cites."""
 
 REFERENCES = {
+    "Absil2012": 'P.-A. Absil and J. Malick, "Projection-like retractions on matrix manifolds", SIAM Journal on '
+    "Optimization 22(1), 2012, section 3.3.",
     "Ba2016": 'J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.',
     "Breiman1984": 'L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and regression trees", '
     "Wadsworth, 1984, section 3.4.3.",
@@ -60,6 +62,9 @@ REFERENCES = {
     "1989, chapter 6.",
     "Merity2018": 'S. Merity, N. S. Keskar and R. Socher, "Regularizing and optimizing LSTM language models", ICLR '
     "2018.",
+    "Miller2019": 'J. Miller and M. Hardt, "Stable recurrent models", ICLR 2019, section 2.2.',
+    "Miyato2018": 'T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, "Spectral normalization for generative adversarial '
+    'networks", ICLR 2018, section 2.1.',
     "Pascanu2013": 'R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", '
     "ICML 2013, algorithm 1.",
     "Romano2019": 'Y. Romano, E. Patterson and E. J. Candès, "Conformalized quantile regression", NeurIPS 2019.',

@@ -17,7 +17,13 @@ from sklstm._fitted import empty_network, fitted_network, freeze, refuse_quantis
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._linear_part import LinearPart, scaled_skip, solve_linear_part
 from sklstm._network.parameters import ParameterLayout
-from sklstm._options import describe_network, naming_sizes, refuse_other_network, warn_without_validation
+from sklstm._options import (
+    describe_network,
+    naming_sizes,
+    refuse_orthogonal_zeros,
+    refuse_other_network,
+    warn_without_validation,
+)
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._scoring import ValidationScore
@@ -284,6 +290,8 @@ def _train(
     network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
+    if kept:
+        refuse_orthogonal_zeros(model.recurrent_constraint)
     linear = LinearPart(layout, flat, settings, model._training_state if continued else {}, regression)
     settings, state = replace(settings, start_counts=linear.is_start), state if keep_state else None
     history = train(
@@ -327,6 +335,7 @@ def _settings(model, targets, samples, layout, *, seed, max_iter, label):
         weight_dropout=float(model.weight_dropout),
         training="sequences" if model.targets == "sequence" else model.training,
         bptt_steps=min(int(model.bptt_steps), n),
+        recurrent_constraint=model.recurrent_constraint,
         linear_skip=model.linear_skip_training if layout.architecture.linear_skip else None,
     )
 

@@ -70,6 +70,11 @@ _EXCLUSIONS = [
         ("decoder", lambda value: value != "direct"),
         "the decoder goes on from the states after the last row",
     ),
+    (
+        ("recurrent_constraint", lambda value: value is not None),
+        ("solver", lambda value: value == "schedule_free"),
+        "it predicts with a running mean of weights, which no step takes back to the constraint",
+    ),
 ]
 
 ARCHITECTURE_OPTIONS = (
@@ -119,11 +124,20 @@ def refuse_exclusions(parameters):
             )
 
 
+def refuse_orthogonal_zeros(constraint):
+    """Raise if a network with this constraint cannot have pruned weights."""
+    if constraint == "scaled_orthogonal":
+        raise ValueError(
+            f"recurrent_constraint={constraint!r} cannot be combined with pruned weights: a matrix with zeros at given "
+            "places is orthogonal by chance alone. Set recurrent_constraint='spectral_norm', or None."
+        )
+
+
 def _refuse_for_cell(parameters):
     """Raise for an option that needs what the registry says the cell does not have."""
     described, given = describe_cell(parameters["cell"]), f"cell={parameters['cell']!r}"
     kind = CELLS[described["cell"]]
-    for option in ("recurrent_dropout", "weight_dropout"):
+    for option in ("recurrent_dropout", "weight_dropout", "recurrent_constraint"):
         if parameters[option] and not kind.has_weight_hh:
             raise ValueError(
                 f"{option}={parameters[option]!r} cannot be combined with {given}: the cell has no matrix of recurrent "
@@ -133,6 +147,12 @@ def _refuse_for_cell(parameters):
         raise ValueError(
             f"decoder={parameters['decoder']!r} cannot be combined with cell__layer_norm=True: what a turn adds to the "
             "sums would be normalised away."
+        )
+    if described["projection_size"] and parameters["recurrent_constraint"] is not None:
+        raise ValueError(
+            f"recurrent_constraint={parameters['recurrent_constraint']!r} cannot be combined with "
+            f"cell__projection_size={described['projection_size']}: h is a projection, and a bound of weight_hh alone "
+            "bounds nothing of the recurrence."
         )
     if described["projection_size"] and not kind.projects:
         raise ValueError(

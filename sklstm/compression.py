@@ -23,7 +23,10 @@ from sklstm._compression.low_rank import (
 from sklstm._compression.models import check_model, checked_layout, fitted_copy, set_parameters
 from sklstm._compression.pruning import pruned_bits, sparsity, zero_training_state
 from sklstm._fit_inputs import Given
+from sklstm._fitted import empty_network
+from sklstm._options import refuse_orthogonal_zeros
 from sklstm._seeds import join, singles
+from sklstm._training.recurrent_constraints import hold_constraint
 from sklstm._typing import checks_arguments
 
 __all__ = ["distill", "factorize", "prune"]
@@ -108,6 +111,7 @@ def prune(model: Model, fraction: float, *, threshold: Literal["global", "matrix
     True
     """
     check_model(model, "prune")
+    refuse_orthogonal_zeros(model.recurrent_constraint)
     result = fitted_copy(model)
     layout = checked_layout(result, "prune")
     models = singles(result)
@@ -124,6 +128,12 @@ def _prune_network(model, layout, fraction, threshold):
     before = np.unpackbits(state["pruned"], count=layout.size).astype(bool) if "pruned" in state else None
     pruned = pruned_bits(layout, flat, fraction, threshold, before)
     flat[pruned] = 0.0
+    if model.recurrent_constraint is not None:
+        # A matrix may be larger without some of its numbers.
+        network = empty_network(model, layout, model.dtype)
+        network.load(flat)
+        hold_constraint(network, model.recurrent_constraint)
+        flat = network.from_panels(network.weights)
     set_parameters(model, layout, flat)
     model._training_state = {**zero_training_state(state, pruned), "pruned": np.packbits(pruned)}
     model.sparsity_ = sparsity(layout, pruned)

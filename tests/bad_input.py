@@ -455,6 +455,7 @@ CONSTRAINTS = {
     "hidden_size": (0, -3, 1.5, "64", None),
     "n_layers": (0, 1.0, None),
     "bidirectional": (1, 0.0, "yes", None),
+    "recurrent_constraint": ("spectral", "orthogonal", True, 0.99),
     "residual": (-1, 1.5, None, "yes"),
     "layer_norm": ("input", "gate", True, 1),
     "attention_heads": (-1, 2.0, None, "two"),

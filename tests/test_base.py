@@ -17,6 +17,7 @@ import test_known_columns
 import test_linear_part
 import test_n_seeds
 import test_noise
+import test_recurrent_constraint
 import test_regression_losses
 import test_scoring
 import test_sequence_targets
@@ -379,6 +380,7 @@ TESTS = {
     "n_layers": test_hidden_size_and_n_layers,
     "cell": test_architecture.test_cells_are_those_of_the_equations,
     "bidirectional": test_architecture.test_bidirectional_is_two_layers_side_by_side,
+    "recurrent_constraint": test_recurrent_constraint.test_weights_stay_within_the_constraint,
     "residual": test_deep.test_options_do_something,
     "layer_norm": test_deep.test_layer_norm_makes_rows_of_one_size,
     "attention_heads": test_architecture.test_attention_heads,
@@ -456,10 +458,12 @@ def test_every_fitted_attribute_is_documented(kind, request):
     of_compression |= {"quantization_dtype_", "quantization_error_"}
     of_linear_skip = {"ridge_penalty_", "skip_score_"}
     of_options = {"other_networks_"}
+    properties = {"spectral_radius_"}
+    assert model.spectral_radius_
     if kind is DeepRNNRegressor:
         of_options |= {"conformal_correction_", "group_labels_", "group_means_", "group_scales_"}
     sometimes = of_compression | of_linear_skip | of_options
-    assert documented == public | {"feature_names_in_", "context_groups_"} | sometimes
+    assert documented == public | {"feature_names_in_", "context_groups_"} | sometimes | properties
 
 
 @pytest.mark.parametrize(

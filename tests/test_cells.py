@@ -284,17 +284,22 @@ def test_features_are_those_of_the_equations(cell, options, zoneout):
 
 # What a cell cannot do
 
+NORM = "spectral_norm"
+
 
 @each_cell
 @each_kind
-@pytest.mark.parametrize("option", ["recurrent_dropout", "weight_dropout"])
-def test_dropout_of_recurrent_weights_needs_them(kind, cell, option):
-    model = kind(**SMALL, cell=OBJECTS[cell], **{option: 0.2})
+@pytest.mark.parametrize(
+    "option", [("recurrent_dropout", 0.2), ("weight_dropout", 0.2), ("recurrent_constraint", NORM)]
+)
+def test_options_of_recurrent_weights_need_them(kind, cell, option):
+    option, value = option
+    model = kind(**SMALL, cell=OBJECTS[cell], **{option: value})
     if REFERENCE_CELLS[cell].h:
         assert np.isfinite(model.fit(X, TARGETS[kind]).loss_curve_).all()
         return
     name = type(OBJECTS[cell]).__name__
-    expected = rf"{option}=0.2 cannot be combined with cell={name}\(.*\): .*no matrix of recurrent weights"
+    expected = rf"{option}={value!r} cannot be combined with cell={name}\(.*\): .*no matrix of recurrent weights"
     with pytest.raises(ValueError, match=expected):
         model.fit(X, TARGETS[kind])
 

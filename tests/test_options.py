@@ -109,6 +109,7 @@ GRID = {
     "bidirectional": [False, True],
     "cell": ["lstm", LSTM(projection_size=2), LSTM(peephole=True)],
     "cell__layer_norm": [False, True],
+    "recurrent_constraint": [None, "spectral_norm", "scaled_orthogonal"],
     "residual": [0, 1],
     "layer_norm": [None, "output"],
     "attention_heads": [0, 2],
@@ -159,6 +160,14 @@ STATEFUL = {"training": "stateful", "shuffle": False}
     ("options", "message"),
     [
         ({"training": "stream"}, "training='stream' is called training='stateful' now"),
+        (
+            {"recurrent_constraint": "spectral_norm", "solver": "schedule_free"},
+            "recurrent_constraint='spectral_norm' cannot be combined with solver='schedule_free': it predicts with a",
+        ),
+        (
+            {"recurrent_constraint": "spectral_norm", "cell": LSTM(projection_size=2)},
+            "recurrent_constraint='spectral_norm' cannot be combined with cell__projection_size=2: h is a projection",
+        ),
         ({"training": "stateful"}, "training='stateful' cannot be combined with shuffle=True: .*set shuffle=False"),
         ({**STATEFUL, "shuffle": "blocks"}, "training='stateful' cannot be combined with shuffle='blocks'"),
         ({**STATEFUL, "bidirectional": True}, "'stateful' cannot be combined with bidirectional=True: the backward"),

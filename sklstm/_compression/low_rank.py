@@ -28,6 +28,11 @@ def refuse_network(model, rank):
             f"factorize: {given} has no projection: the cell multiplies h, or its product, unit by unit by others "
             "before a second product."
         )
+    if model.recurrent_constraint is not None:
+        raise ValueError(
+            f"factorize cannot be combined with recurrent_constraint={model.recurrent_constraint!r}: it is that of a "
+            "matrix, not of two factors. Set recurrent_constraint=None."
+        )
     for name, why in _NOT_LINEAR.items():
         if shape[name]:
             raise ValueError(f"factorize cannot be combined with {name}={shape[name]!r}: {why}.")

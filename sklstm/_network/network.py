@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklstm._kernels.network._constraints import RecurrentBlocks
 from sklstm._kernels.network._stream import StackStream
 from sklstm._network.attention_weights import attention_weights
 from sklstm._network.build import build_stack
@@ -250,6 +251,11 @@ class Network:
         )
         if states is not None:
             states[:] = final
+
+    def recurrent_blocks(self):
+        """Return the gates' matrices that multiply h, see `sklstm._training.recurrent_constraints`."""
+        ranges = [(p.begin, p.end) for p in self.layout.parameters if p.name.startswith("weight_hh")]
+        return RecurrentBlocks(self._stack, ranges, self.n_threads)
 
     def stream_kernels(self, n_streams, sequence_length, out, want_hidden):
         """Return a `StackStream` of these weights, which must not change while it is used."""

@@ -12,6 +12,7 @@ from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_lo
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.passes import PASSES
 from sklstm._training.progress import Progress
+from sklstm._training.recurrent_constraints import CONSTRAINTS
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 from sklstm._training.schedules import SCHEDULES
 from sklstm._training.skip_steps import skip_steps
@@ -73,6 +74,7 @@ class Settings:
     bptt_steps: int = 32
     linear_skip: str | None = None
     start_counts: bool = False
+    recurrent_constraint: str | None = None
 
     @property
     def step_size(self):
@@ -116,12 +118,12 @@ class TrainingSchedule:
         return {"schedule": {"name": self._name, "state": self.schedule.state}, "clipping": self.clipping.state}
 
 
-def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None, skip=None):
+def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None, skip=None, constraint=None):
     """Train for one epoch; return the mean loss and the mean norm of the gradient over its steps.
 
     `mask` holds 0 for weights that stay zero and 1 for all others: the former have no gradient. Once ``stop()`` is
-    true, it raises KeyboardInterrupt: only the main thread gets one from Python. `skip` is a
-    `SkipSteps` or None.
+    true, it raises KeyboardInterrupt: only the main thread gets one from Python. `skip` is a `SkipSteps` or None,
+    `constraint` one of `CONSTRAINTS` or None.
     """
     total, norms = 0.0, 0.0
     network, settings = passes.network, passes.settings
@@ -140,7 +142,11 @@ def run_epoch(passes, optimizer, epoch, schedule, mask=None, stop=None, skip=Non
         optimizer.step(network.weights, passes.gradient, rate, schedule.clipping.factor(norm))
         if skip is not None:
             skip.after_step(rate)
+        if constraint is not None:
+            constraint.after_step()
         schedule.n_steps += 1
+    if constraint is not None:
+        constraint.hold()
     return total / passes.n_samples, norms / passes.n_steps
 
 
@@ -220,6 +226,10 @@ class _Training:
         self.network, self.settings, self.first_epoch, self.stop = network, settings, first_epoch, stop
         self.mask = None if mask is None else network.to_panels(mask)
         self.skip = skip_steps(network, settings, skip_start)
+        constraint = settings.recurrent_constraint
+        self.constraint = None if constraint is None else CONSTRAINTS[constraint](network)
+        if self.constraint is not None:
+            self.constraint.hold()
         state = _still_valid(state, settings)
         weights, exponent = in_unit_range(samples.weights)
         exponent += samples.exponent
@@ -257,7 +267,9 @@ class _Training:
             self.history.start = Start(score, settings.tol, self.network.weights.copy())
             progress.report_start(score)
         for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
-            loss, norm = run_epoch(self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop, self.skip)
+            loss, norm = run_epoch(
+                self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop, self.skip, self.constraint
+            )
             self.optimizer.use_average()
             self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])
