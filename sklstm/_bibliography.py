@@ -29,6 +29,8 @@ REFERENCES = {
     "2017.",
     "Hansen1990": 'L. K. Hansen and P. Salamon, "Neural network ensembles", IEEE Transactions on Pattern Analysis and '
     "Machine Intelligence 12(10), 1990.",
+    "Hasani2022": "R. Hasani, M. Lechner, A. Amini, L. Liebenwein, A. Ray, M. Tschaikowski, G. Teschl and D. Rus, "
+    '"Closed-form continuous-time neural networks", Nature Machine Intelligence 4, 2022.',
     "He2015": 'K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.',
     "He2016": 'K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image recognition", CVPR 2016.',
     "Hochreiter1997": 'S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.',

@@ -97,6 +97,24 @@ def known_positions(known_columns, n_features, names):
     return tuple(sorted(columns))
 
 
+def time_position(cell, n_features, names):
+    """Return the position of the `time_column` of a cell, or None.
+
+    Parameters
+    ----------
+    cell : Cell
+    n_features : int
+    names : sequence of str or None
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
+    column = getattr(cell, "time_column", None)
+    return None if column is None else column_position(column, "cell__time_column", column, n_features, names)
+
+
 def refuse_known_targets(target_columns, known_columns, n_features, names):
     """Raise if the targets are the future of a column that is known ahead.
 
@@ -112,4 +130,22 @@ def refuse_known_targets(target_columns, known_columns, n_features, names):
         raise ValueError(
             f"known_columns={known_columns!r} holds {called(both, names)[0]!r}, which is a target_column: y is its "
             "future, which cannot be known ahead. Take it out of known_columns."
+        )
+
+
+def refuse_time_targets(unit_columns, cell, n_features, names):
+    """Raise if `group_scaling` would divide the `time_column` of a cell by the unit of a group.
+
+    Parameters
+    ----------
+    unit_columns : list of int
+    cell : Cell
+    n_features : int
+    names : sequence of str or None
+    """
+    column = time_position(cell, n_features, names)
+    if column is not None and column in unit_columns:
+        raise ValueError(
+            f"cell__time_column={cell.time_column!r} is a target_column, which group_scaling divides by the unit of "
+            "its group: times would have another one in each group. Add a copy of the column to X for one of both."
         )

@@ -3,8 +3,8 @@
 from contextlib import contextmanager
 from math import prod
 
-from sklstm._cell_choice import cell_of_kernel, describe_cell
-from sklstm._column_positions import known_positions
+from sklstm._cell_choice import cell_of_kernel, check_cell, describe_cell
+from sklstm._column_positions import known_positions, time_position
 from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
@@ -96,6 +96,7 @@ _IN_THE_CONSTRUCTOR = {
     "peephole": ("cell__peephole", lambda value: f"cell__peephole={value}"),
     "projection_size": ("cell__projection_size", lambda size: f"cell__projection_size={size or None}"),
     "cell_norm": ("cell__layer_norm", lambda value: f"cell__layer_norm={value}"),
+    "time_column": ("cell__time_column", lambda column: f"times of column {column}"),
     "every_step": ("training", lambda stateful: f"training={'stateful' if stateful else 'windows'!r}"),
 }
 
@@ -133,6 +134,13 @@ def refuse_orthogonal_zeros(constraint):
         )
 
 
+# What a cell that reads the time since the row before cannot go with: option, its value otherwise, and why.
+_WITHOUT_TIME = (
+    ("bidirectional", False, "the backward direction would need the time until the row after"),
+    ("decoder", "direct", "the times between the rows ahead are not known"),
+)
+
+
 def _refuse_for_cell(parameters):
     """Raise for an option that needs what the registry says the cell does not have."""
     described, given = describe_cell(parameters["cell"]), f"cell={parameters['cell']!r}"
@@ -154,6 +162,12 @@ def _refuse_for_cell(parameters):
             f"cell__projection_size={described['projection_size']}: h is a projection, and a bound of weight_hh alone "
             "bounds nothing of the recurrence."
         )
+    time_column = getattr(parameters["cell"], "time_column", None)
+    for option, value, why in _WITHOUT_TIME:
+        if time_column is not None and parameters.get(option, value) != value:
+            raise ValueError(
+                f"{option}={parameters[option]!r} cannot be combined with cell__time_column={time_column!r}: {why}."
+            )
     if described["projection_size"] and not kind.projects:
         raise ValueError(
             f"cell__projection_size={described['projection_size']} cannot be combined with {given}: the cell "
@@ -226,6 +240,7 @@ def describe_network(parameters, input_size, n_outputs, names=None, horizon=0):
         "n_outputs": n_outputs,
         "every_step": has_output_at_every_step(parameters),
         "known_columns": known_positions(parameters["known_columns"], input_size, names),
+        "time_column": time_position(check_cell(parameters["cell"]), input_size, names),
         "decoder": parameters.get("decoder", "direct"),
         "horizon": horizon,
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},

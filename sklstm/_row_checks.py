@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from sklstm._validation import beyond_range, naming, refuse_masked
+from sklstm._validation import NEGATIVE_GAP, beyond_range, naming, refuse_masked
 from sklstm._warn import warn_user
 from sklstm.exceptions import TimeOrderWarning
 
@@ -79,9 +79,13 @@ class RowChecks:
         rows, dtype = np.reshape(x, (-1, self.shape[-1])).astype(np.float64), self._network.dtype_name
         wrong = np.argwhere(~np.isfinite(rows)).tolist()
         stream, feature = wrong[0] if wrong else self._network.first_beyond_range(rows) or (0, None)
+        if feature is None and (negative := self._network.first_negative_gap(rows)):
+            stream, feature = negative
         if feature is None:
             return ValueError(f"x is too far from the rows before it for dtype={dtype!r}.")
         place = f"feature {feature}" if self._n_streams is None else f"feature {feature} of stream {stream}"
+        if not wrong and rows[stream, feature] < 0 and feature == self._network.architecture.time_column:
+            return ValueError(f"x contains {rows[stream, feature]:g} at {place}, {NEGATIVE_GAP}.")
         if not wrong:
             why = beyond_range(self._network, rows, (stream, feature))
             return ValueError(f"x contains {rows[stream, feature]:g} at {place}, {why}")

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
 from sklstm._cell_choice import _KINDS, cell_of_kernel, check_cell, describe_cell
 from sklstm._network.cells import CELLS
-from sklstm.cells import GRU, LSTM, MGU, Cell, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import GRU, LSTM, MGU, Cell, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
@@ -75,6 +75,7 @@ def test_an_error_names_no_key_of_the_registry():
         (IndRNN(), "indrnn"),
         (IndRNN(activation="tanh"), "indrnn_tanh"),
         (SecondOrder(), "second_order"),
+        (CfC(time_column=2), "cfc"),
     ],
     ids=str,
 )
@@ -120,6 +121,7 @@ def test_cells_are_estimators_of_keywords(kind):
         (MinLSTM(candidate="relu"), "The 'candidate' parameter of MinLSTM must be .* Got 'relu'"),
         (IndRNN(activation="sigmoid"), "The 'activation' parameter of IndRNN must be a str among .* Got 'sigmoid'"),
         (SecondOrder(layer_norm=2), "The 'layer_norm' parameter of SecondOrder must be .* Got 2"),
+        (CfC(time_column=-1), "The 'time_column' parameter of CfC must be .* Got -1"),
         (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
         (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
     ],
@@ -137,7 +139,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'second_order'\.$"),
+        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'cfc'\.$"),
         ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
         ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),

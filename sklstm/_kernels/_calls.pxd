@@ -94,6 +94,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         int n_vectors
         int vectors_are_optional
         int normalises_state
+        int reads_gap
 
     ctypedef struct CellSizes:
         Py_ssize_t n_states
@@ -148,6 +149,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void *vectors
         CellSizes sizes
         const Py_ssize_t *numbers
+        const void *gaps
         const void *x_transposed
         const void *h_transposed
         const void *gated_transposed

@@ -69,6 +69,8 @@ class Architecture:
         Last rows of the sequence that the output reads directly; 0 for none.
     known_columns : tuple of int
         Columns that are known ahead, in increasing order: `window_norm` leaves them alone.
+    time_column : int or None
+        Column with the time since the row before, which a cell reads as it is; None: it reads 1.
     every_step : bool
         Whether there is an output at every step instead of one for the sequence.
     decoder : "direct", "recurrent" or "parallel"
@@ -96,6 +98,7 @@ class Architecture:
     window_norm: str | None = None
     linear_skip: int = 0
     known_columns: tuple = ()
+    time_column: int | None = None
     every_step: bool = False
     decoder: str = "direct"
     horizon: int = 0
@@ -115,6 +118,7 @@ class Architecture:
                 raise ValueError(f"{name}={getattr(self, name)!r}, expected one of {choices}")
         self._check_cell()
         self._check_known_columns()
+        self._check_time_column()
         self._check_decoder()
         if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
             raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
@@ -148,6 +152,19 @@ class Architecture:
                 f"known_columns={columns}, expected increasing positions below the {self.input_size} columns of a row"
             )
         object.__setattr__(self, "known_columns", tuple(map(int, columns)))
+
+    def _check_time_column(self):
+        if self.time_column is None:
+            return
+        _check_size("time_column", self.time_column, 0)
+        object.__setattr__(self, "time_column", int(self.time_column))
+        if self.time_column >= self.input_size:
+            raise ValueError(f"time_column={self.time_column}, expected a position below {self.input_size}")
+        if not CELLS[self.cell].reads_gap:
+            raise ValueError(f"time_column={self.time_column}: the cell {self.cell!r} reads no time")
+        for name, value in (("bidirectional", False), ("decoder", "direct")):
+            if getattr(self, name) != value:
+                raise ValueError(f"time_column={self.time_column} does not go with {name}={getattr(self, name)!r}")
 
     def _check_decoder(self):
         if (self.decoder == "direct") != (self.horizon == 0):

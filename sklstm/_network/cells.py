@@ -192,5 +192,6 @@ CELLS = {
         Cell("indrnn", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("indrnn_tanh", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
+        Cell("cfc", ("f_1", "f_2", "t_a", "t_b")),
     )
 }

@@ -1,4 +1,4 @@
-"""The range of the inputs: a check that no number of a table is too large for a network."""
+"""The range of the inputs: checks that a table holds no number too large for a network, and no negative time gap."""
 
 import numpy as np
 
@@ -42,3 +42,18 @@ def first_beyond_range(table, mean, scale, largest, window_norm, known_columns=(
         return None
     column = int(beyond.argmax())
     return int(np.abs(table[:, column] / 2 - mean[column] / 2).argmax()), column
+
+
+def first_negative_gap(table, time_column):
+    """Return row and column of the first negative number in the column of time gaps, or None if there is none.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_rows, n_features)
+        Finite numbers.
+    time_column : int or None
+        None: there is no such column.
+    """
+    if time_column is None or not (table[:, time_column] < 0).any():
+        return None
+    return int((table[:, time_column] < 0).argmax()), time_column

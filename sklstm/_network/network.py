@@ -6,7 +6,7 @@ from sklstm._kernels.network._constraints import RecurrentBlocks
 from sklstm._kernels.network._stream import StackStream
 from sklstm._network.attention_weights import attention_weights
 from sklstm._network.build import build_stack
-from sklstm._network.input_range import first_beyond_range
+from sklstm._network.input_range import first_beyond_range, first_negative_gap
 from sklstm._network.moments import moments_by_stack
 from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
 from sklstm._network.series import run_series
@@ -169,6 +169,10 @@ class Network:
         return first_beyond_range(
             table, self.input_mean, self.input_scale, self.largest_input, shape.window_norm, shape.known_columns
         )
+
+    def first_negative_gap(self, table):
+        """Return row and column of a negative time gap in a table, or None if there is none."""
+        return first_negative_gap(table, self.architecture.time_column)
 
     def forward(self, sequences, *, want_hidden=False, states=None, first_rows=None):
         """Run over all sequences.

@@ -90,7 +90,9 @@ class RowStream:
             # Unaligned arrays are copied here first.
             self._x[...] = x
             if not self._kernels.step(self._x):
-                raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
+                raise ValueError(
+                    f"x contains NaN, infinity or a value too large for {self._network.dtype}, or a gap below 0"
+                )
         return self._z
 
     @property
@@ -159,14 +161,18 @@ class CallStream:
         rows = np.concatenate([kept, np.empty((len(kept), 1, kept.shape[2]))], axis=1)
         rows[:, -1] = x
         n_streams, length, _ = rows.shape
-        if not np.isfinite(rows[:, -1]).all() or self._network.first_beyond_range(rows.reshape(n_streams * length, -1)):
-            raise ValueError(f"x contains NaN, infinity or a value too large for {self._network.dtype}")
+        table = rows.reshape(n_streams * length, -1)
+        is_read = np.isfinite(rows[:, -1]).all() and not self._network.first_beyond_range(table)
+        if not is_read or self._network.first_negative_gap(table):
+            raise ValueError(
+                f"x contains NaN, infinity or a value too large for {self._network.dtype}, or a gap below 0"
+            )
         n_rows = np.minimum(self._n_rows + 1, self._length)
         starts = first_rows = np.arange(n_streams, dtype=np.intp) * length + length - n_rows
         lengths, states = n_rows, None
         if self._window is None:
             starts, lengths, states = starts + n_rows - 1, np.ones_like(n_rows), self._states.copy()
-        sequences = Sequences(rows.reshape(n_streams * length, -1), starts, lengths, np.array([0, n_streams], np.intp))
+        sequences = Sequences(table, starts, lengths, np.array([0, n_streams], np.intp))
         shape = self._network.architecture
         if ahead is not None:
             starts = np.arange(n_streams, dtype=np.intp) * shape.horizon

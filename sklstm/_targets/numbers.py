@@ -6,7 +6,8 @@ from dataclasses import asdict
 import numpy as np
 from sklearn.utils import assert_all_finite
 
-from sklstm._column_positions import called, refuse_known_targets
+from sklstm._cell_choice import check_cell
+from sklstm._column_positions import called, refuse_known_targets, refuse_time_targets
 from sklstm._dtypes import array_dtype
 from sklstm._network.moments import window_moments
 from sklstm._scaling import LARGEST_GROWTH, Moments, moments_of, quotient
@@ -54,7 +55,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
     def __init__(self, model):
         self._loss, self._quantile, self._huber_delta = model.loss, model.quantile, model.huber_delta
         self._window_norm, self._target_column, self._dtype = model.window_norm, model.target_column, model.dtype
-        self._known_columns, self._decoder = model.known_columns, model.decoder
+        self._known_columns, self._decoder, self._cell = model.known_columns, model.decoder, model.cell
         # What was learnt: by what the targets are measured, and what the network was trained for.
         self._mean, self._scale = getattr(model, "target_mean_", None), getattr(model, "target_scale_", None)
         self._coding, self._correction = getattr(model, "_coding", None), getattr(model, "conformal_correction_", None)
@@ -116,9 +117,9 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         self._coding = coding
         self._check_shape(part.y)
         self._groups.start(part, coding, before, names)
-        refuse_known_targets(
-            coding["unit_columns"] or [], self._known_columns, part.sequences.table.shape[1], self._names
-        )
+        n_features, unit_columns = part.sequences.table.shape[1], coding["unit_columns"] or []
+        refuse_known_targets(unit_columns, self._known_columns, n_features, names)
+        refuse_time_targets(unit_columns, check_cell(self._cell), n_features, names)
         if self._window_norm is None:
             return part
         if self._loss == "poisson":
@@ -126,7 +127,6 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
                 f"loss='poisson' cannot be combined with window_norm={self._window_norm!r}: counts have no place "
                 "from which the window could be subtracted."
             )
-        n_features = part.sequences.table.shape[1]
         coding["columns"] = check_target_column(self._target_column, self._window_norm, part.y, n_features, names)
         refuse_known_targets(coding["columns"], self._known_columns, n_features, names)
         if self._is_continued and before["columns"] not in (None, coding["columns"]):

@@ -17,7 +17,7 @@ from sklstm._validation.kinds import (
 )
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.parameters import check_hidden_sizes, check_quantiles, median_place
-from sklstm._validation.range import beyond_range, check_range, overflow, refuse_overflow
+from sklstm._validation.range import NEGATIVE_GAP, beyond_range, check_range, overflow, refuse_overflow
 from sklstm._validation.scales import warn_of_other_scale
 from sklstm._validation.sequences import (
     check_entry,
@@ -41,6 +41,7 @@ from sklstm._validation.targets import (
 )
 
 __all__ = [
+    "NEGATIVE_GAP",
     "Ahead",
     "Future",
     "RowGroups",

@@ -7,9 +7,11 @@ from sklstm._network.integers import largest_input
 from sklstm._warn import warn_user
 from sklstm.exceptions import QuantizationWarning
 
+NEGATIVE_GAP = "the time_column: expected the time since the row before, at least 0"
+
 
 def check_range(network, table, name="X", columns=None, *, in_units=False):
-    """Raise if a column of a table holds a number with which the products of the network would overflow.
+    """Raise if a table holds a number with which the products of the network would overflow, or a negative time gap.
 
     Parameters
     ----------
@@ -29,10 +31,13 @@ def check_range(network, table, name="X", columns=None, *, in_units=False):
         If there is one; the column and the row are named.
     """
     place = network.first_beyond_range(table)
-    if place is None:
+    negative = network.first_negative_gap(table) if place is None else None
+    if place is None and negative is None:
         return
-    row, column = place
+    row, column = place or negative
     title = column if columns is None else repr(columns[column])
+    if place is None:
+        raise ValueError(f"{name} holds {table[negative]:g} in column {title} (row {row}), {NEGATIVE_GAP}.")
     unit = " units of its group" * in_units
     raise ValueError(
         f"{name} holds {table[place]:g}{unit} in column {title} (row {row}), {beyond_range(network, table, place)}"

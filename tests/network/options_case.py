@@ -67,6 +67,7 @@ class OptionsCase:
                 "ahead_starts": rng.permutation(n).astype(np.intp),
             }
             self.changes_rows = True
+        self.changes_rows = self.changes_rows or self.shape.time_column is not None
         # Rows by which a call may claim to be longer than its longest sequence.
         self.spare = 0
 

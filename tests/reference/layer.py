@@ -107,7 +107,7 @@ def cell_forward(cell, x, states, parameters, recurrent=None, zoneout_h=None, zo
     return [k * before + (1.0 - k) * after for k, before, after in zip(kept, states, new, strict=False)]
 
 
-def layer_forward(cell, sequences, parameters, state=None, masks=None):
+def layer_forward(cell, sequences, parameters, state=None, masks=None, gaps=None):
     """One layer over sequences of different lengths.
 
     Parameters
@@ -120,6 +120,8 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None):
     state : (N, state size), default zeros
         h and the second state side by side.
     masks : list of N Masks, default none
+    gaps : list of N arrays (T_n,), default none
+        The time since the step before, for cells that read it.
 
     Returns
     -------
@@ -130,7 +132,8 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None):
     state = np.zeros((len(sequences), sum(sizes))) if state is None else np.asarray(state, np.float64)
     masks = [Masks()] * len(sequences) if masks is None else masks
     hidden, final = [], []
-    for sequence, row, mask in zip(sequences, state, masks, strict=True):
+    gaps = [[None] * len(sequence) for sequence in sequences] if gaps is None else gaps
+    for sequence, row, mask, own_gaps in zip(sequences, state, masks, gaps, strict=True):
         states, n_steps = np.split(row, sizes[:1])[: len(sizes)], len(sequence)
         # Without a second state its mask goes unused.
         kept = mask.zoneout_h, mask.zoneout_c if len(sizes) == 2 else None
@@ -139,8 +142,9 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None):
             for one, size in zip(kept, (sizes[0], sizes[-1]), strict=True)
         ]
         hs = []
-        for x, kept_h, kept_second in zip(np.asarray(sequence, np.float64), *zoneout, strict=True):
-            states = cell_forward(cell, x, states, parameters, mask.recurrent, kept_h, kept_second)
+        for x, kept_h, kept_second, gap in zip(np.asarray(sequence, np.float64), *zoneout, own_gaps, strict=True):
+            named = parameters if gap is None else parameters | {"gap": gap}
+            states = cell_forward(cell, x, states, named, mask.recurrent, kept_h, kept_second)
             hs.append(states[0])
         hidden.append(np.array(hs))
         final.append(np.concatenate(states))

@@ -4,6 +4,7 @@ For each sequence of rows::
 
     u   = the rows, each column freed of its last value or its mean, and divided by a deviation         window_norm
           or standardised, columns that are known ahead
+    gap = a column of the rows as they are, summed over patches                                         time_column
     x_t = the rows of patch t side by side; zeros in front where the first patch is not full            patch_length
     h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
     y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
@@ -86,7 +87,7 @@ def layer_parameters(parameters, end):
     return {name.removesuffix(end): array for name, array in parameters.items() if name.endswith(end)}
 
 
-def run_direction(cell, sequences, parameters, state, zoneout, noise, layer, first_step=0):
+def run_direction(cell, sequences, parameters, state, zoneout, noise, layer, first_step=0, gaps=None):
     """One direction over sequences in its own order; `layer` is the number that its masks are drawn with.
 
     So are the numbers of steps from `first_step` on.
@@ -110,7 +111,7 @@ def run_direction(cell, sequences, parameters, state, zoneout, noise, layer, fir
             )
             for mask in masks
         ]
-    return layer_forward(cell, sequences, parameters, state, masks)
+    return layer_forward(cell, sequences, parameters, state, masks, gaps)
 
 
 def dropout_mask(shape, layer, n_layers, sample, noise, first_step=0):
@@ -125,7 +126,7 @@ def dropout_mask(shape, layer, n_layers, sample, noise, first_step=0):
     return (words >= int(noise.dropout * 2.0**32)) / (1.0 - noise.dropout)
 
 
-def run_layers(shape, parameters, sequences, state, noise, turn=None):
+def run_layers(shape, parameters, sequences, state, noise, turn=None, gaps=None):
     """Outputs of the top layer at every step, and the final states of all layers.
 
     With a `turn` this is the second run, of a decoder: masks are drawn as of further layers, and between layers as of
@@ -141,7 +142,7 @@ def run_layers(shape, parameters, sequences, state, noise, turn=None):
             order = slice(None, None, -1 if direction else 1)
             run = run_direction(
                 cell, [x[order] for x in below], own, state[:, begin:end], shape.zoneout, noise,
-                2 * (k if turn is None else n_layers + k) + direction, turn or 0,
+                2 * (k if turn is None else n_layers + k) + direction, turn or 0, gaps,
             )  # fmt: skip
             parts.append([h[order] for h in run.hidden])
             finals.append(run.final)
@@ -231,7 +232,11 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     if state is None:
         # Wide enough for any: two states in each of two directions, none of more numbers than units.
         state = np.zeros((len(sequences), 4 * sum(shape.hidden_sizes)))
-    top, finals = run_layers(shape, parameters, steps, np.asarray(state, np.float64), noise)
+    gaps = None
+    if shape.time_column is not None:
+        columns = [np.asarray(rows, np.float64)[:, [shape.time_column]] for rows in sequences]
+        gaps = [cut_patches(column, shape.patch_length).sum(axis=1) for column in columns]
+    top, finals = run_layers(shape, parameters, steps, np.asarray(state, np.float64), noise, gaps=gaps)
     if shape.attention_heads:
         own = attention_parameters(parameters)
         top = [attention_block(y, own, shape.attention_heads, causal=not shape.bidirectional)[0] for y in top]

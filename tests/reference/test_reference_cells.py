@@ -67,6 +67,10 @@ def by_hand(name, x, h, w, u, b, v):
         return max(0.0, s[0] + v[0] * h)
     if name == "indrnn_tanh":
         return math.tanh(s[0] + v[0] * h)
+    if name == "cfc":
+        f_1, f_2, t_a, t_b = (s_k + u_k * h for s_k, u_k in zip(s, u, strict=True))
+        t = logistic(t_a + t_b)
+        return math.tanh(f_1) * (1 - t) + t * math.tanh(f_2)
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)
@@ -127,3 +131,23 @@ def test_sequences_in_parts(name):
     second = layer_forward(cell, [x[3:]], parameters, first.final)
     assert_array_equal(np.concatenate([first.hidden[0], second.hidden[0]]), whole.hidden[0])
     assert_array_equal(second.final, whole.final)
+
+
+@pytest.mark.parametrize("name", ["cfc"])
+def test_time_gaps_of_each_sequence(name):
+    """Three sequences with gaps of their own are each as alone; one unit and one step by hand."""
+    rng, cell = np.random.default_rng(6), REFERENCE_CELLS[name]
+    parameters = draw_parameters(rng, cell, 2, 3)
+    sequences = [rng.normal(size=(n, 2)) for n in (5, 3, 3)]
+    gaps = [rng.exponential(size=len(sequence)) for sequence in sequences]
+    together = layer_forward(cell, sequences, parameters, gaps=gaps)
+    for k in range(3):
+        alone = layer_forward(cell, [sequences[k]], parameters, gaps=[gaps[k]])
+        assert_array_equal(together.hidden[k], alone.hidden[0])
+    scalar = draw_parameters(rng, cell, 1, 1)
+    doubled = {key: value.copy() for key, value in scalar.items()}
+    for kind, names in (("weight_ih", cell.x), ("weight_hh", cell.h), ("bias", cell.sums)):
+        doubled[kind][[block == "t_a" for block in names]] *= 2.5
+    found = layer_forward(cell, [[[0.3]]], scalar, [[0.7]], gaps=[[2.5]]).final
+    assert_allclose(found, layer_forward(cell, [[[0.3]]], doubled, [[0.7]]).final, rtol=1e-14)
+    assert np.abs(together.final - layer_forward(cell, sequences, parameters).final).max() > 0.01

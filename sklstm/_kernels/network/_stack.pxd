@@ -82,6 +82,7 @@ cdef struct InputStage:
     double *inverse              # (n_repeats, n_columns) 1 / scale
     double *scale                # (n_columns,) deviation of each column as a whole
     double *unit                 # (2, n_columns) powers of two near scale, and their inverses
+    Py_ssize_t time_column       # the time since the row before, for a cell that reads it; -1: there is none
     Py_ssize_t n_known           # columns that a norm leaves alone: they are standardised by mean and scale
     Py_ssize_t *known            # (n_known,) their positions
     Py_ssize_t skip_rows         # last rows that the linear skip reads

@@ -60,6 +60,7 @@ include "structs.pxi"
 include "forward.pxi"
 include "parameter_passes.pxi"
 include "inputs.pxi"
+include "time_gaps.pxi"
 include "shared_rows.pxi"
 include "workspace.pxi"
 include "attention.pxi"
@@ -325,6 +326,8 @@ cdef class Stack:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and (changes_windows(&self.input) or self.input.skip_rows > 0):
             raise ValueError("d_x is not computed for normalised windows, patches and the linear skip")
+        if d_x is not None and self.input.time_column >= 0:
+            raise ValueError("d_x is not computed where a cell reads the time since the row before")
         if d_x is not None and self.decoder.n_turns > 0 and self.input.n_known > 0:
             raise ValueError("d_x is not computed for decoders that read rows ahead")
         if self.transposed is None:

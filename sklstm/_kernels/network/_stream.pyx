@@ -87,7 +87,7 @@ cdef class StackStream(StreamBuffers):
         self.owner = claimed
 
     cdef bint read_rows(self, object x):
-        """Copy and standardise x; False for another type or shape, and for numbers not finite or too large."""
+        """Copy and standardise x; False for another type or shape, numbers not finite or too large, a negative gap."""
         cdef Py_buffer view
         cdef Py_ssize_t i, total = self.n * self.stack.input_size
         cdef bint single, right
@@ -109,6 +109,8 @@ cdef class StackStream(StreamBuffers):
             else:
                 for i in range(total):
                     right = right and fabs((<double *> self.x)[i]) <= self.stack.largest_input
+            for i in range(self.n if self.gaps != NULL else 0):
+                right = right and self.raw[i * self.stack.input_size + self.stack.input.time_column] >= 0
         PyBuffer_Release(&view)
         return right
 
@@ -117,6 +119,14 @@ cdef class StackStream(StreamBuffers):
         cdef const InputStage *stage = &self.stack.input
         self.stack.kernels.standardise_rows(n_rows, stage.n_columns, rows, stage.n_columns, True, stage.n_repeats,
                                             stage.mean, stage.inverse, self.x)
+
+    cdef void store_gap(self, Py_ssize_t place, const double *row) noexcept nogil:
+        """Store the time since the row before of one row as it came."""
+        cdef double value = row[self.stack.input.time_column]
+        if self.stack.code == FLOAT32:
+            (<float *> self.gaps)[place] = <float> value
+        else:
+            (<double *> self.gaps)[place] = value
 
     cdef void output_forward(self, Py_ssize_t i) noexcept nogil:
         cdef const Layer *layer = &self.stack.layers[i]
@@ -136,6 +146,8 @@ cdef class StackStream(StreamBuffers):
         cdef Py_ssize_t i, state
         cdef LayerCall *call
         cdef Share share
+        for i in range(self.n if self.gaps != NULL else 0):
+            self.store_gap(i, self.raw + i * self.stack.input_size)
         for i in range(self.stack.n_layers):
             call = &self.calls[i * self.n_shares]
             if call.n_panels < self.stack.layers[i].n_panels:
@@ -171,6 +183,9 @@ cdef class StackStream(StreamBuffers):
             stream = self.order[r]
             self.calls[0].x_rows[r] = self.products + (
                 (stream * self.ring + self.position - self.counts[stream]) * self.calls[0].x_step * size)
+            for t in range(self.counts[stream] if self.gaps != NULL else 0):
+                self.store_gap(t * self.n + r, self.rows + self.stack.input_size * (
+                    stream * self.ring + self.position - self.counts[stream] + t))
         for i in range(self.stack.n_layers):
             call = &self.calls[i]
             call.n_steps = n_steps

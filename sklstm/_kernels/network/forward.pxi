@@ -107,6 +107,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     layer_call.z = buffers.sums
     layer_call.kept_step = n * layer.hidden_stride if call.training else 0
     layer_call.n_panels = layer.n_panels
+    layer_call.gaps = buffers.gaps
     if has_options(call, layer):
         describe_options(call, buffers, i, direction, first, options)
         layer_call.options = options
@@ -256,6 +257,8 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
     cdef Py_ssize_t i
     cdef int d
     fill_inputs(call, buffers, first, n, n_steps)
+    if reads_gaps(call):
+        fill_gaps(call, buffers, first, n)
     for i in range(call.n_layers):
         layer = &call.layers[i]
         for d in range(layer.n_directions):

@@ -188,6 +188,7 @@ cdef int init_input_stage(Stack stack, plan, input_mean, input_scale) except -1:
             stage.scaled = True
     for j in range(d, size):
         stage.mean[j], stage.inverse[j] = stage.mean[j - d], stage.inverse[j - d]
+    stage.time_column = -1 if shape.time_column is None else shape.time_column
     stage.n_known = len(shape.known_columns)
     if stage.n_known > 0:
         stage.known = <Py_ssize_t *> calloc(stage.n_known, sizeof(Py_ssize_t))

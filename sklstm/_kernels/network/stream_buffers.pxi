@@ -23,6 +23,7 @@ cdef class StreamBuffers(OneThread):
     cdef char *x                     # (n, D) as the first layer reads them
     cdef double *rows                # (n, ring, D) the rows seen last, as they came
     cdef char *products              # (n, ring, S Hp of the first layer)
+    cdef char *gaps                  # (T, n) time since the row before; NULL: no cell reads it
     cdef char *features              # (n, Hp of the top layer), by stream
     cdef char *z
     cdef char *out
@@ -67,6 +68,8 @@ cdef class StreamBuffers(OneThread):
         self.x = take_bytes(&base, self.n * self.stack.input_size * size)
         self.rows = <double *> take_bytes(&base, self.n * self.ring * self.stack.input_size * sizeof(double))
         self.products = take_bytes(&base, self.n * self.ring * self.sums_size(0) * size)
+        if self.stack.input.time_column >= 0:
+            self.gaps = take_bytes(&base, max(1, self.length) * self.n * size)
         self.features = take_bytes(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
         self.z = take_bytes(&base, self.n * self.stack.head.stride * size)
         self.n_active = <int *> take_bytes(&base, max(1, self.length) * sizeof(int))
@@ -136,6 +139,7 @@ cdef class StreamBuffers(OneThread):
                 call.hidden_stride = layer.hidden_stride
                 call.output_size, call.output_stride = layer.width, layer.width_stride
                 call.sizes, call.numbers = layer.sizes, <const Py_ssize_t *> layer.numbers
+                call.gaps = self.gaps
                 call.x_format, call.format = layer.x_format, layer.format
                 call.weights = self.weights + layer.directions[0].panels * size
                 if call.format == BF16_PAIRS:

@@ -101,6 +101,7 @@ cdef struct ChunkBuffers:
     unsigned int *turn_ids       # (n_turns, n) numbers of the samples
     LayerBuffers *layers
     char *inputs                 # input of the first layer, where that is not the table (inputs.pxi); NULL
+    char *gaps                   # (T, n) time since the step before, of cells that read it; NULL: 1 everywhere
     char *skip_rows              # (n, skip stride) rows that the linear skip reads of each sequence; NULL
     double *moments              # (2, n_columns) of one window that is normalised; NULL
     Py_ssize_t *steps            # (n,) of each sequence

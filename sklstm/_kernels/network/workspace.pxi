@@ -95,6 +95,8 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.shared_first = <int *> take_bytes(&base, n * sizeof(int))
     if call.fills_inputs:
         buffers.inputs = take_bytes(&base, n * steps * call.layers[0].input_size * size)
+    if reads_gaps(call):
+        buffers.gaps = take_bytes(&base, n * steps * size)
     if call.input.skip_rows > 0 and not call.over_horizon:
         buffers.skip_rows = take_bytes(&base, n * skip_stride(call) * size)
     if call.input.norm != NO_NORM and not call.over_horizon:

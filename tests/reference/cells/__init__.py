@@ -20,6 +20,7 @@ the dict of products with the previous h; ``product(blocks, factor)`` only those
 What is not one cell's (projection, zoneout, recurrent dropout, normalised sums) stands in ``reference/layer.py``.
 """
 
+from reference.cells.cfc import CfC
 from reference.cells.delta import Delta
 from reference.cells.elman import Elman, ElmanReLU
 from reference.cells.gru import GRU, GRUResetBefore
@@ -45,4 +46,5 @@ REFERENCE_CELLS = {
     "indrnn": IndRNN,
     "indrnn_tanh": IndRNNTanh,
     "second_order": SecondOrder,
+    "cfc": CfC,
 }

@@ -38,6 +38,7 @@ typedef struct {
     Py_ssize_t stride;
     vec h[SIDE_BY_SIDE];               /* in: previous h, if reads_h; out: next h */
     vec c[SIDE_BY_SIDE];               /* in: previous c, if has_c; out: next c */
+    vec gap[SIDE_BY_SIDE];             /* in: time since the step before, if reads_gap */
     /* out, in training (gates is not NULL): n_sums vectors to gates + n_sums * u[j], n_kept more to kept + n_kept * u[j].
      * After `activate` the layer has stored the gates already. */
     Kept *gates, *kept;                /* written with keep, and read in backward with kept (kept.h) */
@@ -52,6 +53,7 @@ typedef struct {
     const real *vectors;                /* in: as forward read them */
     Py_ssize_t stride;
     vec h_prev, c_prev;                 /* in: if reads_h, has_c */
+    vec gap;                            /* in: as forward read it */
     vec d_h, d_c;                       /* in: gradients of the next states; out: of the previous states, without what comes
                                            through the sums; d_h if reads_h, d_c if has_c */
     vec direct_c;                       /* in: to be added to d_c out (zoneout) */
@@ -85,6 +87,7 @@ typedef struct {
     real *gates;                        /* in: the sums; out: the gates */
     real *kept;                         /* out: n_kept vectors for each vector of units */
     const real *h_prev, *c_prev;
+    real gap;                           /* in: time since the step before, if reads_gap */
     real *h_next, *c_next;              /* out; never where the previous ones are */
     const real *vectors;                /* NULL: none */
     const real *derived;                /* what `derive` made of them */
@@ -137,6 +140,7 @@ typedef struct {
     Kept *gates, *kept;
     const real *vectors, *h_prev, *c_prev;
     real *c_next, *h_next;              /* c_next may be c_prev */
+    const real *gaps;                   /* of each row; NULL: 1 everywhere */
 } CellArrays;
 
 /* The loop of one cell over a block of rows and units (cells_forward in layers/cell_loops.h). It is not inlined into the loop

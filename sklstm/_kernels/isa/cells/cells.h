@@ -1,4 +1,5 @@
 /* All cells. A new one is its header, one line among the includes and one entry of the list (in the order of the table). */
+#include "cfc.h"
 #include "delta.h"
 #include "elman.h"
 #include "gru.h"
@@ -12,4 +13,4 @@
 
 #define FOR_ALL_CELLS(ROW) \
     ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
-    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) ROW(second_order)
+    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) ROW(second_order) ROW(cfc)

@@ -5,9 +5,14 @@ SKLSTM_INLINE const real *vectors_at(const CellShape *cell, const LayerCall *cal
     return cell->n_vectors && !cell->vectors_are_optional ? (const real *)call->vectors + u : NULL;
 }
 
+/* The time since the step before of row r at step t. */
+SKLSTM_INLINE real gap_of(const LayerCall *call, Py_ssize_t t, Py_ssize_t r) {
+    return call->gaps ? ((const real *)call->gaps)[t * call->n_samples + r] : 1;
+}
+
 /* The cells of n vectors of units: their states are at offsets u, their per-unit weights at offsets `column`. */
-SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u,
-                              const Py_ssize_t *column, Py_ssize_t stride, const int compact, const CellArrays *a) {
+SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u, const Py_ssize_t *column,
+                              const real *gap, Py_ssize_t stride, const int compact, const CellArrays *a) {
     CellForward s;
     s.compact = compact;
     s.stride = stride;
@@ -18,6 +23,7 @@ SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, 
     if (cell->n_vectors && !cell->vectors_are_optional) EACH s.vectors[j] = a->vectors + column[j];
     if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
     if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
+    if (cell->reads_gap) EACH s.gap[j] = v_broadcast(gap[j]);
     cell->forward(n, &s);
     if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
     EACH v_store(a->h_next + u[j], s.h[j]);
@@ -48,6 +54,7 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
     const CellArrays copy = *arrays, *a = &copy;
     real *sums[SIDE_BY_SIDE];
     Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
+    real gap[SIDE_BY_SIDE];
     int waiting = 0;
     if (cell->driver == ROWS) return;
     if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, compact, a->gates);
@@ -56,12 +63,13 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
             sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
             u[waiting] = r * stride + q * LANES;
             if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
+            if (cell->reads_gap) gap[waiting] = a->gaps ? a->gaps[r] : 1;
             if (++waiting == SIDE_BY_SIDE) {
-                step_cells(cell, SIDE_BY_SIDE, sums, u, column, stride, compact, a);
+                step_cells(cell, SIDE_BY_SIDE, sums, u, column, gap, stride, compact, a);
                 waiting = 0;
             }
         }
-    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, stride, compact, a);
+    for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, gap + w, stride, compact, a);
 }
 
 SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
@@ -82,6 +90,7 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
         s.d_h = v_load(row->d_h + u);
         if (row->d_h_more) s.d_h = v_add(s.d_h, v_load(row->d_h_more + u));
         if (cell->reads_h) s.h_prev = v_load(row->h_prev + u);
+        if (cell->reads_gap) s.gap = v_broadcast(row->gap);
         if (cell->has_c) {
             s.c_prev = v_load(row->c_prev + u);
             s.d_c = v_load(row->d_c + u);
@@ -104,7 +113,7 @@ SKLSTM_INLINE void cell_row_forward(const Cell *cell, CellLoop cells, CellRow *r
         return;
     }
     const CellArrays arrays = {kept_at(0, row->training ? row->gates : NULL, 0), kept_at(0, row->training ? row->kept : NULL, 0),
-                               row->vectors, row->h_prev, row->c_prev, row->c_next, row->h_next};
+                               row->vectors, row->h_prev, row->c_prev, row->c_next, row->h_next, &row->gap};
     cells(1, row->stride / LANES, row->stride, row->gates, cell->n_sums * row->stride, &arrays);
 }
 

@@ -25,6 +25,7 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
                     kept_at(COMPACT, call->gates, cell->n_sums * (kept + u)),
                     call->gates && cell->n_kept ? kept_at(COMPACT, call->kept, cell->n_kept * (kept + u)) : NULL,
                     vectors_at(&cell->shape, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
+                    NULL,
                 };
                 cells(call->n_active[s], count, hp, sums, z_stride, &arrays);
                 sums += call->n_active[s] * z_stride;

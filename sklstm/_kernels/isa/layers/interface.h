@@ -36,7 +36,8 @@ typedef enum { RECURRENT = 0, ELEMENTWISE = 1, ROWS = 2 } Driver;
     int n_kept;                /* vectors stored for backward beside the n_sums gates */                                      \
     int n_vectors;             /* per-unit weights (peepholes) */                                                             \
     int vectors_are_optional;  /* an option, which the plain layer does not have */                                           \
-    int normalises_state;      /* with normalised sums the state is normalised too (gain and shift) */
+    int normalises_state;      /* with normalised sums the state is normalised too (gain and shift) */                        \
+    int reads_gap;             /* reads the time since the step before */
 
 typedef struct {
     CELL_NUMBERS
@@ -116,6 +117,7 @@ typedef struct {
     const void *vectors;         /* (n_vectors, Hp) per-unit weights, where the cell always has them */
     CellSizes sizes;
     const Py_ssize_t *numbers;   /* the cell's own sizes, MAX_NUMBERS of them */
+    const void *gaps;            /* (T, n) time since the step before, for a cell that reads it; NULL: 1 everywhere */
     const void *x_transposed;    /* from d_sums to d_x; NULL: not wanted */
     const void *h_transposed, *gated_transposed; /* from d_sums to d_h, to the gradient of the gated h */
     /* workspace: forward writes, backward reads; row 0 of c and h is the initial state */

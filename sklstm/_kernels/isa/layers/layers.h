@@ -4,7 +4,7 @@
 #define SHAPE_OF(C)                                                                                                           \
     ((CellShape){C.name, C.sums, C.driver, C.n_sums, C.units, C.x_first, C.x_count, C.h_first, C.h_count, C.gated_first,      \
                  C.gated_count, C.reads_h, C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional,             \
-                 C.normalises_state})
+                 C.normalises_state, C.reads_gap})
 
 /* A cell with `activate` has a loop of its own for the units of one panel: where its counts are known, the constants of the
  * activations stay in registers (2 to 3 % of a prediction). Other cells would lose by it (Elman 12 %). The layer with options

@@ -145,6 +145,7 @@ SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, co
     memset(row, 0, sizeof *row);
     row->n_units = call->hidden_size;
     row->stride = hp;
+    row->gap = cell->reads_gap ? gap_of(call, t, r) : 1;
     row->training = options->training;
     row->numbers = call->numbers;
     row->sizes = call->sizes;

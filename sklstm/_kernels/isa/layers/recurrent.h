@@ -36,6 +36,7 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
                 kept_at(COMPACT, gates, cell->n_sums * u), kept_at(COMPACT, kept, cell->n_kept * u),
                 vectors_at(&cell->shape, call, u), h_row + u,
                 cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
+                cell->reads_gap && call->gaps ? (const real *)call->gaps + t * n : NULL,
             };
             cells(n_active, count, hp, z, z_stride, &arrays);
         }
@@ -67,7 +68,7 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
                 .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
                 .c_prev = cell->has_c ? (const real *)call->c + here : NULL, .d_h = d_h + r * hp,
                 .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
-                .d_c = cell->has_c ? d_c + r * hp : NULL,
+                .d_c = cell->has_c ? d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
                 .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
             };
             cells_backward(cell, &row, 1);
