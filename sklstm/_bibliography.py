@@ -47,6 +47,8 @@ REFERENCES = {
     'distribution shift", ICLR 2022.',
     "Kingma2015": 'D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.',
     "Koenker1978": 'R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46(1), 1978.',
+    "Krause2016": 'B. Krause, L. Lu, I. Murray and S. Renals, "Multiplicative LSTM for sequence modelling", '
+    "arXiv:1609.07959, 2016.",
     "Krueger2017": 'D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR '
     "2017, eqs. 3 and 4.",
     "Lai2018": 'G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep '

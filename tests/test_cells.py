@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
 from sklstm._cell_choice import _KINDS, cell_of_kernel, check_cell, describe_cell
 from sklstm._network.cells import CELLS
-from sklstm.cells import GRU, LSTM, MGU, Cell, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import GRU, LSTM, MGU, MLSTM, Cell, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
@@ -75,7 +75,9 @@ def test_an_error_names_no_key_of_the_registry():
         (IndRNN(), "indrnn"),
         (IndRNN(activation="tanh"), "indrnn_tanh"),
         (SecondOrder(), "second_order"),
-        (CfC(time_column=2), "cfc"),
+        (CfC(time_column=2), "cfc_backbone"),
+        (CfC(backbone=False), "cfc"),
+        (MLSTM(), "mlstm"),
     ],
     ids=str,
 )
@@ -121,6 +123,8 @@ def test_cells_are_estimators_of_keywords(kind):
         (MinLSTM(candidate="relu"), "The 'candidate' parameter of MinLSTM must be .* Got 'relu'"),
         (IndRNN(activation="sigmoid"), "The 'activation' parameter of IndRNN must be a str among .* Got 'sigmoid'"),
         (SecondOrder(layer_norm=2), "The 'layer_norm' parameter of SecondOrder must be .* Got 2"),
+        (CfC(backbone=1.5), "The 'backbone' parameter of CfC must be .*bool.* Got 1.5"),
+        (MLSTM(layer_norm=None), "The 'layer_norm' parameter of MLSTM must be .* Got None"),
         (CfC(time_column=-1), "The 'time_column' parameter of CfC must be .* Got -1"),
         (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
         (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
@@ -139,7 +143,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'cfc'\.$"),
+        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'mlstm'\.$"),
         ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
         ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),

@@ -193,5 +193,9 @@ CELLS = {
         Cell("indrnn_tanh", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
         Cell("cfc", ("f_1", "f_2", "t_a", "t_b")),
+        Cell(
+            "cfc_backbone", ("z",), recurrent=("z", "f_1", "f_2", "t_a", "t_b"), sums=("z", "f_1", "f_2", "t_a", "t_b")
+        ),
+        Cell("mlstm", ("m", "i", "f", "g", "o"), sums=("m_x", "m_h", "i", "f", "g", "o"), start={"f": 1.0}),
     )
 }

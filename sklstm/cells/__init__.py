@@ -9,6 +9,6 @@ from sklstm.cells._base import Cell
 from sklstm.cells._continuous import CfC
 from sklstm.cells._elementwise import IndRNN, MinGRU, MinLSTM
 from sklstm.cells._recurrent import GRU, LSTM, MGU, Delta, Elman
-from sklstm.cells._second_product import SecondOrder
+from sklstm.cells._second_product import MLSTM, SecondOrder
 
-__all__ = ["GRU", "LSTM", "MGU", "Cell", "CfC", "Delta", "Elman", "IndRNN", "MinGRU", "MinLSTM", "SecondOrder"]
+__all__ = ["GRU", "LSTM", "MGU", "MLSTM", "Cell", "CfC", "Delta", "Elman", "IndRNN", "MinGRU", "MinLSTM", "SecondOrder"]

@@ -17,17 +17,22 @@ class CfC(Cell):
     ----------
     time_column : int, str or None, default=None
         The column of X, by position or name, with the time since the row before, at least 0; None for 1 at each row.
+    backbone : bool, default=True
+        Whether the four products read a layer before them, of as many units, instead of x_t and h_(t-1) themselves.
 
     Notes
     -----
     From its input x_t, the state of the step before and the time ``gap`` since then, a layer computes [Hasani2022]_ ::
 
-        f_1, f_2 = tanh(W x_t + U h_(t-1) + b)        a, b = W x_t + U h_(t-1) + b
-        s = sigmoid(a * gap + b)
+        z = 1.7159 tanh(0.666 (W x_t + U_z h_(t-1) + b_z))
+        f_1, f_2 = tanh(U z + b)        t_a, t_b = U z + b
+        s = sigmoid(t_a * gap + t_b)
         h_t = (1 - s) * f_1 + s * f_2
 
-    with blocks of rows f_1, f_2, t_a, t_b (a and b) in ``weight_ih`` (W), ``weight_hh`` (U) and ``bias``: the solution
-    of a liquid time-constant network, approximated in closed form, which needs no solver of differential equations.
+    with a block of rows z in ``weight_ih`` (W), and z, f_1, f_2, t_a, t_b in ``weight_hh`` (U) and ``bias``. Without
+    `backbone`, ``W x_t + U h_(t-1)`` stands in the place of ``U z``, with blocks f_1, f_2, t_a, t_b in both matrices.
+    This is the solution of a liquid time-constant network, approximated in closed form: no differential equation has
+    to be solved step by step.
 
     Every layer reads the `time_column` as it is in X, never standardised and never changed by `window_norm`; choose its
     unit so that usual gaps are near 1. Like each column it is an input of the first layer besides. The first row of a
@@ -44,16 +49,18 @@ class CfC(Cell):
     >>> gap, value = rng.exponential(size=100), rng.normal(size=100)
     >>> X = np.column_stack([gap, value])
     >>> model = DeepRNNRegressor(8, cell=CfC(time_column=0), max_iter=2, random_state=0).fit(X, value * gap)
-    >>> model.predict(X).shape
-    (100,)
+    >>> model.parameters_["weight_ih_l0"].shape, model.parameters_["weight_hh_l0"].shape
+    ((8, 2), (40, 8))
     """
 
     time_column: int | str | None = None
+    backbone: bool = True
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "time_column": [Interval(Integral, 0, None, closed="left"), str, None],
+        "backbone": ["boolean"],
     }
 
     def _kernel_name(self) -> str:
-        return "cfc"
+        return "cfc_backbone" if self.backbone else "cfc"

@@ -37,3 +37,34 @@ class SecondOrder(Cell):
 
     def _kernel_name(self) -> str:
         return "second_order"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLSTM(Cell):
+    """Multiplicative long short-term memory, with the states h and c: the gates read a product of input and state.
+
+    Notes
+    -----
+    From its input x_t and its states of the step before, a layer computes [Krause2016]_ ::
+
+        m = (W_m x_t + b_mx) * (U_m h_(t-1) + b_mh)
+        i, f, o = sigmoid(W x_t + U m + b)        g = tanh(W x_t + U m + b)
+        c_t = f * c_(t-1) + i * g                 h_t = o * tanh(c_t)
+
+    with blocks of rows m, i, f, g, o in ``weight_ih`` (W) and ``weight_hh`` (U), and m_x, m_h, i, f, g, o in ``bias``:
+    each input has a transition of its own from state to state. The bias of f starts at 1. The paper has no b_mx and
+    b_mh, which start at 0. (The mLSTM of the xLSTM, with a matrix as its state, is another cell.)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklstm import DeepRNNRegressor
+    >>> from sklstm.cells import MLSTM
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> model = DeepRNNRegressor(8, cell=MLSTM(), max_iter=2, random_state=0).fit(X, X[:, 0])
+    >>> model.parameters_["weight_hh_l0"].shape
+    (40, 8)
+    """
+
+    def _kernel_name(self) -> str:
+        return "mlstm"

@@ -71,6 +71,11 @@ def by_hand(name, x, h, w, u, b, v):
         f_1, f_2, t_a, t_b = (s_k + u_k * h for s_k, u_k in zip(s, u, strict=True))
         t = logistic(t_a + t_b)
         return math.tanh(f_1) * (1 - t) + t * math.tanh(f_2)
+    if name == "cfc_backbone":
+        z = 1.7159 * math.tanh(0.666 * (s[0] + u[0] * h))
+        f_1, f_2, t_a, t_b = (u_k * z + b_k for u_k, b_k in zip(u[1:], b[1:], strict=True))
+        t = logistic(t_a + t_b)
+        return math.tanh(f_1) * (1 - t) + t * math.tanh(f_2)
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)
@@ -82,7 +87,7 @@ def by_hand(name, x, h, w, u, b, v):
     return f / (f + i) * h + i / (f + i) * act(s[2])
 
 
-@pytest.mark.parametrize("name", [name for name in REFERENCE_CELLS if name != "lstm"])
+@pytest.mark.parametrize("name", [name for name, cell in REFERENCE_CELLS.items() if cell.own != "c"])
 def test_one_unit_by_hand(name):
     rng, cell = np.random.default_rng(3), REFERENCE_CELLS[name]
     for _ in range(20):
@@ -92,6 +97,18 @@ def test_one_unit_by_hand(name):
         v = [weight for kind in getattr(cell, "vectors", {}) for weight in parameters[kind][:, 0]]
         expected = by_hand(name, x, h, parameters["weight_ih"][:, 0], u, parameters["bias"], v)
         assert_allclose(found, [[expected]], rtol=1e-13, atol=1e-15)
+
+
+def test_one_unit_of_the_multiplicative_lstm_by_hand():
+    rng, cell = np.random.default_rng(7), REFERENCE_CELLS["mlstm"]
+    for _ in range(20):
+        parameters, x, h, c = draw_parameters(rng, cell, 1, 1), rng.normal(), rng.normal(), rng.normal()
+        w, u, b = parameters["weight_ih"][:, 0], parameters["weight_hh"][:, 0], parameters["bias"]
+        m = (w[0] * x + b[0]) * (u[0] * h + b[1])
+        i, f, g, o = (w[k] * x + u[k] * m + b[k + 1] for k in range(1, 5))
+        new = logistic(f) * c + logistic(i) * math.tanh(g)
+        expected = [[logistic(o) * math.tanh(new), new]]
+        assert_allclose(layer_forward(cell, [[[x]]], parameters, [[h, c]]).final, expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["mingru", "minlstm"])
@@ -133,7 +150,7 @@ def test_sequences_in_parts(name):
     assert_array_equal(second.final, whole.final)
 
 
-@pytest.mark.parametrize("name", ["cfc"])
+@pytest.mark.parametrize("name", ["cfc", "cfc_backbone"])
 def test_time_gaps_of_each_sequence(name):
     """Three sequences with gaps of their own are each as alone; one unit and one step by hand."""
     rng, cell = np.random.default_rng(6), REFERENCE_CELLS[name]

@@ -23,7 +23,7 @@ from sklstm import (
     WeightedEnsembleRegressor,
     quantize,
 )
-from sklstm.cells import GRU, LSTM, MGU, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import GRU, LSTM, MGU, MLSTM, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
@@ -70,8 +70,10 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models.append(DeepRNNClassifier(cell="indrnn"))
     models.append(DeepRNNRegressor(cell=SecondOrder(layer_norm=True)))
     models.append(DeepRNNClassifier(cell="second_order"))
-    models.append(DeepRNNRegressor(cell=CfC(time_column="gap")))
+    models.append(DeepRNNRegressor(cell=CfC(time_column="gap", backbone=False)))
     models.append(DeepRNNClassifier(cell="cfc"))
+    models.append(DeepRNNRegressor(cell=MLSTM()))
+    models.append(DeepRNNClassifier(cell="mlstm"))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
     return models
 

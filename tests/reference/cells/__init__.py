@@ -20,7 +20,7 @@ the dict of products with the previous h; ``product(blocks, factor)`` only those
 What is not one cell's (projection, zoneout, recurrent dropout, normalised sums) stands in ``reference/layer.py``.
 """
 
-from reference.cells.cfc import CfC
+from reference.cells.cfc import CfC, CfCBackbone
 from reference.cells.delta import Delta
 from reference.cells.elman import Elman, ElmanReLU
 from reference.cells.gru import GRU, GRUResetBefore
@@ -29,6 +29,7 @@ from reference.cells.lstm import LSTM
 from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
+from reference.cells.mlstm import MultiplicativeLSTM
 from reference.cells.second_order import SecondOrder
 
 REFERENCE_CELLS = {
@@ -47,4 +48,6 @@ REFERENCE_CELLS = {
     "indrnn_tanh": IndRNNTanh,
     "second_order": SecondOrder,
     "cfc": CfC,
+    "cfc_backbone": CfCBackbone,
+    "mlstm": MultiplicativeLSTM,
 }

@@ -37,3 +37,29 @@ static const Cell cfc = {
     .name = "cfc", .sums = "f_1 f_2 t_a t_b", .driver = RECURRENT, .n_sums = 4, .units = 1, .x_count = 4, .h_count = 4,
     .reads_gap = 1, .forward = cfc_forward, .backward = cfc_backward,
 };
+
+SKLSTM_INLINE void cfc_backbone_gate(const int n, CellGate *s) {
+    EACH s->h[j] = v_mul(v_broadcast((real)0.666), v_load(s->sums[j]));
+    v_tanh(n, s->h);
+    EACH v_store(s->sums[j], s->h[j]);
+    EACH s->h[j] = v_mul(v_broadcast((real)1.7159), s->h[j]);
+}
+
+SKLSTM_INLINE void cfc_backbone_forward(const int n, CellForward *s) {
+    cfc_step(n, 1, 5, s);
+    if (s->gates) EACH keep(s->compact, SYMMETRIC, s->gates, 5 * s->u[j], v_load(s->sums[j]));
+}
+
+SKLSTM_INLINE void cfc_backbone_backward(CellBackward *s) { cfc_step_backward(1, s); }
+
+SKLSTM_INLINE void cfc_backbone_gate_backward(CellGateBackward *s) {
+    const vec tanh_z = v_load(s->gates);
+    const vec slope = v_mul(v_broadcast((real)(1.7159 * 0.666)), v_sub(v_broadcast(1), v_mul(tanh_z, tanh_z)));
+    s->d_sums[0] = v_mul(s->d_gated, slope);
+}
+
+static const Cell cfc_backbone = {
+    .name = "cfc_backbone", .sums = "z f_1 f_2 t_a t_b", .driver = RECURRENT, .n_sums = 5, .units = 1, .x_count = 1,
+    .h_count = 1, .gated_first = 1, .gated_count = 4, .reads_gap = 1, .forward = cfc_backbone_forward,
+    .backward = cfc_backbone_backward, .gate = cfc_backbone_gate, .gate_backward = cfc_backbone_gate_backward,
+};
