@@ -30,7 +30,7 @@ PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/c
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
 	@echo "make test     run the test suite, then its kernel part once per instruction set"
-	@echo "make test-all the same, and every cell in all random configurations"
+	@echo "make test-all the same, and every cell with every option and configuration"
 	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
 	@echo "              write doc/performance.md and .json"
 	@echo "make lint     run the linters"
@@ -59,9 +59,9 @@ test: $(VENV)/test.stamp
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
 
-# What takes longer: each cell in all random configurations, of which `make test` takes some.
+# What takes longer: each cell with every option and in all random configurations, of which `make test` takes some.
 test-all: test
-	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -l drawn_cells tests/network/test_*.py)
+	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some' tests/network/test_*.py)
 
 # Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
 # side by side; only their folder is added to sys.path.

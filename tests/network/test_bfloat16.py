@@ -13,7 +13,7 @@ from network.options_draw import (
     ALL_CONFIGURATIONS,
     ALONE,
     can_have,
-    cells_with,
+    cells_with_some,
     draw_options,
     drawn_cells,
     make_case,
@@ -41,7 +41,7 @@ BF16 = {"dtype": "bfloat16"}
 # The same bits
 
 
-@pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+@pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
 def test_every_instruction_set_has_the_same_bits(cell, name):
     """Forward and gradients, of layers wider than a vector and of more sequences than a tile has rows."""
     options = {"cell": cell, "hidden_sizes": (20, 20), "n": 14, **ALONE[name]}
@@ -51,7 +51,7 @@ def test_every_instruction_set_has_the_same_bits(cell, name):
         assert_same_bits(everything(case), expected)
 
 
-@pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+@pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
 def test_a_sequence_alone_with_one_option(cell, name):
     check_alone(
         OptionsCase(None, seed=4, threads=2, n=7, **BF16, **{"hidden_sizes": (18, 18), "cell": cell, **ALONE[name]})

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, cells_with, draw_options, drawn_cells, for_cell, make_case
+from network.options_draw import ALONE, cells_with_some, draw_options, drawn_cells, for_cell, make_case
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.attention import attention_block, attention_pooling
 from reference.network import (
@@ -23,7 +23,7 @@ N_CONFIGURATIONS = 80
 # float32: rounding, which a normalisation of nearly equal numbers multiplies by up to 1 / sqrt(1e-5).
 TOLERANCES = {"float64": {"rtol": 1e-10, "atol": 1e-10}, "float32": {"rtol": 2e-4, "atol": 2e-4}}
 each_dtype = pytest.mark.parametrize("dtype", TOLERANCES)
-each_option = pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+each_option = pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
 each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(range(N_CONFIGURATIONS), 6))
 
 

@@ -5,7 +5,7 @@ Every call of `OptionsCase` works in memory that is NaN before and has a guard b
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, cells_with, draw_options, drawn_cells, make_case
+from network.options_draw import ALONE, cells_with_some, draw_options, drawn_cells, make_case
 from numpy.testing import assert_array_equal
 
 from sklstm._network.network import Network
@@ -15,7 +15,7 @@ from sklstm._sequences import Sequences
 # Behind those whose gradients are tested.
 NUMBERS = range(300, 334)
 each_drawn = pytest.mark.parametrize(("cell", "number"), drawn_cells(NUMBERS))
-each_option = pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+each_option = pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
 
 
 def draw_wide(cell, number, **more):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from network.options_draw import ALONE, draw_options, for_cell, make_case, possible
+from network.options_draw import ALONE, draw_options, for_cell, make_case, possible, some_of
 from numpy.testing import assert_array_equal
 from reference.cells import REFERENCE_CELLS
 
@@ -42,7 +42,7 @@ def kinds(cell):
     drawn = DRAWN if cell == next(iter(CELLS)) else DRAWN[:4]
     windowed = possible(cell, WINDOWED) | {f"drawn_{number}": draw_options(number, cell) for number in drawn}
     found = {f"{cell}-{name}_carried": (options, None) for name, options in carried(cell).items()}
-    return found | {f"{cell}-{name}_windowed": (options, WINDOW) for name, options in windowed.items()}
+    return some_of(cell, found | {f"{cell}-{name}_windowed": (options, WINDOW) for name, options in windowed.items()})
 
 
 KINDS = {name: kind for cell in CELLS for name, kind in kinds(cell).items()}
