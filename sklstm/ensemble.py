@@ -23,8 +23,8 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
 
     Any regressors can be members, gradient boosted trees beside recurrent networks: each is fitted
     with what it accepts (`groups`, `sample_weight`), gets `X` unchanged, and must predict each row.
-    The weights are given, equal, or found on predictions of later rows by models that were fitted
-    on earlier rows only.
+    The weights are given, equal, or found on predictions of later rows (or other sequences of a set)
+    by models that were fitted on earlier rows only.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
         it out.
     weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
         Non-negative weights, scaled to sum 1. None or "equal": equal weights, which are hard to beat
-        when the members are about equally good. Learned on forward out-of-fold predictions, see Notes:
+        when the members are about equally good. Learned on out-of-fold predictions, see Notes:
         "auto", the weights of sum 1 with the smallest loss of the mixture, shrunk towards equal
         weights; "inverse_loss", in proportion to 1 / loss of each member.
     weights_loss : {"auto", "squared_error", "absolute_error"} or callable, default="auto"
@@ -51,7 +51,9 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
         test rows all lie after their training rows. A target that looks ahead by `h` rows wants
         ``PurgedTimeSeriesSplit(5, horizon=h)``, or the last training targets are known only after the
         first test rows; with `groups`, :class:`~sklstm.model_selection.PanelTimeSeriesSplit` splits
-        all series at the same dates.
+        all series at the same dates. Of a set of sequences any splitter or folds will do: where they
+        do not follow each other in time,
+        :class:`~sklearn.model_selection.RepeatedStratifiedKFold`, say.
     n_jobs : int, default=None
         Number of members (or folds of members) that are fitted at the same time; as everywhere in
         joblib, None means 1 and -1 all processors. The result does not depend on it.
@@ -79,10 +81,11 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, only if `X` had names that are all strings.
     oof_indices_ : ndarray of shape (n_rows,)
-        Only with learned weights: the rows of `X` that were in a test fold, sorted.
+        Only with learned weights: the rows of `X` that were in a test fold, sorted; one that was in
+        several stands there as often.
     oof_predictions_ : ndarray of shape (n_rows, n_members, ...)
         Only with learned weights: what each member predicted for these rows when it had been
-        fitted on earlier rows; with the axes of `y` behind those of rows and members.
+        fitted on the training rows of their fold; with the axes of `y` behind those of rows and members.
 
     See Also
     --------
@@ -124,6 +127,8 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
 
     For a fold, members predict all rows from the first training row to the last test row, and only
     the test rows count: a member that looks back over a window finds the rows before it, as in use.
+    Of a set of sequences they predict those of the test part. Where the folds of a set do not follow
+    each other in time, the ten blocks of the shrinkage take the sequences of each fold in turn.
 
     Metadata routing decides what members get where it is enabled. Where it is not (the default),
     `sample_weight` goes to all members, `groups` and `context` to those whose method names them in
@@ -224,7 +229,7 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         `classes_`.
     weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
         Non-negative weights, scaled to sum 1. None or "equal": equal weights, which are hard to beat
-        when the members are about equally good. Learned on forward out-of-fold predictions, see Notes:
+        when the members are about equally good. Learned on out-of-fold predictions, see Notes:
         "auto", the weights of sum 1 with the smallest loss of the mixture, shrunk towards equal
         weights; "inverse_loss", in proportion to 1 / loss of each member.
     weights_loss : {"auto", "log_loss", "squared_error"} or callable, default="auto"
@@ -242,7 +247,9 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
         test rows all lie after their training rows. A target that looks ahead by `h` rows wants
         ``PurgedTimeSeriesSplit(5, horizon=h)``, or the last training targets are known only after the
         first test rows; with `groups`, :class:`~sklstm.model_selection.PanelTimeSeriesSplit` splits
-        all series at the same dates.
+        all series at the same dates. Of a set of sequences any splitter or folds will do: where they
+        do not follow each other in time,
+        :class:`~sklearn.model_selection.RepeatedStratifiedKFold`, say.
     n_jobs : int, default=None
         Number of members (or folds of members) that are fitted at the same time; as everywhere in
         joblib, None means 1 and -1 all processors. The result does not depend on it.
@@ -270,10 +277,11 @@ class WeightedEnsembleClassifier(ClassifierMixin, BaseWeightedEnsemble):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, only if `X` had names that are all strings.
     oof_indices_ : ndarray of shape (n_rows,)
-        Only with learned weights: the rows of `X` that were in a test fold, sorted.
+        Only with learned weights: the rows of `X` that were in a test fold, sorted; one that was in
+        several stands there as often.
     oof_predictions_ : ndarray of shape (n_rows, n_members, n_classes)
         Only with learned weights: the probabilities that each member gave for these rows when it
-        had been fitted on earlier rows.
+        had been fitted on the training rows of their fold.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Forward folds in time, and the predictions of members for their test rows."""
+"""Folds, forward in time for tables, and the predictions of members for their test rows."""
 
 from numbers import Integral
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from sklstm._warn import warn_user
 
 
 class Fold(NamedTuple):
-    """One forward fold; all four are sorted row numbers.
+    """One fold; all four are sorted row numbers.
 
     `train` and `test` hold rows of positive weight only, `read` also the rows of weight zero between the training
     rows. `history` starts where `read` starts and ends where `test` ends, in every group. Members
@@ -69,16 +69,31 @@ def _split_series(splitter, X, y, series):
     return [tuple(np.concatenate(rows) for rows in zip(*parts, strict=True)) for parts in zip(*per_series, strict=True)]
 
 
+def _of_each_series(train, test, series):
+    """Return a list of the training rows and the test rows of each series, both sorted."""
+    return [
+        tuple(part[np.searchsorted(part, rows[0]) : np.searchsorted(part, rows[-1], "right")] for part in (train, test))
+        for rows in series
+    ]
+
+
+def _goes_forward(before, after):
+    """Return whether the test rows of a series, if it has both, lie after its training rows."""
+    return len(before) == 0 or len(after) == 0 or before[-1] < after[0]
+
+
+def go_forward(folds, series):
+    """Return whether in every fold the test rows of each series lie after its training rows."""
+    return all(_goes_forward(*parts) for fold in folds for parts in _of_each_series(fold.train, fold.test, series))
+
+
 def _history(number, train, test, series):
     """Check that a fold goes forward in every series, and give the rows up to its test rows."""
     if len(test) == 0:
         return test
     history = []
-    for rows in series:
-        before, after = (
-            part[np.searchsorted(part, rows[0]) : np.searchsorted(part, rows[-1], "right")] for part in (train, test)
-        )
-        if len(before) and len(after) and before[-1] >= after[0]:
+    for before, after in _of_each_series(train, test, series):
+        if not _goes_forward(before, after):
             raise ValueError(
                 "The search for the weights needs folds that go forward in time, every test row after all "
                 f"training rows of its group; fold {number} of cv trains on row {before[-1]} and "
@@ -90,8 +105,8 @@ def _history(number, train, test, series):
     return np.concatenate(history)
 
 
-def forward_folds(cv, X, y, blocks=None, present=None):
-    """Cut a table into folds whose test rows lie after their training rows.
+def forward_folds(cv, X, y, blocks=None, present=None, *, in_time=True):
+    """Cut a table into folds whose test rows lie after their training rows, or a set of sequences into any folds.
 
     Parameters
     ----------
@@ -108,6 +123,8 @@ def forward_folds(cv, X, y, blocks=None, present=None):
         all rows are one series.
     present : ndarray of shape (n_samples,), dtype bool, default=None
         Rows of positive weight, None for all. Only these are split; of given folds, only these count.
+    in_time : bool, default=True
+        Whether the rows are consecutive times, as those of a table are, so that folds have to go forward.
 
     Returns
     -------
@@ -136,7 +153,7 @@ def forward_folds(cv, X, y, blocks=None, present=None):
         if present is not None:
             train, test = train[present[train]], test[present[test]]
         read = with_absent(train, present, series)
-        folds.append(Fold(train, test, _history(number, read, test, series), read))
+        folds.append(Fold(train, test, _history(number, read, test, series) if in_time else test, read))
     if not folds:
         raise ValueError("cv gave no fold.")
     return folds
@@ -148,7 +165,7 @@ def usable_folds(folds, y, *, is_labels=False):
     Parameters
     ----------
     folds : list of Fold
-        The forward folds.
+        The folds.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Target.
     is_labels : bool, default=False
@@ -215,7 +232,7 @@ def _answer_fold(owner, name, estimator, data, fold, params, keys, verbose):
 
 
 def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbose=False):
-    """Predict the test rows of all folds by members that were fitted on earlier rows.
+    """Predict the test rows of all folds by members that were fitted on the training rows.
 
     Parameters
     ----------
@@ -226,7 +243,7 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
     data : tuple
         X, y, number of columns of an answer, whether X is a table, rows of positive weight or None for all.
     folds : list of Fold
-        The forward folds.
+        The folds.
     routed : dict
         Parameters of the calls "fit" and "ask" of each member.
     n_jobs : int, default=None

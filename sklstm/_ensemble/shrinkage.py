@@ -38,6 +38,29 @@ def blocks_in_time(folds, rows, series=None):
     return np.unique(folds * n_parts + parts, return_inverse=True)[1]
 
 
+def blocks_in_turn(folds):
+    """Deal the samples of each fold out to its blocks in turn, about ten in all; for samples without an order in time.
+
+    Sets of sequences are often sorted by class, and neighbours would make blocks of one class each.
+
+    Parameters
+    ----------
+    folds : ndarray of shape (n_samples,)
+        Number of the fold that each sample was tested in.
+
+    Returns
+    -------
+    blocks : ndarray of shape (n_samples,)
+        Number of the block of each sample, from 0.
+    """
+    n_parts = -(-N_BLOCKS // len(np.unique(folds)))
+    blocks = np.empty(len(folds), np.intp)
+    for fold in np.unique(folds):
+        places = np.flatnonzero(folds == fold)
+        blocks[places] = fold * n_parts + np.arange(len(places)) % n_parts
+    return np.unique(blocks, return_inverse=True)[1]
+
+
 def measured_shrinkage(loss, blocks):
     """Return how far learned weights should be moved to equal ones.
 

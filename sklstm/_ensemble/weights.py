@@ -58,7 +58,7 @@ def learn_weights(rule, shrinkage, loss, blocks):
     loss : object
         As `sklstm._ensemble.losses` makes them.
     blocks : ndarray of shape (n_rows,)
-        Number of the block of time of each row of the loss.
+        Number of the block of each row of the loss: rows of about the same time, or some samples of a fold.
 
     Returns
     -------

@@ -102,6 +102,25 @@ class Frequencies(ClassifierMixin, BaseEstimator):
         return np.tile(self.frequencies_, (len(X), 1))
 
 
+class Known(Frequencies):
+    """Knows a label for each sequence by its first number, and is certain of the sequences it was fitted on."""
+
+    def __init__(self, numbers=(), labels=()):
+        self.numbers = numbers
+        self.labels = labels
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.seen_ = [sequence[0, 0] for sequence in X]
+        return self
+
+    def predict_proba(self, X):
+        asked = np.array([sequence[0, 0] for sequence in X])
+        labels = np.asarray(self.labels)[[list(self.numbers).index(number) for number in asked]]
+        certain = (labels[:, None] == self.classes_).astype(float)
+        return np.where(np.isin(asked, self.seen_)[:, None], certain, 0.97 * certain + 0.01)
+
+
 class FixedProbabilities(Frequencies):
     """Gives each row the same probabilities, whatever it was fitted on."""
 

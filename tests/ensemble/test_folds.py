@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, KFold, RepeatedStratifiedKFold, ShuffleSplit, TimeSeriesSplit
 from sklearn.naive_bayes import GaussianNB
 
 from ensemble.members import (
     Column,
     Frequencies,
+    Known,
     LastAskedRow,
     LastTrainingRow,
     Log,
@@ -130,6 +131,29 @@ def test_sequences_are_split_like_rows(as_list):
     np.testing.assert_allclose(model.weights_, [1.0, 0.0], atol=1e-12)
     assert model.n_features_in_ == 2
     assert model.named_estimators_["mean"].kind_ is (list if as_list else np.ndarray)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_folds_of_sequences_need_no_order_in_time(as_list):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(30, 6, 2))
+    y = np.repeat(["a", "b", "c"], 10)  # sorted by class: a fold that goes forward tests classes it never saw
+    cv = RepeatedStratifiedKFold(n_splits=5, n_repeats=2, random_state=0)
+    members = [("wrong", Known(X[:, 0, 0], [0, 1, 2] * 10)), ("right", Known(X[:, 0, 0], np.repeat([0, 1, 2], 10)))]
+    model = WeightedEnsembleClassifier(members, weights="auto", cv=cv).fit(list(X) if as_list else X, y)
+    np.testing.assert_array_equal(model.oof_indices_, np.repeat(np.arange(30), 2))
+    np.testing.assert_allclose(model.oof_predictions_.max(axis=2), 0.98)  # none of sequences it was fitted on
+    assert model.weights_[1] > 0.95
+    assert model.shrinkage_ < 0.1
+
+
+def test_folds_of_sequences_by_group():
+    X = np.random.default_rng(6).normal(size=(24, 4, 1))
+    groups = np.repeat([3, 1, 2], 8)
+    members = [("mean", MeanOfSequence()), ("zero", Returns(lambda X: np.zeros(len(X))))]
+    model = auto(members, cv=GroupKFold(3)).fit(X, X.mean(axis=(1, 2)), groups=groups)
+    np.testing.assert_array_equal(model.oof_indices_, np.arange(24))
+    np.testing.assert_allclose(model.weights_, [1.0, 0.0], atol=1e-12)
 
 
 def test_short_groups_take_no_part_and_are_reported():

@@ -6,7 +6,7 @@ import pytest
 from ensemble.members import Column, FixedProbabilities
 from sklstm import WeightedEnsembleClassifier, WeightedEnsembleRegressor
 from sklstm._ensemble.losses import ErrorLoss, LogLoss
-from sklstm._ensemble.shrinkage import blocks_in_time, measured_shrinkage, shrink
+from sklstm._ensemble.shrinkage import blocks_in_time, blocks_in_turn, measured_shrinkage, shrink
 from sklstm._ensemble.weights import learn_weights
 
 
@@ -139,6 +139,12 @@ def test_blocks_are_neighbours_in_time():
     np.testing.assert_array_equal(blocks, np.arange(36) // 3)
     assert len(np.unique(blocks_in_time(np.arange(50) // 2, np.arange(50)))) == 25
     assert blocks_in_time(np.zeros(3, int), np.arange(3)).tolist() == [0, 1, 2]
+
+
+def test_blocks_without_an_order_are_dealt_out():
+    folds = np.array([0, 1, 1, 0, 0, 1, 0, 1, 3, 3, 3, 3, 3])  # 3 folds: 4 blocks each
+    assert blocks_in_turn(folds).tolist() == [0, 4, 5, 1, 2, 6, 3, 7, 8, 9, 10, 11, 8]
+    assert blocks_in_turn(np.arange(12)).tolist() == list(range(12))
 
 
 def test_blocks_of_a_panel_hold_the_same_times_of_all_series():
