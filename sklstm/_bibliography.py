@@ -10,6 +10,8 @@ REFERENCES = {
     'crossing", Econometrica 78(3), 2010.',
     "Cho2014": 'K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine '
     'translation", EMNLP 2014, eqs. 5 to 8.',
+    "De2024": 'S. De et al., "Griffin: mixing gated linear recurrences with local attention for efficient language '
+    'models", arXiv:2402.19427, 2024, section 2.4 and appendix A.',
     "Defazio2024": 'A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.',
     "Elman1990": 'J. L. Elman, "Finding structure in time", Cognitive Science 14(2), 1990.',
     "Feng2024": 'L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", '
@@ -53,6 +55,8 @@ REFERENCES = {
     "2017, eqs. 3 and 4.",
     "Lai2018": 'G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep '
     'neural networks", SIGIR 2018, section 3.6.',
+    "Lei2018": 'T. Lei, Y. Zhang, S. I. Wang, H. Dai and Y. Artzi, "Simple recurrent units for highly parallelizable '
+    'recurrence", EMNLP 2018, eqs. 1 to 5.',
     "Li2018": 'S. Li, W. Li, C. Cook, C. Zhu and Y. Gao, "Independently recurrent neural network (IndRNN): building a '
     'longer and deeper RNN", CVPR 2018, section 3.',
     "Lin2023": 'S. Lin et al., "SegRNN: segment recurrent neural network for long-term time series forecasting", '

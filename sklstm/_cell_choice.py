@@ -5,16 +5,43 @@ from typing import Any, Literal, TypeVar
 
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklstm.cells import GRU, LSTM, MGU, MLSTM, Cell, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import (
+    GRU,
+    LSTM,
+    MGU,
+    MLSTM,
+    RGLRU,
+    SRU,
+    Cell,
+    CfC,
+    Delta,
+    Elman,
+    IndRNN,
+    MinGRU,
+    MinLSTM,
+    SecondOrder,
+)
 
 CellName = Literal[
-    "lstm", "gru", "elman", "mgu", "delta", "mingru", "minlstm", "indrnn", "second_order", "cfc", "mlstm"
+    "lstm",
+    "gru",
+    "elman",
+    "mgu",
+    "delta",
+    "mingru",
+    "minlstm",
+    "indrnn",
+    "sru",
+    "rglru",
+    "second_order",
+    "cfc",
+    "mlstm",
 ]
 
 # What a name stands for: the cell with its defaults.
 _KINDS: dict[str, type[Cell]] = {
     kind._name or kind.__name__.lower(): kind
-    for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SecondOrder, CfC, MLSTM)
+    for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM)
 }
 
 

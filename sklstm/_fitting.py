@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklstm._batch_size import batch_size, n_in_batches
+from sklstm._cell_choice import check_cell
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
@@ -286,6 +287,7 @@ def _train(
     else:
         generator = np.random.Generator(np.random.Philox(key=seed))
         flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
+        check_cell(model.cell)._adjust_start(layout.views(flat), _longest(samples))
     settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter, label=label)
     network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
@@ -308,6 +310,10 @@ def _train(
     model._architecture, model._trained_dtype = asdict(layout.architecture), model.dtype
     model.__dict__.update(fitted)
     return history.interrupt
+
+
+def _longest(samples):
+    return int(samples.sequences.lengths.max())
 
 
 def _settings(model, targets, samples, layout, *, seed, max_iter, label):
@@ -336,6 +342,7 @@ def _settings(model, targets, samples, layout, *, seed, max_iter, label):
         training="sequences" if model.targets == "sequence" else model.training,
         bptt_steps=min(int(model.bptt_steps), n),
         recurrent_constraint=model.recurrent_constraint,
+        recurrent_bound=check_cell(model.cell)._recurrent_bound(_longest(samples)),
         linear_skip=model.linear_skip_training if layout.architecture.linear_skip else None,
     )
 

@@ -18,7 +18,22 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
 from sklstm._cell_choice import _KINDS, cell_of_kernel, check_cell, describe_cell
 from sklstm._network.cells import CELLS
-from sklstm.cells import GRU, LSTM, MGU, MLSTM, Cell, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import (
+    GRU,
+    LSTM,
+    MGU,
+    MLSTM,
+    RGLRU,
+    SRU,
+    Cell,
+    CfC,
+    Delta,
+    Elman,
+    IndRNN,
+    MinGRU,
+    MinLSTM,
+    SecondOrder,
+)
 
 X = np.random.default_rng(3).normal(size=(90, 3))
 Y = 20.0 + 5.0 * (X[:, 0] + np.roll(X[:, 1], 1))
@@ -74,6 +89,8 @@ def test_an_error_names_no_key_of_the_registry():
         (MinLSTM(candidate="tanh"), "minlstm_tanh"),
         (IndRNN(), "indrnn"),
         (IndRNN(activation="tanh"), "indrnn_tanh"),
+        (SRU(), "sru"),
+        (RGLRU(), "rglru"),
         (SecondOrder(), "second_order"),
         (CfC(time_column=2), "cfc_backbone"),
         (CfC(backbone=False), "cfc"),
@@ -122,6 +139,11 @@ def test_cells_are_estimators_of_keywords(kind):
         (MinGRU(candidate=None), "The 'candidate' parameter of MinGRU must be .* Got None"),
         (MinLSTM(candidate="relu"), "The 'candidate' parameter of MinLSTM must be .* Got 'relu'"),
         (IndRNN(activation="sigmoid"), "The 'activation' parameter of IndRNN must be a str among .* Got 'sigmoid'"),
+        (IndRNN(recurrent_bound=0), "The 'recurrent_bound' parameter of IndRNN must be .* Got 0"),
+        (IndRNN(recurrent_bound="T"), "The 'recurrent_bound' parameter of IndRNN must be .* Got 'T'"),
+        (IndRNN(long_memory=1.5), "The 'long_memory' parameter of IndRNN must be .* Got 1.5"),
+        (SRU(projection_size=-1), "The 'projection_size' parameter of SRU must be .* Got -1"),
+        (RGLRU(layer_norm=None), "The 'layer_norm' parameter of RGLRU must be .* Got None"),
         (SecondOrder(layer_norm=2), "The 'layer_norm' parameter of SecondOrder must be .* Got 2"),
         (CfC(backbone=1.5), "The 'backbone' parameter of CfC must be .*bool.* Got 1.5"),
         (MLSTM(layer_norm=None), "The 'layer_norm' parameter of MLSTM must be .* Got None"),

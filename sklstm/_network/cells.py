@@ -174,6 +174,12 @@ class Cell:
         return np.repeat([float(self.start.get(name, 0.0)) for name in self.sums], hidden_size)
 
 
+def griffin_decays(generator, numbers, hidden):
+    """Return p of an RG-LRU: with a gate of 1, a = exp(-8 softplus(p)) is uniform in 0.9 to 0.999 (De et al. 2024)."""
+    rates = -np.log(generator.uniform(0.9, 0.999, (1, hidden))) / 8.0
+    return np.log(np.expm1(rates))
+
+
 CELLS = {
     cell.name: cell
     for cell in (
@@ -191,6 +197,8 @@ CELLS = {
         Cell("minlstm_tanh", ("f", "i", "n")),
         Cell("indrnn", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("indrnn_tanh", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
+        Cell("sru", ("f", "r", "n", "s"), vectors=(Vectors("weight_recurrent", 2),)),
+        Cell("rglru", ("r", "i", "v"), vectors=(Vectors("bias_decay", start=griffin_decays, decays=False),)),
         Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
         Cell("cfc", ("f_1", "f_2", "t_a", "t_b")),
         Cell(

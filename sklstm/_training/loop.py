@@ -48,7 +48,8 @@ class Settings:
     """The parameters of an estimator that the training loop uses.
 
     `linear_skip` is None without a linear skip, else "frozen" or "fine_tune"; `start_counts` says whether the start is
-    a candidate of early stopping, beside the epochs.
+    a candidate of early stopping, beside the epochs; `recurrent_bound` is the largest size of a recurrent weight of
+    single units, or None.
     """
 
     loss: str
@@ -75,6 +76,7 @@ class Settings:
     linear_skip: str | None = None
     start_counts: bool = False
     recurrent_constraint: str | None = None
+    recurrent_bound: float | None = None
 
     @property
     def step_size(self):
@@ -239,6 +241,8 @@ class _Training:
         # The reported loss is normalised by the mean weight of these samples, whatever the weights of earlier calls.
         self._loss_factor = mean_weight / float(samples.weights.mean(dtype=np.float64))
         self.optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, state.get("moments"))
+        if settings.recurrent_bound is not None:
+            self.optimizer.hold_bound(settings.recurrent_bound)
         self.passes = PASSES[settings.training](network, samples, settings, mean_weight)
         self.schedule = TrainingSchedule(settings, self.passes.n_steps, state)
         self.stopping = EarlyStopping(settings.tol, settings.n_iter_no_change)

@@ -38,6 +38,16 @@ class AdamW:
             for name in self.vectors
         }
         self._ends, self._decays = network.decay_segments(weight_decay)
+        self._bound, self._bounded = None, None
+
+    def hold_bound(self, bound):
+        """Keep the weights by which units read their own h within -bound and bound, now and after every step."""
+        self._bound, self._bounded = bound, _unit_weights(self._network)
+        self._cut_to_bound(self._network.weights)
+
+    def _cut_to_bound(self, weights):
+        if self._bounded is not None:
+            weights[self._bounded] = np.clip(weights[self._bounded], -self._bound, self._bound)
 
     @property
     def state(self):
@@ -66,6 +76,10 @@ class AdamW:
             step=self._n_steps,
             **more,
         )
+        self._cut_to_bound(weights)
+        for name in self.vectors:
+            if name in self.weight_vectors:
+                self._cut_to_bound(self._vectors[name])
 
     def use_average(self):
         """Replace the training weights by the weights for prediction, where the two differ."""
@@ -128,11 +142,20 @@ class ScheduleFree(AdamW):
         weights = self._network.weights
         self._training = weights.copy()
         weights[:] = (weights - (1 - self.beta1) * self._vectors["point"]) / self.beta1
+        self._cut_to_bound(weights)
 
     def use_training_weights(self):
         """Undo `use_average`."""
         self._network.weights[:] = self._training
         self._training = None
+
+
+def _unit_weights(network):
+    """Return the positions, among the weights of a network, of those by which units read their own h."""
+    flat = np.zeros(network.layout.size, network.dtype)
+    for name, view in network.layout.views(flat).items():
+        view[...] = name.startswith("weight_recurrent")
+    return np.flatnonzero(network.to_panels(flat))
 
 
 OPTIMIZERS = {"adamw": AdamW, "adam": Adam, "sgd": SGD, "schedule_free": ScheduleFree}

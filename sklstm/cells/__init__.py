@@ -8,7 +8,23 @@ network, as in ``model.set_params(cell__peephole=True)`` or in the grid of a sea
 from sklstm.cells._base import Cell
 from sklstm.cells._continuous import CfC
 from sklstm.cells._elementwise import IndRNN, MinGRU, MinLSTM
+from sklstm.cells._linear import RGLRU, SRU
 from sklstm.cells._recurrent import GRU, LSTM, MGU, Delta, Elman
 from sklstm.cells._second_product import MLSTM, SecondOrder
 
-__all__ = ["GRU", "LSTM", "MGU", "MLSTM", "Cell", "CfC", "Delta", "Elman", "IndRNN", "MinGRU", "MinLSTM", "SecondOrder"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MGU",
+    "MLSTM",
+    "RGLRU",
+    "SRU",
+    "Cell",
+    "CfC",
+    "Delta",
+    "Elman",
+    "IndRNN",
+    "MinGRU",
+    "MinLSTM",
+    "SecondOrder",
+]

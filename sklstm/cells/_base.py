@@ -64,6 +64,13 @@ class Cell(BaseEstimator):
         """Return the sizes of the cell's own state and the like, as its entry in the registry has them."""
         return ()
 
+    def _recurrent_bound(self, n_steps: int) -> float | None:
+        """Return the bound of the weights of single units in training on sequences of at most `n_steps` rows."""
+        return None
+
+    def _adjust_start(self, parameters: dict[str, Any], n_steps: int) -> None:
+        """Change initial parameters in place for sequences of at most `n_steps` rows."""
+
     def _architecture(self) -> dict[str, Any]:
         """Return the fields of `Architecture` that the object, with valid parameters, stands for."""
         return {

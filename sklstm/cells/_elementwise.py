@@ -1,9 +1,10 @@
 """Cells whose units read no previous state but their own: all products are outside the loop over time."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm.cells._base import Cell
 
@@ -97,6 +98,12 @@ class IndRNN(Cell):
     ----------
     activation : {"relu", "tanh"}, default="relu"
         Function of the sum.
+    recurrent_bound : "auto", float or None, default="auto"
+        Largest absolute value that a recurrent weight may take in training; "auto" is ``2^(1/T)`` for sequences of at
+        most T steps with relu, and no bound with tanh.
+    long_memory : bool, default=False
+        Whether the recurrent weights of the last layer start between ``2^(-1/T)`` and 1, for tasks that need rows of
+        the distant past: half or more of what a unit has read then remains after T steps.
 
     Notes
     -----
@@ -105,10 +112,12 @@ class IndRNN(Cell):
         h_t = relu(W x_t + u * h_(t-1) + b)
 
     or tanh in place of relu, with ``weight_ih`` (W), one recurrent weight a unit in ``weight_recurrent`` (u) and
-    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly. Training may take one beyond
-    1; with relu, its h then grows at every step. Units are mixed by the next layer only, so the paper stacks several.
-    There is no ``weight_hh``: all products are computed before the loop over time, and `recurrent_dropout` and
-    `weight_dropout` have nothing to act on.
+    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly; but see `long_memory`. With
+    relu, h grows at every step where u is beyond 1. Within ``2^(1/T)``, neither h nor a gradient grows to more than
+    twice its size over T steps [Li2018]_; every step of the optimizer ends with u cut to the bound. T is the length of
+    the longest sequence or window, the whole series with ``training="stateful"``. Units are mixed by the next layer
+    only, so the paper stacks several. There is no ``weight_hh``: all products are computed before the loop over time,
+    and `recurrent_dropout` and `weight_dropout` have nothing to act on.
 
     Examples
     --------
@@ -122,11 +131,27 @@ class IndRNN(Cell):
     """
 
     activation: Literal["relu", "tanh"] = "relu"
+    recurrent_bound: Literal["auto"] | float | None = "auto"
+    long_memory: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "activation": [StrOptions({"relu", "tanh"})],
+        "recurrent_bound": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "long_memory": ["boolean"],
     }
 
     def _kernel_name(self) -> str:
         return "indrnn" if self.activation == "relu" else "indrnn_tanh"
+
+    def _recurrent_bound(self, n_steps: int) -> float | None:
+        if self.recurrent_bound != "auto":
+            return None if self.recurrent_bound is None else float(self.recurrent_bound)
+        return 2.0 ** (1.0 / n_steps) if self.activation == "relu" else None
+
+    def _adjust_start(self, parameters: dict[str, Any], n_steps: int) -> None:
+        layers = [name.removesuffix("_backward") for name in parameters if name.startswith("weight_recurrent_l")]
+        for name in (layers[-1], f"{layers[-1]}_backward") if self.long_memory else ():
+            if name in parameters:
+                least = 2.0 ** (-1.0 / n_steps)
+                parameters[name][:] = least + (1.0 - least) * parameters[name]

@@ -21,6 +21,8 @@ CELL_TARGETS = {
     "elman_relu": {LSTM: 2.5},
     "indrnn": {LSTM: 5.0},
     "indrnn_tanh": {LSTM: 5.0},
+    "sru": {LSTM: 2.5},
+    "rglru": {LSTM: 2.5},
 }
 OF_ELEMENTWISE = {LSTM: 2.5}
 

@@ -79,6 +79,9 @@ def by_hand(name, x, h, w, u, b, v):
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)
+    if name == "rglru":
+        a = math.exp(-8.0 * math.log1p(math.exp(v[0])) * logistic(s[0]))
+        return a * h + math.sqrt(1.0 - a**2) * logistic(s[1]) * s[2]
     act = math.tanh if name.endswith("_tanh") else candidate
     if name.startswith("mingru"):
         z = logistic(s[0])
@@ -109,6 +112,20 @@ def test_one_unit_of_the_multiplicative_lstm_by_hand():
         new = logistic(f) * c + logistic(i) * math.tanh(g)
         expected = [[logistic(o) * math.tanh(new), new]]
         assert_allclose(layer_forward(cell, [[[x]]], parameters, [[h, c]]).final, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_one_unit_of_the_simple_recurrent_unit_by_hand():
+    rng, cell = np.random.default_rng(3), REFERENCE_CELLS["sru"]
+    for _ in range(20):
+        parameters, x, h, c = draw_parameters(rng, cell, 1, 1), rng.normal(), rng.normal(), rng.normal()
+        (w_f,), (w_r,), (w_n,), (w_s,) = parameters["weight_ih"]
+        (v_f,), (v_r,) = parameters["weight_recurrent"]
+        b_f, b_r, b_n, b_s = parameters["bias"]
+        forget, reset = logistic(w_f * x + v_f * c + b_f), logistic(w_r * x + v_r * c + b_r)
+        new = forget * c + (1 - forget) * (w_n * x + b_n)
+        expected = reset * new + (1 - reset) * (w_s * x + b_s)
+        found = layer_forward(cell, [[[x]]], parameters, [[h, c]]).final
+        assert_allclose(found, [[expected, new]], rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["mingru", "minlstm"])

@@ -30,7 +30,9 @@ from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
+from reference.cells.rglru import RGLRU
 from reference.cells.second_order import SecondOrder
+from reference.cells.sru import SRU
 
 REFERENCE_CELLS = {
     "lstm": LSTM,
@@ -46,6 +48,8 @@ REFERENCE_CELLS = {
     "minlstm_tanh": MinLSTMTanh,
     "indrnn": IndRNN,
     "indrnn_tanh": IndRNNTanh,
+    "sru": SRU,
+    "rglru": RGLRU,
     "second_order": SecondOrder,
     "cfc": CfC,
     "cfc_backbone": CfCBackbone,

@@ -10,9 +10,13 @@
 #include "mingru.h"
 #include "minlstm.h"
 #include "mlstm.h"
+#include "rglru.h"
 #include "second_order.h"
+#include "sru.h"
 
 #define FOR_ALL_CELLS(ROW) \
     ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
-    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) ROW(second_order) ROW(cfc) ROW(cfc_backbone) \
+    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) \
+    ROW(sru) ROW(rglru) \
+    ROW(second_order) ROW(cfc) ROW(cfc_backbone) \
     ROW(mlstm)

@@ -10,6 +10,15 @@ SKLSTM_INLINE real gap_of(const LayerCall *call, Py_ssize_t t, Py_ssize_t r) {
     return call->gaps ? ((const real *)call->gaps)[t * call->n_samples + r] : 1;
 }
 
+/* A plain layer of a cell that derives a vector of its per-unit weights: it stands in their place, behind the sums of the
+ * scratch, and its gradient behind it. */
+SKLSTM_INLINE CellDerivation plain_derivation(const LayerCall *call, Py_ssize_t n_sums) {
+    const Py_ssize_t hp = call->hidden_stride;
+    real *derived = (real *)call->z + scratch_size(call->n_samples, n_sums, hp, LANES) - 2 * hp;
+    return (CellDerivation){call->hidden_size, hp, call->numbers, (const real *)call->vectors,
+                            derived, derived + hp, (real *)call->d_vectors};
+}
+
 /* The cells of n vectors of units: their states are at offsets u, their per-unit weights at offsets `column`. */
 SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u, const Py_ssize_t *column,
                               const real *gap, Py_ssize_t stride, const int compact, const CellArrays *a) {
@@ -72,20 +81,20 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
     for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, gap + w, stride, compact, a);
 }
 
-SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
-
 /* The cells of one row: gradients of the next states -> d_sums and gradients of the previous states. In the plain layer
  * (`plain`) d_h is replaced by the gradient that bypasses the sums, and d_bias is collected; in the layer with options that
  * gradient is added to direct_h. */
 SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
     const int has_vectors = cell->n_vectors && !cell->vectors_are_optional, compact = COMPACT && plain;
+    const real *vectors = cell->derive ? row->derived : row->vectors;
+    real *d_vectors = cell->derive ? row->d_derived : row->d_vectors;
     if (cell->driver == ROWS) return;
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
         s.compact = compact;
         s.gates = kept_at(compact, row->gates, cell->n_sums * u);
         s.kept = cell->n_kept ? kept_at(compact, row->kept, cell->n_kept * u) : NULL;
-        s.vectors = has_vectors ? row->vectors + u : NULL;
+        s.vectors = has_vectors ? vectors + u : NULL;
         s.stride = row->stride;
         s.d_h = v_load(row->d_h + u);
         if (row->d_h_more) s.d_h = v_add(s.d_h, v_load(row->d_h_more + u));
@@ -102,7 +111,7 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
         if (cell->reads_h) v_store(row->direct_h + u, plain ? s.d_h : v_add(v_load(row->direct_h + u), s.d_h));
         keep_gradients(compact, cell->n_sums, row->d_sums, cell->n_sums * u, s.d_sums);
         if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
-        for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(row->d_vectors + v * row->stride + u, s.d_vectors[v]);
+        for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(d_vectors + v * row->stride + u, s.d_vectors[v]);
     }
 }
 
@@ -113,7 +122,8 @@ SKLSTM_INLINE void cell_row_forward(const Cell *cell, CellLoop cells, CellRow *r
         return;
     }
     const CellArrays arrays = {kept_at(0, row->training ? row->gates : NULL, 0), kept_at(0, row->training ? row->kept : NULL, 0),
-                               row->vectors, row->h_prev, row->c_prev, row->c_next, row->h_next, &row->gap};
+                               cell->derive ? row->derived : row->vectors, row->h_prev, row->c_prev, row->c_next,
+                               row->h_next, &row->gap};
     cells(1, row->stride / LANES, row->stride, row->gates, cell->n_sums * row->stride, &arrays);
 }
 

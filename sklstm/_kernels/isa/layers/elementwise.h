@@ -6,6 +6,12 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, most = 2 * n + PAIRS;
     const real **x = (const real **)call->row_pointers;
     real *z = (real *)call->z, *h = (real *)call->h;
+    const real *vectors = (const real *)call->vectors;
+    if (cell->derive) {
+        CellDerivation d = plain_derivation(call, cell->n_sums);
+        cell->derive(&d);
+        vectors = d.derived;
+    }
     for (Py_ssize_t t = 0; t < call->n_steps;) {
         const Py_ssize_t begin = t;
         Py_ssize_t n_rows = 0;
@@ -21,11 +27,12 @@ SKLSTM_INLINE void elementwise_forward(const Cell *cell, CellLoop cells, const L
             sums_of_panel(&cell->shape, call, p, n_rows, x, NULL, z, z_stride);
             for (Py_ssize_t s = begin; s < t; s++) {
                 const Py_ssize_t kept = s * call->kept_step;
+                real *c = cell->has_c ? (real *)call->c + kept + u : NULL; /* in prediction updated in place */
                 const CellArrays arrays = {
                     kept_at(COMPACT, call->gates, cell->n_sums * (kept + u)),
                     call->gates && cell->n_kept ? kept_at(COMPACT, call->kept, cell->n_kept * (kept + u)) : NULL,
-                    vectors_at(&cell->shape, call, u), h + s * n * hp + u, NULL, NULL, h + (s + 1) * n * hp + u,
-                    NULL,
+                    cell->n_vectors ? vectors + u : NULL, h + s * n * hp + u, c, c ? c + call->kept_step : NULL,
+                    h + (s + 1) * n * hp + u, NULL,
                 };
                 cells(call->n_active[s], count, hp, sums, z_stride, &arrays);
                 sums += call->n_active[s] * z_stride;

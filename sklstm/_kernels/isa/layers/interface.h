@@ -48,7 +48,7 @@ typedef struct {
     Py_ssize_t n_states;    /* of the second state: 1 where there is a c (or a carried m), any number in a row cell */
     Py_ssize_t n_kept;      /* stored for backward beside the gates */
     Py_ssize_t n_vectors;   /* per-unit weights */
-    Py_ssize_t n_derived;   /* what a row cell computes of them, once for all steps of a chunk */
+    Py_ssize_t n_derived;   /* what the cell computes of them, once for all steps of a chunk */
 } CellSizes;
 
 enum { MAX_NUMBERS = 6 };
@@ -154,11 +154,12 @@ typedef struct {
                                     training, z is (n, S Hp), and all panels are computed */
 } LayerCall;
 
-/* Numbers of LayerCall.z in the plain layers: one panel of n rows, or of the rows of several steps, or all panels of few rows. */
+/* Numbers of LayerCall.z in the plain layers: one panel of n rows, or of the rows of several steps, or all panels of few rows;
+ * and behind them a vector that is derived of the per-unit weights, with room for its gradient. */
 static inline Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, Py_ssize_t hidden_stride, Py_ssize_t lanes) {
     const Py_ssize_t one_panel = (2 * n_samples + PAIRS) * 4 * lanes;
     const Py_ssize_t all_panels = (n_samples < ROWS_OF_A_PANEL ? n_samples : ROWS_OF_A_PANEL) * n_sums * hidden_stride;
-    return one_panel > all_panels ? one_panel : all_panels;
+    return (one_panel > all_panels ? one_panel : all_panels) + 2 * hidden_stride;
 }
 
 /* The layers of one cell. */

@@ -50,6 +50,12 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
     const real *last = (const real *)call->d_h_last, *last_c = cell->has_c ? (const real *)call->d_c_last : NULL;
     real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0;
+    CellDerivation derivation = {0};
+    if (cell->derive) {
+        derivation = plain_derivation(call, cell->n_sums);
+        cell->derive(&derivation);
+        memset(derivation.derived + hp, 0, (size_t)hp * sizeof(real));
+    }
     memset(d_h, 0, (size_t)state * sizeof(real));
     if (cell->has_c) memset(d_c, 0, (size_t)state * sizeof(real));
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
@@ -70,12 +76,14 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
                 .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
                 .d_c = cell->has_c ? d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
                 .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
+                .derived = derivation.derived, .d_derived = cell->derive ? derivation.derived + hp : NULL,
             };
             cells_backward(cell, &row, 1);
         }
         if (!cell->reads_h && !cell->h_count) memset(d_h, 0, (size_t)(n_active * hp) * sizeof(real));
         state_gradients(shape, call, n_active, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
     }
+    if (cell->derive) cell->derive_backward(&derivation);
     collect_weight_gradients(shape, call, NULL);
     if (call->x_transposed) input_gradients(shape, call);
 }

@@ -1,5 +1,7 @@
 /* Operations on a row of states, `stride` numbers of whole vectors. */
 
+SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
+
 /* kept previous + (1 - kept) next; exactly one of the two where kept is 0 or 1 */
 SKLSTM_INLINE vec mix(vec kept, vec previous, vec next) {
     return v_fma(kept, previous, v_mul(v_sub(v_broadcast(1), kept), next));
