@@ -100,4 +100,6 @@ REFERENCES = {
     "International Journal of Automation and Computing 13(3), 2016, eqs. 12 to 14.",
     "Zhou2016a": 'P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation '
     'classification", ACL 2016, eqs. 9 to 11.',
+    "Zilly2017": 'J. G. Zilly, R. K. Srivastava, J. Koutník and J. Schmidhuber, "Recurrent highway networks", ICML '
+    "2017, eqs. 7 to 9.",
 }

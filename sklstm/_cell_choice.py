@@ -11,6 +11,7 @@ from sklstm.cells import (
     MGU,
     MLSTM,
     RGLRU,
+    RHN,
     SRU,
     Cell,
     CfC,
@@ -36,12 +37,13 @@ CellName = Literal[
     "second_order",
     "cfc",
     "mlstm",
+    "rhn",
 ]
 
 # What a name stands for: the cell with its defaults.
 _KINDS: dict[str, type[Cell]] = {
     kind._name or kind.__name__.lower(): kind
-    for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM)
+    for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM, RHN)
 }
 
 

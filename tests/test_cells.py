@@ -24,6 +24,7 @@ from sklstm.cells import (
     MGU,
     MLSTM,
     RGLRU,
+    RHN,
     SRU,
     Cell,
     CfC,
@@ -95,6 +96,8 @@ def test_an_error_names_no_key_of_the_registry():
         (CfC(time_column=2), "cfc_backbone"),
         (CfC(backbone=False), "cfc"),
         (MLSTM(), "mlstm"),
+        (RHN(), "rhn_2"),
+        (RHN(depth=4), "rhn_4"),
     ],
     ids=str,
 )
@@ -147,6 +150,7 @@ def test_cells_are_estimators_of_keywords(kind):
         (SecondOrder(layer_norm=2), "The 'layer_norm' parameter of SecondOrder must be .* Got 2"),
         (CfC(backbone=1.5), "The 'backbone' parameter of CfC must be .*bool.* Got 1.5"),
         (MLSTM(layer_norm=None), "The 'layer_norm' parameter of MLSTM must be .* Got None"),
+        (RHN(depth=1), "The 'depth' parameter of RHN must be .* Got 1"),
         (CfC(time_column=-1), "The 'time_column' parameter of CfC must be .* Got -1"),
         (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
         (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
@@ -165,7 +169,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'mlstm'\.$"),
+        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'rhn'\.$"),
         ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
         ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),

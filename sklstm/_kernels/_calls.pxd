@@ -95,6 +95,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         int vectors_are_optional
         int normalises_state
         int reads_gap
+        int chain
 
     ctypedef struct CellSizes:
         Py_ssize_t n_states

@@ -19,11 +19,6 @@ TILE_VECTORS = 4
 DRIVERS = ("recurrent", "elementwise", "rows")  # as `Driver` of isa/layers/interface.h numbers them
 
 
-def pieces_of(run):
-    """Return the ranges of at most 4 sums in which a part of the panels is laid out."""
-    return [range(i, min(i + TILE_VECTORS, run.stop)) for i in range(run.start, run.stop, TILE_VECTORS)]
-
-
 @dataclass(frozen=True)
 class Vectors:
     """A named group of per-unit weights of a cell, an array (count, H).
@@ -143,11 +138,17 @@ class Cell:
     def runs(self):
         """Return for each part of the panels (x, h, gated) the range of its sums.
 
-        A part of more than 4 sums is laid out in pieces of at most 4: `pieces_of`.
+        A part of more than 4 sums, or of a chain of gated vectors, is laid out in `pieces`.
         """
         h = range(self.h_first, self.h_first + self.h_count)
         gated = range(self.gated_first, self.gated_first + self.gated_count)
         return {"x": range(self.x_first, self.x_first + self.x_count), "h": h, "gated": gated}
+
+    def pieces(self, part):
+        """Return the places in a part of the panels, cut into pieces of at most 4, or of the sums of a gated vector."""
+        n = len(self.runs()[part])
+        size = n // self.chain if part == "gated" and self.chain else TILE_VECTORS
+        return [range(i, min(i + size, n)) for i in range(0, n, size)]
 
     def position(self, block, reads):
         """Return the position of the sum of a block of `weight_ih` (reads="x"), `weight_hh` ("h") or the bias."""
@@ -180,6 +181,13 @@ def griffin_decays(generator, numbers, hidden):
     return np.log(np.expm1(rates))
 
 
+def _highway(depth):
+    """Return the recurrent highway cell with so many micro-layers."""
+    blocks = tuple(f"{kind}_{k}" for k in range(1, depth + 1) for kind in "nt")
+    gates = {name: -2.0 for name in blocks if name.startswith("t")}
+    return Cell(f"rhn_{depth}", blocks[:2], recurrent=blocks, sums=blocks, start=gates)
+
+
 CELLS = {
     cell.name: cell
     for cell in (
@@ -205,5 +213,8 @@ CELLS = {
             "cfc_backbone", ("z",), recurrent=("z", "f_1", "f_2", "t_a", "t_b"), sums=("z", "f_1", "f_2", "t_a", "t_b")
         ),
         Cell("mlstm", ("m", "i", "f", "g", "o"), sums=("m_x", "m_h", "i", "f", "g", "o"), start={"f": 1.0}),
+        _highway(2),
+        _highway(3),
+        _highway(4),
     )
 }

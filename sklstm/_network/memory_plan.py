@@ -6,7 +6,7 @@ backward pass reads transposed; a *segment* is a range of panels with equal weig
 
 from math import prod
 
-from sklstm._network.cells import CELLS, pieces_of
+from sklstm._network.cells import CELLS
 from sklstm._network.integers import REALS, kinds_of
 
 # Everything starts at a multiple of 16 elements: 64 bytes for either dtype.
@@ -217,10 +217,10 @@ class Plan:
         sizes = {part: columns[part] * len(run) * self.lanes for part, run in runs.items()}
         unit_size, begin, offsets = sum(sizes.values()), 0, {}
         offsets["panels"] = self._reserve(n_vecs * unit_size, True)
-        for name, run in runs.items():
+        for name in runs:
             offsets[f"{name}_transposed"] = NOTHING
             array, slots = f"weight_ih{end}" if name == "x" else f"weight_hh{end}", cell.slots(name)
-            for piece in pieces_of(range(len(run))):
+            for piece in cell.pieces(name):
                 part = panel_part(cell.units, len(piece), unit_size, begin)
                 begin += columns[name] * len(piece) * self.lanes
                 own = [slot - piece.start if slot in piece else None for slot in slots]

@@ -8,6 +8,7 @@ network, as in ``model.set_params(cell__peephole=True)`` or in the grid of a sea
 from sklstm.cells._base import Cell
 from sklstm.cells._continuous import CfC
 from sklstm.cells._elementwise import IndRNN, MinGRU, MinLSTM
+from sklstm.cells._highway import RHN
 from sklstm.cells._linear import RGLRU, SRU
 from sklstm.cells._recurrent import GRU, LSTM, MGU, Delta, Elman
 from sklstm.cells._second_product import MLSTM, SecondOrder
@@ -18,6 +19,7 @@ __all__ = [
     "MGU",
     "MLSTM",
     "RGLRU",
+    "RHN",
     "SRU",
     "Cell",
     "CfC",

@@ -76,6 +76,11 @@ def by_hand(name, x, h, w, u, b, v):
         f_1, f_2, t_a, t_b = (u_k * z + b_k for u_k, b_k in zip(u[1:], b[1:], strict=True))
         t = logistic(t_a + t_b)
         return math.tanh(f_1) * (1 - t) + t * math.tanh(f_2)
+    if name.startswith("rhn"):
+        for k in range(0, len(u), 2):
+            n, t = (u[k + i] * h + (s[k + i] if k == 0 else b[k + i]) for i in range(2))
+            h = math.tanh(n) * logistic(t) + h * (1 - logistic(t))
+        return h
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)

@@ -16,7 +16,7 @@ PROJECTION = load_cases("torch_variants")["projection"]
 LSTM = REFERENCE_CELLS["lstm"]
 each_cell = pytest.mark.parametrize("name", REFERENCE_CELLS)
 # Those whose products read h and nothing else can be handed a projected one.
-GATED = ("gru_reset_before", "mgu", "second_order", "cfc_backbone", "mlstm")
+GATED = ("gru_reset_before", "mgu", "second_order", "cfc_backbone", "mlstm", "rhn_2", "rhn_3", "rhn_4")
 each_projected = pytest.mark.parametrize("name", [n for n in REFERENCE_CELLS if n not in GATED])
 
 

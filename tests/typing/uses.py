@@ -23,7 +23,7 @@ from sklstm import (
     WeightedEnsembleRegressor,
     quantize,
 )
-from sklstm.cells import GRU, LSTM, MGU, MLSTM, RGLRU, SRU, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import GRU, LSTM, MGU, MLSTM, RGLRU, RHN, SRU, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
@@ -77,6 +77,8 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models.append(DeepRNNRegressor(cell=IndRNN(recurrent_bound=1.0, long_memory=True)))
     models.append(DeepRNNRegressor(cell=SRU(layer_norm=True)))
     models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4)))
+    models.append(DeepRNNRegressor(cell=RHN(depth=3)))
+    models.append(DeepRNNClassifier(cell="rhn"))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
     return models
 

@@ -1,8 +1,8 @@
 # Forward pass of one chunk of sequences through the whole stack. Runs in one thread, without the GIL.
 
 cdef inline Py_ssize_t pair_stride(const Layer *layer, Py_ssize_t size) noexcept nogil:
-    """Room for [x | h | gated h]."""
-    cdef Py_ssize_t n_h = (layer.cell.h_count > 0) + (layer.cell.gated_count > 0)
+    """Room for [x | h | gated vectors]."""
+    cdef Py_ssize_t n_h = (layer.cell.h_count > 0) + max(layer.cell.chain, <int> (layer.cell.gated_count > 0))
     return odd_cache_lines(layer.input_size + n_h * layer.width, size)
 
 

@@ -31,6 +31,7 @@ from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
 from reference.cells.rglru import RGLRU
+from reference.cells.rhn import RHN2, RHN3, RHN4
 from reference.cells.second_order import SecondOrder
 from reference.cells.sru import SRU
 
@@ -54,4 +55,7 @@ REFERENCE_CELLS = {
     "cfc": CfC,
     "cfc_backbone": CfCBackbone,
     "mlstm": MultiplicativeLSTM,
+    "rhn_2": RHN2,
+    "rhn_3": RHN3,
+    "rhn_4": RHN4,
 }

@@ -24,6 +24,10 @@
  * from the first sums and h, then its product is added to the sums that read it, then `forward` runs. Backward runs `backward`,
  * the transposed product, `gate_backward`.
  *
+ * A *chain* of several gated vectors is for cells with micro-layers (rhn.h): vector k is made by `gate` of the sums so far and
+ * of the vector before (the first of h), and read by the next gated_count / chain sums. `forward` and `backward` then have the
+ * last vector in the place of the previous h.
+ *
  * `forward` and `gate` take n <= SIDE_BY_SIDE vectors at once, in arrays that EACH loops over (j = 0 .. n - 1): interleaved,
  * their operations hide each other's latency. All functions of a cell are SKLSTM_INLINE, so n is a constant in them; called
  * through pointers they would be 3 to 6 % slower.
@@ -65,6 +69,7 @@ typedef struct {
 typedef struct {
     real *sums[SIDE_BY_SIDE];           /* in: the sums that read x and h; out: the gate instead of its sum, for forward */
     vec h[SIDE_BY_SIDE];                /* in: previous h; out: gated h, with as many numbers as units */
+    int stage;                          /* of a chain: number of the vector; h is the one before */
 } CellGate;
 
 /* One vector of units, after the transposed product of the gated h. */
@@ -73,6 +78,7 @@ typedef struct {
     vec h_prev, d_gated;                /* in: d_gated is the gradient of the gated h */
     vec d_h;                            /* in and out: add the gradient of the previous h */
     vec d_sums[MAX_SUMS];               /* in: of `backward`; out: complete */
+    int stage;
 } CellGateBackward;
 
 /* One row of a layer with options. A cell has functions on it if it needs whole rows: the LSTM, whose normalised c is normalised

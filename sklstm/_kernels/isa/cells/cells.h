@@ -11,6 +11,7 @@
 #include "minlstm.h"
 #include "mlstm.h"
 #include "rglru.h"
+#include "rhn.h"
 #include "second_order.h"
 #include "sru.h"
 
@@ -19,4 +20,4 @@
     ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) \
     ROW(sru) ROW(rglru) \
     ROW(second_order) ROW(cfc) ROW(cfc_backbone) \
-    ROW(mlstm)
+    ROW(mlstm) ROW(rhn_2) ROW(rhn_3) ROW(rhn_4)

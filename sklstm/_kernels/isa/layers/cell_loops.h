@@ -133,10 +133,11 @@ SKLSTM_INLINE void cell_row_backward(const Cell *cell, CellRow *row) {
 }
 
 /* From sums and h_prev to the gated h, of one row. */
-SKLSTM_INLINE void gate_row(const Cell *cell, Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {
+SKLSTM_INLINE void gate_row(const Cell *cell, int stage, Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {
     if (!cell->gate) return;
     for (Py_ssize_t u = 0; u < stride; u += LANES) {
         CellGate s;
+        s.stage = stage;
         s.sums[0] = sums + cell->n_sums * u;
         s.h[0] = v_load(h_prev + u);
         cell->gate(1, &s);
@@ -144,11 +145,14 @@ SKLSTM_INLINE void gate_row(const Cell *cell, Py_ssize_t stride, real *sums, con
     }
 }
 
-SKLSTM_INLINE void gate_row_backward(const Cell *cell, Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev,
-                                     const real *d_gated, real *d_h) {
+/* d_sums: those of `backward`, completed into `out` (where the gates may be). */
+SKLSTM_INLINE void gate_row_backward(const Cell *cell, int stage, Py_ssize_t stride, const real *gates, const real *d_sums,
+                                     const real *h_prev, const real *d_gated, real *d_h, real *out) {
+    const Py_ssize_t width = cell->n_sums * LANES;
     if (!cell->gate) return;
-    for (Py_ssize_t u = 0; u < stride; u += LANES, gates += cell->n_sums * LANES, d_sums += cell->n_sums * LANES) {
+    for (Py_ssize_t u = 0; u < stride; u += LANES, gates += width, d_sums += width, out += width) {
         CellGateBackward s;
+        s.stage = stage;
         s.gates = gates;
         s.h_prev = v_load(h_prev + u);
         s.d_gated = v_load(d_gated + u);
@@ -156,6 +160,6 @@ SKLSTM_INLINE void gate_row_backward(const Cell *cell, Py_ssize_t stride, real *
         for (int v = 0; v < cell->n_sums; v++) s.d_sums[v] = v_load(d_sums + v * LANES);
         cell->gate_backward(&s);
         v_store(d_h + u, s.d_h);
-        for (int v = 0; v < cell->n_sums; v++) v_store(gates + v * LANES, s.d_sums[v]);
+        for (int v = 0; v < cell->n_sums; v++) v_store(out + v * LANES, s.d_sums[v]);
     }
 }

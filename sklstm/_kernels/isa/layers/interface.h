@@ -37,7 +37,8 @@ typedef enum { RECURRENT = 0, ELEMENTWISE = 1, ROWS = 2 } Driver;
     int n_vectors;             /* per-unit weights (peepholes) */                                                             \
     int vectors_are_optional;  /* an option, which the plain layer does not have */                                           \
     int normalises_state;      /* with normalised sums the state is normalised too (gain and shift) */                        \
-    int reads_gap;             /* reads the time since the step before */
+    int reads_gap;             /* reads the time since the step before */                                                     \
+    int chain;                 /* gated vectors, each made of the one before; 0: one of h */
 
 typedef struct {
     CELL_NUMBERS

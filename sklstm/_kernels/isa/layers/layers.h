@@ -4,7 +4,7 @@
 #define SHAPE_OF(C)                                                                                                           \
     ((CellShape){C.name, C.sums, C.driver, C.n_sums, C.units, C.x_first, C.x_count, C.h_first, C.h_count, C.gated_first,      \
                  C.gated_count, C.reads_h, C.leaves_zero, C.has_c, C.n_kept, C.n_vectors, C.vectors_are_optional,             \
-                 C.normalises_state, C.reads_gap})
+                 C.normalises_state, C.reads_gap, C.chain})
 
 /* A cell with `activate` has a loop of its own for the units of one panel: where its counts are known, the constants of the
  * activations stay in registers (2 to 3 % of a prediction). Other cells would lose by it (Elman 12 %). The layer with options
@@ -45,12 +45,12 @@
     ROW_CELLS_OF(C)                                                                                                           \
     static void C##_forward_row(CellRow *row) { cell_row_forward(&C, ROW_CELLS(C), row); }                                    \
     static void C##_backward_row(CellRow *row) { cell_row_backward(&C, row); }                                                \
-    static void C##_gate_row(Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {                                \
-        gate_row(&C, stride, sums, h_prev, gated);                                                                            \
+    static void C##_gate_row(int stage, Py_ssize_t stride, real *sums, const real *h_prev, real *gated) {                     \
+        gate_row(&C, stage, stride, sums, h_prev, gated);                                                                     \
     }                                                                                                                         \
-    static void C##_gate_row_backward(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev,                 \
-                                      const real *d_gated, real *d_h) {                                                       \
-        gate_row_backward(&C, stride, gates, d_sums, h_prev, d_gated, d_h);                                                   \
+    static void C##_gate_row_backward(int stage, Py_ssize_t stride, const real *gates, const real *d_sums,                    \
+                                      const real *h_prev, const real *d_gated, real *d_h, real *out) {                        \
+        gate_row_backward(&C, stage, stride, gates, d_sums, h_prev, d_gated, d_h, out);                                       \
     }                                                                                                                         \
     static const RowFunctions C##_functions = {C##_forward_row, C##_backward_row, C##_gate_row, C##_gate_row_backward,        \
                                                C##_derive_row, C##_derive_row_back};                                          \

@@ -14,13 +14,17 @@
 typedef struct {
     void (*forward)(CellRow *row);
     void (*backward)(CellRow *row);
-    /* for a gated h: sums and h_prev -> gated h; then, from the gradient of the gated h, d_sums (over gates) and d_h */
-    void (*gate)(Py_ssize_t stride, real *sums, const real *h_prev, real *gated);
-    void (*gate_backward)(Py_ssize_t stride, real *gates, const real *d_sums, const real *h_prev, const real *d_gated,
-                          real *d_h);
+    /* for a gated h: sums and h_prev -> gated h; then, from the gradient of the gated h, d_sums (to `out`, which may be the
+     * gates) and d_h; in a chain for each stage, h_prev is the vector of the one before */
+    void (*gate)(int stage, Py_ssize_t stride, real *sums, const real *h_prev, real *gated);
+    void (*gate_backward)(int stage, Py_ssize_t stride, const real *gates, const real *d_sums, const real *h_prev,
+                          const real *d_gated, real *d_h, real *out);
     void (*derive)(CellDerivation *d);
     void (*derive_backward)(CellDerivation *d);
 } RowFunctions;
+
+/* A chain has 3 gated vectors at most. */
+enum { INVERSES = 6 };
 
 /* The workspace of one call, cut into arrays. T stands for 1 in prediction; an option that is off has no array. */
 typedef struct {
@@ -28,14 +32,17 @@ typedef struct {
     real *sums_x;                /* (T, n, S Hp) x W_ih, normalised */
     real *sums_h;                /* (T, n, S Hp) h W_hh, normalised; in backward its gradient */
     real *sums_gated;            /* the same of gated h W_hh; sums_h where no sum reads both */
-    real *inverses;              /* (T, n, 4) 1 / deviation of x W_ih, h W_hh, the state, gated h W_hh */
+    real *inverses;              /* (T, n, INVERSES) 1 / deviation of x W_ih, h W_hh, the state, gated h W_hh of each stage */
     real *normalised_state;      /* (T, n, Hp) */
     real *kept_h;                /* (T, n, output_stride) zoneout: 1 where the previous stays; the rate in prediction */
     real *kept_c;                /* (T, n, Hp) */
     real *scale_h;               /* (n, output_stride) recurrent dropout: 0 or 1 / (1 - rate) */
     real *dropped_h;             /* (n, output_stride) h as it enters the products */
-    real *gated;                 /* (T, n, output_stride) the gated h as it enters its product */
+    real *gated;                 /* (stages, T, n, output_stride) the gated h as it enters its product */
+    real *chain;                 /* the same without recurrent dropout; gated where there is none, or no chain */
+    Py_ssize_t stage_step;       /* rows from one stage to the next */
     real *d_gated;               /* (n, output_stride) */
+    real *d_chain;               /* (n, output_stride) of a chain: the gradient that reaches a vector past its product */
     real *d_sums;                /* (n, S Hp) with a gated h: gradients of the sums without what comes through the gated h */
     real *kept;                  /* (K Hp) in prediction, where the call has none */
     real *c_previous;            /* (C Hp) */
@@ -72,7 +79,7 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
         b->sums_x = take_numbers(&cursor, rows * sums);
         b->sums_h = take_numbers(&cursor, rows * sums);
         b->sums_gated = reads_both(cell) ? take_numbers(&cursor, rows * sums) : b->sums_h;
-        b->inverses = take_numbers(&cursor, rows * 4);
+        b->inverses = take_numbers(&cursor, rows * INVERSES);
         if (cell->normalises_state) b->normalised_state = take_numbers(&cursor, rows * hp);
     }
     if (options->zoneout > 0) {
@@ -86,7 +93,10 @@ SKLSTM_SHARED Py_ssize_t lay_out_options(const CellShape *cell, const LayerCall 
         b->dropped_h = take_numbers(&cursor, n * op);
     }
     if (cell->gated_count) {
-        b->gated = take_numbers(&cursor, rows * op);
+        b->stage_step = rows;
+        b->gated = b->chain = take_numbers(&cursor, stages_of(cell) * rows * op);
+        if (cell->chain && b->scale_h) b->chain = take_numbers(&cursor, stages_of(cell) * rows * op);
+        if (cell->chain) b->d_chain = take_numbers(&cursor, n * op);
         b->d_gated = take_numbers(&cursor, n * op);
         b->d_sums = take_numbers(&cursor, n * sums);
     }
@@ -155,13 +165,14 @@ SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, co
     if (call->sizes.n_kept) row->kept = options->training ? (real *)call->kept + call->sizes.n_kept * here * hp : b->kept;
     if (call->c) row->c_prev = (const real *)call->c + (t * call->kept_step + r * hp) * call->sizes.n_states;
     row->h_prev = carries_m(cell, call) ? row->c_prev : (const real *)call->h + (t * call->n_samples + r) * call->output_stride;
+    if (cell->chain) row->h_prev = b->chain + ((cell->chain - 1) * b->stage_step + here) * hp;
     row->vectors = (const real *)(cell->vectors_are_optional ? options->vectors : call->vectors);
     row->d_vectors = (real *)(cell->vectors_are_optional ? options->d_vectors : call->d_vectors);
     if (norm && cell->normalises_state) {
         const Py_ssize_t place = (cell->gated_count ? 3 : 2) * width;
         row->state_norm = norm + place;
         row->normalised = b->normalised_state + here * hp;
-        row->inverse = b->inverses[4 * here + 2];
+        row->inverse = b->inverses[INVERSES * here + 2];
         if (options->d_norm) row->d_state_norm = (real *)options->d_norm + place;
     }
 }

@@ -35,6 +35,7 @@ SKLSTM_INLINE void row_backward(const CellShape *cell, const RowFunctions *funct
     row.d_c = d_c;
     row.scratch = b->scratch;
     if (cell->reads_h && b->direct) row.direct_h = b->direct + r * hp;
+    if (cell->chain) row.direct_h = (real *)memset(b->d_chain + r * hp, 0, (size_t)size);
     if (cell->has_c && kept_c) {
         for (Py_ssize_t k = 0; k < states; k += hp) split_row(hp, d_c + k, NULL, kept_c, b->direct_c + k, d_c + k);
         row.direct_c = b->direct_c;
@@ -54,27 +55,41 @@ SKLSTM_INLINE void row_backward(const CellShape *cell, const RowFunctions *funct
     functions->backward(&row);
 }
 
-/* Through the product of the gated h: completes the gradients of the sums, over the gates. */
+/* The gradients of the sums that read a gated vector, through their normalisation: over the products. */
+SKLSTM_INLINE void gated_norm_backward(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t,
+                                       int stage) {
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride, row = t * call->n_samples;
+    const Py_ssize_t first = (cell->gated_first + stage * sums_of_stage(cell)) * LANES, place = 2 * width + first;
+    for (Py_ssize_t r = 0; r < call->n_active[t]; r++) {
+        real *product = b->sums_gated + (row + r) * width + first;
+        normalise_row_backward(sums_of_stage(cell), cell->n_sums * LANES, call->hidden_size, call->hidden_stride,
+                               (const real *)call->options->norm + place, (real *)call->options->d_norm + place, product,
+                               b->inverses[INVERSES * (row + r) + 3 + stage], b->d_sums + r * width + first, product);
+    }
+}
+
+/* Through the products of the gated vectors, from the last to the first: completes the gradients of the sums, over the gates. */
 SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFunctions *functions, const LayerCall *call,
                                           const OptionBuffers *b, Py_ssize_t t) {
     const Py_ssize_t hp = call->hidden_stride, width = cell->n_sums * hp, n_active = call->n_active[t];
-    const Py_ssize_t row = t * call->n_samples, first = cell->gated_first * LANES;
-    const real *norm = (const real *)call->options->norm;
-    const real *source = norm ? b->sums_gated + row * width : b->d_sums;
-    if (norm)
+    const Py_ssize_t row = t * call->n_samples, n_vecs = hp / LANES;
+    const int norm = call->options->norm != NULL, count = sums_of_stage(cell);
+    const Py_ssize_t copy = round_up(n_vecs * count * words_of(format_of(call), LANES) * hp, 16); /* numbers of one stage */
+    for (int stage = stages_of(cell) - 1; stage >= 0; stage--) {
+        const Py_ssize_t begin = stage * b->stage_step + row;
+        const real *before = stage ? b->chain + (begin - b->stage_step) * hp : (const real *)call->h + row * hp;
+        if (norm) gated_norm_backward(cell, call, b, t, stage);
+        product_of_gradients(cell, call, n_active, norm ? b->sums_gated + row * width : b->d_sums,
+                             cell->gated_first + stage * count, count, n_vecs,
+                             (const real *)call->gated_transposed + stage * copy, b->d_gated, hp, 0);
         for (Py_ssize_t r = 0; r < n_active; r++) {
-            real *product = b->sums_gated + (row + r) * width + first;
-            normalise_row_backward(cell->gated_count, cell->n_sums * LANES, call->hidden_size, hp, norm + 2 * width + first,
-                                   (real *)call->options->d_norm + 2 * width + first, product,
-                                   b->inverses[4 * (row + r) + 3], b->d_sums + r * width + first, product);
+            real *d_gated = b->d_gated + r * hp, *past = cell->chain ? b->d_chain + r * hp : NULL, *d_sums = b->d_sums + r * width;
+            real *gates = (real *)call->gates + (row + r) * width;
+            if (b->scale_h || past) scale_row(hp, d_gated, b->scale_h ? b->scale_h + r * hp : NULL, past, d_gated);
+            if (stage) memset(past, 0, (size_t)hp * sizeof(real));
+            functions->gate_backward(stage, hp, gates, d_sums, before + r * hp, d_gated, stage ? past : b->direct + r * hp,
+                                     stage ? d_sums : gates);
         }
-    product_of_gradients(cell, call, n_active, source, cell->gated_first, cell->gated_count, hp / LANES, call->gated_transposed,
-                       b->d_gated, hp, 0);
-    for (Py_ssize_t r = 0; r < n_active; r++) {
-        real *d_gated = b->d_gated + r * hp;
-        if (b->scale_h) scale_row(hp, d_gated, b->scale_h + r * hp, NULL, d_gated);
-        functions->gate_backward(hp, (real *)call->gates + (row + r) * width, b->d_sums + r * width,
-                                 (const real *)call->h + (row + r) * hp, d_gated, b->direct + r * hp);
     }
 }
 
@@ -93,11 +108,11 @@ SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall 
             const Py_ssize_t first = cell->h_first * LANES;
             real *product = b->sums_h + row * width + first;
             normalise_row_backward(cell->h_count, step, call->hidden_size, call->hidden_stride, norm + width + first,
-                                   d_norm + width + first, product, b->inverses[4 * row + 1], d_sums + first, product);
+                                   d_norm + width + first, product, b->inverses[INVERSES * row + 1], d_sums + first, product);
         }
         const Py_ssize_t first = cell->x_first * LANES;
         normalise_row_backward(cell->x_count, step, call->hidden_size, call->hidden_stride, norm + first, d_norm + first,
-                               b->sums_x + row * width + first, b->inverses[4 * row], d_sums + first, d_sums + first);
+                               b->sums_x + row * width + first, b->inverses[INVERSES * row], d_sums + first, d_sums + first);
     }
 }
 

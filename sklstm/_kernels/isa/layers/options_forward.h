@@ -47,7 +47,7 @@ SKLSTM_INLINE void sums_of_step(const CellShape *cell, const LayerCall *call, co
         part_of_sums(cell, call, READS_H, cell->h_first, cell->h_count, panels_of(cell, call, format_of(call)).h_offset,
                      call->output_size, n_active, h_prev, b->sums_h + row * width, 0);
     for (Py_ssize_t r = 0; r < n_active; r++) {
-        real *inverses = b->inverses + 4 * (row + r), *sums = z + r * width;
+        real *inverses = b->inverses + INVERSES * (row + r), *sums = z + r * width;
         memcpy(sums, call->bias, (size_t)width * sizeof(real));
         inverses[0] =
             add_normalised(cell, call, cell->x_first, cell->x_count, norm, b->sums_x + (row + r) * width, sums);
@@ -57,25 +57,29 @@ SKLSTM_INLINE void sums_of_step(const CellShape *cell, const LayerCall *call, co
     }
 }
 
-/* The gated h of a step, and its product added to the sums. */
+/* The gated vectors of a step, one after the other, and the product of each added to the sums. `rows` is scratch. */
 SKLSTM_INLINE void gated_sums_of_step(const CellShape *cell, const RowFunctions *functions, const LayerCall *call,
-                                      const OptionBuffers *b, Py_ssize_t t, const real *h, const real **gated, real *z) {
+                                      const OptionBuffers *b, Py_ssize_t t, const real *h, const real **rows, real *z) {
     const Py_ssize_t hp = call->hidden_stride, width = cell->n_sums * hp, n_active = call->n_active[t], row = t * b->step;
+    const int count = sums_of_stage(cell);
     const real *norm = (const real *)call->options->norm;
-    for (Py_ssize_t r = 0; r < n_active; r++) {
-        real *out = b->gated + (row + r) * hp;
-        functions->gate(hp, z + r * width, h + r * hp, out);
-        if (b->scale_h) scale_row(hp, out, b->scale_h + r * hp, NULL, out);
-        gated[r] = out;
+    for (int stage = 0; stage < stages_of(cell); stage++) {
+        const int first = cell->gated_first + stage * count;
+        const Py_ssize_t begin = stage * b->stage_step + row;
+        const real *before = stage ? b->chain + (begin - b->stage_step) * hp : h;
+        for (Py_ssize_t r = 0; r < n_active; r++) {
+            real *made = b->chain + (begin + r) * hp, *out = b->gated + (begin + r) * hp;
+            functions->gate(stage, hp, z + r * width, before + r * hp, made);
+            if (b->scale_h) scale_row(hp, made, b->scale_h + r * hp, NULL, out);
+            rows[r] = out;
+        }
+        rows_to_words(call, READS_GATED, n_active, call->output_size, rows, 0);
+        part_of_sums(cell, call, READS_GATED, first, count, stage_offset(cell, call, format_of(call), stage), call->output_size,
+                     n_active, rows, norm ? b->sums_gated + row * width : z, !norm);
+        for (Py_ssize_t r = 0; r < n_active && norm; r++)
+            b->inverses[INVERSES * (row + r) + 3 + stage] = add_normalised(
+                cell, call, first, count, norm + 2 * width, b->sums_gated + (row + r) * width, z + r * width);
     }
-    rows_to_words(call, READS_GATED, n_active, call->output_size, gated, 0);
-    part_of_sums(cell, call, READS_GATED, cell->gated_first, cell->gated_count,
-                 panels_of(cell, call, format_of(call)).gated_offset, call->output_size, n_active, gated,
-                 norm ? b->sums_gated + row * width : z, !norm);
-    if (norm)
-        for (Py_ssize_t r = 0; r < n_active; r++)
-            b->inverses[4 * (row + r) + 3] = add_normalised(cell, call, cell->gated_first, cell->gated_count, norm + 2 * width,
-                                                            b->sums_gated + (row + r) * width, z + r * width);
 }
 
 /* The cells of one row: their output to `m`, the second state to its array, mixed with the previous one by zoneout. */
@@ -97,7 +101,7 @@ SKLSTM_INLINE void row_forward(const CellShape *cell, const RowFunctions *functi
     row.c_next = c_next;
     functions->forward(&row);
     clear_padding(cell, call, 1, m);
-    if (b->inverses) b->inverses[4 * here + 2] = row.inverse;
+    if (b->inverses) b->inverses[INVERSES * here + 2] = row.inverse;
     if (carries_m(cell, call)) memcpy(c_next, m, (size_t)hp * sizeof(real));
     for (Py_ssize_t k = 0; k < n_states * hp && kept_c; k += hp) mix_row(hp, kept_c, row.c_prev + k, c_next + k, c_next + k);
 }

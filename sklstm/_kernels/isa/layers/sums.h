@@ -22,6 +22,15 @@ SKLSTM_INLINE LayerPanels panels_of(const CellShape *cell, const LayerCall *call
     return panels;
 }
 
+/* The gated vectors of a step, and how many sums read each of them. */
+SKLSTM_INLINE int stages_of(const CellShape *cell) { return cell->chain ? cell->chain : cell->gated_count > 0; }
+SKLSTM_INLINE int sums_of_stage(const CellShape *cell) { return cell->gated_count / stages_of(cell); }
+
+/* Where the part that reads a gated vector begins, for one vector of units. */
+SKLSTM_INLINE Py_ssize_t stage_offset(const CellShape *cell, const LayerCall *call, int format, int stage) {
+    return panels_of(cell, call, format).gated_offset + stage * sums_of_stage(cell) * words_of(format, call->output_size) * LANES;
+}
+
 SKLSTM_SHARED Py_ssize_t words_size(const CellShape *cell, const LayerCall *call) {
     const LayerPanels panels = panels_of(cell, call, format_of(call));
     return panels.n_vecs * panels.unit_size;
@@ -52,8 +61,9 @@ SKLSTM_SHARED void pack_words(const CellShape *cell, const LayerCall *call, cons
         if (is_interrupted(call)) return;
         pack_part(call->input_size, units * cell->x_count, source, out);
         pack_part(call->output_size, units * cell->h_count, source + units * from.h_offset, out + units * to.h_offset);
-        pack_part(call->output_size, units * cell->gated_count, source + units * from.gated_offset,
-                  out + units * to.gated_offset);
+        for (int stage = 0; stage < stages_of(cell); stage++)
+            pack_part(call->output_size, units * sums_of_stage(cell), source + units * stage_offset(cell, call, REALS, stage),
+                      out + units * stage_offset(cell, call, call->format, stage));
     }
 #else
     (void)cell, (void)call, (void)weights, (void)words;

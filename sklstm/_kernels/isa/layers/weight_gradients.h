@@ -60,7 +60,7 @@ SKLSTM_INLINE void outer_of_part(int format, Py_ssize_t n_words, Py_ssize_t n_k,
 }
 
 /* Add the outer products of gathered rows, as words of the format, with their d_sums to every panel. `rows` hold n_x numbers of
- * x, then n_h of h, then n_gated of the gated h; d_sums are the rows of S Hp numbers (`compact`: of 16 bits) for each of these,
+ * x, then n_h of h, then n_gated of each gated vector; d_sums are the rows of S Hp numbers (`compact`: of 16 bits) for each of these,
  * the same where the sums are not normalised. */
 SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
                                  const void *const *const *d_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
@@ -87,9 +87,10 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
             outer_of_part(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
                           out + units * panels.h_offset);
         if (d_gated_sums != d_h_sums) gather_panel(format, compact, n_pairs, d_gated_sums, first, width, panel);
-        if (n_gated && cell->gated_count)
-            outer_of_part(format, n_words, n_gated, units * cell->gated_count, rows + n_x + n_h, stride,
-                          panel + cell->gated_first * LANES, width, out + units * panels.gated_offset);
+        for (int stage = 0; n_gated && stage < stages_of(cell); stage++)
+            outer_of_part(format, n_words, n_gated, units * sums_of_stage(cell), rows + n_x + n_h + stage * n_gated, stride,
+                          panel + (cell->gated_first + stage * sums_of_stage(cell)) * LANES, width,
+                          out + units * stage_offset(cell, call, REALS, stage));
     }
 }
 
@@ -141,8 +142,9 @@ SKLSTM_INLINE void gather_option_row(const CellShape *cell, const LayerCall *cal
     /* not scale_row: the row may begin or end inside a vector */
     if (b->scale_h && cell->h_count)
         for (Py_ssize_t u = 0; u < call->output_size; u++) h_row[u] *= b->scale_h[r * op + u];
-    if (cell->gated_count)
-        memcpy(h_row + (cell->h_count ? call->output_size : 0), b->gated + (t * call->n_samples + r) * op,
+    h_row += cell->h_count ? call->output_size : 0;
+    for (int stage = 0; stage < stages_of(cell); stage++, h_row += call->output_size)
+        memcpy(h_row, b->gated + (stage * b->stage_step + t * call->n_samples + r) * op,
                (size_t)call->output_size * sizeof(real));
 }
 
@@ -191,7 +193,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
             }
         }
         if (direct) pair_rows(call, n_pairs, n_x, n_h, x, h);
-        else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + n_gated, call->pair_stride, rows);
+        else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + stages_of(cell) * n_gated, call->pair_stride, rows);
         outer_of_rows(cell, call, is_compact(call), n_pairs, of_parts, n_x, n_h, n_gated);
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
