@@ -37,8 +37,8 @@ GNU_VARIANTS = {
 GNU_VARIANTS["x86_v4_vnni"] = [*GNU_VARIANTS["x86_v4"], "-mavx512vnni"]
 GNU_VARIANTS["x86_v4_bf16"] = [*GNU_VARIANTS["x86_v4_vnni"], "-mavx512bf16"]
 # The variants of each dtype. The reduced number formats (bfloat16, integers) ask for more than x86_v4.
-FLOAT_VARIANTS = ["x86_v3"]
-REDUCED_VARIANTS = ["x86_v3"]
+FLOAT_VARIANTS = ["baseline", "x86_v3", "x86_v4"]
+REDUCED_VARIANTS = ["baseline", "x86_v3", "x86_v4_vnni", "x86_v4_bf16"]
 MSVC_VARIANTS = {"baseline": [], "x86_v3": ["/arch:AVX2"], "x86_v4": ["/arch:AVX512"]}
 MSVC_VARIANTS["x86_v4_vnni"] = MSVC_VARIANTS["x86_v4_bf16"] = MSVC_VARIANTS["x86_v4"]
 
