@@ -29,6 +29,10 @@ REFERENCES = {
     'ridge parameter", Technometrics 21(2), 1979.',
     "Goyal2017": 'P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", arXiv:1706.02677, '
     "2017.",
+    "Gu2022": 'A. Gu, A. Gupta, K. Goel and C. Ré, "On the parameterization and initialization of diagonal state space '
+    'models", NeurIPS 2022.',
+    "Gu2023": 'A. Gu and T. Dao, "Mamba: linear-time sequence modeling with selective state spaces", arXiv:2312.00752, '
+    "2023, algorithm 2 and figure 3.",
     "Hansen1990": 'L. K. Hansen and P. Salamon, "Neural network ensembles", IEEE Transactions on Pattern Analysis and '
     "Machine Intelligence 12(10), 1990.",
     "Hasani2022": "R. Hasani, M. Lechner, A. Amini, L. Liebenwein, A. Ray, M. Tschaikowski, G. Teschl and D. Rus, "
@@ -45,6 +49,8 @@ REFERENCES = {
     "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '
     'architectures", ICML 2015.',
     "Kalamkar2019": 'D. Kalamkar et al., "A study of BFLOAT16 for deep learning training", arXiv:1905.12322, 2019.',
+    "Katharopoulos2020": 'A. Katharopoulos, A. Vyas, N. Pappas and F. Fleuret, "Transformers are RNNs: fast '
+    'autoregressive transformers with linear attention", ICML 2020, eqs. 16 to 20.',
     "Kim2022": 'T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against '
     'distribution shift", ICLR 2022.',
     "Kingma2015": 'D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.',
@@ -73,8 +79,12 @@ REFERENCES = {
     "Miller2019": 'J. Miller and M. Hardt, "Stable recurrent models", ICLR 2019, section 2.2.',
     "Miyato2018": 'T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, "Spectral normalization for generative adversarial '
     'networks", ICLR 2018, section 2.1.',
+    "Orvieto2023": 'A. Orvieto et al., "Resurrecting recurrent neural networks for long sequences", ICML 2023, section '
+    "3.",
     "Pascanu2013": 'R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", '
     "ICML 2013, algorithm 1.",
+    "Peng2023": 'B. Peng et al., "RWKV: reinventing RNNs for the transformer era", Findings of EMNLP 2023, section '
+    "3.1.",
     "Romano2019": 'Y. Romano, E. Patterson and E. J. Candès, "Conformalized quantile regression", NeurIPS 2019.',
     "Sak2014": 'H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network '
     'architectures for large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.',
@@ -84,6 +94,10 @@ REFERENCES = {
     "Signal Processing 45(11), 1997.",
     "Smith2019": 'L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large '
     'learning rates", arXiv:1708.07120, 2019.',
+    "Smith2023": 'J. T. H. Smith, A. Warrington and S. W. Linderman, "Simplified state space layers for sequence '
+    'modeling", ICLR 2023.',
+    "Sun2023": 'Y. Sun et al., "Retentive network: a successor to transformer for large language models", '
+    "arXiv:2307.08621, 2023, eqs. 6 to 8.",
     "Szegedy2016": 'C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception '
     'architecture for computer vision", CVPR 2016, section 7.',
     "Wu2016": 'Y. Wu, S. Zhang, Y. Zhang, Y. Bengio and R. Salakhutdinov, "On multiplicative integration with '

@@ -7,19 +7,26 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sklstm.cells import (
     GRU,
+    LRU,
     LSTM,
     MGU,
     MLSTM,
     RGLRU,
     RHN,
+    RWKV,
+    S4D,
+    S5,
     SRU,
     Cell,
     CfC,
     Delta,
     Elman,
     IndRNN,
+    LinearAttention,
+    Mamba,
     MinGRU,
     MinLSTM,
+    Retention,
     SecondOrder,
 )
 
@@ -38,12 +45,22 @@ CellName = Literal[
     "cfc",
     "mlstm",
     "rhn",
+    "s4d",
+    "s5",
+    "lru",
+    "mamba",
+    "rwkv",
+    "retention",
+    "linear_attention",
 ]
 
 # What a name stands for: the cell with its defaults.
 _KINDS: dict[str, type[Cell]] = {
     kind._name or kind.__name__.lower(): kind
-    for kind in (LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM, RHN)
+    for kind in (
+        *(LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM, RHN),
+        *(S4D, S5, LRU, Mamba, RWKV, Retention, LinearAttention),
+    )
 }
 
 

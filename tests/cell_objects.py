@@ -16,7 +16,8 @@ def variants(kind):
             choices = (True, False)
         for choice in choices:
             cell = kind(**{name: choice})
-            found[cell._architecture()["cell"]] = cell
+            # The first choice is the default, of options that several entries do not stand for too.
+            found.setdefault(cell._architecture()["cell"], cell)
     return found or {kind()._architecture()["cell"]: kind()}
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-# One weight for each unit, or for each column that is pooled: they are few, and no part of a product.
-PER_UNIT = ("weight_peephole", "weight_recurrent", "weight_pool")
+from sklstm._network.cells import CELLS
+
+# One weight for each unit, or for each column that is pooled: they are few, and no part of a product of matrices.
+PER_UNIT = ("weight_pool", *{f"{group.name}_l" for cell in CELLS.values() for group in cell.vectors})
 # The solution of a regression: its numbers are small where its columns go together, and count all the same.
 SOLVED = ("weight_skip",)
 

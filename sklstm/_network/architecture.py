@@ -132,8 +132,10 @@ class Architecture:
         numbers = tuple(self.cell_numbers) or cell.numbers
         if len(numbers) != len(cell.numbers):
             raise ValueError(f"cell_numbers={numbers}, expected {len(cell.numbers)} for the cell {self.cell!r}")
-        for number in numbers:
-            _check_size("cell_numbers", number, 0)
+        for number, (least, most) in zip(numbers, cell.bounds, strict=True):
+            _check_size("cell_numbers", number, least)
+            if number > most:
+                raise ValueError(f"cell_numbers={numbers}, expected at most {most} in the place of {number}")
         object.__setattr__(self, "cell_numbers", tuple(map(int, numbers)))
         if self.peephole and not (cell.n_vectors and cell.vectors_are_optional):
             raise ValueError(f"peephole=True: the cell {self.cell!r} has no such weights")

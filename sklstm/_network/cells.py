@@ -12,44 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from sklstm._kernels.network._stack import cell_numbers, cell_sizes
+from sklstm._network import state_spaces as starts
+from sklstm._network.vectors import Vectors
 
 _NUMBERS = cell_numbers()
 
 TILE_VECTORS = 4
 DRIVERS = ("recurrent", "elementwise", "rows")  # as `Driver` of isa/layers/interface.h numbers them
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """A named group of per-unit weights of a cell, an array (count, H).
-
-    Attributes
-    ----------
-    name : str
-        Begins with "weight" or "bias".
-    count : int or callable
-        Vectors in the group; a function of the cell's numbers where it depends on them.
-    start : tuple of two floats or callable
-        Initial values: uniform between these two; or what a function of (generator, numbers, H) returns, (count, H).
-    decays : bool
-        Whether weight decay acts on them.
-    """
-
-    name: str
-    count: object = 1
-    start: object = (0.0, 0.0)
-    decays: bool = True
-
-    def size(self, numbers):
-        """Return the number of vectors."""
-        return self.count(numbers) if callable(self.count) else self.count
-
-    def fill(self, generator, numbers, view):
-        """Write the initial values into an array (count, H)."""
-        if callable(self.start):
-            view[:] = self.start(generator, numbers, view.shape[1])
-        elif self.start[0] < self.start[1]:
-            view[:] = generator.uniform(*self.start, view.shape)
 
 
 @dataclass(frozen=True)
@@ -74,6 +43,8 @@ class Cell:
         Groups of per-unit weights, in the order in which the kernel reads them.
     numbers : tuple of int
         Defaults of the sizes of its own that the cell has (of its state, say), as the kernel reads them.
+    bounds : tuple of tuple of int
+        The least and the largest that each number may be.
     """
 
     name: str
@@ -84,6 +55,7 @@ class Cell:
     start: dict = field(default_factory=dict)
     vectors: tuple = ()
     numbers: tuple = ()
+    bounds: tuple = ()
 
     def __post_init__(self):
         """Default the blocks of the bias to those of the weights."""
@@ -216,5 +188,17 @@ CELLS = {
         _highway(2),
         _highway(3),
         _highway(4),
+        # complex states, bilinear, start
+        Cell("s4d", ("v",), vectors=starts.S4D, numbers=(8, 0, 0), bounds=((1, 256), (0, 1), (0, 2))),
+        # inner and outer radius, largest phase
+        Cell("lru", ("v",), vectors=starts.LRU, numbers=(0, 1_000_000, 1_000_000), bounds=((0, 1_000_000),) * 3),
+        # bilinear, start
+        Cell("s5", ("v",), vectors=starts.S5, numbers=(0, 0), bounds=((0, 1), (0, 2))),
+        # states, rank
+        Cell("mamba", ("u", "z"), vectors=starts.MAMBA, numbers=(16, 4), bounds=((1, 256), (1, 256))),
+        Cell("rwkv", ("r", "k", "v", "r_1", "k_1", "v_1"), vectors=starts.RWKV),
+        # units of a head, rotation
+        Cell("retention", ("q", "k", "v", "g"), numbers=(16, 1), bounds=((1, 256), (0, 1))),
+        Cell("linear_attention", ("q", "k", "v"), numbers=(16,), bounds=((1, 256),)),
     )
 }

@@ -9,6 +9,14 @@ from sklstm._network.parameters import ParameterLayout
 GUARD = 0xA5
 # Cells that multiply two sums: their numbers grow with the square of the weights.
 MULTIPLY = {"second_order", "mlstm"}
+# Sizes of their own that cells have in turn: the defaults, and smaller ones that no vector is a multiple of.
+NUMBERS = {
+    "s4d": ((8, 0, 0), (3, 1, 1), (1, 0, 2)),
+    "s5": ((0, 0), (1, 1)),
+    "mamba": ((16, 4), (5, 1), (3, 7)),
+    "retention": ((16, 1), (3, 1), (5, 0)),
+    "linear_attention": ((16,), (3,)),
+}
 
 
 def draw_scaling(n_columns, seed):
@@ -28,6 +36,8 @@ class OptionsCase:
         dropout=0.0, recurrent_dropout=0.0, scaled=False, table_dtype=None, **options,
     ):  # fmt: skip
         rng = np.random.default_rng([5, seed])
+        choices = NUMBERS.get(options.get("cell"), ((),))
+        options = {"cell_numbers": choices[seed % len(choices)], **options}
         self.layout = ParameterLayout(n_columns, hidden_sizes, n_outputs, **options)
         self.shape = self.layout.architecture
         self.network_dtype, self.threads = dtype, threads
@@ -49,6 +59,8 @@ class OptionsCase:
         # What pooling carries is not a state that gradients are asked for.
         self.has_state = self.shape.pooling == "last"
         self.state = rng.normal(size=(n, self.stack.state_size)).astype(dtype) if self.has_state else None
+        if self.has_state and self.shape.cell == "linear_attention":  # whose normaliser is a sum of positive numbers
+            self.state = np.abs(self.state)
         n_targets = n_rows if self.shape.every_step else n
         self.targets = rng.normal(size=(n_targets, n_outputs)).astype(dtype)
         self.weights = rng.uniform(0.5, 2.0, n_targets).astype(dtype)

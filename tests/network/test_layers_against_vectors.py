@@ -17,7 +17,7 @@ from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
 
 CASES = {f"lstm_{name}": case for name, case in load_cases("torch_variants").items()}
-CASES |= load_cases("torch_gru") | load_cases("torch_rnn") | load_cases("torch_minimal")
+CASES |= load_cases("torch_gru") | load_cases("torch_rnn") | load_cases("torch_minimal") | load_cases("torch_mamba")
 ONNX = load_cases("onnx_gru")
 ALL = {name: case for name, case in (CASES | ONNX).items() if str(case.get("cell", "lstm")) in CELLS}
 # float32: rounding over three layers, of numbers up to 10.

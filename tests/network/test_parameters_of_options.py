@@ -81,9 +81,11 @@ def test_only_weights_decay(cell, number):
     network = Network(layout, "float64", 1)
     ends, decays = network.decay_segments(0.25)
     by_number = network.from_panels(np.repeat(decays, np.diff(ends, prepend=0)))
+    groups = {f"{group.name}_l{k}": group.decays for group in CELLS[cell].vectors for k in range(3)}
     for name, view in layout.views(by_number).items():
-        # Neither biases nor gains and shifts of normalisations, nor the regression of the linear skip.
-        decays = name.startswith("weight") and name != "weight_skip"
+        # Neither biases nor gains and shifts of normalisations, nor the regression of the linear skip; of the per-unit
+        # weights those that say so.
+        decays = groups.get(name.removesuffix("_backward"), name.startswith("weight")) and name != "weight_skip"
         assert (view == (0.25 if decays else 0.0)).all(), name
 
 

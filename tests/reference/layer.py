@@ -43,10 +43,12 @@ def normalise(v):
 
 
 def state_sizes(cell, parameters):
-    """Return P, or P and H where the layer carries a second state."""
+    """Return P, or P and the size of the second state: H, or what a cell with states has."""
     hidden_size = len(parameters["bias"]) // len(cell.sums)
     projected = "weight_hr" in parameters
     output_size = len(parameters["weight_hr"]) if projected else hidden_size
+    if cell.own == "states":
+        return [output_size, cell.n_states * hidden_size]
     has_second = cell.own == "c" or (cell.own == "h" and projected)
     return [output_size, hidden_size] if has_second else [output_size]
 
@@ -82,7 +84,7 @@ def cell_forward(cell, x, states, parameters, recurrent=None, zoneout_h=None, zo
         One of `REFERENCE_CELLS`.
     x : (D,)
     states : list
-        h (P,) and, if the layer carries one, the second state (H,).
+        h (P,) and, if the layer carries one, the second state.
     parameters : dict
         ``weight_ih, bias``, ``weight_hh`` if the cell has one, and of the options in use: ``norm_weight_ih,
         norm_weight_hh``; ``weight_hr`` (P, H); those of the cell.
@@ -128,7 +130,7 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None, gaps=None
     LayerForward
     """
     parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
-    sizes = state_sizes(cell, parameters)
+    sizes, hidden_size = state_sizes(cell, parameters), len(parameters["bias"]) // len(cell.sums)
     state = np.zeros((len(sequences), sum(sizes))) if state is None else np.asarray(state, np.float64)
     masks = [Masks()] * len(sequences) if masks is None else masks
     hidden, final = [], []
@@ -138,8 +140,9 @@ def layer_forward(cell, sequences, parameters, state=None, masks=None, gaps=None
         # Without a second state its mask goes unused.
         kept = mask.zoneout_h, mask.zoneout_c if len(sizes) == 2 else None
         zoneout = [
-            [None] * n_steps if one is None else np.broadcast_to(one, (n_steps, size))
-            for one, size in zip(kept, (sizes[0], sizes[-1]), strict=True)
+            # A unit's mask is that of each of its numbers.
+            [None] * n_steps if one is None else np.tile(np.broadcast_to(one, (n_steps, size)), count)
+            for one, size, count in zip(kept, (sizes[0], hidden_size), (1, sizes[-1] // hidden_size), strict=True)
         ]
         hs = []
         for x, kept_h, kept_second, gap in zip(np.asarray(sequence, np.float64), *zoneout, own_gaps, strict=True):

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.attention import attention_block, attention_pooling, mean_pooling
-from reference.cells import REFERENCE_CELLS
+from reference.cells import reference_cell
 from reference.layer import layer_forward, state_sizes
 from reference.layer_output import layer_norm
 from reference.masks import draw_masks, mean_masks
@@ -133,7 +133,7 @@ def run_layers(shape, parameters, sequences, state, noise, turn=None, gaps=None)
     steps from FIRST_TURN on.
     """
     outputs, finals, below, begin = [], [], sequences, 0
-    n_layers, cell = len(shape.hidden_sizes), REFERENCE_CELLS[shape.cell]
+    n_layers, cell = len(shape.hidden_sizes), reference_cell(shape.cell, shape.cell_numbers)
     for k in range(n_layers):
         parts = []
         for direction in range(1 + shape.bidirectional):
@@ -230,8 +230,9 @@ def options_forward(shape, parameters, sequences, state=None, noise=None, mean=0
     ]
     steps = [cut_patches(rows, shape.patch_length) for rows in windows]
     if state is None:
-        # Wide enough for any: two states in each of two directions, none of more numbers than units.
-        state = np.zeros((len(sequences), 4 * sum(shape.hidden_sizes)))
+        # Wide enough for any, in two directions: h, and the second state of each unit.
+        cell = reference_cell(shape.cell, shape.cell_numbers)
+        state = np.zeros((len(sequences), 2 * (1 + getattr(cell, "n_states", 1)) * sum(shape.hidden_sizes)))
     gaps = None
     if shape.time_column is not None:
         columns = [np.asarray(rows, np.float64)[:, [shape.time_column]] for rows in sequences]

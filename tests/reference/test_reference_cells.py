@@ -13,7 +13,7 @@ from reference.test_reference_layer import draw_parameters, logistic
 from reference.vectors import load_cases, split_rows
 
 STORED = {f"{kind}_{name}": case for kind in ("gru", "rnn") for name, case in load_cases(f"torch_{kind}").items()}
-STORED |= load_cases("torch_minimal")
+STORED |= load_cases("torch_minimal") | load_cases("torch_mamba")
 STORED |= {f"onnx_{name}": case for name, case in load_cases("onnx_gru").items()}
 
 
@@ -33,8 +33,10 @@ def test_stored_vectors(name):
             parameters = {key.removesuffix(end): value for key, value in own.items() if key.endswith(end)}
             turn = slice(None, None, -1 if direction else 1)
             at = index * len(suffixes) + direction
-            layer = layer_forward(cell, [x[turn] for x in below], parameters, case["h0"][at])
-            assert_allclose(layer.final, case["h_final"][at], **close)
+            kinds = [kind for kind in ("h", "c") if f"{kind}0" in case]
+            state, final = (np.hstack([case[f"{kind}{end}"][at] for kind in kinds]) for end in ("0", "_final"))
+            layer = layer_forward(cell, [x[turn] for x in below], parameters, state)
+            assert_allclose(layer.final, final, **close)
             outputs.append([h[turn] for h in layer.hidden])
         below = [np.hstack(both) for both in zip(*outputs, strict=True)]
     assert_allclose(np.concatenate(below), case["hidden"], **close)
@@ -95,7 +97,8 @@ def by_hand(name, x, h, w, u, b, v):
     return f / (f + i) * h + i / (f + i) * act(s[2])
 
 
-@pytest.mark.parametrize("name", [name for name, cell in REFERENCE_CELLS.items() if cell.own != "c"])
+# The cells with many states: test_reference_states.py.
+@pytest.mark.parametrize("name", [name for name, cell in REFERENCE_CELLS.items() if cell.own not in ("c", "states")])
 def test_one_unit_by_hand(name):
     rng, cell = np.random.default_rng(3), REFERENCE_CELLS[name]
     for _ in range(20):

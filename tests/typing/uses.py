@@ -23,7 +23,29 @@ from sklstm import (
     WeightedEnsembleRegressor,
     quantize,
 )
-from sklstm.cells import GRU, LSTM, MGU, MLSTM, RGLRU, RHN, SRU, CfC, Delta, Elman, IndRNN, MinGRU, MinLSTM, SecondOrder
+from sklstm.cells import (
+    GRU,
+    LRU,
+    LSTM,
+    MGU,
+    MLSTM,
+    RGLRU,
+    RHN,
+    RWKV,
+    S4D,
+    S5,
+    SRU,
+    CfC,
+    Delta,
+    Elman,
+    IndRNN,
+    LinearAttention,
+    Mamba,
+    MinGRU,
+    MinLSTM,
+    Retention,
+    SecondOrder,
+)
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
@@ -79,6 +101,9 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4)))
     models.append(DeepRNNRegressor(cell=RHN(depth=3)))
     models.append(DeepRNNClassifier(cell="rhn"))
+    models += [DeepRNNRegressor(cell=cell) for cell in (S4D(init="inv"), S5(discretization="bilinear"), LRU(r_min=0.5))]
+    models += [DeepRNNRegressor(cell=cell) for cell in (Mamba(dt_rank=1), RWKV(), Retention(rotary=False))]
+    models.append(DeepRNNClassifier(cell=LinearAttention(head_size=8)))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
     return models
 

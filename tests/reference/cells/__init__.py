@@ -7,7 +7,8 @@ A cell is a class with these attributes and one function. H units; P is the size
     sums    names of the blocks of ``bias``, one for each sum
     own     "c": the cell carries a state c of its own; "h": its update reads the previous h unit by unit (with a
             projection, what the unit gave before the projection, which is then carried as a second state m);
-            None: h is read by products only
+            "states": it carries `n_states` numbers a unit, one vector after the other (``states.py``); None: h is read
+            by products only
     vectors per-unit weights that the cell always has, {name: number of rows}; left out: none
 
     step(x, product, b, own, parameters) -> output (H,), new own state (H,)
@@ -25,13 +26,20 @@ from reference.cells.delta import Delta
 from reference.cells.elman import Elman, ElmanReLU
 from reference.cells.gru import GRU, GRUResetBefore
 from reference.cells.indrnn import IndRNN, IndRNNTanh
+from reference.cells.linear_attention import LinearAttention
+from reference.cells.lru import LRU
 from reference.cells.lstm import LSTM
+from reference.cells.mamba import Mamba
 from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
+from reference.cells.retention import Retention
 from reference.cells.rglru import RGLRU
 from reference.cells.rhn import RHN2, RHN3, RHN4
+from reference.cells.rwkv import RWKV
+from reference.cells.s4d import S4D
+from reference.cells.s5 import S5
 from reference.cells.second_order import SecondOrder
 from reference.cells.sru import SRU
 
@@ -58,4 +66,17 @@ REFERENCE_CELLS = {
     "rhn_2": RHN2,
     "rhn_3": RHN3,
     "rhn_4": RHN4,
+    "s4d": S4D,
+    "lru": LRU,
+    "s5": S5,
+    "mamba": Mamba,
+    "rwkv": RWKV,
+    "retention": Retention,
+    "linear_attention": LinearAttention,
 }
+
+
+def reference_cell(name, numbers=()):
+    """The cell of a name, with these sizes of its own."""
+    cell = REFERENCE_CELLS[name]
+    return cell.sized(*numbers) if numbers else cell

@@ -15,9 +15,22 @@
 #include "second_order.h"
 #include "sru.h"
 
+#include "row_parts.h"
+#include "discretise.h"
+#include "halves.h"
+#include "heads.h"
+#include "linear_attention.h"
+#include "lru.h"
+#include "mamba.h"
+#include "retention.h"
+#include "rwkv.h"
+#include "s4d.h"
+#include "s5.h"
+
 #define FOR_ALL_CELLS(ROW) \
     ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
     ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) \
     ROW(sru) ROW(rglru) \
     ROW(second_order) ROW(cfc) ROW(cfc_backbone) \
-    ROW(mlstm) ROW(rhn_2) ROW(rhn_3) ROW(rhn_4)
+    ROW(mlstm) ROW(rhn_2) ROW(rhn_3) ROW(rhn_4) \
+    ROW(s4d) ROW(lru) ROW(s5) ROW(mamba) ROW(rwkv) ROW(retention) ROW(linear_attention)

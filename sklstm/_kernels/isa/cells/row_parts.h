@@ -1,0 +1,56 @@
+/* What row cells share: the sums of a row, vectors that end inside a head or a half, products over a head, and numbers that are
+ * kept in range. Vectors of units begin at multiples of LANES; a head or a half begins anywhere. */
+
+/* Sum k of the vector of units at u. */
+SKLSTM_INLINE vec sum_of_units(const CellRow *row, int n_sums, Py_ssize_t u, int k) {
+    return v_load(row->gates + n_sums * u + k * LANES);
+}
+
+SKLSTM_INLINE void store_d_sum(CellRow *row, int n_sums, Py_ssize_t u, int k, vec d) {
+    v_store(row->d_sums + n_sums * u + k * LANES, d);
+}
+
+/* Number k of the second state: the gradient of the previous one. */
+SKLSTM_INLINE void store_d_state(CellRow *row, Py_ssize_t k, Py_ssize_t u, vec d) {
+    const Py_ssize_t at = k * row->stride + u;
+    v_store(row->d_c + at, row->direct_c ? v_add(d, v_load(row->direct_c + at)) : d);
+}
+
+SKLSTM_INLINE void add_to(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
+SKLSTM_INLINE void add_product_to(real *sum, vec a, vec b) { v_store(sum, v_fma(a, b, v_load(sum))); }
+SKLSTM_INLINE vec v_negative(vec a) { return v_sub(v_broadcast(0), a); }
+
+/* At most LANES numbers; zeros behind them. */
+SKLSTM_INLINE vec load_some(const real *p, Py_ssize_t count) {
+    vec v = v_broadcast(0);
+    if (count >= LANES) return v_load(p);
+    for (Py_ssize_t l = 0; l < count; l++) LANE(v, l) = p[l];
+    return v;
+}
+
+SKLSTM_INLINE void store_some(real *p, Py_ssize_t count, vec v) {
+    if (count >= LANES) {
+        v_store(p, v);
+        return;
+    }
+    for (Py_ssize_t l = 0; l < count; l++) p[l] = LANE(v, l);
+}
+
+SKLSTM_INLINE real sum_of_lanes(vec v) {
+    real total = 0;
+    for (int l = 0; l < LANES; l++) total += LANE(v, l);
+    return total;
+}
+
+/* Factors of a product of several are cut here, so that the product and its gradients stay in the range of single precision. */
+#define ROW_LIMIT ((real)1e3)
+
+SKLSTM_INLINE vec v_cut(vec x) {
+    const vec limit = v_broadcast(ROW_LIMIT);
+    return v_negative(v_minimum(limit, v_negative(v_minimum(limit, x))));
+}
+
+/* The gradient of what was cut: zero beyond the limit. */
+SKLSTM_INLINE vec v_cut_slope(vec x, vec d) {
+    return v_select_nonnegative(v_sub(v_broadcast(ROW_LIMIT), v_abs(x)), d, v_broadcast(0));
+}
