@@ -31,7 +31,7 @@ SETTINGS = {
     "n_layers": 2,
     "bidirectional": True,
     "residual": 1,
-    "layer_norm": "output",
+    "norm": "layer",
     "pooling": "attention",
     "patch_length": 5,
     "dropout": 0.3,

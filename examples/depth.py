@@ -2,7 +2,7 @@
 
 The budget is the number of weights, which for stacked LSTM layers is also the number of multiplications of a step: a
 deep stack gets narrower layers, so that none has more weights than one layer of 64 units. The deep stacks come with
-``residual=1, layer_norm="output"`` and plain. Everything else is equal, and no setting was chosen on a test part.
+``residual=1, norm="layer"`` and plain. Everything else is equal, and no setting was chosen on a test part.
 
 - *Oil temperature*: the change of the oil temperature of a transformer, from a day of hourly readings of seven series
   and the clock (the bundled ETTh1 table; 8,640 hours train, 2,880 decide which epoch is kept, 2,880 test). Once in the
@@ -32,8 +32,8 @@ WINDOW = 24  # hours
 WEEK = 168  # the first has no weekly mean
 # The last hours before a border have targets behind it.
 TRAIN, VALIDATION, TEST = slice(WEEK, 8640 - 24), slice(8640, 11520 - 24), slice(11520, 14400 - 24)
-RESIDUAL = {"residual": 1, "layer_norm": "output"}
-PLAIN = {"residual": 0, "layer_norm": None}
+RESIDUAL = {"residual": 1, "norm": "layer"}
+PLAIN = {"residual": 0, "norm": None}
 # On JapaneseVowels; the head reads the last state.
 CLASSIFIER = {
     "dropout": 0.3,

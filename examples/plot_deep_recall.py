@@ -7,7 +7,7 @@ error of 1/6, the variance of the target; to do better, the network has to carry
 and here through ten layers too.
 
 Two stacks of ten layers of 64 units see the same 20,000 sequences in the same order with the same settings. One is
-plain, the other has ``residual=1`` and ``layer_norm="output"``. The validation part draws the curves and decides which
+plain, the other has ``residual=1`` and ``norm="layer"``. The validation part draws the curves and decides which
 epoch is kept; the test part is used once. doc/studies/deep.md has other seeds, step sizes, sizes
 (``--layers 20 --units 32``) and numbers of sequences.
 
@@ -38,7 +38,7 @@ SETTINGS = {
 }
 STACKS = {
     "plain": {},
-    'residual=1, layer_norm="output"': {"residual": 1, "layer_norm": "output"},
+    'residual=1, norm="layer"': {"residual": 1, "norm": "layer"},
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cache
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
 from sklearn.base import BaseEstimator
@@ -13,6 +13,9 @@ from sklstm._cell_choice import CellName, check_cell
 from sklstm._docstrings import complete_docstring
 from sklstm._validation.parameters import LARGEST_N_LAYERS
 from sklstm.cells import Cell
+
+# Units of a feedforward block for each output of its layer.
+LARGEST_EXPANSION = 1000
 
 
 @cache
@@ -42,8 +45,16 @@ class ArchitectureParameters(BaseEstimator):
         [Miyato2018]_ [Miller2019]_, or a factor in (0, .99] times an orthogonal matrix, or nothing.
     residual : int, default=0
         Number of layers that each residual connection spans [He2016]_; 0 for none.
-    layer_norm : {"output"} or None, default=None
-        Whether the output of each layer is normalised over its units [Ba2016]_; inside the cell, its `layer_norm` does.
+    norm : {"layer", "rms"} or None, default=None
+        Normalisation of the output of each layer over its units, by mean and deviation [Ba2016]_ or by the root mean
+        square [Zhang2019]_; inside the cell, its `layer_norm` does.
+    norm_first : bool, default=False
+        Whether a layer, and the head, normalise what they read, and residual connections add what is not normalised
+        [Xiong2020]_; else the sum is normalised.
+    feedforward : {"swiglu"} or None, default=None
+        Feedforward block behind each layer, with a norm and a residual connection of its own [Shazeer2020]_.
+    feedforward_expansion : float, default=2.6666666666666665
+        Units of that block for each output of the layer; 8/3 gives it the weights of a plain one with 4.
     attention_heads : int, default=0
         Heads of a block of self-attention on the top layer [Vaswani2017]_, a divisor of the size of its output; 0 for
         no block.
@@ -96,8 +107,17 @@ class ArchitectureParameters(BaseEstimator):
 
     **Residual connections.** With ``residual=2`` the output of the first layer is added to that of the third, ``(h_3 +
     y_1) / sqrt(2)`` (eq. 1 of [He2016]_, which does not divide); where their sizes differ, y_1 goes through a linear
-    map (eq. 2 there). ``layer_norm="output"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) +
-    bias`` over the units (eq. 4 of [Ba2016]_). The recurrent path is left alone.
+    map (eq. 2 there). The recurrent path is left alone.
+
+    **Normalisation.** ``norm="layer"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over
+    the units (eq. 4 of [Ba2016]_), "rms" is ``gain y / sqrt(mean(y^2) + 1e-5)`` (eq. 4 of [Zhang2019]_). With
+    `norm_first` the sum is ``h_3 + y_1``, and what reads a layer (the next one, attention, pooling, the head) reads
+    ``N(y)``, with the same parameters: each layer normalises its own input inside its residual branch, and the head
+    that of the last. The first layer reads the columns. ``feedforward="swiglu"`` turns y, after sum and norm, into ``y
+    + W_out (silu(a) * b)`` with ``[a; b] = W_in N'(y)`` and ``silu(a) = a sigmoid(a)`` (eq. 6 of [Shazeer2020]_), N' a
+    norm of its own ("rms" with ``norm=None``). Residual connections and dropout come after it. ``norm="rms",
+    norm_first=True, residual=1, feedforward="swiglu"`` makes of each layer but the first the block that language models
+    are made of.
 
     **Attention.** The block computes ``y + W_o [softmax(q k' / sqrt(d)) v]`` for heads of size d, with q, k, v from
     ``LN(y) + PE``, sines and cosines of the position (base 10000, counted from 0 at the sequence's own first step). A
@@ -133,7 +153,10 @@ class ArchitectureParameters(BaseEstimator):
     bidirectional: bool = False
     recurrent_constraint: Literal["spectral_norm", "scaled_orthogonal"] | None = None
     residual: int = 0
-    layer_norm: Literal["output"] | None = None
+    norm: Literal["layer", "rms"] | None = None
+    norm_first: bool = False
+    feedforward: Literal["swiglu"] | None = None
+    feedforward_expansion: float = 8 / 3
     attention_heads: int = 0
     pooling: Literal["last", "mean", "attention"] = "last"
     patch_length: int = 1
@@ -150,7 +173,10 @@ class ArchitectureParameters(BaseEstimator):
         "bidirectional": ["boolean"],
         "recurrent_constraint": [StrOptions({"spectral_norm", "scaled_orthogonal"}), None],
         "residual": [Interval(Integral, 0, None, closed="left")],
-        "layer_norm": [StrOptions({"output"}), None],
+        "norm": [StrOptions({"layer", "rms"}), None],
+        "norm_first": ["boolean"],
+        "feedforward": [StrOptions({"swiglu"}), None],
+        "feedforward_expansion": [Interval(Real, 0, LARGEST_EXPANSION, closed="right")],
         "attention_heads": [Interval(Integral, 0, None, closed="left")],
         "pooling": [StrOptions({"last", "mean", "attention"})],
         "patch_length": [Interval(Integral, 1, None, closed="left")],

@@ -13,7 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklstm._answers import in_sequences, refuse_other_container
 from sklstm._attention_mixin import AttentionMixin
 from sklstm._fit_inputs import Given, looks_back, refuse_other_targets
-from sklstm._fitted import fitted_network, freeze
+from sklstm._fitted import fitted_network, freeze, upgraded
 from sklstm._fitting import fit
 from sklstm._options import has_output_at_every_step
 from sklstm._parameters import NetworkParameters
@@ -60,7 +60,10 @@ class BaseRNN(
           spaces, Mamba and RWKV: arrays (k, hidden_size) that the docs of the cell name.
         - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
         - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
-        - layer_norm: ``norm_weight_l0``, ``norm_bias_l0`` (outputs of the layer,).
+        - norm: ``norm_weight_l0``, of "layer" also ``norm_bias_l0`` (outputs of the layer,).
+        - feedforward, with F units: ``norm_weight_feedforward_l0``, of "layer" also ``norm_bias_feedforward_l0``
+          (outputs of the layer,), ``weight_feedforward_in_l0`` (2 F, outputs), ``weight_feedforward_out_l0`` (outputs,
+          F).
         - attention_heads: ``norm_weight_attention``, ``norm_bias_attention`` (features,), ``weight_attention_in``
           (3 features, features), rows of q, k, v, ``bias_attention_in``, ``weight_attention_out`` (features,
           features), ``bias_attention_out``.
@@ -226,7 +229,7 @@ class BaseRNN(
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle; NumPy does not keep read-only flags."""
-        super().__setstate__(state)
+        super().__setstate__(upgraded(state))
         freeze(self)
 
     # Using the fitted network. Public methods that answer begin with a snapshot: a fit in another thread may end while

@@ -92,6 +92,7 @@ REFERENCES = {
     'machine learning", arXiv:2208.04564, 2022.',
     "Schuster1997": 'M. Schuster and K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on '
     "Signal Processing 45(11), 1997.",
+    "Shazeer2020": 'N. Shazeer, "GLU variants improve transformer", arXiv:2002.05202, 2020, eq. 6.',
     "Smith2019": 'L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large '
     'learning rates", arXiv:1708.07120, 2019.',
     "Smith2023": 'J. T. H. Smith, A. Warrington and S. W. Linderman, "Simplified state space layers for sequence '
@@ -106,10 +107,12 @@ REFERENCES = {
     "Vaswani2017": 'A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.',
     "Williams1990": 'R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of '
     'recurrent network trajectories", Neural Computation 2(4), 1990.',
+    "Xiong2020": 'R. Xiong et al., "On layer normalization in the transformer architecture", ICML 2020, figure 1 (b).',
     "Zaremba2014": 'W. Zaremba, I. Sutskever and O. Vinyals, "Recurrent neural network regularization", '
     "arXiv:1409.2329, 2014.",
     "Zeng2023": 'A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", '
     "AAAI 2023.",
+    "Zhang2019": 'B. Zhang and R. Sennrich, "Root mean square layer normalization", NeurIPS 2019, eq. 4.',
     "Zhou2016": 'G.-B. Zhou, J. Wu, C.-L. Zhang and Z.-H. Zhou, "Minimal gated unit for recurrent neural networks", '
     "International Journal of Automation and Computing 13(3), 2016, eqs. 12 to 14.",
     "Zhou2016a": 'P. Zhou et al., "Attention-based bidirectional long short-term memory networks for relation '

@@ -22,6 +22,20 @@ def freeze(model):
             array.flags.writeable = False
 
 
+def upgraded(state):
+    """Return the attributes of a pickle of an earlier version as they are called now."""
+    if "layer_norm" not in state:
+        return state
+    state = dict(state)
+    state["norm"] = {"output": "layer"}.get(state.pop("layer_norm"))
+    if "_architecture" in state:
+        before = dict(state["_architecture"])
+        norm = {"output": "layer"}.get(before.pop("layer_norm"))
+        added = {"norm": norm, "norm_first": False, "feedforward": 0.0, "cell_numbers": (), "time_column": None}
+        state["_architecture"] = {**added, **before}
+    return state
+
+
 def refuse_quantised(model):
     """Raise for a model of `quantize`, whose parameters cannot be changed."""
     if hasattr(model, "quantization_dtype_"):

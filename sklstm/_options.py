@@ -79,7 +79,7 @@ _EXCLUSIONS = [
 
 ARCHITECTURE_OPTIONS = (
     "residual",
-    "layer_norm",
+    "norm",
     "zoneout",
     "bidirectional",
     "attention_heads",
@@ -97,6 +97,10 @@ _IN_THE_CONSTRUCTOR = {
     "projection_size": ("cell__projection_size", lambda size: f"cell__projection_size={size or None}"),
     "cell_norm": ("cell__layer_norm", lambda value: f"cell__layer_norm={value}"),
     "time_column": ("cell__time_column", lambda column: f"times of column {column}"),
+    "feedforward": (
+        "feedforward and feedforward_expansion",
+        lambda expansion: f"a feedforward block of {expansion:.4g} units for each output" if expansion else "no block",
+    ),
     "every_step": ("training", lambda stateful: f"training={'stateful' if stateful else 'windows'!r}"),
 }
 
@@ -104,7 +108,6 @@ _IN_THE_CONSTRUCTOR = {
 # Values of earlier versions: what stands for them now.
 _MOVED_VALUES = {
     ("training", "stream"): "is called training='stateful' now",
-    ("layer_norm", "gates"): "is an option of the cell now: set cell=LSTM(layer_norm=True), with LSTM of sklstm.cells",
 }
 
 
@@ -184,6 +187,8 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
             )
+    if parameters["norm_first"] and parameters["norm"] is None:
+        warn_user("norm_first=True has no effect with norm=None: set norm='layer' or norm='rms'.")
     is_direct = parameters.get("decoder", "direct") == "direct"
     if parameters["known_columns"] is not None and parameters["window_norm"] is None and is_direct:
         decoder = " and decoder='direct'" if "decoder" in parameters else ""
@@ -243,6 +248,9 @@ def describe_network(parameters, input_size, n_outputs, names=None, horizon=0):
         "time_column": time_position(check_cell(parameters["cell"]), input_size, names),
         "decoder": parameters.get("decoder", "direct"),
         "horizon": horizon,
+        # Without a norm nothing comes first; without residual connections it makes no difference.
+        "norm_first": bool(parameters["norm_first"] and parameters["norm"]),
+        "feedforward": float(parameters["feedforward_expansion"]) if parameters["feedforward"] else 0.0,
         **{name: parameters[name] for name in ARCHITECTURE_OPTIONS},
         **describe_cell(parameters["cell"]),
     }

@@ -15,7 +15,7 @@ OPTIONS = [
     {"window_norm": "last", "target_column": 0, "patch_length": 3},
     {"linear_skip": 3, "cell": "gru"},
     {"n_layers": 2, "dropout": 0.2, "recurrent_dropout": 0.2, "zoneout": 0.1},
-    {"cell": LSTM(projection_size=3, peephole=True), "residual": 1, "n_layers": 2, "layer_norm": "output"},
+    {"cell": LSTM(projection_size=3, peephole=True), "residual": 1, "n_layers": 2, "norm": "layer"},
     {"cell": "mingru", "dtype": "bfloat16"},
     {"loss": "quantile", "quantile": [0.1, 0.5, 0.9], "n_seeds": 2},
 ]

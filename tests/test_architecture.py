@@ -84,7 +84,7 @@ def backwards(sequences):
         ({"cell": LSTM(peephole=True)}, {"weight_peephole_l0": (3, 4), "weight_peephole_l1": (3, 4)}, 4),
         ({"residual": 1}, {}, 4),
         ({"hidden_size": (4, 4, 6), "n_layers": 3, "residual": 2}, {"weight_residual_l2": (6, 4)}, 6),
-        ({"layer_norm": "output"}, {f"norm_{kind}_l{k}": (4,) for kind in ("weight", "bias") for k in (0, 1)}, 4),
+        ({"norm": "layer"}, {f"norm_{kind}_l{k}": (4,) for kind in ("weight", "bias") for k in (0, 1)}, 4),
         (
             {"cell": LSTM(layer_norm=True)},
             {f"norm_weight_{kind}_l{k}": (16,) for kind in ("ih", "hh") for k in (0, 1)}

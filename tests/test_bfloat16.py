@@ -200,7 +200,7 @@ from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 
 X = np.random.default_rng(0).normal(size=(250, 4))
 settings = {"sequence_length": 5, "max_iter": 2, "random_state": 0, "n_jobs": 1, "dtype": "bfloat16"}
-norms = {"layer_norm": "output", "n_layers": 2, "bidirectional": True, "attention_heads": 2, "dropout": 0.2}
+norms = {"norm": "layer", "n_layers": 2, "bidirectional": True, "attention_heads": 2, "dropout": 0.2}
 content = hashlib.sha256()
 for model, y in [
     (DeepLSTMRegressor(20, **settings), X[:, 0]),

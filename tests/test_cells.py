@@ -242,11 +242,6 @@ def test_both_estimators_are_the_same_with_an_lstm(general, kind, cell):
     assert parameters_equal(fitted(kind, cell=cell), fitted(general, cell=cell))
 
 
-def test_values_of_before_are_refused_by_what_stands_for_them():
-    with pytest.raises(ValueError, match=r"layer_norm='gates' is an option of the cell now: set cell=LSTM\(layer_norm"):
-        DeepLSTMRegressor(layer_norm="gates").fit(X, Y)
-
-
 # Parameters of a cell through its estimator
 
 

@@ -24,7 +24,7 @@ STATEFUL = {"training": "stateful", "shuffle": False, "bptt_steps": 8, "batch_si
 EXACT = {"dtype": "float64", "early_stopping": False, "input_scaling": None}
 OPTIONS = {
     "plain": {},
-    "deep": {"hidden_size": [5, 9, 4], "residual": 1, "layer_norm": "output", "dropout": 0.2},
+    "deep": {"hidden_size": [5, 9, 4], "residual": 1, "norm": "layer", "dropout": 0.2},
     "noise": {"zoneout": 0.2, "recurrent_dropout": 0.2, "weight_dropout": 0.2, "dtype": "float64"},
     "windows": {"bidirectional": True, "pooling": "attention", "patch_length": 2, "linear_skip": 3},
 }

@@ -176,7 +176,7 @@ def test_warm_start_of_an_unfitted_estimator_and_of_a_clone(case):
         ({"cell": LSTM(peephole=True)}, "another network: cell__peephole=True, not cell__peephole=False"),
         ({"cell": LSTM(layer_norm=True)}, "cell__layer_norm=True, not cell__layer_norm=False"),
         ({"cell": "gru"}, "another network: cell='gru', not cell='lstm'.*or set cell back"),
-        ({"layer_norm": "output"}, "layer_norm='output', not layer_norm=None"),
+        ({"norm": "layer"}, "norm='layer', not norm=None"),
         (
             {"attention_heads": 2, "pooling": "mean"},
             "attention_heads=2, .*; pooling='mean', .*heads and pool",

@@ -69,7 +69,7 @@ DAMAGES = {
     "both directions": (architecture(bidirectional=True), "the arrays are called"),
     "direction": (architecture(bidirectional="yes"), "bidirectional='yes'"),
     "pooling": (architecture(pooling="max"), "pooling='max', expected one of"),
-    "norm": (architecture(layer_norm="batch"), "layer_norm='batch'"),
+    "norm": (architecture(norm="batch"), "norm='batch'"),
     "window norm": (architecture(window_norm="first"), "window_norm='first'"),
     "zoneout": (architecture(zoneout=float("nan")), "zoneout=nan"),
     "unknown entry": (architecture(cells="gru"), "cells"),

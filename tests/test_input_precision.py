@@ -144,7 +144,7 @@ def test_the_largest_input_gives_finite_answers(options):
     network = model._network()
     assert network.first_beyond_range(rows) is None
     assert np.isfinite(network.forward(sequences)).all()
-    if "layer_norm" in options:
+    if "norm" in options:
         # Normalised, such sums are not all the same.
         assert network.forward(sequences, want_hidden=True).std() > 1e-3
 

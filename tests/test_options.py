@@ -23,6 +23,7 @@ OPTIONS = [
     {"patch_length": 2, "linear_skip": 3},
     {"window_norm": "last", "linear_skip": 2},
     {"window_norm": "standard", "hidden_size": [4, 6], "residual": 1},
+    {"norm": "rms", "norm_first": True, "n_layers": 3, "residual": 1, "feedforward": "swiglu", "dropout": 0.1},
     {"window_norm": "last", "known_columns": [2], "linear_skip": 2, "patch_length": 2},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -111,7 +112,10 @@ GRID = {
     "cell__layer_norm": [False, True],
     "recurrent_constraint": [None, "spectral_norm", "scaled_orthogonal"],
     "residual": [0, 1],
-    "layer_norm": [None, "output"],
+    "norm": [None, "layer", "rms"],
+    "norm_first": [False, True],
+    "feedforward": [None, "swiglu"],
+    "feedforward_expansion": [1, 8 / 3],
     "attention_heads": [0, 2],
     "pooling": ["last", "mean", "attention"],
     "patch_length": [1, 2],
@@ -126,6 +130,8 @@ GRID = {
     "zoneout": [0.0, 0.5],
 }
 NEEDED = {
+    "norm_first": {"n_layers": 2, "residual": 1, "norm": "rms"},
+    "feedforward_expansion": {"feedforward": "swiglu"},
     "residual": {"hidden_size": [4, 6]},
     "cell__layer_norm": {"cell": LSTM(peephole=True)},
     "target_column": {"window_norm": "last"},

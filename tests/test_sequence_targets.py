@@ -37,7 +37,7 @@ FULL_BATCH = {"dtype": "float64", "shuffle": False, "early_stopping": False, "ba
 OPTIONS = [
     {},
     {"bidirectional": True, "n_layers": 2},
-    {"n_layers": 2, "residual": 1, "layer_norm": "output", "dropout": 0.2},
+    {"n_layers": 2, "residual": 1, "norm": "layer", "dropout": 0.2},
     {"bidirectional": True, "cell": GRU(), "hidden_size": [4, 5], "residual": 1, "recurrent_dropout": 0.2},
     {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
     {"attention_heads": 2},

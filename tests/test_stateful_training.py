@@ -18,7 +18,7 @@ LONG = np.random.default_rng(1).normal(size=(600, 3))  # more than two blocks of
 
 OPTIONS = [
     {},
-    {"n_layers": 2, "residual": 1, "layer_norm": "output", "dropout": 0.2},
+    {"n_layers": 2, "residual": 1, "norm": "layer", "dropout": 0.2},
     {"cell": LSTM(projection_size=2, peephole=True), "zoneout": 0.2},
     {"cell": LSTM(layer_norm=True), "recurrent_dropout": 0.2, "weight_dropout": 0.2, "hidden_size": [4, 5]},
 ]

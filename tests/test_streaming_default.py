@@ -17,7 +17,7 @@ CONFIGURATIONS = [
     {"sequence_length": 1},
     {"sequence_length": 50},
     {"hidden_size": 16, "n_layers": 2, "dtype": "float64"},
-    {"hidden_size": [5, 9, 4], "residual": 1, "layer_norm": "output"},
+    {"hidden_size": [5, 9, 4], "residual": 1, "norm": "layer"},
     {"cell": LSTM(layer_norm=True, peephole=True), "n_jobs": 1},
     {"cell": LSTM(projection_size=3), "n_layers": 2},
     {"pooling": "mean"},
@@ -30,7 +30,7 @@ CONFIGURATIONS = [
     {"window_norm": "standard", "linear_skip": 2, "patch_length": 2, "dtype": "float64"},
     {"carry_context": True},
     {"training": "stateful", "shuffle": False},
-    {"training": "stateful", "shuffle": False, "n_layers": 2, "layer_norm": "output", "dtype": "float64"},
+    {"training": "stateful", "shuffle": False, "n_layers": 2, "norm": "layer", "dtype": "float64"},
 ]
 NAMES = [", ".join(f"{name}={value}" for name, value in options.items()) or "plain" for options in CONFIGURATIONS]
 

@@ -11,7 +11,8 @@ from sklstm._options import describe_network
 
 # Options whose part of the network is not linear in h: it does not commute with a projection.
 _NOT_LINEAR = {
-    "layer_norm": "it normalises h over its units",
+    "norm": "it normalises h over its units",
+    "feedforward": "it normalises h over its units",
     "attention_heads": "it normalises h over its units",
     "residual": "it adds outputs of layers that would have projections of their own",
 }

@@ -7,6 +7,12 @@
 from sklstm._kernels._calls cimport AttentionCall, CellLayers, PanelPart, PoolCall, UpdateStep
 
 
+cdef enum OutputNorm:
+    LAYER_NORM
+    RMS_NORM
+    NO_OUTPUT_NORM
+
+
 cdef enum:
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
@@ -43,10 +49,13 @@ ctypedef struct KernelTable:
                     unsigned int epoch, double rate, const void *h, void *out, unsigned char *kept) noexcept nogil
     void (*dropout_backward)(Py_ssize_t n_units, double rate, const unsigned char *kept, void *d_h) noexcept nogil
     # between layers, row by row (layer_norm.h, layer_output.h)
-    double (*layer_norm)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, void *row,
-                         void *normalised) noexcept nogil
-    void (*layer_norm_backward)(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
-                                double inverse, void *d_row, void *d_gain_shift) noexcept nogil
+    double (*norms[2])(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, void *row,
+                       void *normalised) noexcept nogil  # by OutputNorm
+    void (*norms_backward[2])(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
+                              double inverse, void *d_row, void *d_gain_shift) noexcept nogil
+    void (*swiglu)(Py_ssize_t n, Py_ssize_t stride, const void *sums, void *out) noexcept nogil  # feedforward.h
+    void (*swiglu_backward)(Py_ssize_t n, Py_ssize_t stride, const void *sums, const void *d_out,
+                            void *d_sums) noexcept nogil
     void (*residual_sum)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
     void (*residual_backward)(Py_ssize_t n, void *x) noexcept nogil
     void (*sum_rows)(Py_ssize_t n, void *a, const void *b) noexcept nogil

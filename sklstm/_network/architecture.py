@@ -1,6 +1,7 @@
 """The architecture of a network: sizes, options, and the names and shapes of its parameters in order."""
 
 from dataclasses import dataclass
+from math import ceil
 from numbers import Integral, Real
 
 from sklstm._network.cells import CELLS
@@ -16,8 +17,10 @@ _LEAST = {
     "linear_skip": 0,
     "horizon": 0,
 }
+_BELOW = {"zoneout": 1, "feedforward": 1 << 16}
 _CHOICES = {
-    "layer_norm": (None, "output"),
+    "norm": (None, "layer", "rms"),
+    "norm_first": (False, True),
     "peephole": (False, True),
     "cell_norm": (False, True),
     "bidirectional": (False, True),
@@ -43,7 +46,12 @@ class Architecture:
     n_outputs : int
     residual : int
         Every so many layers the output of the layer so far below is added; 0 for never.
-    layer_norm : "output" or None
+    norm : "layer", "rms" or None
+        Normalisation of the output of each layer.
+    norm_first : bool
+        Whether residual sums add outputs that are not normalised, and only what reads a layer reads them so.
+    feedforward : float
+        Units of the feedforward block behind each layer for each of its outputs; 0 for no block.
     cell : str
         A name from `CELLS`.
     cell_numbers : tuple of int
@@ -84,7 +92,9 @@ class Architecture:
     hidden_sizes: tuple
     n_outputs: int
     residual: int = 0
-    layer_norm: str | None = None
+    norm: str | None = None
+    norm_first: bool = False
+    feedforward: float = 0.0
     cell: str = "lstm"
     cell_numbers: tuple = ()
     peephole: bool = False
@@ -120,8 +130,10 @@ class Architecture:
         self._check_known_columns()
         self._check_time_column()
         self._check_decoder()
-        if isinstance(self.zoneout, bool) or not isinstance(self.zoneout, Real) or not 0 <= self.zoneout < 1:
-            raise ValueError(f"zoneout={self.zoneout!r}, expected a number from 0 to below 1")
+        for name in ("zoneout", "feedforward"):
+            _check_number(name, getattr(self, name))
+        if self.norm_first and self.norm is None:
+            raise ValueError("norm_first=True does not go with norm=None")
         if self.attention_heads and self.features_size % self.attention_heads:
             raise ValueError(f"attention_heads={self.attention_heads} must divide the {self.features_size} features")
 
@@ -219,6 +231,16 @@ class Architecture:
         """Return the size of the output of a layer at each step."""
         return self.width(layer) * len(self.directions)
 
+    def feedforward_size(self, layer):
+        """Return the gated units of the feedforward block behind a layer; 0 where there is none."""
+        # 8 / 3 of 3 is 8, however it was rounded.
+        return ceil(self.feedforward * self.output_size(layer) - 1e-9)
+
+    @property
+    def feedforward_norm(self):
+        """Normalisation of what a feedforward block reads."""
+        return self.norm or "rms"
+
     def step_size(self, layer):
         """Return the size of the input of a layer at each step."""
         return self.output_size(layer - 1) if layer else self.input_size * self.patch_length
@@ -296,9 +318,24 @@ class Architecture:
         size, source = self.output_size(layer), self.residual_from(layer)
         if source >= 0 and self.output_size(source) != size:
             named.append((f"weight_residual_l{layer}", (size, self.output_size(source))))
-        if self.layer_norm == "output":
-            named += [(f"norm_weight_l{layer}", (size,)), (f"norm_bias_l{layer}", (size,))]
+        named += _norm_parameters(self.norm, f"_l{layer}", size)
+        if units := self.feedforward_size(layer):
+            end = f"_l{layer}"
+            named += _norm_parameters(self.feedforward_norm, f"_feedforward{end}", size)
+            named.append((f"weight_feedforward_in{end}", (2 * units, size)))
+            named.append((f"weight_feedforward_out{end}", (size, units)))
         return named
+
+
+def _norm_parameters(kind, end, size):
+    names = {None: (), "rms": ("norm_weight",), "layer": ("norm_weight", "norm_bias")}[kind]
+    return [(name + end, (size,)) for name in names]
+
+
+def _check_number(name, value):
+    highest = _BELOW[name]
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < highest:
+        raise ValueError(f"{name}={value!r}, expected a number from 0 to below {highest}")
 
 
 def _check_size(name, value, least):

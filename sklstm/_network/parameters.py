@@ -111,6 +111,9 @@ class ParameterLayout:
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // n_gates))
             elif name.startswith(("weight_pool", "weight_skip")):
                 continue
+            elif name.startswith("weight_feedforward_in"):
+                # Two matrices, one above the other.
+                _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0] // 2))
             elif name.startswith("weight"):
                 _fill_uniform(generator, view, limit_of(view.shape[1], view.shape[0]))
             elif name.startswith("norm_weight"):

@@ -22,7 +22,7 @@ EVERYTHING = {
     "cell": LSTM(peephole=True, projection_size=3, layer_norm=True),
     "bidirectional": True,
     "residual": 1,
-    "layer_norm": "output",
+    "norm": "layer",
     "attention_heads": 2,
     "pooling": "attention",
     "linear_skip": 2,

@@ -21,7 +21,7 @@ FILE = Path(__file__).with_name("bfloat16.npz")
 NETWORKS = {
     "lstm": ({"hidden_sizes": (18, 9), "cell": "lstm"}, "squared", 2),
     "gru": (
-        {"hidden_sizes": (20, 20), "cell": "gru", "bidirectional": True, "layer_norm": "output", "residual": 1},
+        {"hidden_sizes": (20, 20), "cell": "gru", "bidirectional": True, "norm": "layer", "residual": 1},
         "multinomial_log",
         3,
     ),

@@ -32,7 +32,10 @@ ALONE = {
     "bidirectional": {"bidirectional": True},
     "projection": {"projection_size": 3},
     "peephole": {"peephole": True},
-    "layer_norm_output": {"layer_norm": "output"},
+    "norm_layer": {"norm": "layer"},
+    "norm_rms": {"norm": "rms"},
+    "norm_first": {"norm": "rms", "norm_first": True, "residual": 1},
+    "feedforward": {"feedforward": 1.5},
     "cell_norm": {"cell_norm": True},
     "zoneout": {"zoneout": 0.3},
     "residual": {"residual": 1},
@@ -52,6 +55,7 @@ ALONE = {
 }
 ONE_OF = [
     {"residual", "residual_map"},
+    {"norm_layer", "norm_rms"},
     {"pooling_mean", "pooling_attention"},
     {"window_norm_last", "window_norm_standard"},
     # All projections have one size.
@@ -199,7 +203,14 @@ def draw_known_columns(number, n_columns):
 def draw_norms(choice, number):
     """None, that of outputs, or that of sums; of the last, some with both."""
     both = bool(np.random.default_rng([13, number]).random() < 0.4)
-    return {"layer_norm": "output" if choice == 1 or (choice == 2 and both) else None, "cell_norm": bool(choice == 2)}
+    rng = np.random.default_rng([16, number])
+    norm = ("layer", "rms")[rng.integers(2)] if choice == 1 or (choice == 2 and both) else None
+    return {
+        "norm": norm,
+        "norm_first": bool(rng.random() < 0.6) and norm is not None,
+        "feedforward": float(rng.choice([0.4, 1.5, 8 / 3])) if rng.random() < 0.25 else 0.0,
+        "cell_norm": bool(choice == 2),
+    }
 
 
 def make_case(options, number=0, **more):
@@ -222,12 +233,22 @@ def options_on(options):
         "attention": options.get("attention_heads"),
         "patches": options.get("patch_length", 1) > 1,
         "dropout": options["dropout"] and len(sizes) > 1,
+        "norm_first": options.get("norm_first") and sums,
         "known_columns": options.get("known_columns") and options["window_norm"],
     }
-    for name in ("peephole", "cell_norm", "zoneout", "linear_skip", "every_step", "recurrent_dropout", "scaled"):
+    for name in (
+        "peephole",
+        "cell_norm",
+        "feedforward",
+        "zoneout",
+        "linear_skip",
+        "every_step",
+        "recurrent_dropout",
+        "scaled",
+    ):
         holds[name] = options.get(name)
     names = {name for name, held in holds.items() if held}
-    for option in ("layer_norm", "pooling", "window_norm"):
+    for option in ("norm", "pooling", "window_norm"):
         if options.get(option) not in (None, "last") or (option, options.get(option)) == ("window_norm", "last"):
             names.add(f"{option}_{options[option]}")
     return names

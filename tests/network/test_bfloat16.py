@@ -144,7 +144,7 @@ def draw_configuration(number, cells=SMOOTH):
         "n": int(rng.integers(8, 33)),
         "longest": int(rng.integers(5, 31)),
         "residual": int(rng.integers(3)),
-        "layer_norm": "output" if on(0.3) else None,
+        "norm": "layer" if on(0.3) else None,
         "cell_norm": on(0.3),
         "peephole": on(0.3),
         "projection_size": 12 if on(0.3) else 0,

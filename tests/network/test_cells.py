@@ -180,7 +180,7 @@ def test_far_numbers(cell, scale, isa):
         assert_close(found, wanted, 1e-4)
 
 
-INSIDE = {name: ALONE[name] for name in ("cell_norm", "projection", "peephole", "zoneout", "layer_norm_output")}
+INSIDE = {name: ALONE[name] for name in ("cell_norm", "projection", "peephole", "zoneout", "norm_layer")}
 
 
 @each_isa

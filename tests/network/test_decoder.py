@@ -45,7 +45,7 @@ def draw_decoder(number, cell=None):
         "patch_length": patch_length,
         "threads": int(rng.integers(1, 3)),
         "residual": int(rng.choice([1, 1, 2])) if on(0.4) else 0,
-        "layer_norm": "output" if on(0.3) else None,
+        "norm": "layer" if on(0.3) else None,
         "peephole": on(0.3),
         "projection_size": 3 if on(0.3) and can_have(cell, "projection_size", 3) else 0,
         "zoneout": 0.3 if on(0.3) else 0.0,

@@ -1,4 +1,4 @@
-"""Residual sums and layer normalisation: against the reference, and every gradient by central differences."""
+"""Residual sums, normalisation, feedforward blocks: against the reference, and gradients by central differences."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,9 @@ TOLERANCE = {"float32": 3e-5, "float64": 1e-12}
 class Problem:
     """A network of some options, sequences of different lengths, and all that a call of its stack needs."""
 
-    def __init__(self, isa, hidden, n_layers, *, residual=0, norm=False, n=5, dtype="float64", dropout=0.0, threads=1):
+    def __init__(self, isa, hidden, n_layers, *, n=5, dtype="float64", dropout=0.0, threads=1, **options):
         rng = np.random.default_rng(hidden + 10 * n_layers)
-        self.layout = ParameterLayout(
-            3, (hidden,) * n_layers, 2, residual=residual, layer_norm="output" if norm else None
-        )
+        self.layout = ParameterLayout(3, (hidden,) * n_layers, 2, **options)
         self.network, self.dtype, self.dropout = Network(self.layout, dtype, threads, isa), dtype, dropout
         self.stack = self.network._stack
         self.flat = (self.layout.initial(rng, "float64") + 0.2 * rng.normal(size=self.layout.size)).astype(dtype)
@@ -74,12 +72,25 @@ class Problem:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("hidden", [1, 7, 8, 17, 33])
-@pytest.mark.parametrize(("n_layers", "residual", "norm"), [(1, 0, True), (3, 2, False), (3, 1, True), (6, 2, True)])
-def test_forward_against_the_reference(isa, n_layers, residual, norm, hidden, dtype):
-    problem = Problem(isa, hidden, n_layers, residual=residual, norm=norm, n=9, dtype=dtype)
+@pytest.mark.parametrize(
+    ("n_layers", "options"),
+    [
+        (1, {"norm": "layer"}),
+        (3, {"residual": 2}),
+        (3, {"residual": 1, "norm": "layer"}),
+        (6, {"residual": 2, "norm": "layer"}),
+        (2, {"residual": 1, "norm": "rms", "feedforward": 8 / 3}),
+        (4, {"residual": 1, "norm": "rms", "norm_first": True, "feedforward": 1.0}),
+        (3, {"residual": 2, "norm": "layer", "norm_first": True}),
+    ],
+    ids=str,
+)
+def test_forward_against_the_reference(isa, n_layers, options, hidden, dtype):
+    problem = Problem(isa, hidden, n_layers, **options, n=9, dtype=dtype)
     parameters = {name: v.astype(np.float64) for name, v in problem.layout.views(problem.flat).items()}
     h0, c0 = (np.array(part) for part in rows_to_states(problem.state, (hidden,) * n_layers))
-    expected = deep_forward(parameters, problem.sequences, residual=residual, h0=h0, c0=c0)
+    shape = {name: options[name] for name in ("residual", "norm_first") if name in options}
+    expected = deep_forward(parameters, problem.sequences, **shape, h0=h0, c0=c0)
     z, hidden_states, final = problem.forward()
     close = {"rtol": TOLERANCE[dtype], "atol": 30 * TOLERANCE[dtype]}
     assert_allclose(z, expected.z, **close)
@@ -95,10 +106,12 @@ def test_gradients_by_central_differences(isa, number):
     n_layers = 1 + number % 6
     problem = Problem(
         isa,
-        int(rng.integers(5, 9)),
+        int(rng.integers(4, 6)),
         n_layers,
         residual=int(rng.integers(0, 4)),
-        norm=bool(number % 2) or n_layers == 1,
+        norm=[None, "layer", "rms", "layer"][number % 4] if n_layers > 1 else "layer",
+        norm_first=number % 4 > 1 and n_layers > 1,
+        feedforward=[0.0, 1.3, 0.0][number % 3],
         n=int(rng.integers(16, 19)) if number % 8 == 7 else 4,
         dropout=0.3 * (number % 3 == 0),
         threads=1 + number % 2,
@@ -112,7 +125,9 @@ def test_gradients_by_central_differences(isa, number):
 
 
 def test_threads_and_batches_change_no_bit(isa):
-    problem = Problem(isa, 17, 5, residual=2, norm=True, n=70, dtype="float32", dropout=0.2)
+    problem = Problem(
+        isa, 17, 5, residual=2, norm="rms", norm_first=True, feedforward=8 / 3, n=70, dtype="float32", dropout=0.2
+    )
     expected, loss = problem.gradients()[0], problem.loss()
     problem.threads = 3
     assert_array_equal(problem.gradients()[0], expected)

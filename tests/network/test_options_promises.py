@@ -152,9 +152,9 @@ def test_windows_of_a_table_are_copies_of_them(cell, number):
 def test_options_that_are_off_change_no_bit(dtype):
     """Their neutral values, in the plain network and in one of many other options."""
     off = {"peephole": False, "projection_size": 0, "zoneout": 0.0, "attention_heads": 0, "pooling": "last"}
-    off |= {"layer_norm": None, "bidirectional": False, "patch_length": 1, "window_norm": None, "linear_skip": 0}
+    off |= {"norm": None, "bidirectional": False, "patch_length": 1, "window_norm": None, "linear_skip": 0}
     off |= {"every_step": False, "dropout": 0.0, "recurrent_dropout": 0.0, "residual": 2}
-    many = {"peephole": True, "zoneout": 0.2, "layer_norm": "output", "window_norm": "last", "attention_heads": 3}
+    many = {"peephole": True, "zoneout": 0.2, "norm": "layer", "window_norm": "last", "attention_heads": 3}
     for options in ({}, many):
         sizes = {"hidden_sizes": (9, 9), "n": 18}
         plain, neutral = (make_case({**sizes, **one}, 4, dtype=dtype) for one in (options, off | options))

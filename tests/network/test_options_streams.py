@@ -17,7 +17,7 @@ N_STREAMS, N_ROWS, WINDOW = 3, 8, 5
 CARRIED = {
     name: ALONE[name]
     for name in (
-        "plain", "projection", "peephole", "layer_norm_output", "cell_norm", "zoneout", "residual",
+        "plain", "projection", "peephole", "norm_layer", "cell_norm", "zoneout", "residual",
         "residual_map", "pooling_mean", "pooling_attention", "every_step",
     )
 }  # fmt: skip
@@ -82,7 +82,7 @@ def test_only_plain_networks_have_kernels_for_a_row(name):
     """Of every cell but those with a second product at each step."""
     options, cell = KINDS[name][0], KINDS[name][0]["cell"]
     of_cell = name.removeprefix(f"{cell}-").removesuffix("_carried")
-    plain = of_cell in ("plain", "layer_norm_output", "residual", "every_step")
+    plain = of_cell in ("plain", "norm_layer", "residual", "every_step")
     stream = open_stream(make_network(options, "float64"), 1)
     assert isinstance(stream, RowStream if plain and CELLS[cell].has_plain_layer else CallStream)
 

@@ -54,7 +54,7 @@ def test_names_and_shapes():
 
 
 def test_names_and_shapes_of_residual_maps():
-    shapes = {p.name: p.shape for p in ParameterLayout(3, (4, 5, 5, 4), 1, residual=1, layer_norm="output").parameters}
+    shapes = {p.name: p.shape for p in ParameterLayout(3, (4, 5, 5, 4), 1, residual=1, norm="layer").parameters}
     assert {name: shape for name, shape in shapes.items() if name.startswith("weight_residual")} == {
         "weight_residual_l1": (5, 4),
         "weight_residual_l3": (4, 5),
@@ -97,7 +97,7 @@ def test_initial_values_that_are_constant():
     """Zero: what is to start as if its option were off. One: gains."""
     layouts = [
         ParameterLayout(3, (8, 10), 2, **EVERYTHING),
-        ParameterLayout(3, (4, 5), 2, residual=1, layer_norm="output", pooling="attention", linear_skip=2),
+        ParameterLayout(3, (4, 5), 2, residual=1, norm="layer", pooling="attention", linear_skip=2),
     ]
     for layout in layouts:
         for name, view in initial_views(layout).items():

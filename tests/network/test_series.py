@@ -16,7 +16,7 @@ from sklstm._sequences import Sequences
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 KINDS = {
     "plain": {},
-    "norm": {"layer_norm": "output", "residual": 1},
+    "norm": {"norm": "layer", "residual": 1},
     "variant": {"peephole": True, "cell_norm": True, "projection_size": 5, "zoneout": 0.2},
 }
 each_kind = pytest.mark.parametrize(

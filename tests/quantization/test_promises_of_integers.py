@@ -67,7 +67,7 @@ def test_windows_of_a_table_are_copies_of_them(cell, number):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("n_streams", [1, 3, 40])
 def test_steps_of_a_stream_are_sequences(n_streams, cell, dtype):
-    case = IntegerCase(dtype, (37, 37), n_columns=6, cell=cell, threads=2, residual=1, layer_norm="output", seed=1)
+    case = IntegerCase(dtype, (37, 37), n_columns=6, cell=cell, threads=2, residual=1, norm="layer", seed=1)
     rows = np.random.default_rng(n_streams).normal(size=(9, n_streams, 6))
     for window in (None, 1, 4):
         stream = open_stream(case.network, n_streams, window)

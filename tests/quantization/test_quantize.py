@@ -40,7 +40,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 CLOSE = {"int8": 0.03, "int16": 0.004}
 OPTIONS = {
     "plain": {},
-    "layers": {"hidden_size": (20, 12), "residual": 1, "layer_norm": "output"},
+    "layers": {"hidden_size": (20, 12), "residual": 1, "norm": "layer"},
     "bidirectional": {"bidirectional": True, "pooling": "attention"},
     "attention": {"attention_heads": 2, "pooling": "mean"},
     "patches": {"patch_length": 2, "linear_skip": 2},

@@ -9,7 +9,9 @@ For each sequence of rows::
     h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
     y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
           R = 1 or ``weight_residual`` where the sizes differ
-        | gain * N(y_t) + shift                                                                         layer_norm
+          | h_t + R y'_t, and what reads y_t reads gain * N(y_t) + shift                                norm_first
+        | gain * N(y_t) + shift, or gain * y_t / rms(y_t)                                               norm
+        | y_t + W_out (silu(a) b), [a; b] = W_in N(y_t)                                                 feedforward
         | mask_t * y_t, between two layers in training                                                  dropout
     out = the block of self-attention over y_1..y_T of the top layer, causal unless bidirectional       attention_heads
     f   = out_T | mean of out_t | sum of a_t out_t                                                      pooling
@@ -29,7 +31,7 @@ import numpy as np
 from reference.attention import attention_block, attention_pooling, mean_pooling
 from reference.cells import reference_cell
 from reference.layer import layer_forward, state_sizes
-from reference.layer_output import layer_norm
+from reference.layer_output import feedforward, normalise
 from reference.masks import draw_masks, mean_masks
 from reference.philox import philox4x32
 
@@ -152,16 +154,18 @@ def run_layers(shape, parameters, sequences, state, noise, turn=None, gaps=None)
             source = outputs[k - shape.residual]
             if f"weight_residual_l{k}" in parameters:
                 source = [y @ parameters[f"weight_residual_l{k}"].T for y in source]
-            out = [(h + y) / np.sqrt(2.0) for h, y in zip(out, source, strict=True)]
-        if f"norm_weight_l{k}" in parameters:
-            out = [layer_norm(y, parameters[f"norm_weight_l{k}"], parameters[f"norm_bias_l{k}"]) for y in out]
+            scale = 1.0 if shape.norm_first else np.sqrt(2.0)
+            out = [(h + y) / scale for h, y in zip(out, source, strict=True)]
+        if not shape.norm_first:
+            out = [normalise(y, parameters, f"_l{k}") for y in out]
+        out = [feedforward(y, parameters, f"_l{k}") for y in out]
+        below = [normalise(y, parameters, f"_l{k}") for y in out] if shape.norm_first else out
         if noise is not None and noise.dropout and k + 1 < n_layers:
-            out = [
+            below = [
                 y * dropout_mask(y.shape, k, n_layers, int(sample), noise, 0 if turn is None else FIRST_TURN + turn)
-                for y, sample in zip(out, noise.sample_ids, strict=True)
+                for y, sample in zip(below, noise.sample_ids, strict=True)
             ]
-        outputs.append(out)
-        below = out
+        outputs.append(out if shape.norm_first else below)
     return below, finals
 
 

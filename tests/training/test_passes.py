@@ -103,7 +103,7 @@ def last_step(network, flat, samples, settings):
     [
         {},
         {"bidirectional": True, "hidden_sizes": (4, 5), "residual": 1},
-        {"attention_heads": 2, "layer_norm": "output"},
+        {"attention_heads": 2, "norm": "layer"},
         {"linear_skip": 3, "bidirectional": True},
         {"attention_heads": 4, "bidirectional": True, "cell": "gru"},
         {"cell": "mingru", "bidirectional": True, "hidden_sizes": (4, 4), "dropout": 0.3},

@@ -32,6 +32,7 @@ typedef double real;
 #include "products.h"
 #include "layer_norm.h"
 #include "layer_output.h"
+#include "feedforward.h"
 #include "layers/interface.h"
 #include "layers/integer_rows.h"
 #include "layers/word_rows.h"

@@ -31,7 +31,7 @@ from sklstm._kernels._calls cimport (
     is_multinomial,
     targets_of,
 )
-from sklstm._kernels._table cimport COLUMN_STRIP, ArrayFunction, KernelTable
+from sklstm._kernels._table cimport COLUMN_STRIP, LAYER_NORM, RMS_NORM, ArrayFunction, KernelTable
 
 # Element type and width are macros of the build (setup.py): this file is compiled once for each dtype and variant.
 cdef extern from "isa/kernels.h" nogil:
@@ -70,6 +70,11 @@ cdef extern from "isa/kernels.h" nogil:
                       void *normalised) noexcept
     void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
                              double inverse, void *d_row, void *d_gain_shift) noexcept
+    double rms_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gains, void *row, void *normalised) noexcept
+    void rms_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gains, const void *normalised,
+                           double inverse, void *d_row, void *d_gains) noexcept
+    void swiglu(Py_ssize_t n, Py_ssize_t stride, const void *sums, void *out) noexcept
+    void swiglu_backward(Py_ssize_t n, Py_ssize_t stride, const void *sums, const void *d_out, void *d_sums) noexcept
     real dot_product(Py_ssize_t n_units, const real *a, const real *b) noexcept
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
@@ -107,8 +112,12 @@ table.outer = outer
 table.loss = loss
 table.dropout = dropout
 table.dropout_backward = dropout_backward
-table.layer_norm = layer_norm
-table.layer_norm_backward = layer_norm_backward
+table.norms[<int> LAYER_NORM] = layer_norm
+table.norms[<int> RMS_NORM] = rms_norm
+table.norms_backward[<int> LAYER_NORM] = layer_norm_backward
+table.norms_backward[<int> RMS_NORM] = rms_norm_backward
+table.swiglu = swiglu
+table.swiglu_backward = swiglu_backward
 table.residual_sum = residual_sum
 table.residual_backward = residual_backward
 table.sum_rows = sum_rows

@@ -1,4 +1,5 @@
-/* Layer normalisation (Ba et al. 2016, eq. 4) of one row: N(x) = (x - mean) / sqrt(variance + epsilon).
+/* Layer normalisation (Ba et al. 2016, eq. 4) of one row: N(x) = (x - mean) / sqrt(variance + epsilon), and that by the root
+ * mean square alone.
  *
  * layer_norm is that of a whole row, between layers; normalise_row is that of some of the sums of every unit, inside a cell.
  * The two add their numbers in different orders (a row without gaps here, vectors of interleaved sums there), so they cannot be
@@ -60,6 +61,33 @@ static void layer_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const voi
     const real mean = sum_of_row(n_units, d) / (real)n_units;
     const real slope = dot_product(n_units, d, x_hat) / (real)n_units;
     for (Py_ssize_t u = 0; u < n_units; u++) d[u] = (real)inverse * (d[u] - mean - x_hat[u] * slope);
+    for (Py_ssize_t u = n_units; u < stride; u++) d[u] = 0;
+}
+
+/* Root mean square normalisation (Zhang & Sennrich 2019, eq. 4) of a row in place: y = gain x / sqrt(mean(x^2) + epsilon).
+ * Arguments and value are those of layer_norm, but that there is no shift. */
+static double rms_norm(Py_ssize_t n_units, Py_ssize_t stride, const void *gains, void *row, void *normalised) {
+    real *y = (real *)row, *x_hat = (real *)normalised;
+    const real *gain = (const real *)gains;
+    const real inverse = inverse_deviation(dot_product(n_units, y, y) / (real)n_units);
+    for (Py_ssize_t u = 0; u < n_units; u++) {
+        x_hat[u] = y[u] * inverse;
+        y[u] = x_hat[u] * gain[u];
+    }
+    for (Py_ssize_t u = n_units; u < stride; u++) x_hat[u] = y[u] = 0;
+    return (double)inverse;
+}
+
+static void rms_norm_backward(Py_ssize_t n_units, Py_ssize_t stride, const void *gains, const void *normalised, double inverse,
+                              void *d_row, void *d_gains) {
+    real *d = (real *)d_row, *d_gain = (real *)d_gains;
+    const real *gain = (const real *)gains, *x_hat = (const real *)normalised;
+    for (Py_ssize_t u = 0; u < n_units; u++) {
+        d_gain[u] += d[u] * x_hat[u];
+        d[u] *= gain[u];
+    }
+    const real slope = dot_product(n_units, d, x_hat) / (real)n_units;
+    for (Py_ssize_t u = 0; u < n_units; u++) d[u] = (real)inverse * (d[u] - x_hat[u] * slope);
     for (Py_ssize_t u = n_units; u < stride; u++) d[u] = 0;
 }
 

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 from sklstm._kernels._calls cimport (
     MAX_NUMBERS, ROWS, CellLayers, CellShape, CellSizes, IntegerLayer, PanelPart, words_of)
-from sklstm._kernels._table cimport KernelTable
+from sklstm._kernels._table cimport NO_OUTPUT_NORM, KernelTable
 
 
 cdef extern from "workspace.h" nogil:
@@ -44,6 +44,24 @@ cdef struct Recurrence:
     Py_ssize_t state
 
 
+cdef struct RowNorm:
+    int kind                     # an OutputNorm
+    Py_ssize_t panels            # gain, then shift where it has one, the stride of the rows apart
+
+
+cdef struct FeedForward:
+    # a SwiGLU block on the output of a layer (layer_output.pxi)
+    Py_ssize_t size              # gated units; 0: there is none
+    Py_ssize_t stride            # size, ...
+    Py_ssize_t sums_stride       # ... twice size, ...
+    Py_ssize_t wide_stride       # ... and the output of the layer, rounded up to whole tiles
+    RowNorm norm
+    Py_ssize_t weights_in        # panels
+    Py_ssize_t weights_out
+    Py_ssize_t in_transposed
+    Py_ssize_t out_transposed
+
+
 cdef struct Layer:
     Py_ssize_t input_size
     Py_ssize_t hidden_size       # units of one direction
@@ -66,8 +84,9 @@ cdef struct Layer:
     Py_ssize_t residual          # panels of the residual's linear map; -1: none needed
     Py_ssize_t residual_transposed
     Py_ssize_t residual_stride   # output_size rounded up to whole tiles
-    bint norm
-    Py_ssize_t panel_norm        # gain, then shift, output_stride apart
+    RowNorm norm
+    bint norm_first              # only what reads this layer sees it normalised: residual sums do not
+    FeedForward feedforward
 
 
 cdef struct InputStage:
@@ -167,14 +186,24 @@ cdef class Stack:
 cdef inline double finish_row(const KernelTable *kernels, const Layer *layer, const char *panels, const char *h,
                               const char *skip, char *out, char *normalised) noexcept nogil:
     """From a row of hidden states to the layer's output: residual sum, then normalisation; 1 / deviation of the row."""
-    if skip != NULL:
+    if skip != NULL and not layer.norm_first:
         kernels.residual_sum(layer.output_stride, h, skip, out)
     elif out != h:
         memcpy(out, h, layer.output_stride * kernels.item_size)
-    if not layer.norm:
+    if skip != NULL and layer.norm_first:
+        kernels.sum_rows(layer.output_stride, out, skip)
+    if layer.norm_first:
         return 0
-    return kernels.layer_norm(layer.output_size, layer.output_stride, panels + layer.panel_norm * kernels.item_size,
-                              out, normalised if normalised != NULL else out)
+    return normalise_row(kernels, layer, &layer.norm, panels, out, normalised)
+
+
+cdef inline double normalise_row(const KernelTable *kernels, const Layer *layer, const RowNorm *norm,
+                                 const char *panels, char *row, char *normalised) noexcept nogil:
+    """Normalise a row of a layer's output in place, if there is a norm; 1 / deviation of the row."""
+    if norm.kind == NO_OUTPUT_NORM:
+        return 0
+    return kernels.norms[norm.kind](layer.output_size, layer.output_stride, panels + norm.panels * kernels.item_size,
+                                    row, normalised if normalised != NULL else row)
 
 
 cdef inline void head_forward(const KernelTable *kernels, const Head *head, const Layer *top, const char *panels,
@@ -189,7 +218,8 @@ cdef inline void head_forward(const KernelTable *kernels, const Head *head, cons
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:
     """Whether the output of this layer is anything else than its hidden states (dropout aside)."""
-    return layer.norm or layer.residual_from >= 0 or layer.n_directions > 1
+    return (layer.norm.kind != NO_OUTPUT_NORM or layer.feedforward.size > 0 or layer.residual_from >= 0
+            or layer.n_directions > 1)
 
 
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:

@@ -107,56 +107,6 @@ cdef void add_backward_direction(const StackCall *call, const ChunkBuffers *buff
                                   buffers.d_x_backward + ((n_steps - 1 - t) * n + r) * row)
 
 
-cdef void output_backward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                          Py_ssize_t n_steps, char *d_out, const char *d_from_residual, char *d_skip,
-                          char *slot) noexcept nogil:
-    """Backward of output_forward: the gradient of the output of layer i becomes that of its hidden states.
-
-    d_from_residual (or NULL) is the gradient through a residual connection that starts at this output; d_skip gets the
-    gradient of the output at which the residual connection of this layer starts.
-    """
-    cdef const Layer *layer = &call.layers[i]
-    cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t stride = layer.output_stride, size = call.kernels.item_size, t, r, row
-    cdef char *d
-    for t in range(n_steps):
-        for r in range(buffers.n_active[t]):
-            row = t * n + r
-            d = d_out + row * stride * size
-            if d_from_residual != NULL:
-                call.kernels.sum_rows(stride, d, d_from_residual + row * stride * size)
-            if drops(call, i):
-                call.kernels.dropout_backward(layer.output_size, call.dropout, buffer.kept + row * stride, d)
-            if layer.norm:
-                call.kernels.layer_norm_backward(
-                    layer.output_size, stride, call.panels + layer.panel_norm * size,
-                    buffer.normalised + row * stride * size, buffer.inverse[row], d, slot + layer.panel_norm * size)
-            if layer.residual_from >= 0:
-                call.kernels.residual_backward(stride, d)
-                if layer.residual < 0:
-                    memcpy(d_skip + row * stride * size, d, stride * size)
-    if layer.residual >= 0:
-        residual_backward_of_layer(call, buffers, i, n, n_steps, d_out, d_skip, slot)
-
-
-cdef void residual_backward_of_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t n,
-                                     Py_ssize_t n_steps, const char *d_out, char *d_skip, char *slot) noexcept nogil:
-    """Through the linear map of a residual sum between layers of different size."""
-    cdef const Layer *layer = &call.layers[i]
-    cdef const Layer *source = &call.layers[layer.residual_from]
-    cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, wide = layer.residual_stride, t, r
-    cdef const char *y = output_of(buffers, source, layer.residual_from, n, size)
-    for t in range(n_steps):
-        for r in range(t * n, t * n + buffers.n_active[t]):
-            memset(buffers.residual + r * wide * size, 0, wide * size)
-            memcpy(buffers.residual + r * wide * size, d_out + r * layer.output_stride * size, layer.output_size * size)
-        call.kernels.outer(buffers.n_active[t], source.output_size, wide // (4 * lanes),
-                           y + t * n * source.output_stride * size, source.output_stride,
-                           buffers.residual + t * n * wide * size, wide, slot + layer.residual * size)
-    product_of_steps(call, buffers, n, n_steps, wide, source.output_stride // lanes, buffers.residual, wide,
-                     call.transposed + layer.residual_transposed * size, d_skip, source.output_stride)
-
-
 cdef void store_initial_state_gradient(const StackCall *call, const Layer *layer, int direction,
                                        const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size, wide = layer.sizes.n_states * layer.hidden_stride * size, r

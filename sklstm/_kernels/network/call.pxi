@@ -126,6 +126,7 @@ cdef Py_ssize_t measure(Stack stack, const StackCall *call) except -1:
     cdef LayerBuffers *layers
     for i in range(stack.n_layers):
         widest = max(widest, <double> stack.layers[i].hidden_stride, <double> stack.layers[i].input_size)
+        widest = max(widest, <double> stack.layers[i].feedforward.sums_stride)
     # An upper bound of what is laid out for a step of a sequence in a layer: no sum below overflows 64 bits.
     if 1024 * widest * n_layers * call.chunk_size * (call.max_steps + stack.decoder.n_turns + 1) > <double> (1 << 62):
         raise MemoryError(f"windows of {call.max_steps} steps do not fit into memory")

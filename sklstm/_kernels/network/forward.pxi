@@ -18,9 +18,17 @@ cdef inline const char *output_of(const ChunkBuffers *buffers, const Layer *laye
     return buffer.out if buffer.out != NULL else buffer.directions[0].h + n * layer.width_stride * size
 
 
+cdef inline const char *read_of(const ChunkBuffers *buffers, const Layer *layer, Py_ssize_t i, Py_ssize_t n,
+                                Py_ssize_t size) noexcept nogil:
+    """(T, n, output_stride): what the layer above, or the head, reads of layer i."""
+    if buffers.layers[i].read != NULL:
+        return buffers.layers[i].read
+    return output_of(buffers, layer, i, n, size)
+
+
 cdef inline const char *top_output(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i = call.n_layers - 1
-    return output_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
+    return read_of(buffers, &call.layers[i], i, n, call.kernels.item_size)
 
 
 cdef int chunk_interrupted(void *buffers) noexcept nogil:
@@ -37,7 +45,7 @@ cdef void set_rows(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_
     elif i == 0:
         layer_call.x_step = set_input_rows(call, buffers, first, n, layer_call.n_steps)
     else:
-        begin = output_of(buffers, &call.layers[i - 1], i - 1, n, size)
+        begin = read_of(buffers, &call.layers[i - 1], i - 1, n, size)
         between = call.layers[i - 1].output_stride
         for r in range(n):
             buffers.x_rows[r] = begin + r * between * size
@@ -177,74 +185,6 @@ cdef void store_final_state(const StackCall *call, const Layer *layer, int direc
         memcpy(state, buffer.h + last_row * layer.width_stride * size, layer.width * size)
         copy_states(layer, size, state + layer.width * size,
                     buffer.c + (last_row if call.training else r) * wide, False)
-
-
-cdef void concatenate_directions(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                                 Py_ssize_t n) noexcept nogil:
-    """[h forward | h backward] of each step, side by side."""
-    cdef const Layer *layer = &call.layers[i]
-    cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t size = call.kernels.item_size, width = layer.width * size, t, r, n_steps
-    cdef Py_ssize_t run = layer.width_stride * size
-    cdef char *out
-    for r in range(n):
-        n_steps = steps_of(call, first + r)
-        for t in range(n_steps):
-            out = buffer.out + (t * n + r) * layer.output_stride * size
-            memcpy(out, buffer.directions[0].h + ((t + 1) * n + r) * run, width)
-            memcpy(out + width, buffer.directions[1].h + ((n_steps - t) * n + r) * run, width)
-            memset(out + 2 * width, 0, (layer.output_stride - 2 * layer.width) * size)
-
-
-cdef void product_of_steps(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t n, Py_ssize_t n_steps,
-                           Py_ssize_t n_k, Py_ssize_t n_vecs, const char *a, Py_ssize_t a_stride, const char *panels,
-                           char *out, Py_ssize_t out_stride) noexcept nogil:
-    """A product over the rows of all steps of all sequences."""
-    cdef Py_ssize_t size = call.kernels.item_size, t
-    for t in range(n_steps):
-        call.kernels.product(buffers.n_active[t], n_k, n_vecs, a + t * n * a_stride * size, a_stride, panels,
-                             out + t * n * out_stride * size, out_stride, False)
-
-
-cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
-                         Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
-    """From the hidden states of layer i to its output: residual sum, normalisation, dropout, in this order.
-
-    The recurrent path is never touched.
-    """
-    cdef const Layer *layer = &call.layers[i]
-    cdef const LayerBuffers *buffer = &buffers.layers[i]
-    cdef Py_ssize_t size = call.kernels.item_size, stride = layer.output_stride, skip_stride = stride, t, r, row
-    cdef Py_ssize_t first_step = FIRST_TURN if call.over_horizon else 0  # from which masks are drawn
-    cdef const Layer *source = NULL
-    cdef const char *skip = NULL
-    cdef const char *h = buffer.directions[0].h + n * layer.width_stride * size
-    cdef char *out
-    cdef double inverse
-    if layer.n_directions > 1:
-        concatenate_directions(call, buffers, i, first, n)
-        h = buffer.out
-    if layer.residual_from >= 0:
-        source = &call.layers[layer.residual_from]
-        skip = output_of(buffers, source, layer.residual_from, n, size)
-    if layer.residual >= 0:
-        skip_stride = layer.residual_stride
-        product_of_steps(call, buffers, n, n_steps, source.output_size, skip_stride // call.kernels.lanes, skip,
-                         source.output_stride, call.panels + layer.residual * size, buffers.residual, skip_stride)
-        skip = buffers.residual
-    for t in range(n_steps):
-        for r in range(buffers.n_active[t]):
-            row = t * n + r
-            out = buffer.out + row * stride * size
-            inverse = finish_row(call.kernels, layer, call.panels, h + row * stride * size,
-                                 skip + row * skip_stride * size if skip != NULL else NULL, out,
-                                 buffer.normalised + row * stride * size if buffer.normalised != NULL else NULL)
-            if buffer.inverse != NULL:
-                buffer.inverse[row] = inverse
-            if drops(call, i):
-                call.kernels.dropout(stride, call.seed, <unsigned int> ((first_step + t) * call.n_layers + i),
-                                     call.sample_ids[first + r], call.epoch, call.dropout, out, out,
-                                     buffer.kept + row * stride)
 
 
 cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,

@@ -100,10 +100,34 @@ cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
         layer.residual = plan.dense(f"weight_residual_l{i}", d, layer.output_size)
         layer.residual_transposed = plan.dense_copy(layer.residual, d, layer.output_size)
         layer.residual_stride = round_up(layer.output_size, 4 * lanes)
-    layer.norm = shape.layer_norm == "output"
-    if layer.norm:
-        layer.panel_norm = plan.vectors([f"norm_weight_l{i}", f"norm_bias_l{i}"], layer.output_size,
-                                        layer.output_stride)
+    layer.norm_first = shape.norm_first
+    init_norm(&layer.norm, layer, plan, shape.norm, f"_l{i}")
+    init_feedforward(layer, plan, i)
+    return 0
+
+
+cdef int init_norm(RowNorm *norm, const Layer *layer, plan, kind, end) except -1:
+    """A normalisation of rows of the layer's output."""
+    norm.kind = {None: NO_OUTPUT_NORM, "layer": LAYER_NORM, "rms": RMS_NORM}[kind]
+    names = [f"norm_weight{end}"] + [f"norm_bias{end}"] * (norm.kind == LAYER_NORM)
+    if norm.kind != NO_OUTPUT_NORM:
+        norm.panels = plan.vectors(names, layer.output_size, layer.output_stride)
+    return 0
+
+
+cdef int init_feedforward(Layer *layer, plan, i) except -1:
+    cdef FeedForward *block = &layer.feedforward
+    cdef Py_ssize_t tile = 4 * plan.lanes
+    block.size = plan.architecture.feedforward_size(i)
+    if block.size == 0:
+        return 0
+    block.stride, block.sums_stride = round_up(block.size, tile), round_up(2 * block.size, tile)
+    block.wide_stride = round_up(layer.output_size, tile)
+    init_norm(&block.norm, layer, plan, plan.architecture.feedforward_norm, f"_feedforward_l{i}")
+    block.weights_in = plan.dense(f"weight_feedforward_in_l{i}", layer.output_size, 2 * block.size)
+    block.weights_out = plan.dense(f"weight_feedforward_out_l{i}", block.size, layer.output_size)
+    block.in_transposed = plan.dense_copy(block.weights_in, layer.output_size, 2 * block.size)
+    block.out_transposed = plan.dense_copy(block.weights_out, block.size, layer.output_size)
     return 0
 
 

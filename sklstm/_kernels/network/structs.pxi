@@ -15,6 +15,11 @@ cdef struct DirectionBuffers:
 cdef struct LayerBuffers:
     DirectionBuffers directions[2]
     char *out                    # (T, n, output_stride) input of the layer above, where that is not h
+    char *read                   # (T, n, output_stride) the same where it is a normalised copy; out then is not read
+    char *fed                    # (T, n, output_stride), in prediction (n, ...): what the feedforward block multiplies
+    char *fed_normalised         # (T, n, output_stride) before gain and shift
+    double *fed_inverse          # (T, n)
+    char *fed_sums               # (T, n, sums_stride), in prediction (n, ...)
     char *normalised             # (T, n, output_stride) before gain and shift
     double *inverse              # (T, n) 1 / deviation of each row
     unsigned char *kept
@@ -117,6 +122,11 @@ cdef struct ChunkBuffers:
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
     char *residual               # (T, n, residual_stride) the residual after its linear map, and its gradient
+    char *fed_units              # (n, stride) the units of a feedforward block, and their gradient
+    char *d_fed_units
+    char *fed_out                # (n, wide_stride) what the block adds, and its gradient
+    char *d_fed_sums             # (n, sums_stride)
+    char *d_fed                  # (n, output_stride)
     char *d_skip[2]              # (T, n, output_stride) gradients of residual connections
     char *d_run                  # (T, n, width_stride) the gradient of one direction's h
     char *d_h

@@ -35,11 +35,20 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
     if call.training:
         if drops(call, i):
             buffer.kept = <unsigned char *> take_bytes(&base, out_rows)
-        if layer.norm:
+        if layer.norm.kind != NO_OUTPUT_NORM:
             buffer.normalised = take_bytes(&base, out_rows * size)
             buffer.inverse = <double *> take_bytes(&base, steps * n * sizeof(double))
     if drops(call, i) or has_output(layer):
         buffer.out = take_bytes(&base, out_rows * size)
+    if layer.norm_first:
+        buffer.read = take_bytes(&base, out_rows * size)
+    if layer.feedforward.size > 0:
+        kept = n * (steps if call.training else 1)
+        buffer.fed = take_bytes(&base, kept * layer.output_stride * size)
+        buffer.fed_sums = take_bytes(&base, kept * layer.feedforward.sums_stride * size)
+        if call.training:
+            buffer.fed_normalised = take_bytes(&base, out_rows * size)
+            buffer.fed_inverse = <double *> take_bytes(&base, kept * sizeof(double))
     return base
 
 
@@ -103,6 +112,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.moments = <double *> take_bytes(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
     buffers.residual = take_bytes(&base, steps * n * residual * size)
+    base = lay_out_feedforward(call, base, buffers)
     buffers.features = take_bytes(&base, n * top.output_stride * size)
     buffers.z = take_bytes(&base, (steps if call.every_step else 1) * n * outputs_stride(call) * size)
     buffers.x_rows = <const void **> take_bytes(&base, n * sizeof(void *))
@@ -112,6 +122,22 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         base = lay_out_backward(call, base, buffers, widest, longest_pair)
     if call.over_horizon:
         base = lay_out_turns(call, base, buffers)
+    return base
+
+
+cdef char *lay_out_feedforward(const StackCall *call, char *base, ChunkBuffers *buffers) noexcept nogil:
+    """Cut the arrays that the feedforward blocks of all layers use in turn."""
+    cdef Py_ssize_t row = call.chunk_size * call.kernels.item_size, gated = 0, sums = 0, out = 0, i
+    for i in range(call.n_layers):
+        gated = max(gated, call.layers[i].feedforward.stride)
+        sums = max(sums, call.layers[i].feedforward.sums_stride)
+        out = max(out, call.layers[i].feedforward.wide_stride)
+    buffers.fed_units = take_bytes(&base, gated * row)
+    buffers.fed_out = take_bytes(&base, out * row)
+    if call.training:
+        buffers.d_fed_units = take_bytes(&base, gated * row)
+        buffers.d_fed_sums = take_bytes(&base, sums * row)
+        buffers.d_fed = take_bytes(&base, out * row)
     return base
 
 
