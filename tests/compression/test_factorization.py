@@ -177,7 +177,7 @@ def test_the_seed_decides(data):
     ("options", "rank", "message"),
     [
         ({"cell": LSTM(projection_size=4)}, 2, r"has a projection already, of size 4"),
-        ({"cell": MGU()}, 2, r"cell=MGU\(\) has no projection: .* multiplies h by a gate"),
+        ({"cell": MGU()}, 2, r"cell=MGU\(\) has no projection: .* multiplies h, or its product, unit by unit"),
         ({"cell": GRU(reset_after=False)}, 2, r"has no projection"),
         ({"norm": "layer"}, 2, r"cannot be combined with norm='layer': it normalises h"),
         ({"feedforward": "swiglu"}, 2, r"cannot be combined with feedforward=2.6.*: it normalises h"),
