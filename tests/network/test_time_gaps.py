@@ -5,8 +5,11 @@ import pytest
 from network.options_draw import draw_options, make_case
 from network.test_options_against_reference import check_forward, check_training
 from network.test_options_gradients import check_gradients
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from reference.cells import REFERENCE_CELLS
+from reference.layer import layer_forward
 from reference.network import options_forward
+from reference.vectors import load_cases, split_rows
 
 from sklstm._network.architecture import Architecture
 from sklstm._network.cells import CELLS
@@ -54,7 +57,7 @@ def test_each_sequence_of_a_batch_has_gaps_of_its_own(cell):
         expected = options_forward(
             case.shape, case.parameters, case.sequences, case.state, None, *case.scaling
         )  # fmt: skip
-        np.testing.assert_allclose(together[0], expected.z, rtol=1e-4, atol=2e-5)
+        assert_allclose(together[0], expected.z, rtol=1e-4, atol=2e-5)
         case.threads = 3
         for one, other in zip(case.forward(), together, strict=True):
             assert_array_equal(one, other)
@@ -66,6 +69,43 @@ def test_each_sequence_of_a_batch_has_gaps_of_its_own(cell):
         moved = (case.forward()[0] != together[0]).any(axis=1)
         assert moved[5]
         assert moved.sum() == 1
+
+
+@pytest.mark.parametrize("cell", TIMED)
+def test_layers_of_another_package(cell):
+    """Stored layers of ncps, in the reference and in the kernels, with the gradients of all sequences together."""
+    stored = load_cases("torch_cfc")[cell]
+    own, lengths = {name.removesuffix("_l0"): array for name, array in stored["parameters"].items()}, stored["lengths"]
+    sequences, gaps = split_rows(stored["x"], lengths), split_rows(stored["gaps"], lengths)
+    found = layer_forward(REFERENCE_CELLS[cell], sequences, own, stored["h0"][0], gaps=gaps)
+    assert_allclose(np.concatenate(found.hidden), stored["hidden"], rtol=1e-10, atol=1e-13)
+    assert_allclose(found.final, stored["h_final"][0], rtol=1e-10, atol=1e-13)
+    # A column more, with the gaps, whose weights are zero; the outputs are h itself.
+    n_columns, units = stored["x"].shape[1], stored["h0"].shape[2]
+    options = {"cell": cell, "hidden_sizes": (units,), "n_columns": n_columns + 1, "n_outputs": units}
+    case = make_case({**options, "n": len(lengths), "every_step": True, "time_column": n_columns}, 1)
+    order = np.argsort(-lengths, kind="stable")
+    begin = np.cumsum(lengths) - lengths
+    case.lengths, case.starts = lengths[order].astype(np.intp), begin[order].astype(np.intp)
+    case.table = np.column_stack([stored["x"], stored["gaps"]]).astype(np.float64)
+    case.state = stored["h0"][0][order].astype(np.float64)
+    views = case.layout.views(case.flat)
+    weight = np.column_stack([stored["parameters"]["weight_ih_l0"], np.zeros(len(views["weight_ih_l0"]))])
+    new = {**stored["parameters"], "weight_ih_l0": weight, "weight_out": np.eye(units), "bias_out": np.zeros(units)}
+    for name, view in views.items():
+        view[:] = new[name]
+    z, _, final = case.forward()
+    assert_allclose(z, stored["hidden"], rtol=1e-10, atol=1e-13)
+    assert_allclose(final, stored["h_final"][0][order], rtol=1e-10, atol=1e-13)
+    # The loss is the mean of half the squares: its gradient is (z - targets) / units / sequences.
+    case.targets = stored["hidden"] - units * len(lengths) * stored["d_hidden"].astype(np.float64)
+    case.weights = np.ones(len(z))
+    flat, _, d_state = case.gradients()
+    gradients = case.layout.views(flat)
+    for name, expected in stored["d_parameters"].items():
+        one = gradients[name][:, :n_columns] if name == "weight_ih_l0" else gradients[name]
+        assert_allclose(one, expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert_allclose(d_state, stored["d_h0"][0][order], rtol=1e-9, atol=1e-12)
 
 
 @each_timed
