@@ -101,6 +101,8 @@ REFERENCES = {
     "arXiv:2307.08621, 2023, eqs. 6 to 8.",
     "Szegedy2016": 'C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception '
     'architecture for computer vision", CVPR 2016, section 7.',
+    "Voelker2019": 'A. Voelker, I. Kajić and C. Eliasmith, "Legendre memory units: continuous-time representation in '
+    'recurrent neural networks", NeurIPS 2019.',
     "Wu2016": 'Y. Wu, S. Zhang, Y. Zhang, Y. Bengio and R. Salakhutdinov, "On multiplicative integration with '
     'recurrent neural networks", NeurIPS 2016.',
     "vanHasselt2016": 'H. van Hasselt et al., "Learning values across many orders of magnitude", NeurIPS 2016.',

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from sklstm.cells import (
     GRU,
+    LMU,
     LRU,
     LSTM,
     MGU,
@@ -52,6 +53,7 @@ CellName = Literal[
     "rwkv",
     "retention",
     "linear_attention",
+    "lmu",
 ]
 
 # What a name stands for: the cell with its defaults.
@@ -59,7 +61,7 @@ _KINDS: dict[str, type[Cell]] = {
     kind._name or kind.__name__.lower(): kind
     for kind in (
         *(LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM, RHN),
-        *(S4D, S5, LRU, Mamba, RWKV, Retention, LinearAttention),
+        *(S4D, S5, LRU, Mamba, RWKV, Retention, LinearAttention, LMU),
     )
 }
 

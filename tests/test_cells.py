@@ -20,6 +20,7 @@ from sklstm._cell_choice import _KINDS, cell_of_kernel, check_cell, describe_cel
 from sklstm._network.cells import CELLS
 from sklstm.cells import (
     GRU,
+    LMU,
     LRU,
     LSTM,
     MGU,
@@ -112,6 +113,7 @@ def test_an_error_names_no_key_of_the_registry():
         (RWKV(), "rwkv"),
         (Retention(), "retention"),
         (LinearAttention(), "linear_attention"),
+        (LMU(order=3), "lmu"),
     ],
     ids=str,
 )
@@ -181,6 +183,8 @@ def test_cells_are_estimators_of_keywords(kind):
         (Retention(head_size=1.0), "The 'head_size' parameter of Retention must be .* Got 1.0"),
         (Retention(rotary="yes"), "The 'rotary' parameter of Retention must be .* Got 'yes'"),
         (LinearAttention(head_size=0), "The 'head_size' parameter of LinearAttention must be .* Got 0"),
+        (LMU(order=65), "The 'order' parameter of LMU must be .* Got 65"),
+        (LMU(theta=0.5), "The 'theta' parameter of LMU must be .* Got 0.5"),
         (MGU(projection_size=0), "The 'projection_size' parameter of MGU must be .* Got 0"),
         (Delta(layer_norm="gates"), "The 'layer_norm' parameter of Delta must be .* Got 'gates'"),
     ],
@@ -198,7 +202,7 @@ def test_parameters_of_cells_are_checked(kind, method, cell, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'linear_attention'\.$"),
+        ("moo", r"cell='moo' is not known; there are 'lstm', 'gru', .*, 'lmu'\.$"),
         ("GRU", r"cell='GRU' is not known; .* did you mean 'gru'\?"),
         ("mini-gru", r"cell='mini-gru' is not known; .* did you mean 'mingru'\?"),
         (GRU, r"cell=GRU is a class, expected an object: set cell=GRU\(\)\."),

@@ -150,6 +150,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         const void *vectors
         CellSizes sizes
         const Py_ssize_t *numbers
+        const void *constants
         const void *gaps
         const void *x_transposed
         const void *h_transposed

@@ -13,6 +13,7 @@ import numpy as np
 
 from sklstm._kernels.network._stack import cell_numbers, cell_sizes
 from sklstm._network import state_spaces as starts
+from sklstm._network.legendre import MEMORY, legendre_memory
 from sklstm._network.vectors import Vectors
 
 _NUMBERS = cell_numbers()
@@ -45,6 +46,8 @@ class Cell:
         Defaults of the sizes of its own that the cell has (of its state, say), as the kernel reads them.
     bounds : tuple of tuple of int
         The least and the largest that each number may be.
+    constants : callable or None
+        A function of these numbers that returns what the kernel reads beside its weights, such as a fixed matrix.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Cell:
     vectors: tuple = ()
     numbers: tuple = ()
     bounds: tuple = ()
+    constants: object = None
 
     def __post_init__(self):
         """Default the blocks of the bias to those of the weights."""
@@ -200,5 +204,14 @@ CELLS = {
         # units of a head, rotation
         Cell("retention", ("q", "k", "v", "g"), numbers=(16, 1), bounds=((1, 256), (0, 1))),
         Cell("linear_attention", ("q", "k", "v"), numbers=(16,), bounds=((1, 256),)),
+        # order, theta
+        Cell(
+            "lmu",
+            ("u", "h"),
+            vectors=MEMORY,
+            numbers=(8, 32),
+            bounds=((1, 64), (1, 1_000_000)),
+            constants=legendre_memory,
+        ),
     )
 }

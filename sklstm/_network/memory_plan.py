@@ -52,12 +52,16 @@ class Plan:
         n_rows=0 a vector.
     copies : list of dict
         The fields of `Copy` (_stack.pxd).
+    constants : ndarray or None
+        What the cell computes of its numbers alone.
     segments : list of (end, bool)
         Ends of the segments, and whether they decay: biases and norms do not.
     """
 
     def __init__(self, architecture, lanes, numbers_of_word=1, integers=None):
         self.architecture, self.lanes, self.numbers_of_word = architecture, lanes, numbers_of_word
+        constants = CELLS[architecture.cell].constants
+        self.constants = constants and constants(*architecture.cell_numbers)
         self.reduced, self.ranges_size = integers is not None, 0
         names = integers.formats if integers else [None] * architecture.n_layers
         self._kinds = [name and kinds_of(name, layer, architecture) for layer, name in enumerate(names)]

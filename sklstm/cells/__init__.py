@@ -11,6 +11,7 @@ from sklstm.cells._base import Cell
 from sklstm.cells._continuous import CfC
 from sklstm.cells._elementwise import IndRNN, MinGRU, MinLSTM
 from sklstm.cells._highway import RHN
+from sklstm.cells._legendre import LMU
 from sklstm.cells._linear import RGLRU, SRU
 from sklstm.cells._recurrent import GRU, LSTM, MGU, Delta, Elman
 from sklstm.cells._second_product import MLSTM, SecondOrder
@@ -18,6 +19,7 @@ from sklstm.cells._state_spaces import LRU, S4D, S5, Mamba
 
 __all__ = [
     "GRU",
+    "LMU",
     "LRU",
     "LSTM",
     "MGU",

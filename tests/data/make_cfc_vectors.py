@@ -69,8 +69,12 @@ def make_case(rng, *, backbone):
         begin += length
     hidden = torch.cat(hidden)
     (hidden * torch.from_numpy(case["d_hidden"])).sum().backward()
-    named = {f"parameters/{name}": array for name, array in by_name(module, torch.Tensor.detach, backbone=backbone).items()}
-    found = {f"d_parameters/{name}": array for name, array in by_name(module, lambda p: p.grad, backbone=backbone).items()}
+    named = {
+        f"parameters/{name}": array for name, array in by_name(module, torch.Tensor.detach, backbone=backbone).items()
+    }
+    found = {
+        f"d_parameters/{name}": array for name, array in by_name(module, lambda p: p.grad, backbone=backbone).items()
+    }
     results = {
         "hidden": hidden.detach().numpy(),
         "h_final": torch.cat(finals).detach().numpy()[None],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from network.options_draw import ALONE, draw_options, for_cell, make_case, possible, some_of
 from numpy.testing import assert_array_equal
-from reference.cells import REFERENCE_CELLS
+from reference.cells import reference_cell
 
 from sklstm._network.cells import CELLS
 from sklstm._network.stream import CallStream, RowStream, open_stream
@@ -146,14 +146,15 @@ def test_a_refused_row_changes_nothing(options, window):
 @each_carried
 def test_names_of_carried_states(name):
     options = KINDS[name][0]
-    network, own = make_network(options, "float32"), REFERENCE_CELLS[options["cell"]].own
-    state = open_stream(network, 2).state
-    shape = network.architecture
+    network = make_network(options, "float32")
+    state, shape = open_stream(network, 2).state, network.architecture
+    cell = reference_cell(shape.cell, shape.cell_numbers)
+    own, count = cell.own, getattr(cell, "n_states", 1)
     expected = {}
     for layer, hidden in enumerate(shape.hidden_sizes):
         expected[f"h_l{layer}"] = (2, shape.projection_size or hidden)
-        if own == "c" or (own == "h" and shape.projection_size):
-            expected[f"{'c' if own == 'c' else 'm'}_l{layer}"] = (2, hidden)
+        if own in ("c", "states") or (own == "h" and shape.projection_size):
+            expected[f"{'m' if own == 'h' else 'c'}_l{layer}"] = (2, count * hidden)
     if shape.pooling != "last":
         # The sum and the number of rows; or the weighted sum, the normaliser and the largest score.
         more = {"mean": 1, "attention": 2}[shape.pooling]

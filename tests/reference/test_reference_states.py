@@ -210,3 +210,36 @@ def test_linear_attention_with_all_its_weights(hidden):
         expected[:, units] = weights @ v[:, units] / weights.sum(axis=1, keepdims=True)
     # the reference adds 1e-6 to the sum
     assert_allclose(outputs(cell, x, parameters), expected, rtol=1e-5)
+
+
+def test_lmu_is_one_unit_by_hand():
+    """One polynomial: A' = -1, B' = 1, so m' = exp(-1 / theta) m + (1 - exp(-1 / theta)) u."""
+    cell, keep = REFERENCE_CELLS["lmu"].sized(1, 4), math.exp(-1 / 4)
+    parameters, _ = draw(cell, 1)
+    w, y, b = parameters["weight_ih"][:, 0], parameters["weight_hh"][:, 0], parameters["bias"]
+    e, out = parameters["weight_memory_in"][0, 0], parameters["weight_memory_out"][0, 0]
+    x, h, m = 0.7, -0.3, 0.4
+    memory = keep * m + (1 - keep) * (w[0] * x + y[0] * h + b[0] + e * m)
+    expected = math.tanh(w[1] * x + y[1] * h + b[1] + out * memory)
+    one = parameters | {"weight_ih": parameters["weight_ih"][:, :1]}
+    assert_allclose(layer_forward(cell, [[[x]]], one, [[h, memory * 0 + m]]).final, [[expected, memory]], rtol=1e-13)
+
+
+def test_lmu_remembers_a_window():
+    """The memory holds the signal of the last theta steps: its polynomials give it back at any delay."""
+    order, theta, n_steps = 8, 40, 200
+    cell = REFERENCE_CELLS["lmu"].sized(order, theta)
+    signal = np.sin(np.arange(n_steps) / 11.0) + 0.3 * np.cos(np.arange(n_steps) / 17.0)
+    parameters = {
+        "weight_ih": np.array([[1.0], [0.0]]),
+        "weight_hh": np.zeros((2, 1)),
+        "bias": np.zeros(2),
+        "weight_memory_in": np.zeros((order, 1)),
+        "weight_memory_out": np.zeros((order, 1)),
+    }
+    memory = layer_forward(cell, [signal[:, np.newaxis]], parameters).final[0, 1:]
+    for delay in (0, 5, 13, 26, 39):
+        # The signal stands still between two steps: half a step later on average.
+        share = (delay + 0.5) / theta
+        found = np.polynomial.legendre.legval(2.0 * share - 1.0, memory)
+        assert_allclose(found, signal[n_steps - 1 - delay], atol=0.02)

@@ -25,6 +25,7 @@ from sklstm import (
 )
 from sklstm.cells import (
     GRU,
+    LMU,
     LRU,
     LSTM,
     MGU,
@@ -101,7 +102,10 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4)))
     models.append(DeepRNNRegressor(cell=RHN(depth=3)))
     models.append(DeepRNNClassifier(cell="rhn"))
-    models += [DeepRNNRegressor(cell=cell) for cell in (S4D(init="inv"), S5(discretization="bilinear"), LRU(r_min=0.5))]
+    models += [
+        DeepRNNRegressor(cell=cell)
+        for cell in (S4D(init="inv"), S5(discretization="bilinear"), LRU(r_min=0.5), LMU(order=4))
+    ]
     models += [DeepRNNRegressor(cell=cell) for cell in (Mamba(dt_rank=1), RWKV(), Retention(rotary=False))]
     models.append(DeepRNNClassifier(cell=LinearAttention(head_size=8)))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))

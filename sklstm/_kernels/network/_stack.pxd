@@ -77,6 +77,7 @@ cdef struct Layer:
     Py_ssize_t n_panels
     CellSizes sizes              # n_states: of c, or 1 for m where a cell that reads h is projected; else 0
     Py_ssize_t numbers[MAX_NUMBERS]  # the cell's own sizes
+    const void *constants        # what is computed of them
     int n_directions
     Recurrence directions[2]
     # between this layer and the next (layer_output.h, layer_norm.h)
@@ -176,6 +177,7 @@ cdef class Stack:
     cdef readonly object skip_range
     cdef readonly double largest_input
     cdef list pieces
+    cdef object constants        # the memory of Layer.constants; None: there are none
     cdef double zoneout
     cdef object panels, transposed
     cdef bint input_gradient

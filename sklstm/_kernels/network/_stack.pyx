@@ -144,6 +144,7 @@ cdef class Stack:
         self.layers = <Layer *> calloc(self.n_layers, sizeof(Layer))
         if self.layers == NULL:
             raise MemoryError()
+        self.constants = None if plan.constants is None else plan.constants.astype(self.dtype)
         for i in range(self.n_layers):
             init_layer(self, i, plan)
             self.layers[i].x_format, self.layers[i].format = plan.formats[i]

@@ -133,6 +133,7 @@ cdef inline void describe_sizes(const Layer *layer, LayerCall *layer_call) noexc
     layer_call.hidden_size, layer_call.hidden_stride = layer.hidden_size, layer.hidden_stride
     layer_call.output_size, layer_call.output_stride = layer.width, layer.width_stride
     layer_call.sizes, layer_call.numbers = layer.sizes, <const Py_ssize_t *> layer.numbers
+    layer_call.constants = layer.constants
 
 
 cdef void describe_options(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,

@@ -76,6 +76,7 @@ cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
     cdef Py_ssize_t state = 0, lanes = stack.kernels.lanes, d
     shape = plan.architecture
     fill_numbers(shape.cell_numbers, layer.numbers)
+    layer.constants = data_of(stack.constants, stack.code, 0 if stack.constants is None else stack.constants.size)
     if i > 0:
         recurrence = &stack.layers[i - 1].directions[stack.layers[i - 1].n_directions - 1]
         state = recurrence.state + stack.layers[i - 1].width + second_size(&stack.layers[i - 1])

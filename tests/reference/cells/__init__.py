@@ -27,6 +27,7 @@ from reference.cells.elman import Elman, ElmanReLU
 from reference.cells.gru import GRU, GRUResetBefore
 from reference.cells.indrnn import IndRNN, IndRNNTanh
 from reference.cells.linear_attention import LinearAttention
+from reference.cells.lmu import LMU
 from reference.cells.lru import LRU
 from reference.cells.lstm import LSTM
 from reference.cells.mamba import Mamba
@@ -73,6 +74,7 @@ REFERENCE_CELLS = {
     "rwkv": RWKV,
     "retention": Retention,
     "linear_attention": LinearAttention,
+    "lmu": LMU,
 }
 
 

@@ -90,6 +90,7 @@ typedef struct {
     int training;
     const Py_ssize_t *numbers;          /* the cell's own sizes */
     CellSizes sizes;
+    const real *constants;              /* what the registry computes of the numbers, such as a fixed state matrix */
     real *gates;                        /* in: the sums; out: the gates */
     real *kept;                         /* out: n_kept vectors for each vector of units */
     const real *h_prev, *c_prev;

@@ -5,6 +5,7 @@
 #include "gru.h"
 #include "gru_reset_before.h"
 #include "indrnn.h"
+#include "lmu.h"
 #include "lstm.h"
 #include "mgu.h"
 #include "mingru.h"
@@ -33,4 +34,4 @@
     ROW(sru) ROW(rglru) \
     ROW(second_order) ROW(cfc) ROW(cfc_backbone) \
     ROW(mlstm) ROW(rhn_2) ROW(rhn_3) ROW(rhn_4) \
-    ROW(s4d) ROW(lru) ROW(s5) ROW(mamba) ROW(rwkv) ROW(retention) ROW(linear_attention)
+    ROW(s4d) ROW(lru) ROW(s5) ROW(mamba) ROW(rwkv) ROW(retention) ROW(linear_attention) ROW(lmu)

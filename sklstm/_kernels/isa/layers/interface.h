@@ -118,6 +118,7 @@ typedef struct {
     const void *vectors;         /* (n_vectors, Hp) per-unit weights, where the cell always has them */
     CellSizes sizes;
     const Py_ssize_t *numbers;   /* the cell's own sizes, MAX_NUMBERS of them */
+    const void *constants;       /* what is computed of them once for a network, in its dtype; NULL: nothing */
     const void *gaps;            /* (T, n) time since the step before, for a cell that reads it; NULL: 1 everywhere */
     const void *x_transposed;    /* from d_sums to d_x; NULL: not wanted */
     const void *h_transposed, *gated_transposed; /* from d_sums to d_h, to the gradient of the gated h */

@@ -159,6 +159,7 @@ SKLSTM_INLINE void describe_row(const CellShape *cell, const LayerCall *call, co
     row->training = options->training;
     row->numbers = call->numbers;
     row->sizes = call->sizes;
+    row->constants = (const real *)call->constants;
     row->derived = b->derived;
     row->d_derived = b->d_derived;
     row->gates = (options->training ? (real *)call->gates + t * call->n_samples * width : (real *)call->z) + r * width;
