@@ -188,7 +188,7 @@ CELLS = {
         Cell(
             "cfc_backbone", ("z",), recurrent=("z", "f_1", "f_2", "t_a", "t_b"), sums=("z", "f_1", "f_2", "t_a", "t_b")
         ),
-        Cell("mlstm", ("m", "i", "f", "g", "o"), sums=("m_x", "m_h", "i", "f", "g", "o"), start={"f": 1.0}),
+        Cell("mlstm", ("m", "i", "f", "g", "o"), sums=("m_x", "i", "f", "g", "o", "m_h"), start={"f": 1.0}),
         _highway(2),
         _highway(3),
         _highway(4),

@@ -51,7 +51,7 @@ class MLSTM(Cell):
         i, f, o = sigmoid(W x_t + U m + b)        g = tanh(W x_t + U m + b)
         c_t = f * c_(t-1) + i * g                 h_t = o * tanh(c_t)
 
-    with blocks of rows m, i, f, g, o in ``weight_ih`` (W) and ``weight_hh`` (U), and m_x, m_h, i, f, g, o in ``bias``:
+    with blocks of rows m, i, f, g, o in ``weight_ih`` (W) and ``weight_hh`` (U), and m_x, i, f, g, o, m_h in ``bias``:
     each input has a transition of its own from state to state. The bias of f starts at 1. The paper has no b_mx and
     b_mh, which start at 0. (The mLSTM of the xLSTM, with a matrix as its state, is another cell.)
 

@@ -15,7 +15,7 @@ class MultiplicativeLSTM:
     """
 
     x = h = ("m", "i", "f", "g", "o")
-    sums = ("m_x", "m_h", "i", "f", "g", "o")
+    sums = ("m_x", "i", "f", "g", "o", "m_h")
     own = "c"
 
     @staticmethod
