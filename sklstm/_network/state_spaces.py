@@ -74,7 +74,7 @@ def lru_eigenvalues(generator, numbers, hidden):
     (least, most, turn), n = (number / 1e6 for number in numbers), hidden // 2
     squares = np.clip(generator.uniform(size=hidden - n) * (most**2 - least**2) + least**2, 1e-12, 1.0 - 1e-12)
     log_nu, log_gamma = np.log(-0.5 * np.log(squares)), 0.5 * np.log1p(-squares)
-    log_theta = np.log(2.0 * np.pi * turn * np.maximum(generator.uniform(size=n), 1e-12))
+    log_theta = np.log(np.maximum(2.0 * np.pi * turn * generator.uniform(size=n), 1e-12))
     return np.stack([_halves(log_nu[:n], log_theta, log_nu[n:]), _halves(log_gamma[:n], log_gamma[:n], log_gamma[n:])])
 
 

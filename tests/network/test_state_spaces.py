@@ -55,6 +55,13 @@ def test_lru_starts_in_a_ring():
     assert_allclose(log_gamma[1000:2000], log_gamma[:1000])
 
 
+@pytest.mark.parametrize("turn", [0, 1])
+def test_lru_starts_finite_at_the_real_axis(turn):
+    log_lambda = views("lru", 9, (0, 1_000_000, turn))["weight_lambda"][0]
+    assert np.isfinite(log_lambda).all()
+    assert (np.exp(log_lambda[4:8]) < 2.0 * np.pi * 1e-6).all()
+
+
 def test_mamba_starts_as_published():
     found = views("mamba", 50, (3, 2))
     assert_allclose(np.exp(found["weight_log_a"]), np.repeat([[1.0], [2.0], [3.0]], 50, axis=1))
