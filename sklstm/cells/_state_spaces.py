@@ -212,7 +212,7 @@ class Mamba(Cell):
     with blocks of rows u, z in ``weight_ih`` (W) and ``bias``, and for each unit ``weight_conv``, ``bias_conv``,
     ``weight_x``, ``weight_dt``, ``bias_dt``, ``weight_log_a`` and ``weight_d``. This is the block of the paper but for
     its last product, which is the projection (`projection_size`) or the next layer, and its norm and residual sum,
-    which are `layer_norm` and `residual` of the network. Starting values are the paper's: ``log_a_n = log n``, steps
+    which are `norm` and `residual` of the network. Starting values are the paper's: ``log_a_n = log n``, steps
     between .001 and .1. The argument of silu, z, low, B, C and the argument of softplus are cut at -1000 and 1000, so
     that no product leaves single precision. There is no ``weight_hh``: `recurrent_dropout` and `weight_dropout` have
     nothing to act on.

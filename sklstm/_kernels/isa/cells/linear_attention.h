@@ -52,7 +52,8 @@ SKLSTM_INLINE void linear_attention_forward(CellRow *row) {
     keep_other_states(row, size + 1, size);
 }
 
-/* Leaves the gradients of phi(q), phi(k) and v over w, phi(k) and h. */
+/* Leaves the gradients of w less their mean, of phi(k) and of v over w, phi(k) and h, and 1 / sum(phi(q)) in scratch: only its
+ * product with the slope of phi, which is at most phi, is in range where all q are far below zero. */
 SKLSTM_INLINE void attention_head_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, real inverse_of_q) {
     const Py_ssize_t p = row->stride, z = row->numbers[0] * p + first;
     real *w = row->kept + first, *phi = w + p, *v = w + 2 * p, *d_v = w + 3 * p, *d_sum = row->scratch + first, mean = 0;
@@ -80,7 +81,10 @@ SKLSTM_INLINE void attention_head_backward(CellRow *row, Py_ssize_t first, Py_ss
         mean += d_weight * w[j];
         w[j] = d_weight;
     }
-    for (Py_ssize_t j = 0; j < count; j++) w[j] = inverse_of_q * (w[j] - mean);
+    for (Py_ssize_t j = 0; j < count; j++) {
+        w[j] -= mean;
+        d_sum[j] = inverse_of_q;
+    }
 }
 
 SKLSTM_INLINE void linear_attention_backward(CellRow *row) {
@@ -92,7 +96,8 @@ SKLSTM_INLINE void linear_attention_backward(CellRow *row) {
     for (Py_ssize_t u = 0; u < p; u += LANES) {
         const vec q = feature_map(sum_of_units(row, ATTENTION_SUMS, u, 0));
         const vec k = feature_map(sum_of_units(row, ATTENTION_SUMS, u, 1));
-        store_d_sum(row, ATTENTION_SUMS, u, 0, v_mul(slope_of_feature_map(q), v_load(row->kept + u)));
+        const vec slope = v_mul(slope_of_feature_map(q), v_load(row->scratch + u));
+        store_d_sum(row, ATTENTION_SUMS, u, 0, v_mul(slope, v_load(row->kept + u)));
         store_d_sum(row, ATTENTION_SUMS, u, 1, v_mul(slope_of_feature_map(k), v_load(row->kept + p + u)));
         store_d_sum(row, ATTENTION_SUMS, u, 2, v_load(row->kept + 3 * p + u));
     }
