@@ -57,7 +57,7 @@ TESTS = {
     "_targets": "regressor classifier magnitudes running_scales poisson quantiles multilabel label_smoothing "
     "weights_of_outputs window_norm target_columns zero_weights",
     "_target_columns": "target_columns window_norm",
-    "_column_positions": "known_columns target_columns",
+    "_column_positions": "known_columns target_columns time_column",
     "_rows_ahead": "decoder decoder_inputs decoder_streams horizons",
     "_fits_ahead": "decoder decoder_inputs horizons",
     "_scaling": "input_scaling running_scales magnitudes training_part input_precision",

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reference.lstm import table_windows
 from reference.network import options_forward
 
-from sklstm import DeepRNNClassifier, DeepRNNRegressor
+from sklstm import DeepRNNClassifier, DeepRNNRegressor, quantize
+from sklstm.compression import factorize
 from sklstm.cells import CfC
 
 RNG = np.random.default_rng(8)
@@ -151,6 +152,24 @@ def test_negative_gaps_are_refused():
     frame = pd.DataFrame(bad, columns=["value", "gap", "other"])
     with pytest.raises(ValueError, match="X holds -2 in column 'gap'"):
         make().fit(frame, Y)
+
+
+def test_networks_made_from_others_read_the_column_too():
+    """Of integers, of bfloat16, several seeds side by side, and with a projection."""
+    model = make(hidden_size=12, cell=CfC(time_column=1, backbone=False), max_iter=8).fit(X, Y)
+    later = X + [0.0, 5.0, 0.0]
+    moved = np.abs(model.predict(later) - model.predict(X)).mean()
+    exact = quantize(model, X, dtype="int16")
+    assert_allclose(exact.predict(later), model.predict(later), atol=0.01 * moved + 1e-3)
+    smaller = factorize(model, 9)
+    assert np.abs(smaller.predict(later) - smaller.predict(X)).mean() > 0.3 * moved
+    reduced = make(hidden_size=12, dtype="bfloat16", n_seeds=2).fit(X, Y)
+    assert np.abs(reduced.predict(later) - reduced.predict(X)).mean() > 1e-3
+    stream = reduced.stream()
+    assert_array_equal([stream.step(row) for row in later], reduced.predict(later))
+    for one in (exact, reduced):
+        with pytest.raises(ValueError, match="X holds -1 in column 1"):
+            one.predict(X - [0.0, GAPS[0] + 1.0, 0.0] * (np.arange(90) == 0)[:, np.newaxis])
 
 
 def test_training_cannot_go_on_with_another_column():
