@@ -12,8 +12,8 @@ from reference.lstm import table_windows
 from reference.network import options_forward
 
 from sklstm import DeepRNNClassifier, DeepRNNRegressor, quantize
-from sklstm.compression import factorize
 from sklstm.cells import CfC
+from sklstm.compression import factorize
 
 RNG = np.random.default_rng(8)
 GAPS = RNG.exponential(2.0, 90)

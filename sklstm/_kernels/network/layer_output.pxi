@@ -191,8 +191,8 @@ cdef void feedforward_backward(const StackCall *call, const ChunkBuffers *buffer
         memcpy(buffers.fed_out + r * block.wide_stride * size, d_out + r * stride, layer.output_size * size)
         kernels.swiglu(block.size, block.stride, sums + r * block.sums_stride * size,
                        buffers.fed_units + r * block.stride * size)
-    kernels.outer(active, block.size, block.wide_stride // (4 * lanes), buffers.fed_units, block.stride, buffers.fed_out,
-                  block.wide_stride, slot + block.weights_out * size)
+    kernels.outer(active, block.size, block.wide_stride // (4 * lanes), buffers.fed_units, block.stride,
+                  buffers.fed_out, block.wide_stride, slot + block.weights_out * size)
     kernels.product(active, block.wide_stride, (block.size + lanes - 1) // lanes, buffers.fed_out, block.wide_stride,
                     call.transposed + block.out_transposed * size, buffers.d_fed_units, block.stride, False)
     for r in range(active):
