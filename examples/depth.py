@@ -93,7 +93,8 @@ def lagged(X, part):
 def forecast(stack, seed, data):
     """Fit on the oil temperature; return the error, the epochs and the seconds."""
     X, y = data
-    model = DeepLSTMRegressor(**stack, sequence_length=WINDOW, batch_size=64, max_iter=40, random_state=seed)
+    settings = {"sequence_length": WINDOW, "weight_decay": 0.01, "batch_size": 64, "max_iter": 40}
+    model = DeepLSTMRegressor(**stack, **settings, random_state=seed)
     begin = time.perf_counter()
     model.fit(X[TRAIN], y[TRAIN], X_val=X[VALIDATION], y_val=y[VALIDATION])
     seconds = time.perf_counter() - begin

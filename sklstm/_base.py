@@ -105,6 +105,8 @@ class BaseRNN(
         network adds), without one on the training part. Only with `linear_skip`.
     best_loss_ : float or None
         Smallest training loss; None with early stopping.
+    weight_decay_ : float
+        The decay of the last training: `weight_decay`, or what its "auto" stands for.
     context_ : ndarray of shape (sequence_length - 1, n_features)
         The carried rows; only with ``carry_context=True``. Those of all groups, one after the other.
     context_groups_ : ndarray of shape (n_rows,)

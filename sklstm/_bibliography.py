@@ -107,6 +107,8 @@ REFERENCES = {
     'recurrent neural networks", NeurIPS 2016.',
     "vanHasselt2016": 'H. van Hasselt et al., "Learning values across many orders of magnitude", NeurIPS 2016.',
     "Vaswani2017": 'A. Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. 1 and section 3.5.',
+    "Wang2024": 'X. Wang and L. Aitchison, "How to set AdamW\'s weight decay as you scale model and dataset size", '
+    "arXiv:2405.13698, 2024.",
     "Williams1990": 'R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of '
     'recurrent network trajectories", Neural Computation 2(4), 1990.',
     "Xiong2020": 'R. Xiong et al., "On layer normalization in the transformer architecture", ICML 2020, figure 1 (b).',

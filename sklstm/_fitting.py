@@ -288,7 +288,8 @@ def _train(
         generator = np.random.Generator(np.random.Philox(key=seed))
         flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
         check_cell(model.cell)._adjust_start(layout.views(flat), _longest(samples))
-    settings = _settings(model, targets, samples, layout, seed=seed, max_iter=max_iter, label=label)
+    options = {"seed": seed, "max_iter": max_iter, "label": label, "keep_state": keep_state}
+    settings = _settings(model, targets, samples, layout, **options)
     network = empty_network(model, layout, model.dtype, n_threads)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
@@ -316,16 +317,17 @@ def _longest(samples):
     return int(samples.sequences.lengths.max())
 
 
-def _settings(model, targets, samples, layout, *, seed, max_iter, label):
+def _settings(model, targets, samples, layout, *, seed, max_iter, label, keep_state):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
     (loss, loss_parameter), n = targets.network_loss(), n_in_batches(model, samples)
+    automatic = getattr(model, "weight_decay_", None) if keep_state else None  # `partial_fit` goes on with its first
     return Settings(
         loss=loss,
         batch_size=batch_size(model, n),
         max_iter=max_iter,
         shuffle=model.shuffle,
         learning_rate=model.learning_rate_init,
-        weight_decay=model.weight_decay,
+        weight_decay=automatic if model.weight_decay == "auto" else model.weight_decay,
         max_grad_norm=model.max_grad_norm,
         dropout=float(model.dropout) if layout.architecture.n_layers > 1 else 0.0,
         tol=model.tol,
@@ -366,6 +368,7 @@ def _fitted_attributes(model, history, layout, flat, first_epoch, linear):
         "best_validation_score_": None if scores is None else history.best_score,
         "best_iteration_": first_epoch + history.best_epoch,
         "best_loss_": min(curve) if scores is None else None,
+        "weight_decay_": history.weight_decay,
         **linear.fitted(history),
     }
 

@@ -56,9 +56,9 @@ class NetworkParameters(ArchitectureParameters):
     learning_rate : {"constant", "linear_warm_up", "cosine", "cosine_restarts", "one_cycle", "reduce_on_plateau"}, \
 default="constant"
         Schedule of the step size over the `max_iter` epochs.
-    weight_decay : float, default=0.01
+    weight_decay : float or "auto", default="auto"
         Decay of all matrices, of weights of single units (peepholes, those of IndRNN) and of the vector of pooling,
-        decoupled from the gradient but for ``solver="adam"``.
+        decoupled from the gradient but for ``solver="adam"``; "auto" by the number of steps, 0.01 of classes.
     max_grad_norm : float, "adaptive" or None, default=1.0
         Global norm that larger gradients are scaled down to [Pascanu2013]_; "adaptive" for the mean plus three standard
         deviations of the norms so far, None for no limit.
@@ -116,7 +116,10 @@ default="constant"
     **Regularisation.** What dropout leaves is scaled up (inverted dropout). `dropout` needs two layers,
     `recurrent_dropout` sequences of more than one step. With `zoneout`, predictions take the mean, ``zoneout * c_(t-1)
     + (1 - zoneout) * c_t``, likewise for h. For ``solver="adam"``, `weight_decay` is an L2 penalty; biases, gains and
-    shifts never decay.
+    shifts never decay. A step takes ``learning_rate_init * weight_decay`` of a weight. Of numbers, "auto" is ``1 /
+    (learning_rate_init * max(1000, 30 * steps))`` with the solver's steps in an epoch, so that weights are about the
+    sum of the updates of 30 epochs [Wang2024]_ or 1000 steps, and at most 1; of classes, and with "adam", it is 0.01.
+    `partial_fit` goes on with that of its first call.
 
     **Initial weights.** Uniform within ``sqrt(6 / (fan_in + fan_out))`` ("glorot") or ``sqrt(6 / fan_in)`` ("he") for
     inputs, head and other maps, each gate a matrix of its own; orthogonal for recurrent weights, within 0 and 1 for
@@ -188,7 +191,7 @@ default="constant"
     learning_rate: Literal[
         "constant", "linear_warm_up", "cosine", "cosine_restarts", "one_cycle", "reduce_on_plateau"
     ] = "constant"
-    weight_decay: float = 0.01
+    weight_decay: float | Literal["auto"] = "auto"
     max_grad_norm: float | Literal["adaptive"] | None = 1.0
     batch_size: int | Literal["auto"] = "auto"
     accumulation_steps: int = 1
@@ -221,7 +224,7 @@ default="constant"
         "solver": [StrOptions(set(OPTIMIZERS))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "learning_rate": [StrOptions(set(SCHEDULES))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), StrOptions({"adaptive"}), None],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "accumulation_steps": [Interval(Integral, 1, None, closed="left")],

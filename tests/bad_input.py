@@ -481,7 +481,7 @@ CONSTRAINTS = {
     "weight_dropout": (-0.1, 1.0, 2, "0.1", NAN, None),
     "zoneout": (-0.1, 1.0, (0.1, 0.1), "0.1", NAN, None),
     "learning_rate_init": (0.0, -1e-3, NAN, INF, "1e-3"),
-    "weight_decay": (-1e-9, NAN, INF, None),
+    "weight_decay": (-1e-9, NAN, INF, None, "automatic"),
     "max_grad_norm": (0.0, -1.0, NAN, INF, "auto"),
     "batch_size": (0, -1, 32.0, "automatic", None),
     "accumulation_steps": (0, -1, 2.0, None, "auto"),

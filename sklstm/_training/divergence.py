@@ -61,7 +61,7 @@ def _what_to_do(passes, samples, *, steps_at_fault=True):
 def _advice(settings):
     """Return advice for steps that are too large."""
     ways = [f"Lower learning_rate_init (now {settings.learning_rate:g})"]
-    if settings.learning_rate * settings.weight_decay >= 1:
+    if settings.weight_decay is not None and settings.learning_rate * settings.weight_decay >= 1:
         # Decay of more than the whole weight in one step flips its sign.
         ways.append(
             f"lower weight_decay (now {settings.weight_decay:g}; times learning_rate_init it must stay below 1)"

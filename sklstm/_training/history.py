@@ -42,12 +42,15 @@ class History:
         What the next training resumes from, plain arrays and numbers; None where it cannot resume.
     interrupt : KeyboardInterrupt or None
         What ended the training early.
+    weight_decay : float or None
+        The decay that was used.
     """
 
     epochs: list = field(default_factory=list)
     start: Start | None = None
     state: dict | None = None
     interrupt: KeyboardInterrupt | None = None
+    weight_decay: float | None = None
 
     @property
     def n_epochs(self):

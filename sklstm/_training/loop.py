@@ -16,6 +16,7 @@ from sklstm._training.recurrent_constraints import CONSTRAINTS
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 from sklstm._training.schedules import SCHEDULES
 from sklstm._training.skip_steps import skip_steps
+from sklstm._training.weight_decay import weight_decay
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Settings:
 
     `linear_skip` is None without a linear skip, else "frozen" or "fine_tune"; `start_counts` says whether the start is
     a candidate of early stopping, beside the epochs; `recurrent_bound` is the largest size of a recurrent weight of
-    single units, or None.
+    single units, or None; `weight_decay` is None for the automatic one.
     """
 
     loss: str
@@ -57,7 +58,7 @@ class Settings:
     max_iter: int
     shuffle: bool | str
     learning_rate: float
-    weight_decay: float
+    weight_decay: float | None
     max_grad_norm: float | str | None
     dropout: float
     tol: float
@@ -227,7 +228,6 @@ class _Training:
     def __init__(self, network, samples, settings, validation, first_epoch, state, mask, score, stop, skip_start):
         self.network, self.settings, self.first_epoch, self.stop = network, settings, first_epoch, stop
         self.mask = None if mask is None else network.to_panels(mask)
-        self.skip = skip_steps(network, settings, skip_start)
         constraint = settings.recurrent_constraint
         self.constraint = None if constraint is None else CONSTRAINTS[constraint](network)
         if self.constraint is not None:
@@ -240,14 +240,16 @@ class _Training:
         mean_weight = self.mean_weight.include(samples.weights, exponent)
         # The reported loss is normalised by the mean weight of these samples, whatever the weights of earlier calls.
         self._loss_factor = mean_weight / float(samples.weights.mean(dtype=np.float64))
-        self.optimizer = OPTIMIZERS[settings.optimizer](network, settings.weight_decay, state.get("moments"))
+        self.passes = PASSES[settings.training](network, samples, settings, mean_weight)
+        decay = weight_decay(settings, self.passes.n_steps)
+        self.skip = skip_steps(network, settings, decay, skip_start)
+        self.optimizer = OPTIMIZERS[settings.optimizer](network, decay, state.get("moments"))
         if settings.recurrent_bound is not None:
             self.optimizer.hold_bound(settings.recurrent_bound)
-        self.passes = PASSES[settings.training](network, samples, settings, mean_weight)
         self.schedule = TrainingSchedule(settings, self.passes.n_steps, state)
         self.stopping = EarlyStopping(settings.tol, settings.n_iter_no_change)
         self.validation = None if validation is None else _ValidationPart(self.passes, validation, score)
-        self.history = History()
+        self.history = History(weight_decay=decay)
         # Two buffers: the last copy that was kept stays whole while the next is written, also if that is interrupted.
         self._copies = [None, None]
 

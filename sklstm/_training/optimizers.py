@@ -29,6 +29,8 @@ class AdamW:
     vectors: tuple[str, ...] = ("mean", "square")
     weight_vectors: tuple[str, ...] = ()
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
+    # Whether the decay is taken from the weights, and not a part of the gradient.
+    is_decoupled: bool = True
 
     def __init__(self, network, weight_decay, state=None):
         self._network = network
@@ -91,7 +93,7 @@ class AdamW:
 class Adam(AdamW):
     """Adam (Kingma & Ba 2015, algorithm 1); the decay is an L2 penalty, a part of the gradient."""
 
-    rule = "adam"
+    rule, is_decoupled = "adam", False
 
 
 class SGD(AdamW):

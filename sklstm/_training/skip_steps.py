@@ -34,10 +34,10 @@ class SkipSteps:
         weights -= SHARE * rate * self._decay * (before - self._start)
 
 
-def skip_steps(network, settings, start):
+def skip_steps(network, settings, decay, start):
     """Return the `SkipSteps` of a training; None where the skip is frozen, which is told to the network, or absent."""
     if settings.linear_skip == "frozen":
         network.freeze_skip()
     if settings.linear_skip != "fine_tune":
         return None
-    return SkipSteps(network, network.to_panels(start), settings.weight_decay)
+    return SkipSteps(network, network.to_panels(start), decay)

@@ -47,7 +47,8 @@ class Set:
         """Return a network that is not fitted."""
         kind = DeepLSTMClassifier if self.task.classify else DeepLSTMRegressor
         length = self.task.sequence_length
-        return kind(hidden_size, sequence_length=length, random_state=seed, n_jobs=1, **parameters)
+        fixed = {"sequence_length": length, "weight_decay": 0.01, "n_jobs": 1}
+        return kind(hidden_size, random_state=seed, **fixed, **parameters)
 
     def ensemble(self, members):
         """Return the mean of some networks, not fitted."""

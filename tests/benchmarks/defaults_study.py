@@ -2,8 +2,9 @@
 
 DATA is the folder of the files (or the environment variable SKLSTM_STUDY_DATA). `select` fits on the first rows of
 the training part of every set and scores on its last; `final` fits the estimators as they are on the whole training
-part and scores on the test part; `report` prints both as tables in Markdown. Results are kept, one line a fit, in
-the file of ``--results``, and what it holds already is not measured again.
+part and scores on the test part; `report` prints both as tables in Markdown. `decay_study.py` is about the decay, which
+is 0.01 here. Results are kept, one line a fit, in the file of ``--results``, and what it holds already is not measured
+again.
 """
 
 import argparse
@@ -30,6 +31,7 @@ def batch_rule(share, low, high):
 # What the variants are compared with; "batch_size" may be a rule and "early_stopping" a number of samples.
 CENTRE = {
     "input_scaling": "standard",
+    "weight_decay": 0.01,
     "n_layers": 1,
     "dropout": 0.0,
     "batch_size": batch_rule(32, 8, 128),
@@ -117,7 +119,7 @@ def measure(task, stage, variant, split, seed):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return {**key, "losses": baseline_losses(task, fit, rows)}
-    parameters = settings(variant, len(fit)) if stage == "select" else {}
+    parameters = settings(variant, len(fit)) if stage == "select" else {"weight_decay": CENTRE["weight_decay"]}
     return {**key, "n": len(fit), **one_fit(task, fit, rows, seed, **parameters)}
 
 

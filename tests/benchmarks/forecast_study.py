@@ -68,6 +68,7 @@ PM25 = {
     "sequence_length": 10,
     "loss": "huber",
     "recurrent_dropout": 0.2,
+    "weight_decay": 0.01,
     "batch_size": 128,
     "learning_rate": "one_cycle",
     "max_iter": 15,
