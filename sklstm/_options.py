@@ -96,6 +96,7 @@ _IN_THE_CONSTRUCTOR = {
     "peephole": ("cell__peephole", lambda value: f"cell__peephole={value}"),
     "projection_size": ("cell__projection_size", lambda size: f"cell__projection_size={size or None}"),
     "cell_norm": ("cell__layer_norm", lambda value: f"cell__layer_norm={value}"),
+    "cell_numbers": ("the parameters of cell", lambda numbers: f"a cell with the sizes {list(numbers)}"),
     "time_column": ("cell__time_column", lambda column: f"times of column {column}"),
     "feedforward": (
         "feedforward and feedforward_expansion",

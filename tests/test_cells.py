@@ -85,6 +85,15 @@ def test_an_error_names_no_key_of_the_registry():
         model.fit(X, Y)
 
 
+def test_an_error_names_the_sizes_of_a_cell():
+    model = fitted(DeepRNNRegressor, cell=LMU(order=4), warm_start=True).set_params(cell__theta=9)
+    expected = (
+        r"a cell with the sizes \[4, 9\], not a cell with the sizes \[4, 32\]\. .* set the parameters of cell back"
+    )
+    with pytest.raises(ValueError, match=expected):
+        model.fit(X, Y)
+
+
 @pytest.mark.parametrize(
     ("cell", "kernel"),
     [
