@@ -88,14 +88,18 @@ ARCHIVE = {
     "residual": 1,
     "norm": "layer",
     "pooling": "attention",
-    "patch_length": 5,
     "dropout": 0.3,
     "learning_rate": "one_cycle",
     "learning_rate_init": 3e-3,
     "batch_size": 16,
     "max_iter": 150,
     "early_stopping": False,
-    "n_seeds": 5,
+    "n_seeds": 3,
+    # The details of a curve, and its outline in two steps.
+    "members": [
+        {"patch_length": 5, "differences": 3},
+        {"patch_length": 30, "points": 60, "label_smoothing": 0.1},
+    ],
 }
 SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "ArrowHead")
 

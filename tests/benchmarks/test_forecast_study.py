@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
 
-from study_archive import flat
+from study_archive import at_points, classifier, flat, with_differences
 from study_forecasts import m4_measures
 from study_ridge import ridge_predictions
 from study_rows import Problem, Row, series_samples
@@ -58,6 +58,30 @@ def test_measures_of_m4():
 def test_sequences_of_different_lengths_are_interpolated():
     table = flat([np.linspace(0, 1, n)[:, None] for n in (7, 29)])
     np.testing.assert_allclose(table[0], table[1])
+
+
+def test_differences_are_further_columns():
+    x = np.arange(6.0)[:, None] ** 2
+    (found,) = with_differences([x], span=2)
+    assert found[:, 0].tolist() == [0, 1, 4, 9, 16, 25]
+    assert found[:, 1].tolist() == [4, 9, 16, 24, 21, 16]  # the ends stand for what lies beyond
+
+
+def test_sequences_at_points():
+    (found,) = at_points([np.column_stack([np.arange(5.0), np.zeros(5)])], 9)
+    np.testing.assert_allclose(found, np.column_stack([np.arange(9) / 2, np.zeros(9)]))
+
+
+def test_members_of_the_classifier():
+    settings = {"hidden_size": 8, "max_iter": 2, "members": [{"differences": 1}, {"points": 4, "patch_length": 2}]}
+    model = classifier(settings, 3, 1)
+    details, outline = (member for _, member in model.estimators)
+    x = np.arange(8.0)[:, None]
+    assert details[0].transform([x])[0].shape == (8, 2)
+    assert outline[0].transform([x])[0].shape == (4, 1)
+    assert [member[-1].patch_length for member in (details, outline)] == [1, 2]
+    assert all(member[-1].random_state == 3 for member in (details, outline))
+    assert "members" in settings
 
 
 def test_a_row_has_a_line_for_each_measure():
