@@ -56,8 +56,9 @@ class BaseRNN(
         - cell with layer_norm: ``norm_weight_ih_l0``, ``norm_weight_hh_l0``, a gain for each row; of the LSTM also
           ``norm_weight_c_l0``, ``norm_bias_c_l0`` (hidden_size,).
         - LSTM with peephole: ``weight_peephole_l0`` (3, hidden_size), rows i, f, o; IndRNN and SRU:
-          ``weight_recurrent_l0`` (1 or 2, hidden_size); RGLRU: ``bias_decay_l0`` (1, hidden_size); state
-          spaces, Mamba, RWKV and LMU: arrays (k, hidden_size) that the docs of the cell name.
+          ``weight_recurrent_l0`` (1 or 2, hidden_size); RGLRU: ``bias_decay_l0`` (1, hidden_size), with
+          convolution ``weight_convolution_l0`` (4, hidden_size); state spaces, Mamba, RWKV and LMU: arrays (k,
+          hidden_size) that the docs of the cell name.
         - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
         - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
         - norm: ``norm_weight_l0``, of "layer" also ``norm_bias_l0`` (outputs of the layer,).

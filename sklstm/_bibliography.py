@@ -4,6 +4,9 @@ REFERENCES = {
     "Absil2012": 'P.-A. Absil and J. Malick, "Projection-like retractions on matrix manifolds", SIAM Journal on '
     "Optimization 22(1), 2012, section 3.3.",
     "Ba2016": 'J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.',
+    "Beck2024": 'M. Beck et al., "xLSTM: extended long short-term memory", NeurIPS 2024, eqs. 8 to 15.',
+    "Bradbury2017": 'J. Bradbury, S. Merity, C. Xiong and R. Socher, "Quasi-recurrent neural networks", ICLR 2017, '
+    "eqs. 1 to 5.",
     "Breiman1984": 'L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and regression trees", '
     "Wadsworth, 1984, section 3.4.3.",
     "Chernozhukov2010": 'V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without '
@@ -79,6 +82,7 @@ REFERENCES = {
     "Miller2019": 'J. Miller and M. Hardt, "Stable recurrent models", ICLR 2019, section 2.2.',
     "Miyato2018": 'T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida, "Spectral normalization for generative adversarial '
     'networks", ICLR 2018, section 2.1.',
+    "Milakov2018": 'M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", arXiv:1805.02867, 2018.',
     "Orvieto2023": 'A. Orvieto et al., "Resurrecting recurrent neural networks for long sequences", ICML 2023, section '
     "3.",
     "Pascanu2013": 'R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", '

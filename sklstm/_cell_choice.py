@@ -12,6 +12,7 @@ from sklstm.cells import (
     LSTM,
     MGU,
     MLSTM,
+    QRNN,
     RGLRU,
     RHN,
     RWKV,
@@ -22,6 +23,7 @@ from sklstm.cells import (
     CfC,
     Delta,
     Elman,
+    ExpLSTM,
     IndRNN,
     LinearAttention,
     Mamba,
@@ -42,6 +44,8 @@ CellName = Literal[
     "indrnn",
     "sru",
     "rglru",
+    "qrnn",
+    "explstm",
     "second_order",
     "cfc",
     "mlstm",
@@ -60,7 +64,8 @@ CellName = Literal[
 _KINDS: dict[str, type[Cell]] = {
     kind._name or kind.__name__.lower(): kind
     for kind in (
-        *(LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, SecondOrder, CfC, MLSTM, RHN),
+        *(LSTM, GRU, Elman, MGU, Delta, MinGRU, MinLSTM, IndRNN, SRU, RGLRU, QRNN, ExpLSTM),
+        *(SecondOrder, CfC, MLSTM, RHN),
         *(S4D, S5, LRU, Mamba, RWKV, Retention, LinearAttention, LMU),
     )
 }

@@ -157,6 +157,9 @@ def griffin_decays(generator, numbers, hidden):
     return np.log(np.expm1(rates))
 
 
+GRIFFIN_DECAY = Vectors("bias_decay", start=griffin_decays, decays=False)
+
+
 def _highway(depth):
     """Return the recurrent highway cell with so many micro-layers."""
     blocks = tuple(f"{kind}_{k}" for k in range(1, depth + 1) for kind in "nt")
@@ -182,7 +185,21 @@ CELLS = {
         Cell("indrnn", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("indrnn_tanh", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("sru", ("f", "r", "n", "s"), vectors=(Vectors("weight_recurrent", 2),)),
-        Cell("rglru", ("r", "i", "v"), vectors=(Vectors("bias_decay", start=griffin_decays, decays=False),)),
+        Cell("rglru", ("r", "i", "v"), vectors=(GRIFFIN_DECAY,)),
+        Cell(
+            "rglru_convolution",
+            ("r", "i", "v"),
+            vectors=(GRIFFIN_DECAY, Vectors("weight_convolution", 4, start=(-0.5, 0.5))),
+        ),
+        Cell("qrnn_f", ("z", "f", "z_next", "f_next")),
+        Cell("qrnn_fo", ("z", "f", "o", "z_next", "f_next", "o_next")),
+        Cell("qrnn_ifo", ("z", "f", "o", "i", "z_next", "f_next", "o_next", "i_next")),
+        # As in the code of Beck et al. 2024, whose forget gates start at 3 to 6.
+        Cell("explstm", ("f", "i", "g"), start={"f": 3.0}),
+        Cell("elman_softsign", ("h",)),
+        Cell("elman_silu", ("h",)),
+        Cell("indrnn_softsign", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
+        Cell("indrnn_silu", ("h",), vectors=(Vectors("weight_recurrent", start=(0.0, 1.0)),)),
         Cell("second_order", ("p", "h"), recurrent=("q", "h", "c"), gated={"c": "h"}, sums=("p", "h", "q")),
         Cell("cfc", ("f_1", "f_2", "t_a", "t_b")),
         Cell(

@@ -12,7 +12,7 @@ from sklstm.cells._continuous import CfC
 from sklstm.cells._elementwise import IndRNN, MinGRU, MinLSTM
 from sklstm.cells._highway import RHN
 from sklstm.cells._legendre import LMU
-from sklstm.cells._linear import RGLRU, SRU
+from sklstm.cells._linear import QRNN, RGLRU, SRU, ExpLSTM
 from sklstm.cells._recurrent import GRU, LSTM, MGU, Delta, Elman
 from sklstm.cells._second_product import MLSTM, SecondOrder
 from sklstm.cells._state_spaces import LRU, S4D, S5, Mamba
@@ -24,6 +24,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "MLSTM",
+    "QRNN",
     "RGLRU",
     "RHN",
     "RWKV",
@@ -34,6 +35,7 @@ __all__ = [
     "CfC",
     "Delta",
     "Elman",
+    "ExpLSTM",
     "IndRNN",
     "LinearAttention",
     "Mamba",

@@ -96,11 +96,11 @@ class IndRNN(Cell):
 
     Parameters
     ----------
-    activation : {"relu", "tanh"}, default="relu"
+    activation : {"relu", "tanh", "softsign", "silu"}, default="relu"
         Function of the sum.
     recurrent_bound : "auto", float or None, default="auto"
         Largest absolute value that a recurrent weight may take in training; "auto" is ``2^(1/T)`` for sequences of at
-        most T steps with relu, and no bound with tanh.
+        most T steps with relu and SiLU, and no bound with tanh and softsign, whose h has one.
     long_memory : bool, default=False
         Whether the recurrent weights of the last layer start between ``2^(-1/T)`` and 1, for tasks that need rows of
         the distant past: half or more of what a unit has read then remains after T steps.
@@ -111,13 +111,14 @@ class IndRNN(Cell):
 
         h_t = relu(W x_t + u * h_(t-1) + b)
 
-    or tanh in place of relu, with ``weight_ih`` (W), one recurrent weight a unit in ``weight_recurrent`` (u) and
-    ``bias``. u starts uniform between 0 and 1: some units remember long, some briefly; but see `long_memory`. With
-    relu, h grows at every step where u is beyond 1. Within ``2^(1/T)``, neither h nor a gradient grows to more than
-    twice its size over T steps [Li2018]_; every step of the optimizer ends with u cut to the bound. T is the length of
-    the longest sequence or window, the whole series with ``training="stateful"``. Units are mixed by the next layer
-    only, so the paper stacks several. There is no ``weight_hh``: all products are computed before the loop over time,
-    and `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    or tanh, softsign ``a / (1 + |a|)`` or SiLU ``a * sigmoid(a)`` in place of relu, with ``weight_ih`` (W), one
+    recurrent weight a unit in ``weight_recurrent`` (u) and ``bias``. u starts uniform between 0 and 1: some units
+    remember long, some briefly; but see `long_memory`. With relu, h grows at every step where u is beyond 1. Within
+    ``2^(1/T)``, neither h nor a gradient grows to more than twice its size over T steps [Li2018]_; every step of the
+    optimizer ends with u cut to the bound. T is the length of the longest sequence or window, the whole series with
+    ``training="stateful"``. Units are mixed by the next layer only, so the paper stacks several. There is no
+    ``weight_hh``: all products are computed before the loop over time, and `recurrent_dropout` and `weight_dropout`
+    have nothing to act on.
 
     Examples
     --------
@@ -130,24 +131,24 @@ class IndRNN(Cell):
     (1, 8)
     """
 
-    activation: Literal["relu", "tanh"] = "relu"
+    activation: Literal["relu", "tanh", "softsign", "silu"] = "relu"
     recurrent_bound: Literal["auto"] | float | None = "auto"
     long_memory: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
-        "activation": [StrOptions({"relu", "tanh"})],
+        "activation": [StrOptions({"relu", "tanh", "softsign", "silu"})],
         "recurrent_bound": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "long_memory": ["boolean"],
     }
 
     def _kernel_name(self) -> str:
-        return "indrnn" if self.activation == "relu" else "indrnn_tanh"
+        return "indrnn" if self.activation == "relu" else f"indrnn_{self.activation}"
 
     def _recurrent_bound(self, n_steps: int) -> float | None:
         if self.recurrent_bound != "auto":
             return None if self.recurrent_bound is None else float(self.recurrent_bound)
-        return 2.0 ** (1.0 / n_steps) if self.activation == "relu" else None
+        return 2.0 ** (1.0 / n_steps) if self.activation in ("relu", "silu") else None
 
     def _adjust_start(self, parameters: dict[str, Any], n_steps: int) -> None:
         layers = [name.removesuffix("_backward") for name in parameters if name.startswith("weight_recurrent_l")]

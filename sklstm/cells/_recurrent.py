@@ -94,7 +94,7 @@ class Elman(Cell):
 
     Parameters
     ----------
-    activation : {"tanh", "relu"}, default="tanh"
+    activation : {"tanh", "relu", "softsign", "silu"}, default="tanh"
         Function of the sum.
 
     Notes
@@ -103,7 +103,8 @@ class Elman(Cell):
 
         h_t = tanh(W x_t + U h_(t-1) + b)
 
-    or relu in place of tanh, with ``weight_ih`` (W), ``weight_hh`` (U) and ``bias``.
+    or relu, softsign ``a / (1 + |a|)`` or SiLU ``a * sigmoid(a)`` in place of tanh, with ``weight_ih`` (W),
+    ``weight_hh`` (U) and ``bias``.
 
     Examples
     --------
@@ -116,15 +117,15 @@ class Elman(Cell):
     (8, 3)
     """
 
-    activation: Literal["tanh", "relu"] = "tanh"
+    activation: Literal["tanh", "relu", "softsign", "silu"] = "tanh"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
-        "activation": [StrOptions({"tanh", "relu"})],
+        "activation": [StrOptions({"tanh", "relu", "softsign", "silu"})],
     }
 
     def _kernel_name(self) -> str:
-        return "elman" if self.activation == "tanh" else "elman_relu"
+        return "elman" if self.activation == "tanh" else f"elman_{self.activation}"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

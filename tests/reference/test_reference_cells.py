@@ -86,6 +86,9 @@ def by_hand(name, x, h, w, u, b, v):
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)
+    if name.endswith(("_softsign", "_silu")):
+        a = s[0] + (u[0] if name.startswith("elman") else v[0]) * h
+        return a / (1 + abs(a)) if name.endswith("softsign") else a * logistic(a)
     if name == "rglru":
         a = math.exp(-8.0 * math.log1p(math.exp(v[0])) * logistic(s[0]))
         return a * h + math.sqrt(1.0 - a**2) * logistic(s[1]) * s[2]

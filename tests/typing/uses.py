@@ -30,6 +30,7 @@ from sklstm.cells import (
     LSTM,
     MGU,
     MLSTM,
+    QRNN,
     RGLRU,
     RHN,
     RWKV,
@@ -39,6 +40,7 @@ from sklstm.cells import (
     CfC,
     Delta,
     Elman,
+    ExpLSTM,
     IndRNN,
     LinearAttention,
     Mamba,
@@ -99,7 +101,7 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models.append(DeepRNNClassifier(cell="mlstm"))
     models.append(DeepRNNRegressor(cell=IndRNN(recurrent_bound=1.0, long_memory=True)))
     models.append(DeepRNNRegressor(cell=SRU(layer_norm=True)))
-    models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4)))
+
     models.append(DeepRNNRegressor(cell=RHN(depth=3)))
     models.append(DeepRNNClassifier(cell="rhn"))
     models += [
@@ -108,6 +110,10 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     ]
     models += [DeepRNNRegressor(cell=cell) for cell in (Mamba(dt_rank=1), RWKV(), Retention(rotary=False))]
     models.append(DeepRNNClassifier(cell=LinearAttention(head_size=8)))
+    models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4, convolution=True)))
+    models.append(DeepRNNRegressor(cell=QRNN(pooling="ifo")))
+    models.append(DeepRNNClassifier(cell=ExpLSTM()))
+    models.append(DeepRNNRegressor(cell=Elman(activation="silu")))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))
     return models
 

@@ -23,9 +23,10 @@ What is not one cell's (projection, zoneout, recurrent dropout, normalised sums)
 
 from reference.cells.cfc import CfC, CfCBackbone
 from reference.cells.delta import Delta
-from reference.cells.elman import Elman, ElmanReLU
+from reference.cells.elman import Elman, ElmanReLU, ElmanSiLU, ElmanSoftsign
+from reference.cells.explstm import ExpLSTM
 from reference.cells.gru import GRU, GRUResetBefore
-from reference.cells.indrnn import IndRNN, IndRNNTanh
+from reference.cells.indrnn import IndRNN, IndRNNSiLU, IndRNNSoftsign, IndRNNTanh
 from reference.cells.linear_attention import LinearAttention
 from reference.cells.lmu import LMU
 from reference.cells.lru import LRU
@@ -35,8 +36,9 @@ from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
+from reference.cells.qrnn import QRNNf, QRNNfo, QRNNifo
 from reference.cells.retention import Retention
-from reference.cells.rglru import RGLRU
+from reference.cells.rglru import RGLRU, RGLRUConvolution
 from reference.cells.rhn import RHN2, RHN3, RHN4
 from reference.cells.rwkv import RWKV
 from reference.cells.s4d import S4D
@@ -60,6 +62,15 @@ REFERENCE_CELLS = {
     "indrnn_tanh": IndRNNTanh,
     "sru": SRU,
     "rglru": RGLRU,
+    "rglru_convolution": RGLRUConvolution,
+    "qrnn_f": QRNNf,
+    "qrnn_fo": QRNNfo,
+    "qrnn_ifo": QRNNifo,
+    "explstm": ExpLSTM,
+    "elman_softsign": ElmanSoftsign,
+    "elman_silu": ElmanSiLU,
+    "indrnn_softsign": IndRNNSoftsign,
+    "indrnn_silu": IndRNNSiLU,
     "second_order": SecondOrder,
     "cfc": CfC,
     "cfc_backbone": CfCBackbone,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from reference.cells.elman import ElmanSiLU, ElmanSoftsign
+
 
 class IndRNN:
     """Li et al. 2018, eq. 3, one recurrent weight u for each unit::
@@ -28,3 +30,15 @@ class IndRNNTanh(IndRNN):
     """The same with tanh."""
 
     activation = staticmethod(np.tanh)
+
+
+class IndRNNSoftsign(IndRNN):
+    """The same with softsign."""
+
+    activation = staticmethod(ElmanSoftsign.activation)
+
+
+class IndRNNSiLU(IndRNN):
+    """The same with SiLU."""
+
+    activation = staticmethod(ElmanSiLU.activation)
