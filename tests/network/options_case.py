@@ -50,6 +50,9 @@ class OptionsCase:
         self.stack, self.stack_isa = self.network._stack, isa
         start = self.layout.initial(rng, "float64")
         spread = min(1.0, 4.0 / max(hidden_sizes)) if self.shape.cell in MULTIPLY else 1.0
+        for name, view in self.layout.views(start).items():
+            if name.startswith("bias_dt"):  # Mamba: steps near 1 instead of .01, through which hardly a gradient comes
+                view += 4.0
         self.flat = (start + 0.25 * spread * rng.normal(size=self.layout.size)).astype(dtype)
         self.lengths = np.sort(rng.integers(1, longest + 1, n))[::-1].astype(np.intp)
         self.lengths[0] = longest

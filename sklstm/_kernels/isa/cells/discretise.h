@@ -37,7 +37,7 @@ SKLSTM_INLINE void exp_and_phi(Discretised *d) {
     const vec half = v_broadcast((real)0.5);
     const complex_vec z = d->z;
     vec angle[2] = {z.im, v_mul(half, z.im)}, sine[2], cosine[2], size = z.re, t = v_mul(half, z.re);
-    v_exp(1, &size);
+    exp_of_weights(1, &size);
     v_tanh(1, &t);
     v_sin_cos(2, angle, sine, cosine);
     d->step = c_make(v_mul(size, cosine[0]), v_mul(size, sine[0]));

@@ -5,6 +5,14 @@
 #define EACH_HEAD(first, count, n_units, size)                                                                                \
     for (Py_ssize_t first = 0, count; first < (n_units) && (count = smaller((size), (n_units) - first)) > 0; first += (size))
 
+/* CALL(u, some) for each vector of a head; `some`, the units that it has, is the constant LANES for all but the last. */
+#define EACH_VECTOR_OF_HEAD(count, CALL)                                                                                      \
+    do {                                                                                                                      \
+        Py_ssize_t u = 0;                                                                                                     \
+        for (; u + LANES <= (count); u += LANES) CALL(u, LANES);                                                              \
+        if (u < (count)) CALL(u, (count) - u);                                                                                \
+    } while (0)
+
 SKLSTM_INLINE void keep_other_states(CellRow *row, Py_ssize_t n_states, Py_ssize_t size) {
     const Py_ssize_t rest = row->n_units % size, first = row->n_units - rest, p = row->stride;
     for (Py_ssize_t j = 0; j < n_states; j++) {

@@ -19,24 +19,30 @@ SKLSTM_INLINE vec feature_map(vec a) {
 
 SKLSTM_INLINE vec slope_of_feature_map(vec value) { return v_minimum(v_broadcast(1), value); }
 
+SKLSTM_INLINE void attention_units(CellRow *row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t u, Py_ssize_t some,
+                                   real inverse) {
+    const Py_ssize_t p = row->stride;
+    const real *w = row->kept + first, *phi = w + p;
+    const vec v = load_some(w + 2 * p + u, some);
+    vec sum = v_broadcast(0);
+    for (Py_ssize_t j = 0; j < count; j++) {
+        const Py_ssize_t at = j * p + first + u;
+        const vec s = v_fma(v_broadcast(phi[j]), v, load_some(row->c_prev + at, some));
+        store_some(row->c_next + at, some, s);
+        sum = v_fma(v_broadcast(w[j]), s, sum);
+    }
+    store_some(row->h_next + first + u, some, v_mul(v_broadcast(inverse), sum));
+}
+
 SKLSTM_INLINE void attention_head(CellRow *row, Py_ssize_t first, Py_ssize_t count) {
     const Py_ssize_t p = row->stride, z = row->numbers[0] * p + first;
-    real *w = row->kept + first, *phi = w + p, *v = w + 2 * p, *h = row->h_next + first;
+    real *w = row->kept + first, *phi = w + p;
     scale_numbers(count, 1 / sum_of_row(count, w), w);
     for (Py_ssize_t j = 0; j < count; j++) row->c_next[z + j] = row->c_prev[z + j] + phi[j];
     const real inverse = 1 / (dot_product(count, w, row->c_next + z) + ATTENTION_EPSILON);
-    for (Py_ssize_t u = 0; u < count; u += LANES) {
-        const Py_ssize_t some = count - u;
-        const vec value = load_some(v + u, some);
-        vec sum = v_broadcast(0);
-        for (Py_ssize_t j = 0; j < count; j++) {
-            const Py_ssize_t at = j * p + first + u;
-            const vec s = v_fma(v_broadcast(phi[j]), value, load_some(row->c_prev + at, some));
-            store_some(row->c_next + at, some, s);
-            sum = v_fma(v_broadcast(w[j]), s, sum);
-        }
-        store_some(h + u, some, v_mul(v_broadcast(inverse), sum));
-    }
+#define UNITS(u, some) attention_units(row, first, count, u, some, inverse)
+    EACH_VECTOR_OF_HEAD(count, UNITS);
+#undef UNITS
 }
 
 SKLSTM_INLINE void linear_attention_forward(CellRow *row) {
@@ -52,38 +58,53 @@ SKLSTM_INLINE void linear_attention_forward(CellRow *row) {
     keep_other_states(row, size + 1, size);
 }
 
+/* Gradients of w and phi(k) of a head, collected over its vectors of units. */
+typedef struct { vec d_w[MOST_OF_ROW], d_phi[MOST_OF_ROW]; } AttentionSums;
+
+SKLSTM_INLINE void attention_units_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t u, Py_ssize_t some,
+                                            real inverse, AttentionSums *sums) {
+    const Py_ssize_t p = row->stride;
+    const real *w = row->kept + first, *phi = w + p;
+    const vec v = load_some(w + 2 * p + u, some), d_h = load_some(row->d_h + first + u, some);
+    const vec d_sum = v_mul(v_broadcast(inverse), d_h);
+    vec d_v = v_broadcast(0);
+    for (Py_ssize_t j = 0; j < count; j++) {
+        const Py_ssize_t at = j * p + first + u;
+        const vec s = v_fma(v_broadcast(phi[j]), v, load_some(row->c_prev + at, some));
+        const vec d_s = v_fma(v_broadcast(w[j]), d_sum, load_some(row->d_c + at, some));
+        sums->d_w[j] = v_fma(d_sum, s, sums->d_w[j]);
+        sums->d_phi[j] = v_fma(d_s, v, sums->d_phi[j]);
+        d_v = v_fma(v_broadcast(phi[j]), d_s, d_v);
+        store_some(row->d_c + at, some, row->direct_c ? v_add(d_s, load_some(row->direct_c + at, some)) : d_s);
+    }
+    store_some(row->kept + 3 * p + first + u, some, d_v);
+}
+
 /* Leaves the gradients of w less their mean, of phi(k) and of v over w, phi(k) and h, and 1 / sum(phi(q)) in scratch: only its
  * product with the slope of phi, which is at most phi, is in range where all q are far below zero. */
 SKLSTM_INLINE void attention_head_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, real inverse_of_q) {
     const Py_ssize_t p = row->stride, z = row->numbers[0] * p + first;
-    real *w = row->kept + first, *phi = w + p, *v = w + 2 * p, *d_v = w + 3 * p, *d_sum = row->scratch + first, mean = 0;
-    real normaliser = ATTENTION_EPSILON;
-    for (Py_ssize_t j = 0; j < count; j++) normaliser += w[j] * (row->c_prev[z + j] + phi[j]);
-    const real inverse = 1 / normaliser, d_normaliser = -inverse * dot_product(count, row->d_h + first, d_v);
-    for (Py_ssize_t u = 0; u < count; u++) d_sum[u] = inverse * row->d_h[first + u];
-    memset(d_v, 0, (size_t)count * sizeof(real));
+    real *w = row->kept + first, *phi = w + p, normaliser = ATTENTION_EPSILON, mean = 0;
+    AttentionSums sums;
     for (Py_ssize_t j = 0; j < count; j++) {
-        vec d_w = v_broadcast(0), d_phi = v_broadcast(0);
-        for (Py_ssize_t u = 0; u < count; u += LANES) {
-            const Py_ssize_t some = count - u, at = j * p + first + u;
-            const vec value = load_some(v + u, some), d_out = load_some(d_sum + u, some);
-            const vec s = v_fma(v_broadcast(phi[j]), value, load_some(row->c_prev + at, some));
-            const vec d_s = v_fma(v_broadcast(w[j]), d_out, load_some(row->d_c + at, some));
-            d_w = v_fma(d_out, s, d_w);
-            d_phi = v_fma(d_s, value, d_phi);
-            store_some(d_v + u, some, v_fma(v_broadcast(phi[j]), d_s, load_some(d_v + u, some)));
-            store_some(row->d_c + at, some, row->direct_c ? v_add(d_s, load_some(row->direct_c + at, some)) : d_s);
-        }
+        normaliser += w[j] * (row->c_prev[z + j] + phi[j]);
+        sums.d_w[j] = sums.d_phi[j] = v_broadcast(0);
+    }
+    const real inverse = 1 / normaliser, d_normaliser = -inverse * dot_product(count, row->d_h + first, w + 3 * p);
+#define UNITS(u, some) attention_units_backward(row, first, count, u, some, inverse, &sums)
+    EACH_VECTOR_OF_HEAD(count, UNITS);
+#undef UNITS
+    for (Py_ssize_t j = 0; j < count; j++) {
         const real d_z = row->d_c[z + j] + d_normaliser * w[j];
-        const real d_weight = sum_of_lanes(d_w) + d_normaliser * (row->c_prev[z + j] + phi[j]);
+        const real d_weight = sum_of_lanes(sums.d_w[j]) + d_normaliser * (row->c_prev[z + j] + phi[j]);
         row->d_c[z + j] = row->direct_c ? d_z + row->direct_c[z + j] : d_z;
-        phi[j] = sum_of_lanes(d_phi) + d_z;
+        phi[j] = sum_of_lanes(sums.d_phi[j]) + d_z;
         mean += d_weight * w[j];
         w[j] = d_weight;
     }
     for (Py_ssize_t j = 0; j < count; j++) {
         w[j] -= mean;
-        d_sum[j] = inverse_of_q;
+        row->scratch[first + j] = inverse_of_q;
     }
 }
 

@@ -11,7 +11,7 @@ SKLSTM_INLINE void lru_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {
 SKLSTM_INLINE complex_vec lru_exponents(const CellDerivation *d, Pairs at) {
     const complex_vec logs = load_pairs(d->vectors, at);
     vec x[2] = {logs.re, logs.im};
-    v_exp(2, x);
+    exp_of_weights(2, x);
     return c_make(x[0], at.distance ? x[1] : v_broadcast(0));
 }
 
@@ -22,8 +22,8 @@ SKLSTM_INLINE void lru_derived(CellDerivation *d) {
         const Pairs at = next_pairs(d->n_units, begin);
         const complex_vec exponents = lru_exponents(d, at), log_gamma = load_pairs(d->vectors + p, at);
         vec size = v_negative(exponents.re), sine, cosine, gamma[2] = {log_gamma.re, log_gamma.im};
-        v_exp(1, &size);
-        v_exp(2, gamma);
+        exp_of_weights(1, &size);
+        exp_of_weights(2, gamma);
         v_sin_cos(1, &exponents.im, &sine, &cosine);
         const vec im = v_mul(size, sine);
         store_pairs(d->derived, at, v_mul(size, cosine), v_mul(size, cosine));

@@ -8,7 +8,7 @@
  * numbers: N, R. States: s, then u of the last three steps, the last one first. Vectors: conv (4), its bias, W_x (R + 2 N),
  * W_dt (R), its bias, log_a (N), D. Kept: v and delta. a, z, low, B, C and the argument of softplus are cut (ROW_LIMIT).
  */
-enum { TAPS = 4, MOST_OF_ROW = 256 };
+enum { TAPS = 4 };
 
 typedef struct {
     Py_ssize_t n, rank, stride;
@@ -42,7 +42,7 @@ SKLSTM_INLINE void mamba_derived(CellDerivation *d) {
     const Py_ssize_t n = d->numbers[0], rank = d->numbers[1], log_a = TAPS + 1 + 2 * rank + 2 * n + 1;
     for (Py_ssize_t k = 0; k < n * d->stride; k += LANES) {
         vec a = v_load(d->vectors + log_a * d->stride + k);
-        v_exp(1, &a);
+        exp_of_weights(1, &a);
         v_store(d->derived + k, v_negative(a));
     }
 }

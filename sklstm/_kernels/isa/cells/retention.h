@@ -38,18 +38,40 @@ SKLSTM_INLINE void retention_derived_backward(CellDerivation *d) { (void)d; }
 /* Rows j and j + 1 of the state of a head, for a vector of its units. */
 typedef struct { vec previous[2], next[2]; } RetentionRows;
 
-SKLSTM_INLINE RetentionRows retention_rows(const CellRow *row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t j, Py_ssize_t u) {
-    const Py_ssize_t p = row->stride, some = count - u;
+SKLSTM_INLINE RetentionRows retention_rows(const CellRow *row, Py_ssize_t first, Py_ssize_t j, const int n, Py_ssize_t u,
+                                           Py_ssize_t some, vec v) {
+    const Py_ssize_t p = row->stride;
     const real *before = row->c_prev + j * p + first + u, *k = row->kept + p + first + j;
     const vec keep = v_broadcast(row->derived[first + j]), cross = v_broadcast(row->derived[p + first + j]);
-    const vec v = load_some(row->kept + 2 * p + first + u, some), zero = v_broadcast(0);
+    const vec zero = v_broadcast(0);
     RetentionRows s = {{load_some(before, some), zero}, {zero, zero}};
-    if (j + 1 < count) {
+    if (n == 2) {
         s.previous[1] = load_some(before + p, some);
         s.next[1] = v_fma(v_broadcast(k[1]), v, v_fma(cross, s.previous[0], v_mul(keep, s.previous[1])));
     }
     s.next[0] = v_fma(v_broadcast(k[0]), v, v_sub(v_mul(keep, s.previous[0]), v_mul(cross, s.previous[1])));
     return s;
+}
+
+/* Adds rows j .. j + n - 1 to y. */
+SKLSTM_INLINE vec retention_step(CellRow *row, Py_ssize_t first, Py_ssize_t j, const int n, Py_ssize_t u, Py_ssize_t some, vec v,
+                                 vec y) {
+    const RetentionRows s = retention_rows(row, first, j, n, u, some, v);
+    for (int i = 0; i < n; i++) {
+        store_some(row->c_next + (j + i) * row->stride + first + u, some, s.next[i]);
+        y = v_fma(v_broadcast(row->kept[first + j + i]), s.next[i], y);
+    }
+    return y;
+}
+
+SKLSTM_INLINE void retention_units(CellRow *row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t u, Py_ssize_t some) {
+    const Py_ssize_t p = row->stride;
+    const vec v = load_some(row->kept + 2 * p + first + u, some);
+    vec y = v_broadcast(0);
+    Py_ssize_t j = 0;
+    for (; j + 2 <= count; j += 2) y = retention_step(row, first, j, 2, u, some, v, y);
+    if (j < count) y = retention_step(row, first, j, 1, u, some, v, y);
+    store_some(row->kept + 3 * p + first + u, some, y);
 }
 
 /* 1 / sqrt(mean(y^2) + epsilon) of the y of a head, whose q was multiplied by `scale`. */
@@ -61,23 +83,12 @@ SKLSTM_INLINE real retention_inverse(Py_ssize_t count, const real *y, real scale
 }
 
 SKLSTM_INLINE void retention_head(CellRow *row, Py_ssize_t first, Py_ssize_t count) {
-    const Py_ssize_t p = row->stride;
-    real *q = row->kept + first, *y = row->kept + 3 * p + first;
+    real *q = row->kept + first, *y = q + 3 * row->stride;
     const real most = largest_size(count, q), scale = most > ROW_LIMIT ? 1 / most : 1;
     if (scale < 1) scale_numbers(count, scale, q);
-    memset(y, 0, (size_t)count * sizeof(real));
-    for (Py_ssize_t j = 0; j < count; j += 2)
-        for (Py_ssize_t u = 0; u < count; u += LANES) {
-            const RetentionRows s = retention_rows(row, first, count, j, u);
-            real *after = row->c_next + j * p + first + u;
-            vec sum = v_fma(v_broadcast(q[j]), s.next[0], load_some(y + u, count - u));
-            store_some(after, count - u, s.next[0]);
-            if (j + 1 < count) {
-                sum = v_fma(v_broadcast(q[j + 1]), s.next[1], sum);
-                store_some(after + p, count - u, s.next[1]);
-            }
-            store_some(y + u, count - u, sum);
-        }
+#define UNITS(u, some) retention_units(row, first, count, u, some)
+    EACH_VECTOR_OF_HEAD(count, UNITS);
+#undef UNITS
     const real inverse = retention_inverse(count, y, scale);
     for (Py_ssize_t u = 0; u < count; u++) row->h_next[first + u] *= y[u] * inverse;
 }
@@ -108,37 +119,52 @@ SKLSTM_INLINE void retention_norm_backward(Py_ssize_t count, const real *normali
     for (Py_ssize_t u = 0; u < count; u++) d_y[u] = inverse * (d_y[u] - normalised[u] * mean);
 }
 
+/* Gradients of q and k of a head, collected over its vectors of units. */
+typedef struct { vec d_q[MOST_OF_ROW], d_k[MOST_OF_ROW]; } RetentionSums;
+
+/* Rows j .. j + n - 1; returns the gradient of v. */
+SKLSTM_INLINE vec retention_step_backward(CellRow *row, Py_ssize_t first, Py_ssize_t j, const int n, Py_ssize_t u,
+                                          Py_ssize_t some, vec v, vec d_y, vec d_v, RetentionSums *sums) {
+    const Py_ssize_t p = row->stride, at = j * p + first + u;
+    const real *q = row->kept + first + j, *k = q + p;
+    const vec keep = v_broadcast(row->derived[first + j]), cross = v_broadcast(row->derived[p + first + j]);
+    const RetentionRows s = retention_rows(row, first, j, n, u, some, v);
+    vec d_s[2] = {v_broadcast(0), v_broadcast(0)};
+    for (int i = 0; i < n; i++) {
+        sums->d_q[j + i] = v_fma(d_y, s.next[i], sums->d_q[j + i]);
+        d_s[i] = v_fma(v_broadcast(q[i]), d_y, load_some(row->d_c + at + i * p, some));
+        sums->d_k[j + i] = v_fma(d_s[i], v, sums->d_k[j + i]);
+        d_v = v_fma(v_broadcast(k[i]), d_s[i], d_v);
+    }
+    const vec back[2] = {v_fma(cross, d_s[1], v_mul(keep, d_s[0])), v_sub(v_mul(keep, d_s[1]), v_mul(cross, d_s[0]))};
+    for (int i = 0; i < n; i++)
+        store_some(row->d_c + at + i * p, some,
+                   row->direct_c ? v_add(back[i], load_some(row->direct_c + at + i * p, some)) : back[i]);
+    return d_v;
+}
+
+SKLSTM_INLINE void retention_units_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, Py_ssize_t u, Py_ssize_t some,
+                                            RetentionSums *sums) {
+    const Py_ssize_t p = row->stride;
+    const vec v = load_some(row->kept + 2 * p + first + u, some), d_y = load_some(row->scratch + first + u, some);
+    vec d_v = v_broadcast(0);
+    Py_ssize_t j = 0;
+    for (; j + 2 <= count; j += 2) d_v = retention_step_backward(row, first, j, 2, u, some, v, d_y, d_v, sums);
+    if (j < count) d_v = retention_step_backward(row, first, j, 1, u, some, v, d_y, d_v, sums);
+    store_some(row->kept + 3 * p + first + u, some, d_v);
+}
+
 /* Leaves the gradients of q, k and v over q, k and y. */
 SKLSTM_INLINE void retention_head_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, real scale) {
-    const Py_ssize_t p = row->stride;
-    real *q = row->kept + first, *k = q + p, *d_v = q + 3 * p;
-    const real *d_y = row->scratch + first;
-    memset(d_v, 0, (size_t)count * sizeof(real));
-    for (Py_ssize_t j = 0; j < count; j += 2) {
-        const vec keep = v_broadcast(row->derived[first + j]), cross = v_broadcast(row->derived[p + first + j]);
-        const int n = j + 1 < count ? 2 : 1;
-        vec d_q[2] = {v_broadcast(0), v_broadcast(0)}, d_k[2] = {v_broadcast(0), v_broadcast(0)};
-        for (Py_ssize_t u = 0; u < count; u += LANES) {
-            const RetentionRows s = retention_rows(row, first, count, j, u);
-            const Py_ssize_t some = count - u, at = j * p + first + u;
-            const vec v = load_some(q + 2 * p + u, some), d_out = load_some(d_y + u, some);
-            vec d_s[2] = {v_broadcast(0), v_broadcast(0)}, sum = load_some(d_v + u, some);
-            for (int i = 0; i < n; i++) {
-                d_q[i] = v_fma(d_out, s.next[i], d_q[i]);
-                d_s[i] = v_fma(v_broadcast(q[j + i]), d_out, load_some(row->d_c + at + i * p, some));
-                d_k[i] = v_fma(d_s[i], v, d_k[i]);
-                sum = v_fma(v_broadcast(k[j + i]), d_s[i], sum);
-            }
-            store_some(d_v + u, some, sum);
-            const vec back[2] = {v_fma(cross, d_s[1], v_mul(keep, d_s[0])), v_sub(v_mul(keep, d_s[1]), v_mul(cross, d_s[0]))};
-            for (int i = 0; i < n; i++)
-                store_some(row->d_c + at + i * p, some,
-                           row->direct_c ? v_add(back[i], load_some(row->direct_c + at + i * p, some)) : back[i]);
-        }
-        for (int i = 0; i < n; i++) {
-            q[j + i] = sum_of_lanes(d_q[i]) * scale;
-            k[j + i] = sum_of_lanes(d_k[i]);
-        }
+    real *q = row->kept + first, *k = q + row->stride;
+    RetentionSums sums;
+    for (Py_ssize_t j = 0; j < count; j++) sums.d_q[j] = sums.d_k[j] = v_broadcast(0);
+#define UNITS(u, some) retention_units_backward(row, first, count, u, some, &sums)
+    EACH_VECTOR_OF_HEAD(count, UNITS);
+#undef UNITS
+    for (Py_ssize_t j = 0; j < count; j++) {
+        q[j] = sum_of_lanes(sums.d_q[j]) * scale;
+        k[j] = sum_of_lanes(sums.d_k[j]);
     }
 }
 

@@ -20,6 +20,24 @@ SKLSTM_INLINE void add_to(real *sum, vec value) { v_store(sum, v_add(v_load(sum)
 SKLSTM_INLINE void add_product_to(real *sum, vec a, vec b) { v_store(sum, v_fma(a, b, v_load(sum))); }
 SKLSTM_INLINE vec v_negative(vec a) { return v_sub(v_broadcast(0), a); }
 
+/* exp(x) of weights. Reduced numbers have short exponentials (relative error 3e-6), which a frequency would carry into its phase
+ * at every step: a step of Newton's method takes it to that of the logarithm. */
+SKLSTM_INLINE void exp_of_weights(const int n, vec *x) {
+#if SKLSTM_REDUCED
+    vec argument[SIDE_BY_SIDE], log[SIDE_BY_SIDE];
+    EACH argument[j] = x[j];
+    v_exp(n, x);
+    EACH log[j] = x[j];
+    v_log(n, log);
+    EACH x[j] = v_fma(x[j], v_sub(v_clamp(argument[j], -87, 87), log[j]), x[j]);
+#else
+    v_exp(n, x);
+#endif
+}
+
+/* The most that a size of its own may be of a cell that keeps a number of the row for each: `bounds` in _network/cells.py. */
+enum { MOST_OF_ROW = 256 };
+
 /* At most LANES numbers; zeros behind them. */
 SKLSTM_INLINE vec load_some(const real *p, Py_ssize_t count) {
     vec v = v_broadcast(0);
@@ -36,10 +54,13 @@ SKLSTM_INLINE void store_some(real *p, Py_ssize_t count, vec v) {
     for (Py_ssize_t l = 0; l < count; l++) p[l] = LANE(v, l);
 }
 
+/* In pairs: one after the other, each sum would wait for the one before. */
 SKLSTM_INLINE real sum_of_lanes(vec v) {
-    real total = 0;
-    for (int l = 0; l < LANES; l++) total += LANE(v, l);
-    return total;
+    real a[SKLSTM_VEC_BYTES / sizeof(real)];
+    v_store(a, v);
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; l++) a[l] += a[l + width];
+    return a[0];
 }
 
 /* Factors of a product of several are cut here, so that the product and its gradients stay in the range of single precision. */

@@ -17,7 +17,7 @@ SKLSTM_INLINE void rwkv_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {
 SKLSTM_INLINE void rwkv_derived(CellDerivation *d) {
     for (Py_ssize_t u = 0; u < d->stride; u += LANES) {
         vec w = v_load(d->vectors + u);
-        v_exp(1, &w);
+        exp_of_weights(1, &w);
         v_store(d->derived + u, w);
     }
 }

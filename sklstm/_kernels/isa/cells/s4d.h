@@ -10,8 +10,8 @@ SKLSTM_INLINE void s4d_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {
 SKLSTM_INLINE Discretised s4d_discretise(const CellDerivation *d, Py_ssize_t k, Py_ssize_t u) {
     const Py_ssize_t p = d->stride, at = (1 + k) * p + u;
     vec dt = v_load(d->vectors + u), re = v_load(d->vectors + at);
-    v_exp(1, &dt);
-    v_exp(1, &re);
+    exp_of_weights(1, &dt);
+    exp_of_weights(1, &re);
     return discretise(d->numbers[1] != 0, dt, c_make(v_negative(re), v_load(d->vectors + at + d->numbers[0] * p)));
 }
 

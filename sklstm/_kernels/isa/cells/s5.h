@@ -11,8 +11,8 @@ SKLSTM_INLINE void s5_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {
 SKLSTM_INLINE Discretised s5_discretise(const CellDerivation *d, Pairs at) {
     const complex_vec lambda = load_pairs(d->vectors, at);
     vec dt = load_pairs(d->vectors + d->stride, at).re, re = lambda.re;
-    v_exp(1, &dt);
-    v_exp(1, &re);
+    exp_of_weights(1, &dt);
+    exp_of_weights(1, &re);
     return discretise(d->numbers[0] != 0, dt, c_make(v_negative(re), lambda.im));
 }
 
