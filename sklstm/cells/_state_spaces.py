@@ -39,9 +39,9 @@ class S4D(Cell):
     or, bilinear, ``(1 + dt a_n / 2) / (1 - dt a_n / 2)`` and ``dt / (1 - dt a_n / 2)`` in place of ``exp(dt a_n)`` and
     ``B_n``, with ``weight_ih`` (W), ``bias``, and for each unit ``weight_log_dt``, ``weight_log_a_re``,
     ``weight_a_im``, ``weight_c_re``, ``weight_c_im`` and ``weight_d``. The state of the paper is ``B_n s_n``. Steps
-    start between .001 and .1, real parts at -1/2. The layer is linear in its inputs: what follows it (the next layer
-    after a normalisation, a gate, the head) is what bends. There is no ``weight_hh``: `recurrent_dropout` and
-    `weight_dropout` have nothing to act on.
+    start between .001 and .1, real parts at -1/2. The layer is linear in its inputs: put a block of gated units behind
+    it, the `feedforward` of the network. There is no ``weight_hh``: `recurrent_dropout` and `weight_dropout` have
+    nothing to act on.
 
     Examples
     --------
@@ -212,10 +212,10 @@ class Mamba(Cell):
     with blocks of rows u, z in ``weight_ih`` (W) and ``bias``, and for each unit ``weight_conv``, ``bias_conv``,
     ``weight_x``, ``weight_dt``, ``bias_dt``, ``weight_log_a`` and ``weight_d``. This is the block of the paper but for
     its last product, which is the projection (`projection_size`) or the next layer, and its norm and residual sum,
-    which are `norm` and `residual` of the network. Starting values are the paper's: ``log_a_n = log n``, steps
-    between .001 and .1. The argument of silu, z, low, B, C and the argument of softplus are cut at -1000 and 1000, so
-    that no product leaves single precision. There is no ``weight_hh``: `recurrent_dropout` and `weight_dropout` have
-    nothing to act on.
+    which are `norm`, `norm_first` and `residual` of the network. Starting values are the paper's: ``log_a_n = log n``,
+    steps between .001 and .1. The argument of silu, z, low, B, C and the argument of softplus are cut at -1000 and
+    1000, so that no product leaves single precision. There is no ``weight_hh``: `recurrent_dropout` and
+    `weight_dropout` have nothing to act on.
 
     Examples
     --------

@@ -9,13 +9,13 @@ from sklstm._network.parameters import ParameterLayout
 GUARD = 0xA5
 # Cells that multiply two sums: their numbers grow with the square of the weights.
 MULTIPLY = {"second_order", "mlstm"}
-# Sizes of their own that cells have in turn: the defaults, and smaller ones that no vector is a multiple of.
+# Sizes of their own that cells have in turn; tests of estimators take the defaults.
 NUMBERS = {
-    "s4d": ((8, 0, 0), (3, 1, 1), (1, 0, 2)),
+    "s4d": ((3, 1, 1), (2, 0, 2)),
     "s5": ((0, 0), (1, 1)),
-    "mamba": ((16, 4), (5, 1), (3, 7)),
-    "retention": ((16, 1), (3, 1), (5, 0)),
-    "linear_attention": ((16,), (3,)),
+    "mamba": ((5, 1), (3, 2)),
+    "retention": ((3, 1), (5, 0), (16, 1)),
+    "linear_attention": ((3,), (16,)),
     "lmu": ((8, 32), (3, 5), (1, 2)),
 }
 
@@ -51,7 +51,8 @@ class OptionsCase:
         start = self.layout.initial(rng, "float64")
         spread = min(1.0, 4.0 / max(hidden_sizes)) if self.shape.cell in MULTIPLY else 1.0
         for name, view in self.layout.views(start).items():
-            if name.startswith("bias_dt"):  # Mamba: steps near 1 instead of .01, through which hardly a gradient comes
+            if name.startswith("bias_dt") and max(hidden_sizes) < 9:
+                # Mamba: steps near 1 instead of .01, through which hardly a gradient comes where all else is small.
                 view += 4.0
         self.flat = (start + 0.25 * spread * rng.normal(size=self.layout.size)).astype(dtype)
         self.lengths = np.sort(rng.integers(1, longest + 1, n))[::-1].astype(np.intp)

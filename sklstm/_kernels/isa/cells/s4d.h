@@ -1,7 +1,8 @@
 /* The diagonal state space S4D (Gu et al. 2022): N complex states a unit, a = -exp(log_a_re) + i a_im, dt = exp(log_dt), B = 1.
  *   v = W x + b        s'_n = A_n s_n + v        h = 2 Re(sum_n C_n B_n s'_n) + D v
  * A and B from a and dt by discretise.h; the state of the paper is B s. numbers: N, 1 for bilinear. States: real parts,
- * imaginary parts. Vectors: log_dt, log_a_re (N), a_im (N), C_re (N), C_im (N), D. Derived, N each: A_re, A_im and K = 2 C B, K_re, K_im.
+ * imaginary parts. Vectors: log_dt, log_a_re (N), a_im (N), C_re (N), C_im (N), D. Derived, N each: A_re, A_im, and of K = 2 C B
+ * K_re, K_im.
  */
 SKLSTM_INLINE void s4d_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {
     *sizes = (CellSizes){2 * numbers[0], 0, 4 * numbers[0] + 2, 4 * numbers[0]};
