@@ -113,9 +113,11 @@ class LinearAttention(Cell):
         S = S + phi(k) v'        z = z + phi(k)        phi(a) = a + 1 if a >= 0 else exp(a)
         h_t = w S / (w z + 1e-6)        w = phi(q) / sum(phi(q))
 
-    with blocks of rows q, k, v in ``weight_ih`` (W) and ``bias``. Nothing is forgotten: h_t is a mean over all steps
-    so far, and in single precision a stream of millions of steps stops to learn of new ones. A layer carries d + 1
-    numbers for each unit. There is no ``weight_hh``: `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    with blocks of rows q, k, v in ``weight_ih`` (W) and ``bias``. Nothing is forgotten: h_t is a mean over all steps so
+    far, and in single precision a stream of millions of steps stops to learn of new ones. phi is at least exp(-80). A
+    layer carries d + 1 numbers for each unit. The masks of `zoneout` keep a column of S and an entry of z, by value and
+    by key: in training the weights of a step then do not add up to 1. There is no ``weight_hh``: `recurrent_dropout`
+    and `weight_dropout` have nothing to act on.
 
     Examples
     --------

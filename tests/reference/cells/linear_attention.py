@@ -8,8 +8,8 @@ EPSILON = 1e-6
 
 
 def feature_map(a):
-    """``elu(a) + 1``."""
-    return np.where(a > 0.0, a + 1.0, np.exp(np.minimum(a, 0.0)))
+    """``elu(a) + 1``; at least e^-80, so that a sum of these is not zero."""
+    return np.where(a > 0.0, a + 1.0, np.exp(np.clip(a, -80.0, 0.0)))
 
 
 class LinearAttention(StateCell):
