@@ -118,8 +118,8 @@ def test_one_unit_of_the_multiplicative_lstm_by_hand():
     for _ in range(20):
         parameters, x, h, c = draw_parameters(rng, cell, 1, 1), rng.normal(), rng.normal(), rng.normal()
         w, u, b = parameters["weight_ih"][:, 0], parameters["weight_hh"][:, 0], parameters["bias"]
-        m = (w[0] * x + b[0]) * (u[0] * h + b[1])
-        i, f, g, o = (w[k] * x + u[k] * m + b[k + 1] for k in range(1, 5))
+        m = (w[0] * x + b[0]) * (u[0] * h + b[5])
+        i, f, g, o = (w[k] * x + u[k] * m + b[k] for k in range(1, 5))
         new = logistic(f) * c + logistic(i) * math.tanh(g)
         expected = [[logistic(o) * math.tanh(new), new]]
         assert_allclose(layer_forward(cell, [[[x]]], parameters, [[h, c]]).final, expected, rtol=1e-13, atol=1e-15)
