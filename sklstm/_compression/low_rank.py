@@ -12,7 +12,7 @@ from sklstm._options import describe_network
 # Options whose part of the network is not linear in h: it does not commute with a projection.
 _NOT_LINEAR = {
     "norm": "it normalises h over its units",
-    "feedforward": "it normalises h over its units",
+    "feedforward": "its blocks normalise h over its units",
     "attention_heads": "it normalises h over its units",
     "residual": "it adds outputs of layers that would have projections of their own",
 }
@@ -36,7 +36,9 @@ def refuse_network(model, rank):
         )
     for name, why in _NOT_LINEAR.items():
         if shape[name]:
-            raise ValueError(f"factorize cannot be combined with {name}={shape[name]!r}: {why}.")
+            # The network has the expansion of its blocks, not their kind.
+            value = "swiglu" if name == "feedforward" else shape[name]
+            raise ValueError(f"factorize cannot be combined with {name}={value!r}: {why}.")
     if shape["pooling"] == "attention":
         raise ValueError("factorize cannot be combined with pooling='attention': it takes the tanh of h.")
     if "pruned" in model._training_state:
