@@ -56,6 +56,16 @@ CANDIDATES = (3e-3, 1e-2)
 CHOOSING_SEED = 100  # of the data and networks that the recipe was chosen with
 # Of sequences and epochs of a task; `--quick` shows how it works and decides nothing.
 QUICK = (1 / 8, 1 / 4)
+# What takes seconds to import: read once, not in each process. The package itself loads what is used only.
+PRELOADED = (
+    "sklstm.regressor",
+    "sklstm.classifier",
+    "sklstm.cells",
+    "sklstm.datasets",
+    "sklearn.datasets",
+    "scipy.stats",
+)
+PRELOADED += ("sklearn.linear_model", "sklearn.metrics")
 # Around the tables in a page that `--table` names.
 BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 
@@ -189,7 +199,7 @@ def run_all(jobs, path, shares, folder, n_jobs):
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(["ladder_tasks", "sklstm"])
+        context.set_forkserver_preload(list(PRELOADED))
     begin = time.perf_counter()
     with ProcessPoolExecutor(n_jobs, context, max_tasks_per_child=1) as pool, path.open("a", encoding="utf-8") as file:
         waiting = {
