@@ -45,6 +45,11 @@ class ArchitectureParameters(BaseEstimator):
         [Miyato2018]_ [Miller2019]_, or a factor in (0, .99] times an orthogonal matrix, or nothing.
     residual : int, default=0
         Number of layers that each residual connection spans [He2016]_; 0 for none.
+    output_gate : {"silu", "softmax"} or None, default=None
+        Gate on the output of each layer, from what the layer reads: the SiLU of a linear map of it, as in Mamba and
+        Griffin [Gu2023]_ [De2024]_, or a softmax over groups of units, which compete.
+    compete_groups : int, default=1
+        Number of groups of the softmax, a divisor of the size of every layer's output.
     norm : {"layer", "rms"} or None, default=None
         Normalisation of the output of each layer over its units, by mean and deviation [Ba2016]_ or by the root mean
         square [Zhang2019]_; inside the cell, its `layer_norm` does.
@@ -109,6 +114,11 @@ class ArchitectureParameters(BaseEstimator):
     y_1) / sqrt(2)`` (eq. 1 of [He2016]_, which does not divide); where their sizes differ, y_1 goes through a linear
     map (eq. 2 there). The recurrent path is left alone.
 
+    **Output gates.** With x_t the input of a layer and h_t its hidden states (of both directions), the gated states
+    ``h_t * silu(W x_t)``, ``silu(a) = a sigmoid(a)``, or ``h_t * k softmax(W x_t)`` over each group of k units take the
+    place of h_t in all that follows, but not in the recurrence. The factor k makes the gate 1 where all units of a
+    group are equal.
+
     **Normalisation.** ``norm="layer"`` comes after this sum: ``gain (y - mean(y)) / sqrt(var(y) + 1e-5) + bias`` over
     the units (eq. 4 of [Ba2016]_), "rms" is ``gain y / sqrt(mean(y^2) + 1e-5)`` (eq. 4 of [Zhang2019]_). With
     `norm_first` the sum is ``h_3 + y_1``, and what reads a layer (the next one, attention, pooling, the head) reads
@@ -153,6 +163,8 @@ class ArchitectureParameters(BaseEstimator):
     bidirectional: bool = False
     recurrent_constraint: Literal["spectral_norm", "scaled_orthogonal"] | None = None
     residual: int = 0
+    output_gate: Literal["silu", "softmax"] | None = None
+    compete_groups: int = 1
     norm: Literal["layer", "rms"] | None = None
     norm_first: bool = False
     feedforward: Literal["swiglu"] | None = None
@@ -173,6 +185,8 @@ class ArchitectureParameters(BaseEstimator):
         "bidirectional": ["boolean"],
         "recurrent_constraint": [StrOptions({"spectral_norm", "scaled_orthogonal"}), None],
         "residual": [Interval(Integral, 0, None, closed="left")],
+        "output_gate": [StrOptions({"silu", "softmax"}), None],
+        "compete_groups": [Interval(Integral, 1, None, closed="left")],
         "norm": [StrOptions({"layer", "rms"}), None],
         "norm_first": ["boolean"],
         "feedforward": [StrOptions({"swiglu"}), None],

@@ -61,6 +61,7 @@ class BaseRNN(
           hidden_size) that the docs of the cell name.
         - bidirectional: the same with ``_backward`` behind the names; the next layer and the head read twice as much.
         - residual: ``weight_residual_l2``, only where the sizes of the two layers differ.
+        - output_gate: ``weight_gate_l0`` (outputs of the layer, inputs of it).
         - norm: ``norm_weight_l0``, of "layer" also ``norm_bias_l0`` (outputs of the layer,).
         - feedforward, with F units: ``norm_weight_feedforward_l0``, of "layer" also ``norm_bias_feedforward_l0``
           (outputs of the layer,), ``weight_feedforward_in_l0`` (2 F, outputs), ``weight_feedforward_out_l0`` (outputs,

@@ -31,7 +31,8 @@ def upgraded(state):
     if "_architecture" in state:
         before = dict(state["_architecture"])
         norm = {"output": "layer"}.get(before.pop("layer_norm"))
-        added = {"norm": norm, "norm_first": False, "feedforward": 0.0, "cell_numbers": (), "time_column": None}
+        added = {"norm": norm, "norm_first": False, "feedforward": 0.0, "output_gate": None, "compete_groups": 1}
+        added |= {"cell_numbers": (), "time_column": None}
         state["_architecture"] = {**added, **before}
     return state
 

@@ -79,6 +79,7 @@ _EXCLUSIONS = [
 
 ARCHITECTURE_OPTIONS = (
     "residual",
+    "output_gate",
     "norm",
     "zoneout",
     "bidirectional",
@@ -188,6 +189,11 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
             )
+    if parameters["compete_groups"] > 1 and parameters["output_gate"] != "softmax":
+        warn_user(
+            f"compete_groups={parameters['compete_groups']} has no effect with output_gate="
+            f"{parameters['output_gate']!r}: set output_gate='softmax'."
+        )
     if parameters["norm_first"] and parameters["norm"] is None:
         warn_user("norm_first=True has no effect with norm=None: set norm='layer' or norm='rms'.")
     is_direct = parameters.get("decoder", "direct") == "direct"
@@ -249,6 +255,7 @@ def describe_network(parameters, input_size, n_outputs, names=None, horizon=0):
         "time_column": time_position(check_cell(parameters["cell"]), input_size, names),
         "decoder": parameters.get("decoder", "direct"),
         "horizon": horizon,
+        "compete_groups": parameters["compete_groups"] if parameters["output_gate"] == "softmax" else 1,
         # Without a norm nothing comes first; without residual connections it makes no difference.
         "norm_first": bool(parameters["norm_first"] and parameters["norm"]),
         "feedforward": float(parameters["feedforward_expansion"]) if parameters["feedforward"] else 0.0,
@@ -262,6 +269,7 @@ def describe_network(parameters, input_size, n_outputs, names=None, horizon=0):
             f"{min(hidden_sizes)} units."
         )
     _check_heads(described, parameters)
+    _check_groups(described, parameters)
     # NumPy scalars become Python numbers, which are compared and stored.
     described = {name: value.item() if hasattr(value, "item") else value for name, value in described.items()}
     n_parameters = sum(prod(shape) for _, shape in Architecture(**described).parameters)
@@ -327,6 +335,17 @@ def _check_heads(described, parameters):
             f"attention_heads={heads} must divide the {width} outputs of the top layer, which {source}"
             f"{' with bidirectional=True' if described['bidirectional'] else ''} gives it."
         )
+
+
+def _check_groups(described, parameters):
+    groups, directions = described["compete_groups"], 2 if described["bidirectional"] else 1
+    for units in described["hidden_sizes"]:
+        size = (described["projection_size"] or units) * directions
+        if size % groups:
+            raise ValueError(
+                f"compete_groups={groups} must divide the outputs of every layer, but hidden_size="
+                f"{parameters['hidden_size']!r}{' with bidirectional=True' if directions > 1 else ''} gives one {size}."
+            )
 
 
 def refuse_single_steps(architecture, window, fitted_on):

@@ -290,9 +290,9 @@ def factorize(model: Model, rank: int, *, random_state: int | np.random.RandomSt
         If `model` is no estimator with a network.
     ValueError
         If it is not fitted (`NotFittedError`), if the two factors take as many multiplications as the matrix, or if the
-        network has no such form: a cell without projection or with one, `norm`, `feedforward`, `residual`,
-        `attention_heads` and ``pooling="attention"``, which are not linear in h or add outputs of several layers, a
-        `recurrent_constraint`, and pruned weights.
+        network has no such form: a cell without projection or with one, `norm`, `feedforward`, `output_gate`,
+        `residual`, `attention_heads` and ``pooling="attention"``, which are not linear in h or add outputs of several
+        layers, a `recurrent_constraint`, and pruned weights.
 
     See Also
     --------

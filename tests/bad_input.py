@@ -457,6 +457,8 @@ CONSTRAINTS = {
     "bidirectional": (1, 0.0, "yes", None),
     "recurrent_constraint": ("spectral", "orthogonal", True, 0.99),
     "residual": (-1, 1.5, None, "yes"),
+    "output_gate": ("sigmoid", True, 1),
+    "compete_groups": (0, -2, 1.5, None, "2"),
     "norm": ("output", "batch", True, 1),
     "norm_first": (1, 0.0, "yes", None),
     "feedforward": ("mlp", True, 8 / 3),

@@ -382,6 +382,8 @@ TESTS = {
     "bidirectional": test_architecture.test_bidirectional_is_two_layers_side_by_side,
     "recurrent_constraint": test_recurrent_constraint.test_weights_stay_within_the_constraint,
     "residual": test_deep.test_options_do_something,
+    "output_gate": test_deep.test_output_gates,
+    "compete_groups": test_deep.test_output_gates,
     "norm": test_deep.test_norm_makes_rows_of_one_size,
     "norm_first": test_deep.test_prediction_is_that_of_the_equations,
     "feedforward": test_deep.test_feedforward_adds_gated_units,

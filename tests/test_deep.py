@@ -23,6 +23,7 @@ OPTIONS = [
     {"norm": "layer"},
     {"hidden_size": (8, 5, 8), "residual": 2, "norm": "layer"},
     {"n_layers": 2, "residual": 1, "norm": "rms"},
+    {"n_layers": 2, "residual": 1, "output_gate": "silu"},
     {"n_layers": 4, "residual": 1, "norm": "rms", "norm_first": True},
     {"n_layers": 3, "residual": 2, "norm": "layer", "norm_first": True, "feedforward": "swiglu"},
     {"feedforward": "swiglu", "feedforward_expansion": 1.2},
@@ -37,7 +38,8 @@ def make(kind=DeepLSTMRegressor, **options):
 
 
 def shape_of(options):
-    return {name: options[name] for name in ("residual", "norm_first") if name in options}
+    names = {"residual": "residual", "norm_first": "norm_first", "output_gate": "gate"}
+    return {names[name]: value for name, value in options.items() if name in names}
 
 
 @each_option
@@ -134,6 +136,32 @@ def test_feedforward_adds_gated_units():
     assert np.abs(y - plain).max() > 0.1
 
 
+@pytest.mark.parametrize(
+    "options", [{"output_gate": "silu"}, {"output_gate": "softmax"}, {"output_gate": "softmax", "compete_groups": 3}]
+)
+def test_output_gates(options):
+    """The hidden states are those of the network without a gate, times it."""
+    model = make(hidden_size=6, sequence_length=1, dtype="float64", **options).fit(X, Y)
+    without = make(hidden_size=6, sequence_length=1, dtype="float64").fit(X, Y)
+    plain = with_parameters(without, {name: model.parameters_[name] for name in without.parameters_}).transform(X)
+    a = as_read(model, X) @ model.parameters_["weight_gate_l0"].T
+    if options["output_gate"] == "silu":
+        gate = a / (1 + np.exp(-a))
+    else:
+        groups = np.split(a, options.get("compete_groups", 1), axis=1)
+        gate = np.hstack([len(g[0]) * np.exp(g) / np.exp(g).sum(axis=1, keepdims=True) for g in groups])
+    assert_allclose(model.transform(X), plain * gate, rtol=1e-10, atol=1e-12)
+    assert np.abs(gate - 1).max() > 0.5
+
+
+def test_groups_of_no_softmax_say_so():
+    with pytest.warns(UserWarning, match="compete_groups=7 has no effect with output_gate='silu': set output_gate="):
+        make(output_gate="silu", compete_groups=7, max_iter=1).fit(X, Y)
+    message = r"compete_groups=2 must divide the outputs of every layer, but hidden_size=\[6, 7\] gives one 7"
+    with pytest.raises(ValueError, match=message):
+        make(hidden_size=[6, 7], output_gate="softmax", compete_groups=2).fit(X, Y)
+
+
 def test_norm_first_without_a_norm_says_so():
     with pytest.warns(UserWarning, match="norm_first=True has no effect with norm=None: set norm='layer'"):
         model = make(n_layers=2, residual=1, norm_first=True, max_iter=1).fit(X, Y)
@@ -154,9 +182,9 @@ def test_pickles_of_earlier_versions(before):
     """`layer_norm="output"` was what norm="layer" is."""
     model = make(norm="layer" if before else None, n_seeds=2).fit(X, Y)
     state = dict(model.__getstate__())
-    for name in ("norm", "norm_first", "feedforward", "feedforward_expansion"):
+    for name in ("norm", "norm_first", "feedforward", "feedforward_expansion", "output_gate", "compete_groups"):
         del state[name]
-    added = ("norm", "norm_first", "feedforward", "cell_numbers", "time_column")
+    added = ("norm", "norm_first", "feedforward", "output_gate", "compete_groups", "cell_numbers", "time_column")
     architecture = {name: value for name, value in state["_architecture"].items() if name not in added}
     state |= {"layer_norm": before, "_architecture": {**architecture, "layer_norm": before}}
     old = DeepLSTMRegressor.__new__(DeepLSTMRegressor)

@@ -23,7 +23,16 @@ OPTIONS = [
     {"patch_length": 2, "linear_skip": 3},
     {"window_norm": "last", "linear_skip": 2},
     {"window_norm": "standard", "hidden_size": [4, 6], "residual": 1},
-    {"norm": "rms", "norm_first": True, "n_layers": 3, "residual": 1, "feedforward": "swiglu", "dropout": 0.1},
+    {"output_gate": "softmax", "compete_groups": 2, "bidirectional": True, "n_layers": 2},
+    {
+        "output_gate": "silu",
+        "norm": "rms",
+        "norm_first": True,
+        "n_layers": 3,
+        "residual": 1,
+        "feedforward": "swiglu",
+        "dropout": 0.1,
+    },
     {"window_norm": "last", "known_columns": [2], "linear_skip": 2, "patch_length": 2},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -112,6 +121,8 @@ GRID = {
     "cell__layer_norm": [False, True],
     "recurrent_constraint": [None, "spectral_norm", "scaled_orthogonal"],
     "residual": [0, 1],
+    "output_gate": [None, "silu", "softmax"],
+    "compete_groups": [1, 2],
     "norm": [None, "layer", "rms"],
     "norm_first": [False, True],
     "feedforward": [None, "swiglu"],
@@ -130,6 +141,7 @@ GRID = {
     "zoneout": [0.0, 0.5],
 }
 NEEDED = {
+    "compete_groups": {"output_gate": "softmax"},
     "norm_first": {"n_layers": 2, "residual": 1, "norm": "rms"},
     "feedforward_expansion": {"feedforward": "swiglu"},
     "residual": {"hidden_size": [4, 6]},

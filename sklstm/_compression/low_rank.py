@@ -13,6 +13,7 @@ from sklstm._options import describe_network
 _NOT_LINEAR = {
     "norm": "it normalises h over its units",
     "feedforward": "its blocks normalise h over its units",
+    "output_gate": "it multiplies h unit by unit",
     "attention_heads": "it normalises h over its units",
     "residual": "it adds outputs of layers that would have projections of their own",
 }

@@ -13,6 +13,12 @@ cdef enum OutputNorm:
     NO_OUTPUT_NORM
 
 
+cdef enum GateKind:
+    SILU_GATE  # (output_gate.h)
+    SOFTMAX_GATE
+    NO_GATE
+
+
 cdef enum:
     COLUMN_STRIP = 16  # columns of a tile of the column statistics: whole vectors of doubles for every variant
 
@@ -53,6 +59,11 @@ ctypedef struct KernelTable:
                        void *normalised) noexcept nogil  # by OutputNorm
     void (*norms_backward[2])(Py_ssize_t n_units, Py_ssize_t stride, const void *gain_shift, const void *normalised,
                               double inverse, void *d_row, void *d_gain_shift) noexcept nogil
+    void (*output_gate)(int kind, Py_ssize_t n_units, Py_ssize_t group, const void *sums,
+                        void *gates) noexcept nogil  # by GateKind, output_gate.h
+    void (*output_gate_backward)(int kind, Py_ssize_t n_units, Py_ssize_t group, const void *sums, const void *gates,
+                                 void *d_row) noexcept nogil
+    void (*multiply_rows)(Py_ssize_t n, const void *a, const void *b, void *out) noexcept nogil
     void (*swiglu)(Py_ssize_t n, Py_ssize_t stride, const void *sums, void *out) noexcept nogil  # feedforward.h
     void (*swiglu_backward)(Py_ssize_t n, Py_ssize_t stride, const void *sums, const void *d_out,
                             void *d_sums) noexcept nogil

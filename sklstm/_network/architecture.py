@@ -16,9 +16,11 @@ _LEAST = {
     "patch_length": 1,
     "linear_skip": 0,
     "horizon": 0,
+    "compete_groups": 1,
 }
 _BELOW = {"zoneout": 1, "feedforward": 1 << 16}
 _CHOICES = {
+    "output_gate": (None, "silu", "softmax"),
     "norm": (None, "layer", "rms"),
     "norm_first": (False, True),
     "peephole": (False, True),
@@ -46,6 +48,10 @@ class Architecture:
     n_outputs : int
     residual : int
         Every so many layers the output of the layer so far below is added; 0 for never.
+    output_gate : "silu", "softmax" or None
+        Gate on the output of each layer, from its input.
+    compete_groups : int
+        Groups of units over each of which a softmax gate sums up to its size.
     norm : "layer", "rms" or None
         Normalisation of the output of each layer.
     norm_first : bool
@@ -92,6 +98,8 @@ class Architecture:
     hidden_sizes: tuple
     n_outputs: int
     residual: int = 0
+    output_gate: str | None = None
+    compete_groups: int = 1
     norm: str | None = None
     norm_first: bool = False
     feedforward: float = 0.0
@@ -132,6 +140,11 @@ class Architecture:
         self._check_decoder()
         for name in ("zoneout", "feedforward"):
             _check_number(name, getattr(self, name))
+        for layer in range(self.n_layers):
+            if self.output_size(layer) % self.compete_groups:
+                raise ValueError(
+                    f"compete_groups={self.compete_groups} must divide the {self.output_size(layer)} outputs of a layer"
+                )
         if self.norm_first and self.norm is None:
             raise ValueError("norm_first=True does not go with norm=None")
         if self.attention_heads and self.features_size % self.attention_heads:
@@ -316,6 +329,8 @@ class Architecture:
             if self.projection_size:
                 named.append((f"weight_hr{end}", (width, hidden)))
         size, source = self.output_size(layer), self.residual_from(layer)
+        if self.output_gate:
+            named.append((f"weight_gate_l{layer}", (size, self.step_size(layer))))
         if source >= 0 and self.output_size(source) != size:
             named.append((f"weight_residual_l{layer}", (size, self.output_size(source))))
         named += _norm_parameters(self.norm, f"_l{layer}", size)

@@ -181,6 +181,7 @@ def test_the_seed_decides(data):
         ({"cell": GRU(reset_after=False)}, 2, r"has no projection"),
         ({"norm": "layer"}, 2, r"cannot be combined with norm='layer': it normalises h"),
         ({"feedforward": "swiglu"}, 2, "cannot be combined with feedforward='swiglu': its blocks normalise h"),
+        ({"output_gate": "silu"}, 2, r"cannot be combined with output_gate='silu': it multiplies h unit by unit"),
         ({"attention_heads": 2}, 2, r"cannot be combined with attention_heads=2"),
         ({"residual": 1, **DEEP}, 2, r"cannot be combined with residual=1"),
         ({"pooling": "attention"}, 2, r"cannot be combined with pooling='attention': it takes the tanh"),

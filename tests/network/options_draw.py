@@ -36,6 +36,8 @@ ALONE = {
     "norm_rms": {"norm": "rms"},
     "norm_first": {"norm": "rms", "norm_first": True, "residual": 1},
     "feedforward": {"feedforward": 1.5},
+    "output_gate_silu": {"output_gate": "silu"},
+    "output_gate_softmax": {"output_gate": "softmax"},
     "cell_norm": {"cell_norm": True},
     "zoneout": {"zoneout": 0.3},
     "residual": {"residual": 1},
@@ -56,6 +58,7 @@ ALONE = {
 ONE_OF = [
     {"residual", "residual_map"},
     {"norm_layer", "norm_rms"},
+    {"output_gate_silu", "output_gate_softmax"},
     {"pooling_mean", "pooling_attention"},
     {"window_norm_last", "window_norm_standard"},
     # All projections have one size.
@@ -178,6 +181,7 @@ def draw_any(number, cell):
     }
     width = (options["projection_size"] or options["hidden_sizes"][-1]) * (1 + options["bidirectional"])
     heads = [count for count in (1, 2, 3, 4) if width % count == 0]
+    options |= draw_gate(number, options)
     if on(0.18):
         n_heads = int(rng.choice(heads)) if on(0.35) else 0
         n_skip = int(np.random.default_rng([15, number]).choice([0, 2, 7]))
@@ -198,6 +202,15 @@ def draw_any(number, cell):
 def draw_known_columns(number, n_columns):
     rng = np.random.default_rng([14, number])
     return tuple(np.flatnonzero(rng.random(n_columns) < 0.5).tolist()) if rng.random() < 0.6 else ()
+
+
+def draw_gate(number, options):
+    """In a third of the configurations; at least two units of a group compete."""
+    rng, directions = np.random.default_rng([17, number]), 1 + options["bidirectional"]
+    widths = [directions * (options["projection_size"] or size) for size in options["hidden_sizes"]]
+    groups = [count for count in (1, 2, 3) if all(width % count == 0 and width > count for width in widths)]
+    gate = (None, None, None, None, "silu", "softmax")[rng.integers(6)]
+    return {"output_gate": gate, "compete_groups": int(rng.choice(groups)) if gate == "softmax" else 1}
 
 
 def draw_norms(choice, number):
@@ -236,7 +249,7 @@ def options_on(options):
         "norm_first": options.get("norm_first") and sums,
         "known_columns": options.get("known_columns") and options["window_norm"],
     }
-    for name in (
+    same = (
         "peephole",
         "cell_norm",
         "feedforward",
@@ -245,10 +258,10 @@ def options_on(options):
         "every_step",
         "recurrent_dropout",
         "scaled",
-    ):
-        holds[name] = options.get(name)
+    )
+    holds |= {name: options.get(name) for name in same}
     names = {name for name, held in holds.items() if held}
-    for option in ("norm", "pooling", "window_norm"):
+    for option in ("norm", "output_gate", "pooling", "window_norm"):
         if options.get(option) not in (None, "last") or (option, options.get(option)) == ("window_norm", "last"):
             names.add(f"{option}_{options[option]}")
     return names

@@ -26,6 +26,18 @@ def rms_norm(rows, gain):
     return gain * rows / np.sqrt((rows**2).mean(axis=1, keepdims=True) + EPSILON)
 
 
+def output_gate(rows, read, parameters, end, kind, groups):
+    """h silu(W x), or h times k softmax(W x) over groups of k units; as it is where there is no gate."""
+    if kind is None:
+        return rows
+    a = read @ parameters[f"weight_gate{end}"].T
+    if kind == "silu":
+        return rows * a / (1.0 + np.exp(-a))
+    a = a.reshape(len(a), groups, -1)
+    e = np.exp(a - a.max(axis=2, keepdims=True))
+    return rows * (e / e.mean(axis=2, keepdims=True)).reshape(rows.shape)
+
+
 def normalise(rows, parameters, end):
     """By the parameters of a norm whose names end so; as it is where there are none."""
     if f"norm_bias{end}" in parameters:
@@ -42,7 +54,7 @@ def feedforward(rows, parameters, end):
     return rows + (a / (1.0 + np.exp(-a)) * b) @ parameters[f"weight_feedforward_out{end}"].T
 
 
-def deep_forward(parameters, sequences, *, residual=0, norm_first=False, h0=None, c0=None):
+def deep_forward(parameters, sequences, *, residual=0, norm_first=False, gate=None, h0=None, c0=None):
     """Stack of layers with residual sums every `residual` layers and, where parameters name them, norms and blocks.
 
     Parameters
@@ -52,6 +64,8 @@ def deep_forward(parameters, sequences, *, residual=0, norm_first=False, h0=None
     residual : int
     norm_first : bool
         Whether a layer, and the head, normalise what they read, and sums add what is not normalised.
+    gate : str or None
+        Kind of the output gate.
     h0, c0 : (L, N, H), default zeros
 
     Returns
@@ -67,7 +81,7 @@ def deep_forward(parameters, sequences, *, residual=0, norm_first=False, h0=None
             None if h0 is None else h0[k],
             None if c0 is None else c0[k],
         )
-        out = layer.hidden
+        out = [output_gate(h, x, parameters, f"_l{k}", gate, 1) for h, x in zip(layer.hidden, below, strict=True)]
         if residual and k >= residual and k % residual == 0:
             scale = 1.0 if norm_first else np.sqrt(2.0)
             out = [(h + y) / scale for h, y in zip(out, outputs[k - residual], strict=True)]

@@ -7,6 +7,7 @@ For each sequence of rows::
     gap = a column of the rows as they are, summed over patches                                         time_column
     x_t = the rows of patch t side by side; zeros in front where the first patch is not full            patch_length
     h_t = [layer over x_1..x_T | layer over x_T..x_1, turned round again]                               bidirectional
+        | h_t * silu(W x_t), or h_t * k softmax(W x_t) over groups of k units                           output_gate
     y_t = (h_t + R y'_t) / sqrt(2), y' the output of the layer `residual` below,                        residual
           R = 1 or ``weight_residual`` where the sizes differ
           | h_t + R y'_t, and what reads y_t reads gain * N(y_t) + shift                                norm_first
@@ -31,7 +32,7 @@ import numpy as np
 from reference.attention import attention_block, attention_pooling, mean_pooling
 from reference.cells import reference_cell
 from reference.layer import layer_forward, state_sizes
-from reference.layer_output import feedforward, normalise
+from reference.layer_output import feedforward, normalise, output_gate
 from reference.masks import draw_masks, mean_masks
 from reference.philox import philox4x32
 
@@ -150,6 +151,8 @@ def run_layers(shape, parameters, sequences, state, noise, turn=None, gaps=None)
             finals.append(run.final)
             begin = end
         out = [np.hstack(both) for both in zip(*parts, strict=True)]
+        gate = (parameters, f"_l{k}", shape.output_gate, shape.compete_groups)
+        out = [output_gate(h, x, *gate) for h, x in zip(out, below, strict=True)]
         if shape.residual and k >= shape.residual and k % shape.residual == 0:
             source = outputs[k - shape.residual]
             if f"weight_residual_l{k}" in parameters:

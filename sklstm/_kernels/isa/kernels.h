@@ -33,6 +33,7 @@ typedef double real;
 #include "layer_norm.h"
 #include "layer_output.h"
 #include "feedforward.h"
+#include "output_gate.h"
 #include "layers/interface.h"
 #include "layers/integer_rows.h"
 #include "layers/word_rows.h"

@@ -75,6 +75,10 @@ cdef extern from "isa/kernels.h" nogil:
                            double inverse, void *d_row, void *d_gains) noexcept
     void swiglu(Py_ssize_t n, Py_ssize_t stride, const void *sums, void *out) noexcept
     void swiglu_backward(Py_ssize_t n, Py_ssize_t stride, const void *sums, const void *d_out, void *d_sums) noexcept
+    void output_gate(int kind, Py_ssize_t n_units, Py_ssize_t group, const void *sums, void *gates) noexcept
+    void output_gate_backward(int kind, Py_ssize_t n_units, Py_ssize_t group, const void *sums, const void *gates,
+                              void *d_row) noexcept
+    void multiply_rows(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     real dot_product(Py_ssize_t n_units, const real *a, const real *b) noexcept
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
@@ -116,6 +120,9 @@ table.norms[<int> LAYER_NORM] = layer_norm
 table.norms[<int> RMS_NORM] = rms_norm
 table.norms_backward[<int> LAYER_NORM] = layer_norm_backward
 table.norms_backward[<int> RMS_NORM] = rms_norm_backward
+table.output_gate = output_gate
+table.output_gate_backward = output_gate_backward
+table.multiply_rows = multiply_rows
 table.swiglu = swiglu
 table.swiglu_backward = swiglu_backward
 table.residual_sum = residual_sum

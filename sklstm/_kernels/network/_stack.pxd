@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 from sklstm._kernels._calls cimport (
     MAX_NUMBERS, ROWS, CellLayers, CellShape, CellSizes, IntegerLayer, PanelPart, words_of)
-from sklstm._kernels._table cimport NO_OUTPUT_NORM, KernelTable
+from sklstm._kernels._table cimport NO_GATE, NO_OUTPUT_NORM, KernelTable
 
 
 cdef extern from "workspace.h" nogil:
@@ -49,6 +49,15 @@ cdef struct RowNorm:
     Py_ssize_t panels            # gain, then shift where it has one, the stride of the rows apart
 
 
+cdef struct OutputGate:
+    # a gate on the output of a layer, from its input (output_gate.pxi)
+    int kind                     # a GateKind
+    Py_ssize_t group             # units that compete
+    Py_ssize_t stride            # the output of the layer rounded up to whole tiles
+    Py_ssize_t weights           # panels
+    Py_ssize_t transposed
+
+
 cdef struct FeedForward:
     # a SwiGLU block on the output of a layer (layer_output.pxi)
     Py_ssize_t size              # gated units; 0: there is none
@@ -88,6 +97,7 @@ cdef struct Layer:
     RowNorm norm
     bint norm_first              # only what reads this layer sees it normalised: residual sums do not
     FeedForward feedforward
+    OutputGate gate
 
 
 cdef struct InputStage:
@@ -221,7 +231,7 @@ cdef inline void head_forward(const KernelTable *kernels, const Head *head, cons
 cdef inline bint has_output(const Layer *layer) noexcept nogil:
     """Whether the output of this layer is anything else than its hidden states (dropout aside)."""
     return (layer.norm.kind != NO_OUTPUT_NORM or layer.feedforward.size > 0 or layer.residual_from >= 0
-            or layer.n_directions > 1)
+            or layer.n_directions > 1 or layer.gate.kind != NO_GATE)
 
 
 cdef inline Py_ssize_t second_size(const Layer *layer) noexcept nogil:

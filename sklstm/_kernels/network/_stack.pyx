@@ -50,7 +50,15 @@ from sklstm._kernels._calls cimport (
     targets_of,
     words_of,
 )
-from sklstm._kernels._table cimport LAYER_NORM, NO_OUTPUT_NORM, RMS_NORM, KernelTable
+from sklstm._kernels._table cimport (
+    LAYER_NORM,
+    NO_GATE,
+    NO_OUTPUT_NORM,
+    RMS_NORM,
+    SILU_GATE,
+    SOFTMAX_GATE,
+    KernelTable,
+)
 
 from cpython.buffer cimport PyBUF_STRIDES
 
@@ -59,6 +67,7 @@ include "../core/signals.pxi"
 include "structs.pxi"
 include "forward.pxi"
 include "layer_output.pxi"
+include "output_gate.pxi"
 include "parameter_passes.pxi"
 include "inputs.pxi"
 include "time_gaps.pxi"
@@ -171,7 +180,7 @@ cdef class Stack:
         self.reads_row_by_row = not (
             self.options or not has_plain_layer(&self.layers[0]) or shape.bidirectional or shape.attention_heads
             or shape.window_norm or shape.linear_skip or shape.patch_length > 1 or shape.pooling != "last"
-            or shape.n_turns or shape.norm_first or shape.feedforward
+            or shape.n_turns or shape.norm_first or shape.feedforward or shape.output_gate
             or any(name.startswith("weight_residual") for name, _ in shape.parameters))
 
     def __dealloc__(self):

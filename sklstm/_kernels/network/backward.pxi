@@ -24,10 +24,14 @@ cdef char *layers_backward(const StackCall *call, const ChunkBuffers *buffers, P
                             buffers.d_skip[1 - skip], slot)
             if layer.residual_from >= 0:
                 skip, skip_to = 1 - skip, layer.residual_from
+            if layer.gate.kind != NO_GATE:
+                gate_backward(call, buffers, i, first, n, n_steps, from_above, slot)
         for d in range(layer.n_directions):
             direction_backward(call, buffers, i, d, first, n, n_steps, from_above, slot)
             if call.watch.stopped:
                 return NULL
+        if from_above != NULL and layer.gate.kind != NO_GATE:
+            gate_input_backward(call, buffers, i, n, n_steps)
         from_above = buffers.d_x[i % 2]
     return from_above
 

@@ -29,7 +29,7 @@ cdef void product_of_steps(const StackCall *call, const ChunkBuffers *buffers, P
 
 cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, Py_ssize_t first,
                          Py_ssize_t n, Py_ssize_t n_steps) noexcept nogil:
-    """From the hidden states of layer i to its output: residual sum, normalisation, feedforward block, dropout.
+    """From the hidden states of layer i to its output: gate, residual sum, normalisation, feedforward block, dropout.
 
     With norm_first, normalisation and dropout come last, on a copy. The recurrent path is never touched.
     """
@@ -41,7 +41,10 @@ cdef void output_forward(const StackCall *call, const ChunkBuffers *buffers, Py_
     cdef const char *h = buffer.directions[0].h + n * layer.width_stride * size
     cdef char *out
     cdef double inverse
-    if layer.n_directions > 1:
+    if layer.gate.kind != NO_GATE:
+        gate_forward(call, buffers, i, first, n, n_steps)
+        h = buffer.out
+    elif layer.n_directions > 1:
         concatenate_directions(call, buffers, i, first, n)
         h = buffer.out
     if layer.residual_from >= 0:

@@ -104,6 +104,18 @@ cdef int init_layer(Stack stack, Py_ssize_t i, plan) except -1:
     layer.norm_first = shape.norm_first
     init_norm(&layer.norm, layer, plan, shape.norm, f"_l{i}")
     init_feedforward(layer, plan, i)
+    init_gate(layer, plan, i)
+    return 0
+
+
+cdef int init_gate(Layer *layer, plan, i) except -1:
+    shape = plan.architecture
+    layer.gate.kind = {None: NO_GATE, "silu": SILU_GATE, "softmax": SOFTMAX_GATE}[shape.output_gate]
+    if layer.gate.kind != NO_GATE:
+        layer.gate.group = layer.output_size // shape.compete_groups
+        layer.gate.stride = round_up(layer.output_size, 4 * plan.lanes)
+        layer.gate.weights = plan.dense(f"weight_gate_l{i}", layer.input_size, layer.output_size)
+        layer.gate.transposed = plan.dense_copy(layer.gate.weights, layer.input_size, layer.output_size)
     return 0
 
 

@@ -16,6 +16,8 @@ cdef struct LayerBuffers:
     DirectionBuffers directions[2]
     char *out                    # (T, n, output_stride) input of the layer above, where that is not h
     char *read                   # (T, n, output_stride) the same where it is a normalised copy; out then is not read
+    char *gate_sums              # (T, n, gate stride), in prediction (n, ...): what the gate is computed from
+    char *gate                   # (T, n, output_stride), in prediction (n, ...)
     char *fed                    # (T, n, output_stride), in prediction (n, ...): what the feedforward block multiplies
     char *fed_normalised         # (T, n, output_stride) before gain and shift
     double *fed_inverse          # (T, n)
@@ -122,6 +124,8 @@ cdef struct ChunkBuffers:
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output
     char *residual               # (T, n, residual_stride) the residual after its linear map, and its gradient
+    char *gate_x                 # (n, input_size) what the gate of a layer reads at a step
+    char *d_gate_sums            # (T, n, gate stride)
     char *fed_units              # (n, stride) the units of a feedforward block, and their gradient
     char *d_fed_units
     char *fed_out                # (n, wide_stride) what the block adds, and its gradient

@@ -42,6 +42,10 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
         buffer.out = take_bytes(&base, out_rows * size)
     if layer.norm_first:
         buffer.read = take_bytes(&base, out_rows * size)
+    if layer.gate.kind != NO_GATE:
+        kept = n * (steps if call.training else 1)
+        buffer.gate_sums = take_bytes(&base, kept * layer.gate.stride * size)
+        buffer.gate = take_bytes(&base, kept * layer.output_stride * size)
     if layer.feedforward.size > 0:
         kept = n * (steps if call.training else 1)
         buffer.fed = take_bytes(&base, kept * layer.output_stride * size)
@@ -112,7 +116,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.moments = <double *> take_bytes(&base, 2 * call.input.n_columns * sizeof(double))
     base = lay_out_attention(call, base, buffers)
     buffers.residual = take_bytes(&base, steps * n * residual * size)
-    base = lay_out_feedforward(call, base, buffers)
+    base = lay_out_outputs(call, base, buffers)
     buffers.features = take_bytes(&base, n * top.output_stride * size)
     buffers.z = take_bytes(&base, (steps if call.every_step else 1) * n * outputs_stride(call) * size)
     buffers.x_rows = <const void **> take_bytes(&base, n * sizeof(void *))
@@ -125,13 +129,19 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     return base
 
 
-cdef char *lay_out_feedforward(const StackCall *call, char *base, ChunkBuffers *buffers) noexcept nogil:
-    """Cut the arrays that the feedforward blocks of all layers use in turn."""
-    cdef Py_ssize_t row = call.chunk_size * call.kernels.item_size, gated = 0, sums = 0, out = 0, i
+cdef char *lay_out_outputs(const StackCall *call, char *base, ChunkBuffers *buffers) noexcept nogil:
+    """Cut the arrays that the gates and feedforward blocks of all layers use in turn."""
+    cdef Py_ssize_t row = call.chunk_size * call.kernels.item_size, gated = 0, sums = 0, out = 0, x = 0, gate = 0, i
     for i in range(call.n_layers):
         gated = max(gated, call.layers[i].feedforward.stride)
         sums = max(sums, call.layers[i].feedforward.sums_stride)
         out = max(out, call.layers[i].feedforward.wide_stride)
+        gate = max(gate, call.layers[i].gate.stride)
+        if call.layers[i].gate.kind != NO_GATE:
+            x = max(x, call.layers[i].input_size)
+    buffers.gate_x = take_bytes(&base, x * row)
+    if call.training:
+        buffers.d_gate_sums = take_bytes(&base, call.max_steps * gate * row)
     buffers.fed_units = take_bytes(&base, gated * row)
     buffers.fed_out = take_bytes(&base, out * row)
     if call.training:
