@@ -123,6 +123,7 @@ def refuse_moved_values(parameters):
 def refuse_exclusions(parameters):
     """Raise for two parameters of a dict that cannot go together."""
     _refuse_for_cell(parameters)
+    _refuse_closed_gate(parameters)
     for (first, holds), (second, clashes), why in _EXCLUSIONS:
         if second in parameters and holds(parameters[first]) and clashes(parameters[second]):
             raise ValueError(
@@ -177,6 +178,18 @@ def _refuse_for_cell(parameters):
         raise ValueError(
             f"cell__projection_size={described['projection_size']} cannot be combined with {given}: the cell "
             "multiplies h, or its product, unit by unit by others before a second product: it needs all of h."
+        )
+
+
+def _refuse_closed_gate(parameters):
+    """Raise if the gate of the first layer reads zeros where the network reads its output: that would be zero too."""
+    others = {"pooling": "last", "patch_length": 1, "attention_heads": 0, "known_columns": None}
+    at_last_row = all(parameters.get(name, value) == value for name, value in others.items())
+    if parameters["output_gate"] == "silu" and parameters["window_norm"] == "last" and at_last_row:
+        raise ValueError(
+            "output_gate='silu' cannot be combined with window_norm='last' and pooling='last': the last row of a "
+            "window becomes zero, and so does the output that its gate multiplies. Set window_norm='standard', "
+            "pooling='mean' or 'attention', or output_gate='softmax'."
         )
 
 
