@@ -226,7 +226,7 @@ def test_a_gate_that_reads_zeros_is_refused():
     """The last row of a window is zero behind its norm: a network that reads its output there would say nothing."""
     with pytest.raises(ValueError, match="output_gate='silu' cannot be combined with window_norm='last' and pooling"):
         make(output_gate="silu", window_norm="last", target_column=0).fit(X, Y)
-    for other in ({"pooling": "mean"}, {"patch_length": 2}, {"known_columns": [0]}, {"window_norm": "standard"}):
+    for other in ({"pooling": "mean"}, {"patch_length": 2}, {"known_columns": [1]}, {"window_norm": "standard"}):
         gated = {"output_gate": "silu", "window_norm": "last", "target_column": 0, "max_iter": 1}
         model = make(**{**gated, **other}).fit(X, Y)
         assert np.ptp(model.predict(X)) > 0
