@@ -41,8 +41,9 @@ class ArchitectureParameters(BaseEstimator):
     bidirectional : bool, default=False
         Whether each layer also has a direction that reads the sequence from its last row to its first [Schuster1997]_.
     recurrent_constraint : {"spectral_norm", "scaled_orthogonal"} or None, default=None
-        What each gate's matrix of `weight_hh` is held to in training: a largest singular value of at most .99
-        [Miyato2018]_ [Miller2019]_, or a factor in (0, .99] times an orthogonal matrix, or nothing.
+        What each gate's matrix of `weight_hh` is held to in training: a largest singular value of at most .99 (above 64
+        units to about a thousandth) [Miyato2018]_ [Miller2019]_, or a factor in (0, .99] times an orthogonal matrix,
+        or nothing.
     residual : int, default=0
         Number of layers that each residual connection spans [He2016]_; 0 for none.
     output_gate : {"silu", "softmax"} or None, default=None

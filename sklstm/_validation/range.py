@@ -7,7 +7,7 @@ from sklstm._network.integers import largest_input
 from sklstm._warn import warn_user
 from sklstm.exceptions import QuantizationWarning
 
-NEGATIVE_GAP = "the time_column: expected the time since the row before, at least 0"
+NEGATIVE_GAP = "the time_column: expected the time since the row before, at least 0 (and not scaled)"
 
 
 def check_range(network, table, name="X", columns=None, *, in_units=False):
