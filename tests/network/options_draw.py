@@ -124,11 +124,14 @@ def drawn_cells(numbers, least=3):
 
     Each goes to the one of these cells with the fewest so far. A cell that got less than `least` takes more of them,
     without the options that it cannot have. `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with
-    every cell.
+    the first cell and a quarter, at least `least`, with every other.
     """
     numbers = list(numbers)
     if ALL_CONFIGURATIONS:
-        drawn = dict.fromkeys(CELLS, numbers)
+        drawn = {}
+        for index, cell in enumerate(CELLS):
+            step = min(4, max(1, len(numbers) // max(least, 1))) if index else 1
+            drawn[cell] = numbers[index % step :: step]
     else:
         drawn = deal(numbers)
         for index, cell in enumerate(CELLS):
