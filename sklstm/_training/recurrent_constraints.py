@@ -9,7 +9,14 @@ itself, so that training in parts gives the bits of training at once.
 LIMIT = 0.99
 
 
-class SpectralNorm:
+class _Constraint:
+    """What is done with the recurrent matrices of a network."""
+
+    def __init__(self, network):
+        self._network, self._blocks = network, network.recurrent_blocks()
+
+
+class SpectralNorm(_Constraint):
     """A largest singular value of at most `LIMIT`, by power iteration (Miyato et al. 2018, section 2.1).
 
     Parameters
@@ -18,19 +25,16 @@ class SpectralNorm:
         Whose weights are changed.
     """
 
-    def __init__(self, network):
-        self._network, self._blocks = network, network.recurrent_blocks()
-
     def hold(self):
         """Scale the matrices down, with iterations that have converged."""
         self._blocks.bound_norms(self._network.weights, LIMIT, anew=True)
 
     def after_step(self):
-        """Scale the matrices down, with two more iterations each."""
+        """Scale the matrices down, with iterations that go on from where those of the step before ended."""
         self._blocks.bound_norms(self._network.weights, LIMIT, anew=False)
 
 
-class ScaledOrthogonal:
+class ScaledOrthogonal(_Constraint):
     """Multiples of matrices with orthonormal columns, s Q with s of at most `LIMIT`.
 
     After a step from P to U, Q is the polar factor of U, a retraction to the orthogonal matrices (Absil & Malick 2012,
@@ -41,9 +45,6 @@ class ScaledOrthogonal:
     network : Network
         Whose weights are changed.
     """
-
-    def __init__(self, network):
-        self._network, self._blocks = network, network.recurrent_blocks()
 
     def hold(self):
         """Replace the matrices by the nearest ones, but for those that are of this kind already."""
