@@ -41,11 +41,15 @@ REALS, BF16 = Format("", 0, 1, "fma"), Format("bf16", 1, 2, "bf16")
 
 
 def setup_constant(name):
-    """Return a literal of setup.py, which cannot be imported without building."""
+    """Return a constant of setup.py, which cannot be imported without building: what its assignments make of it."""
+    values = {}
     for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
-            return ast.literal_eval(node.value)
-    raise LookupError(f"setup.py has no {name}")
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if any(name in (getattr(part, "id", None) for part in ast.walk(target)) for target in targets if target):
+            exec(compile(ast.Module([node], []), "setup.py", "exec"), values)
+    if name not in values:
+        raise LookupError(f"setup.py has no {name}")
+    return values[name]
 
 
 class Library:
