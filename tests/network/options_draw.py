@@ -245,7 +245,8 @@ def draw_norms(choice, number):
 
 def make_case(options, number=0, **more):
     """The configurations take the instruction sets of this machine in turn."""
-    isas = available_isas()
+    dtype = more.get("dtype", options.get("dtype"))
+    isas = available_isas("reduced" if dtype == "bfloat16" else "f32")
     return OptionsCase(isas[number % len(isas)], seed=number, **{"hidden_sizes": (4, 4), **options, **more})
 
 
