@@ -83,12 +83,6 @@ enum {
     PANEL_WIDTH = 64                               /* columns of a full panel */
 };
 
-#  if defined(__GNUC__)
-#    define SKLSTM_PREFETCH(address, locality) __builtin_prefetch(address, 0, locality)
-#  else
-#    define SKLSTM_PREFETCH(address, locality) ((void)0)
-#  endif
-
 /* The arguments of a tile: sums (rows, PANEL_WIDTH) += a (rows, n_words) @ some registers of columns of a panel, whose rows are
  * `stride` apart. `ahead`: with every word, 64 bytes from there on are fetched into L2; NULL: nothing. */
 #define TILE_ARGUMENTS                                                                                                        \

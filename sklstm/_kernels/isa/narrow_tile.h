@@ -79,8 +79,10 @@ SKLSTM_INLINE void accumulate(int format, int rows, int first, int vecs, Py_ssiz
 
 /* acc[r][v] += sum_p a[p][r] d[p][v] */
 SKLSTM_INLINE void accumulate_outer(int format, int rows, int vecs, Py_ssize_t n_pairs, const real *restrict a,
-                                    Py_ssize_t a_stride, const real *restrict d, Py_ssize_t d_stride, vec (*acc)[TILE_VECS]) {
+                                    Py_ssize_t a_stride, const real *restrict d, Py_ssize_t d_stride, const real *next,
+                                    vec (*acc)[TILE_VECS]) {
     const real *row[TILE_ROWS];
+    (void)next;
     for (int r = 0; r < rows; r++) row[r] = a + r;
     accumulate_columns(format, rows, 0, vecs, n_pairs, row, a_stride, d, d_stride, acc);
 }

@@ -48,12 +48,13 @@ SKLSTM_INLINE void accumulate(const int format, const int rows, const int first,
     }
 }
 
-/* acc[r][v] += sum_p a[p][r] d[p][v] */
+/* acc[r][v] += sum_p a[p][r] d[p][v]. `next`: what will be added to next, a vector of it prefetched with each pair. */
 SKLSTM_INLINE void accumulate_outer(const int format, const int rows, const int vecs, Py_ssize_t n_pairs,
                                     const real *restrict a, Py_ssize_t a_stride, const real *restrict d, Py_ssize_t d_stride,
-                                    vec (*acc)[TILE_VECS]) {
+                                    const real *next, vec (*acc)[TILE_VECS]) {
     for (Py_ssize_t p = 0; p < n_pairs; p++, a += a_stride, d += d_stride) {
         operand x[TILE_ROWS];
+        SKLSTM_PREFETCH(next + p * LANES, 3);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) x[r] = broadcast_word(format, a + r);
 #pragma GCC unroll 4
@@ -95,7 +96,7 @@ SKLSTM_INLINE void outer_rows(const int format, const int rows, const int vecs, 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = v_load(out + (r * vecs + v) * LANES);
-    accumulate_outer(format, rows, vecs, n_pairs, a, a_stride, d, d_stride, acc);
+    accumulate_outer(format, rows, vecs, n_pairs, a, a_stride, d, d_stride, out + rows * vecs * LANES, acc);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4

@@ -30,9 +30,11 @@
 #if defined(__GNUC__)
 #  define SKLSTM_INLINE static inline __attribute__((always_inline))
 #  define SKLSTM_NOINLINE static __attribute__((noinline))
+#  define SKLSTM_PREFETCH(address, locality) __builtin_prefetch(address, 0, locality)
 #else
 #  define SKLSTM_INLINE static __forceinline
 #  define SKLSTM_NOINLINE static __declspec(noinline)
+#  define SKLSTM_PREFETCH(address, locality) ((void)0)
 #  define restrict __restrict
 #endif
 

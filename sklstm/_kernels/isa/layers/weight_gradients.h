@@ -25,13 +25,12 @@ SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pair
         memcpy(panel + i * width, (const real *)d_sums[i] + first, (size_t)width * sizeof(real));
 }
 
-/* Rows as words of two rows, in the place of the first of them in call->pair_rows: n_x numbers of x, then n_h of h, straight
- * from where they are. */
+/* Rows as words of two rows in call->pair_rows: n_x numbers of x, then n_h of h, straight from where they are. */
 SKLSTM_INLINE void pair_rows(const LayerCall *call, Py_ssize_t n_pairs, Py_ssize_t n_x, Py_ssize_t n_h,
                              const real *const *x, const real *const *h) {
 #if SKLSTM_REDUCED
     for (Py_ssize_t i = 0; i < n_pairs; i += 2) {
-        real *words = (real *)call->pair_rows + i * call->pair_stride;
+        real *words = (real *)call->pair_rows + i / 2 * call->pair_stride;
         const int alone = i + 1 == n_pairs;
         bf16_pair_of_rows(n_x, x[i], alone ? NULL : x[i + 1], words);
         bf16_pair_of_rows(n_h, h[i], alone ? NULL : h[i + 1], words + n_x);
@@ -41,7 +40,7 @@ SKLSTM_INLINE void pair_rows(const LayerCall *call, Py_ssize_t n_pairs, Py_ssize
 #endif
 }
 
-/* The same of gathered rows of n numbers. */
+/* The same of gathered rows of n numbers: words of two rows in the place of the first of them. */
 SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t n, Py_ssize_t stride, real *rows) {
 #if SKLSTM_REDUCED
     for (Py_ssize_t i = 0; i < n_pairs && format == BF16_PAIRS; i += 2)
@@ -49,6 +48,10 @@ SKLSTM_INLINE void pair_gathered_rows(int format, Py_ssize_t n_pairs, Py_ssize_t
 #else
     (void)format, (void)n_pairs, (void)n, (void)stride, (void)rows;
 #endif
+}
+
+SKLSTM_INLINE Py_ssize_t gathered_stride(const LayerCall *call) {
+    return numbers_of_word(format_of(call)) * call->pair_stride;
 }
 
 /* outer_panel for a part whose vectors may be more than those of a tile (EACH_RUN). */
@@ -59,18 +62,19 @@ SKLSTM_INLINE void outer_of_part(int format, Py_ssize_t n_words, Py_ssize_t n_k,
                     out + first * n_k * LANES);
 }
 
-/* Add the outer products of gathered rows, as words of the format, with their d_sums to every panel. `rows` hold n_x numbers of
- * x, then n_h of h, then n_gated of each gated vector; d_sums are the rows of S Hp numbers (`compact`: of 16 bits) for each of these,
- * the same where the sums are not normalised. */
+/* Add the outer products of gathered rows, as words of the format that are `stride` apart, with their d_sums to every panel.
+ * `rows` hold n_x numbers of x, then n_h of h, then n_gated of each gated vector; d_sums are the rows of S Hp numbers (`compact`:
+ * of 16 bits) for each of these, the same where the sums are not normalised. */
 SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
-                                 const void *const *const *d_sums, Py_ssize_t n_x, Py_ssize_t n_h, Py_ssize_t n_gated) {
+                                 Py_ssize_t stride, const void *const *const *d_sums, Py_ssize_t n_x, Py_ssize_t n_h,
+                                 Py_ssize_t n_gated) {
     const LayerPanels panels = panels_of(cell, call, REALS);
     const int format = format_of(call);
     real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
     const void *const *d_x_sums = d_sums[READS_X], *const *d_h_sums = d_sums[READS_H], *const *d_gated_sums = d_sums[READS_GATED];
     const int joined = cell->n_sums <= TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums &&
                        d_x_sums == d_h_sums && n_x && n_h;
-    const Py_ssize_t n_words = words_of(format, n_pairs), stride = numbers_of_word(format) * call->pair_stride;
+    const Py_ssize_t n_words = words_of(format, n_pairs);
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
         const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
@@ -131,7 +135,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
             d_sums[r] = sums + (row + r) * width;
         }
         pair_gathered_rows(format_of(call), n_pairs, call->input_size, call->pair_stride, rows);
-        outer_of_rows(cell, call, 0, n_pairs, of_parts, call->input_size, 0, 0);
+        outer_of_rows(cell, call, 0, n_pairs, gathered_stride(call), of_parts, call->input_size, 0, 0);
     }
 }
 
@@ -154,7 +158,11 @@ SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers
           call->options->d_projection);
 }
 
-/* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of PAIRS pairs. b: NULL in the plain layer. */
+enum { MOST_PAIRS = SKLSTM_REDUCED ? 2 * PAIRS : PAIRS, WIDE_ROW = 256 };
+
+/* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of pairs. b: NULL in the plain layer.
+ * Words of two rows leave room for twice as many of them. Where rows are wide, and so the gradient is large, it is then read and
+ * written half as often; the panel of d_sums no longer stays in L1, which costs more where rows are narrow. */
 SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCall *call, const OptionBuffers *b) {
     const Py_ssize_t n = call->n_samples, width = cell->n_sums * call->hidden_stride;
     /* Where windows share their rows, only h is multiplied pair by pair. */
@@ -162,17 +170,18 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     const Py_ssize_t n_gated = cell->gated_count ? call->output_size : 0;
     Py_ssize_t t = 0, r = 0, first = 0;
     real *rows = (real *)call->pair_rows;
-    const void *d_sums[PAIRS], *d_h_sums[PAIRS], *d_gated_sums[PAIRS];
-    const real *x[PAIRS], *h[PAIRS], *h_sums = b ? b->sums_h : NULL, *gated_sums = b ? b->sums_gated : NULL;
+    const void *d_sums[MOST_PAIRS], *d_h_sums[PAIRS], *d_gated_sums[PAIRS];
+    const real *x[MOST_PAIRS], *h[MOST_PAIRS], *h_sums = b ? b->sums_h : NULL, *gated_sums = b ? b->sums_gated : NULL;
     const void *const *of_parts[] = {d_sums, h_sums ? d_h_sums : d_sums,
                                      gated_sums != h_sums ? d_gated_sums : h_sums ? d_h_sums : d_sums};
     const int direct = SKLSTM_REDUCED && !b && format_of(call) != REALS; /* rows are rounded, and so need not be copied */
+    const Py_ssize_t most = direct && n_x + n_h >= WIDE_ROW ? MOST_PAIRS : PAIRS;
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     if (!n_x && !n_h && !n_gated && !b) return;
     while (t < call->n_steps) {
         Py_ssize_t n_pairs = 0;
         if (is_interrupted(call)) return;
-        while (t < call->n_steps && n_pairs < PAIRS) {
+        while (t < call->n_steps && n_pairs < most) {
             real *row = rows + n_pairs * call->pair_stride;
             if (direct) {
                 x[n_pairs] = (const real *)call->x_rows[r] + t * call->x_step;
@@ -194,7 +203,8 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
         }
         if (direct) pair_rows(call, n_pairs, n_x, n_h, x, h);
         else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + stages_of(cell) * n_gated, call->pair_stride, rows);
-        outer_of_rows(cell, call, is_compact(call), n_pairs, of_parts, n_x, n_h, n_gated);
+        outer_of_rows(cell, call, is_compact(call), n_pairs, direct ? call->pair_stride : gathered_stride(call), of_parts, n_x,
+                      n_h, n_gated);
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
     }
