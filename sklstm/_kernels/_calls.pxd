@@ -158,6 +158,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         void *gates
         void *kept
         void *c
+        void *kept_c
         void *h
         Py_ssize_t kept_step
         void *z

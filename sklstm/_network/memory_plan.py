@@ -12,6 +12,9 @@ from sklstm._network.integers import REALS, kinds_of
 # Everything starts at a multiple of 16 elements: 64 bytes for either dtype.
 ALIGNMENT = 16
 NOTHING = -1
+# From so many weights of recurrent layers on (16 MB as words of bf16 in both orders) each thread makes these words for
+# the layer that it is at, instead of all of them standing in memory.
+LARGE = 1 << 22
 
 
 def round_up(n, step):
@@ -47,6 +50,11 @@ class Plan:
         Length of what is measured of the rows that layers read.
     size, transposed_size : int
         Length of a vector of panels, and of the transposed copies.
+    by_layer : bool
+        Whether training makes the words of the weights layer by layer: transposed copies in words then have offsets of
+        their own in each direction of a layer.
+    layer_words_size : int
+        The longest copies of one direction.
     pieces : list of (begin in the flat vector, offset in the panels, n_columns, n_rows, part, slot)
         With a part, a matrix (n_rows, n_columns) that is block `slot` of that part; else a dense matrix; with
         n_rows=0 a vector.
@@ -66,12 +74,14 @@ class Plan:
         names = integers.formats if integers else [None] * architecture.n_layers
         self._kinds = [name and kinds_of(name, layer, architecture) for layer, name in enumerate(names)]
         self.formats = [(kinds["x"].number, kinds["h"].number) if kinds else (REALS, REALS) for kinds in self._kinds]
-        self.size = self.transposed_size = self.n_parameters = 0
+        self.size = self.transposed_size = self.n_parameters = self.layer_words_size = self._own_words = 0
         self.pieces, self.copies, self.segments, self._flat_offsets = [], [], [], {}
         parameters = architecture.parameters if integers is None else [(p.name, p.shape) for p in integers.parameters]
         for name, shape in parameters:
             self._flat_offsets[name] = self.n_parameters
             self.n_parameters += prod(shape)
+        n_weights = sum(prod(shape) for name, shape in parameters if name.startswith(("weight_ih", "weight_hh")))
+        self.by_layer = numbers_of_word > 1 and n_weights >= LARGE and not architecture.n_turns
 
     def _reserve(self, n, decays):
         offset = self.size
@@ -126,7 +136,8 @@ class Plan:
 
     def transposed(self, panels, n_vecs, part, n_columns, input_only=False, words=False):
         """Reserve a transposed copy of a part of some panels for backward; `words`: in the format of the products."""
-        offset = self.transposed_size
+        own = words and self.by_layer
+        offset = self._own_words if own else self.transposed_size
         self.copies.append(
             {
                 "panels": panels,
@@ -136,12 +147,17 @@ class Plan:
                 "transposed": offset,
                 "words": words,
                 "input_only": input_only,
+                "by_layer": own,
             }
         )
         size = n_vecs * part["count"] * self.lanes * round_up(n_columns, self.lanes)
         if words:
             size //= self.numbers_of_word
-        self.transposed_size += round_up(size, ALIGNMENT)
+        if own:
+            self._own_words += round_up(size, ALIGNMENT)
+            self.layer_words_size = max(self.layer_words_size, self._own_words)
+        else:
+            self.transposed_size += round_up(size, ALIGNMENT)
         return offset
 
     def dense_copy(self, panels, n_columns, n_rows):
@@ -221,6 +237,7 @@ class Plan:
         sizes = {part: columns[part] * len(run) * self.lanes for part, run in runs.items()}
         unit_size, begin, offsets = sum(sizes.values()), 0, {}
         offsets["panels"] = self._reserve(n_vecs * unit_size, True)
+        offsets["first_copy"], self._own_words = len(self.copies), 0
         for name in runs:
             offsets[f"{name}_transposed"] = NOTHING
             array, slots = f"weight_ih{end}" if name == "x" else f"weight_hh{end}", cell.slots(name)
@@ -233,6 +250,7 @@ class Plan:
                 copy = self.transposed(offsets["panels"], n_vecs, part, columns[name], first_only, words=True)
                 if piece.start == 0:  # the copies of the other pieces follow
                     offsets[f"{name}_transposed"] = copy
+        offsets["n_copies"] = len(self.copies) - offsets["first_copy"]
         return offsets
 
     def _norms(self, cell, hidden, stride, part, end):

@@ -65,7 +65,7 @@ class _Bound:
         item = self.network.weights.itemsize
         return {
             "workspace": workspace.chunks.nbytes,
-            "rounded weights": item * stack.words_size,
+            "rounded weights": 0 if stack.words is None else stack.words.nbytes,
             "transposed weights": item * stack.transposed_size,
             "weights": self.network.weights.nbytes,
             "moments": sum(vector.nbytes for vector in self.optimizer._vectors.values()),

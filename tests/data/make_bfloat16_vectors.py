@@ -1,9 +1,9 @@
 """Make bfloat16.npz: what two small networks compute in bfloat16, bit by bit, on every machine.
 
 Gradient at the start, weights after five steps of Adam, predictions then; of an LSTM of two layers, and of a GRU with
-options. The numbers were computed on a CPU without AVX512_BF16 (AMD Zen 3). Run it with the package installed::
+options. The numbers were computed by the kernels of the baseline. Run it with the package installed::
 
-    python tests/data/make_bfloat16_vectors.py
+    SKLSTM_MAX_ISA=baseline python tests/data/make_bfloat16_vectors.py
 
 A change of these numbers is a change of what models in bfloat16 compute.
 """

@@ -26,6 +26,7 @@ from reference.formats import from_bfloat16, to_bfloat16
 
 from sklstm._kernels import available_isas
 from sklstm._kernels.optim._updates import squared_norm
+from sklstm._network import memory_plan
 from sklstm._network.cells import CELLS
 from sklstm._network.network import Network
 from sklstm._network.parameters import ParameterLayout
@@ -96,6 +97,18 @@ def test_every_machine_has_the_stored_bits(name, isa):
     for n_threads in (1, 3):
         for key, found in compute(name, stored, isa, n_threads).items():
             assert_array_equal(found, stored[key], strict=True, err_msg=key)
+
+
+@pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
+def test_words_of_one_layer_at_a_time(cell, name, monkeypatch):
+    """As networks of many weights make them: no bit of anything changes."""
+    options = {"cell": cell, "hidden_sizes": (20, 20), "n": 37, "threads": 2, **BF16, **ALONE[name]}
+    case = OptionsCase(None, seed=5, **options)
+    expected = everything(case)
+    monkeypatch.setattr(memory_plan, "LARGE", 1)
+    found = OptionsCase(None, seed=5, **options)
+    assert_same_bits(everything(found), expected)
+    assert found.stack.transposed_size < case.stack.transposed_size or "decoder" in options
 
 
 @pytest.mark.parametrize("solver", OPTIMIZERS)

@@ -26,6 +26,8 @@ cdef struct Recurrence:
     Py_ssize_t h_transposed
     Py_ssize_t gated_transposed
     Py_ssize_t projection_transposed
+    Py_ssize_t first_copy        # those of the weights among all copies, ...
+    Py_ssize_t n_copies
     # ... into the weights as words, where products do not read the panels themselves, ...
     Py_ssize_t words
     # ... of products of integers (IntegerLayer), again into the vector of panels, ...
@@ -163,6 +165,7 @@ cdef struct Copy:
     Py_ssize_t transposed
     bint words                   # read as words of the format
     bint input_only              # needed for the gradient of the input only
+    bint by_layer                # made by each worker, for the layer that it is at
 
 
 cdef class Stack:
@@ -178,9 +181,10 @@ cdef class Stack:
     cdef readonly object architecture, dtype, segments
     cdef int format              # BF16_PAIRS: the weights are rounded to words at each step; or REALS
     cdef readonly Py_ssize_t words_size
+    cdef Py_ssize_t layer_words_size  # room for those of one layer, in either order; 0: a step makes all of them
     cdef Py_ssize_t ranges_size
     cdef object ranges           # what layers read is measured in it; None: it is not
-    cdef object words            # the weights as words of the format; None with REALS
+    cdef readonly object words   # the weights as words of the format; None with REALS, and until they are needed
     cdef bint words_are_old      # other weights than these have been bound or loaded
     cdef readonly bint every_step, options, reads_row_by_row
     cdef public bint skip_is_frozen

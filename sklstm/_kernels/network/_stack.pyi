@@ -17,7 +17,7 @@ class Stack:
     n_parameters: int
     state_size: int
     panels_size: int
-    words_size: int
+    words: NDArray[np.float32] | None
     transposed_size: int
     segments: list[tuple[int, bool]]
     architecture: Architecture

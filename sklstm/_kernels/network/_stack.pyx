@@ -33,6 +33,7 @@ from sklstm._kernels._calls cimport (
     POISSON_LOSS,
     QUANTILE_LOSS,
     REALS,
+    RECURRENT,
     SQUARED_LOSS,
     STANDARD_NORM,
     AttentionCall,
@@ -127,6 +128,8 @@ cdef class Stack:
         Length of the flat vector of parameters.
     panels_size, transposed_size : int
         Length of a vector of panels, and of the transposed copies of the weights.
+    words : ndarray or None
+        The weights as words of bfloat16, where a call has needed all of them at once.
     segments : list of (int, bool)
         Ends of the segments of a vector of panels, and whether the weights in them decay.
     skip_is_frozen : bool
@@ -172,7 +175,7 @@ cdef class Stack:
             raise MemoryError()
         for i in range(self.n_copies):
             self.copies[i] = plan.copies[i]
-        init_words(self)
+        init_words(self, plan)
         self.state_size = sum(size for _, size in shape.states)
         self.n_outputs, self.hidden_size, self.input_size = shape.n_outputs, shape.features_size, shape.input_size
         self.every_step, self.zoneout = shape.every_step, shape.zoneout
@@ -216,6 +219,7 @@ cdef class Stack:
         memset(&call, 0, sizeof(StackCall))
         call.kernels, call.layers, call.format, call.watch = self.kernels, self.layers, self.format, &watch
         call.panels = required(self.panels, self.code, self.panels_size)
+        reserve_words(self)
         call.words = data_of(self.words, self.code, self.words_size)
         open_watch(&watch, errors)
         round_weights(self, &call, False, 1)

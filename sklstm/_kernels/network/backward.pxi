@@ -46,6 +46,8 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
     describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options, NULL, NULL)
+    if call.layer_words_size > 0:
+        transpose_layer(call, buffers, recurrence)
     if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
     if call.decoder.n_turns > 0 and not call.over_horizon:

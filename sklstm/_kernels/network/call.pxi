@@ -61,6 +61,7 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
     memset(call, 0, sizeof(StackCall))
     call.kernels, call.n_layers, call.layers, call.head = stack.kernels, stack.n_layers, stack.layers, &stack.head
     call.attention, call.format, call.decoder = &stack.attention, stack.format, &stack.decoder
+    call.copies, call.layer_words_size = stack.copies, stack.layer_words_size if training else 0
     call.input, call.every_step, call.zoneout = &stack.input, stack.every_step, stack.zoneout
     call.is_double, call.table_item = table_code == FLOAT64, 8 if table_code == FLOAT64 else 4
     call.fills_inputs = changes_windows(&stack.input) or stack.input.scaled or table_code != stack.code
@@ -83,7 +84,9 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     """Point the call at its arrays."""
     cdef Py_ssize_t n = call.n_samples, n_rows
     call.panels = required(stack.panels, stack.code, stack.panels_size)
-    call.words = data_of(stack.words, stack.code, stack.words_size)
+    if call.layer_words_size == 0:
+        reserve_words(stack)
+        call.words = data_of(stack.words, stack.code, stack.words_size)
     call.transposed = data_of(stack.transposed, stack.code, stack.transposed_size)
     call.table = table_of(sequences, FLOAT64 if call.is_double else FLOAT32, stack.input_size, row_stride, &n_rows)
     call.row_stride = row_stride

@@ -122,7 +122,7 @@ cdef void start_turns(const StackCall *call, const ChunkBuffers *buffers, Py_ssi
         last = steps_of(call, first + r % n) * n + r % n
         memcpy(start.h + r * row_h, source.h + last * row_h, row_h)
         if row_c > 0:
-            memcpy(start.c + r * row_c, source.c + (last if call.training else r % n) * row_c, row_c)
+            memcpy(start.c + r * row_c, source.c + (last if keeps_c(call, layer) else r % n) * row_c, row_c)
 
 
 cdef void turns_forward(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first,

@@ -68,6 +68,17 @@ cdef inline bint has_options(const StackCall *call, const Layer *layer) noexcept
     return call.options or not has_plain_layer(layer)
 
 
+cdef inline bint keeps_short_c(const StackCall *call, const Layer *layer) noexcept nogil:
+    """Whether training keeps c in 16 bits (isa/kept.h), beside the c of the step that it is at."""
+    return (call.training and call.kernels.reduced and layer.cell.driver == RECURRENT and layer.sizes.n_states > 0
+            and not has_options(call, layer))
+
+
+cdef inline bint keeps_c(const StackCall *call, const Layer *layer) noexcept nogil:
+    """Whether c holds all steps; else it is updated in place."""
+    return call.training and not keeps_short_c(call, layer)
+
+
 cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t i, int direction,
                          Py_ssize_t first, Py_ssize_t n, Py_ssize_t n_steps, LayerCall *layer_call,
                          LayerOptions *options, IntegerLayer *integers, LayerRanges *ranges) noexcept nogil:
@@ -76,6 +87,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef const DirectionBuffers *buffer = &buffers.layers[i].directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
+    cdef const char *transposed
     memset(layer_call, 0, sizeof(LayerCall))
     layer_call.interrupted, layer_call.interrupt_context = chunk_interrupted, <void *> buffers
     layer_call.n_steps = n_steps
@@ -89,7 +101,9 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     set_rows(call, buffers, i, direction, first, n, layer_call)
     layer_call.x_format, layer_call.format = layer.x_format, layer.format
     layer_call.weights = call.panels + recurrence.panels * size
-    if layer.format == BF16_PAIRS:
+    if call.layer_words_size > 0:
+        layer_call.weights = buffers.layer_words
+    elif layer.format == BF16_PAIRS:
         layer_call.weights = call.words + recurrence.words * size
     if layer.format != REALS:
         layer_call.words, layer_call.words_stride = buffers.words, words_stride(layer)
@@ -104,12 +118,16 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
     if recurrence.vectors >= 0:
         layer_call.vectors = call.panels + recurrence.vectors * size
     if call.training:
-        layer_call.h_transposed = call.transposed + recurrence.h_transposed * size
-        layer_call.gated_transposed = call.transposed + recurrence.gated_transposed * size
+        transposed = call.transposed
+        if call.layer_words_size > 0:
+            transposed = buffers.layer_words
+        layer_call.h_transposed = transposed + recurrence.h_transposed * size
+        layer_call.gated_transposed = transposed + recurrence.gated_transposed * size
         if i > 0 or call.want_d_x:
-            layer_call.x_transposed = call.transposed + recurrence.x_transposed * size
+            layer_call.x_transposed = transposed + recurrence.x_transposed * size
     layer_call.gates = buffer.gates
     layer_call.c = buffer.c
+    layer_call.kept_c = buffer.kept_c
     layer_call.kept = buffer.kept
     layer_call.h = buffer.h
     layer_call.z = buffers.sums
@@ -185,7 +203,7 @@ cdef void store_final_state(const StackCall *call, const Layer *layer, int direc
         state = call.final_state + ((first + r) * call.state_size + layer.directions[direction].state) * size
         memcpy(state, buffer.h + last_row * layer.width_stride * size, layer.width * size)
         copy_states(layer, size, state + layer.width * size,
-                    buffer.c + (last_row if call.training else r) * wide, False)
+                    buffer.c + (last_row if keeps_c(call, layer) else r) * wide, False)
 
 
 cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_ssize_t first, Py_ssize_t n,
@@ -205,6 +223,9 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
         for d in range(layer.n_directions):
             describe_layer(call, buffers, i, d, first, n, n_steps, &layer_call, &options, &integers, &ranges)
             set_initial_state(call, layer, d, &buffers.layers[i].directions[d], first, n)
+            if call.layer_words_size > 0:
+                layer.kernels.pack_words(&layer_call, call.panels + layer.directions[d].panels * call.kernels.item_size,
+                                         buffers.layer_words)
             if i == 0 and shares(call):
                 share_products(call, buffers, d, first, n, n_steps, &layer_call)
             if layer_call.options != NULL:

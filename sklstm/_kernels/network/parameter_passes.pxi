@@ -78,10 +78,22 @@ cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
     cdef const TransposeCall *call = <const TransposeCall *> context
     cdef const Copy *copy = &call.copies[task]
     cdef Py_ssize_t size = call.kernels.item_size
-    if copy.input_only and not call.input_gradient or must_stop(call.watch, worker):
+    if copy.input_only and not call.input_gradient or copy.by_layer or must_stop(call.watch, worker):
         return
     call.kernels.pack_transposed(call.format if copy.words else REALS, call.panels + copy.panels * size, copy.n_vecs,
                                  &copy.part, copy.n_columns, call.transposed + copy.transposed * size)
+
+
+cdef void transpose_layer(const StackCall *call, const ChunkBuffers *buffers,
+                          const Recurrence *recurrence) noexcept nogil:
+    """The transposed copies of one direction of a layer, in the place of its words, which forward has read."""
+    cdef Py_ssize_t size = call.kernels.item_size, k
+    cdef const Copy *copy
+    for k in range(recurrence.first_copy, recurrence.first_copy + recurrence.n_copies):
+        copy = &call.copies[k]
+        if not copy.input_only or call.want_d_x:
+            call.kernels.pack_transposed(call.format, call.panels + copy.panels * size, copy.n_vecs, &copy.part,
+                                         copy.n_columns, buffers.layer_words + copy.transposed * size)
 
 
 cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
@@ -112,9 +124,9 @@ cdef void round_task(void *context, int task, int worker) noexcept nogil:
 cdef void round_weights(Stack stack, const StackCall *call, bint training, int n_threads) noexcept nogil:
     """Round the weights as they are now to the words that products read, unless those are up to date.
 
-    In training they never are: an optimizer changes the weights between calls.
+    In training they never are: an optimizer changes the weights between calls. Large networks train without them.
     """
-    if stack.format == REALS or not stack.words_are_old and not training:
+    if stack.format == REALS or call.layer_words_size > 0 or not stack.words_are_old and not training:
         return
     pool_run(round_task, <void *> call, <int> (2 * stack.n_layers), n_threads if stack.words_size > BLOCK_SIZE else 1)
     stack.words_are_old = call.watch.stopped

@@ -5,6 +5,7 @@ cdef struct DirectionBuffers:
     # one direction of a layer
     char *gates
     char *c
+    char *kept_c                 # c before each step in 16 bits; NULL
     char *kept
     char *h
     char *options                # workspace of a layer with options
@@ -46,7 +47,9 @@ cdef struct StackCall:
     const char *panels
     const char *transposed       # NULL in prediction
     int format                   # BF16_PAIRS or REALS
-    const char *words            # the weights as words of bf16; NULL with REALS
+    const char *words            # the weights as words of bf16; NULL with REALS, and with those of a layer at a time
+    Py_ssize_t layer_words_size  # numbers of the longest of these; 0: all of them at once
+    const Copy *copies           # the transposed copies
     double *ranges               # (n_threads, ranges_size) what layers read is measured there; NULL: it is not
     Py_ssize_t ranges_size
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
@@ -120,6 +123,7 @@ cdef struct ChunkBuffers:
     char *sums                   # of one panel, or of one step
     char *words                  # rows of x and h as words; NULL with REALS
     char *gradient_words
+    char *layer_words            # weights of one direction of a layer as words, then their transposed copies; NULL
     char *d_z
     char *d_last                 # (n, output_stride of the top layer)
     char *d_top                  # (T, n, output_stride of the top layer): the gradient of its output

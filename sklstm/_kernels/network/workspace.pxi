@@ -20,7 +20,9 @@ cdef char *lay_out_layer(const StackCall *call, Py_ssize_t i, LayerBuffers *buff
         run = &buffer.directions[d]
         run.h = take_bytes(&base, (steps + 1) * n * layer.width_stride * size)
         if layer.sizes.n_states > 0:
-            run.c = take_bytes(&base, (steps + 1 if call.training else 1) * layer.sizes.n_states * rows * size)
+            run.c = take_bytes(&base, (steps + 1 if keeps_c(call, layer) else 1) * layer.sizes.n_states * rows * size)
+        if keeps_short_c(call, layer):
+            run.kept_c = take_bytes(&base, steps * rows * 2)
         if call.training:
             # The plain layers of reduced numbers keep 16 bits (isa/kept.h).
             kept = 2 if call.kernels.reduced and not has_options(call, layer) else size
@@ -102,6 +104,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
     if words > 0:
         buffers.words = take_bytes(&base, words * size)
         buffers.gradient_words = take_bytes(&base, gradient_words * size)
+        buffers.layer_words = take_bytes(&base, call.layer_words_size * size)
     if shares(call):
         buffers.products = take_bytes(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
                                               * call.layers[0].hidden_stride * size))
@@ -188,9 +191,11 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
     cdef Py_ssize_t size = call.kernels.item_size, lanes = call.kernels.lanes, n = call.chunk_size
     cdef Py_ssize_t steps = call.max_steps, all_rows = steps * n * widest * size, states = 0, sums = 4, i
     cdef bint residual = False
+    cdef bint gated = False
     cdef bint both = call.layers[0].n_directions > 1
     for i in range(call.n_layers):
         residual = residual or call.layers[i].residual_from >= 0
+        gated = gated or call.layers[i].gate.kind != NO_GATE
         states = max(states, call.layers[i].sizes.n_states * call.layers[i].hidden_stride)
         sums = max(sums, call.layers[i].cell.n_sums)
     buffers.one = take_bytes(&base, size)
@@ -208,7 +213,8 @@ cdef char *lay_out_backward(const StackCall *call, char *base, ChunkBuffers *buf
         buffers.d_run = take_bytes(&base, all_rows)
     if call.n_layers > 1 or call.want_d_x:
         buffers.d_x[0] = take_bytes(&base, all_rows)
-        buffers.d_x[1] = take_bytes(&base, all_rows)
+        # Both in one array, where a layer has read its own before it writes that of the layer below.
+        buffers.d_x[1] = take_bytes(&base, all_rows) if both or gated else buffers.d_x[0]
         if both:
             buffers.d_x_backward = take_bytes(&base, all_rows)
     return base

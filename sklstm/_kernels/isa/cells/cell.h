@@ -94,6 +94,7 @@ typedef struct {
     real *gates;                        /* in: the sums; out: the gates */
     real *kept;                         /* out: n_kept vectors for each vector of units */
     const real *h_prev, *c_prev;
+    const Kept *kept_c;                 /* c_prev in 16 bits, for cells_backward in the place of c_prev; NULL: there is none */
     real gap;                           /* in: time since the step before, if reads_gap */
     real *h_next, *c_next;              /* out; never where the previous ones are */
     const real *vectors;                /* NULL: none */
@@ -148,6 +149,7 @@ typedef struct {
     const real *vectors, *h_prev, *c_prev;
     real *c_next, *h_next;              /* c_next may be c_prev */
     const real *gaps;                   /* of each row; NULL: 1 everywhere */
+    Kept *kept_c;                       /* out: c_prev in 16 bits; NULL: not wanted */
 } CellArrays;
 
 /* The loop of one cell over a block of rows and units (cells_forward in layers/cell_loops.h). It is not inlined into the loop

@@ -33,6 +33,7 @@ SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, 
     if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
     if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
     if (cell->reads_gap) EACH s.gap[j] = v_broadcast(gap[j]);
+    if (compact && cell->has_c && a->kept_c) EACH keep(compact, ANY, a->kept_c, u[j], s.c[j]);
     cell->forward(n, &s);
     if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
     EACH v_store(a->h_next + u[j], s.h[j]);
@@ -101,7 +102,7 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
         if (cell->reads_h) s.h_prev = v_load(row->h_prev + u);
         if (cell->reads_gap) s.gap = v_broadcast(row->gap);
         if (cell->has_c) {
-            s.c_prev = v_load(row->c_prev + u);
+            s.c_prev = compact && row->kept_c ? kept(compact, ANY, row->kept_c, u) : v_load(row->c_prev + u);
             s.d_c = v_load(row->d_c + u);
             s.direct_c = row->direct_c ? v_load(row->direct_c + u) : v_broadcast(0);
         }

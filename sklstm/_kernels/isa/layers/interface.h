@@ -128,6 +128,8 @@ typedef struct {
     void *kept;                  /* (T, n, K Hp); NULL with gates */
     void *c;                     /* (T + 1, n, C Hp), C = n_states, or (n, C Hp) updated in place when kept_step is 0; NULL: no
                                     second state */
+    void *kept_c;                /* (T, n, Hp) in training in the plain layers of reduced numbers: c before each step in 16 bits
+                                    (kept.h); c is then updated in place. NULL elsewhere */
     void *h;                     /* (T + 1, n, output_stride) */
     Py_ssize_t kept_step;        /* n Hp, or 0 */
     void *z;                     /* scratch for sums: scratch_size numbers */

@@ -10,8 +10,8 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
     for (Py_ssize_t t = 0; t < call->n_steps; t++) {
         const Py_ssize_t n_active = call->n_active[t];
         const real *h_row = h;
-        real *c_prev = cell->has_c ? (real *)call->c + t * call->kept_step : NULL;
-        real *c_next = cell->has_c ? c_prev + call->kept_step : NULL;
+        const Py_ssize_t c_step = COMPACT && call->kept_c ? 0 : call->kept_step;
+        real *c_prev = cell->has_c ? (real *)call->c + t * c_step : NULL, *c_next = cell->has_c ? c_prev + c_step : NULL;
         if (is_interrupted(call)) return;
         for (Py_ssize_t r = 0; r < n_active; r++) {
             x[r] = (const real *)call->x_rows[r] + t * call->x_step;
@@ -37,6 +37,7 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
                 vectors_at(&cell->shape, call, u), h_row + u,
                 cell->has_c ? c_prev + u : NULL, cell->has_c ? c_next + u : NULL, h + u,
                 cell->reads_gap && call->gaps ? (const real *)call->gaps + t * n : NULL,
+                kept_at(COMPACT, call->kept_c, t * call->kept_step + u),
             };
             cells(n_active, count, hp, z, z_stride, &arrays);
         }
@@ -72,7 +73,8 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
                 .stride = hp, .gates = gates, .d_sums = gates,
                 .kept = cell->n_kept ? (real *)kept_at(COMPACT, call->kept, cell->n_kept * here) : NULL,
                 .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
-                .c_prev = cell->has_c ? (const real *)call->c + here : NULL, .d_h = d_h + r * hp,
+                .c_prev = cell->has_c ? (const real *)call->c + here : NULL,
+                .kept_c = kept_at(COMPACT, call->kept_c, here), .d_h = d_h + r * hp,
                 .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
                 .d_c = cell->has_c ? d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
                 .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
