@@ -135,7 +135,7 @@ cdef class NormalEquations:
         cdef const Triangle *g = &self.triangle
         cdef Py_ssize_t j
         out = np.empty(g.n_columns)
-        cdef double[::1] numbers = out
+        cdef double *numbers = <double *> data_of(out, FLOAT64, g.n_columns, True)
         for j in range(g.n_columns):
             numbers[j] = entry(g, row, j)[0]
         return out
@@ -145,7 +145,7 @@ cdef class NormalEquations:
         cdef const Triangle *g = &self.triangle
         cdef Py_ssize_t j
         out = np.empty(g.n_columns)
-        cdef double[::1] numbers = out
+        cdef double *numbers = <double *> data_of(out, FLOAT64, g.n_columns, True)
         for j in range(g.n_columns):
             numbers[j] = entry(g, j, j)[0]
         return out
@@ -155,10 +155,10 @@ cdef class NormalEquations:
         cdef const Triangle *g = &self.triangle
         cdef Py_ssize_t i, j
         out = np.empty((g.n_columns, g.n_columns))
-        cdef double[:, ::1] numbers = out
+        cdef double *numbers = <double *> data_of(out, FLOAT64, out.size, True)
         for j in range(g.n_columns):
             for i in range(j, g.n_columns):
-                numbers[i, j] = numbers[j, i] = entry(g, i, j)[0]
+                numbers[i * g.n_columns + j] = numbers[j * g.n_columns + i] = entry(g, i, j)[0]
         return out
 
     def targets(self):
@@ -169,12 +169,13 @@ cdef class NormalEquations:
         """Replace the products (n_targets, n_columns) of the windows with the targets."""
         cdef const Triangle *g = &self.triangle
         cdef Py_ssize_t j, k
-        cdef const double[:, ::1] numbers = products
+        cdef const double *numbers
         if products.shape != (self.n_targets, g.n_columns):
             raise ValueError(f"expected products of shape {(self.n_targets, g.n_columns)}, got {products.shape}")
+        numbers = <const double *> data_of(products, FLOAT64, products.size)
         for k in range(self.n_targets):
             for j in range(g.n_columns):
-                entry(g, g.n_padded + k, j)[0] = numbers[k, j]
+                entry(g, g.n_padded + k, j)[0] = numbers[k * g.n_columns + j]
 
     def factorize(self, double penalty):
         """Replace the sums, with the penalty added to the diagonal, by their Cholesky factor.

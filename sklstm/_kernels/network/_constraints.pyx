@@ -291,7 +291,7 @@ cdef class RecurrentBlocks:
     def __cinit__(self, Stack stack, ranges, int n_threads):
         cdef Py_ssize_t i, n_columns, n_rows, lanes = stack.kernels.lanes, size = stack.kernels.item_size, n, wide
         cdef Py_ssize_t scratch = 0, work = 0
-        cdef double[::1] vectors
+        cdef double *vectors
         cdef char *before
         self.stack = stack
         pieces = [piece for piece in stack.pieces if any(begin <= piece[0] < end for begin, end in ranges)]
@@ -300,7 +300,8 @@ cdef class RecurrentBlocks:
         if self.blocks == NULL:
             raise MemoryError()
         self.widest = max((piece[2] for piece in pieces), default=0)
-        self.vectors = vectors = np.zeros(self.n_blocks * self.widest + 1)
+        self.vectors = np.zeros(self.n_blocks * self.widest + 1)
+        vectors = <double *> data_of(self.vectors, FLOAT64, self.vectors.size, True)
         # Any vector that is no singular vector of a structured matrix.
         self.start = 1 + 0.5 * np.cos(np.arange(self.widest + 1, dtype=np.float64) ** 2)
         self.before = np.zeros(sum(piece[2] * piece[3] for piece in pieces), stack.dtype)
@@ -308,7 +309,7 @@ cdef class RecurrentBlocks:
         for i, (_, offset, n_columns, n_rows, part, slot) in enumerate(pieces):
             self.blocks[i].offset, self.blocks[i].n_rows, self.blocks[i].n_columns = offset, n_rows, n_columns
             self.blocks[i].part, self.blocks[i].slot = part, slot
-            self.blocks[i].vector, self.blocks[i].before = &vectors[i * self.widest], before
+            self.blocks[i].vector, self.blocks[i].before = vectors + i * self.widest, before
             before += n_rows * n_columns * size
             n, wide = n_rows * n_columns, round_up(n_columns, 4 * lanes)
             scratch = max(scratch, 256 + (n + (2 * n_rows + n_columns) * wide) * size

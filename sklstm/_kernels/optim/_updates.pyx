@@ -64,23 +64,22 @@ def squared_norm(gradient, int n_threads, isa=None):
     """Return the sum of squares of a flat vector, accumulated in double."""
     cdef Update update
     cdef double total = 0
-    cdef double[::1] sums
     cdef Py_ssize_t b
     cdef char code = code_of(gradient.dtype)
     update.kernels = open_table(code, isa)
     update.n = gradient.size
     sums = np.empty(n_blocks(update.n))
-    update.gradient, update.sums = data_of(gradient, code, update.n), &sums[0]
+    update.gradient, update.sums = data_of(gradient, code, update.n), <double *> data_of(sums, FLOAT64, sums.size, True)
     with nogil:
         pool_run(norm_task, &update, n_blocks(update.n), n_threads)
-    for b in range(sums.shape[0]):
-        total += sums[b]
+    for b in range(n_blocks(update.n)):
+        total += update.sums[b]
     return total
 
 
-def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1] ends, const double[::1] decays,
-                int n_threads, *, double scale, double learning_rate, double beta1, double beta2, double epsilon,
-                Py_ssize_t step, double mixing=0.0, isa=None):
+def update_step(rule, parameters, gradient, first, second, ends, decays, int n_threads, *, double scale,
+                double learning_rate, double beta1, double beta2, double epsilon, Py_ssize_t step, double mixing=0.0,
+                isa=None):
     """One step of an optimizer in place (`UPDATE_RULES`; isa/optimizers.pxi says what `first` and `second` are).
 
     `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. A signal handler that raises ends it
@@ -91,13 +90,14 @@ def update_step(rule, parameters, gradient, first, second, const Py_ssize_t[::1]
     cdef list errors = []
     cdef char code = code_of(parameters.dtype)
     update.kernels, update.rule, update.n = open_table(code, isa), UPDATE_RULES[rule], parameters.size
-    if ends[ends.shape[0] - 1] != update.n or ends.shape[0] != decays.shape[0]:
+    update.ends = <const Py_ssize_t *> data_of(ends, INTP, 1)
+    update.decays = <const double *> data_of(decays, FLOAT64, len(ends))
+    if update.ends[len(ends) - 1] != update.n or len(ends) != len(decays):
         raise ValueError("the segments do not cover the parameters")
     update.step.x = data_of(parameters, code, update.n, True)
     update.step.gradient = data_of(gradient, code, update.n)
     update.step.first = data_of(first, code, update.n, True)
     update.step.second = data_of(second, code, update.n, True)
-    update.ends, update.decays = &ends[0], &decays[0]
     update.step.gradient_scale, update.step.learning_rate, update.step.epsilon = scale, learning_rate, epsilon
     update.step.beta1, update.step.beta2, update.step.mixing = beta1, beta2, mixing
     update.step.correction1, update.step.correction2 = 1 - beta1 ** step, 1 - beta2 ** step
