@@ -44,13 +44,61 @@ SKLSTM_INLINE void pack_row_pairs(Py_ssize_t n_rows, Py_ssize_t width, const rea
         bf16_pair_of_rows(width, rows, k + 1 < n_rows ? rows + width : NULL, words);
 }
 
-/* pack_transposed as words of bf16: the first of a pair is a sum of an even lane, the second of the next lane. */
+#  if SKLSTM_AVX512
+/* Two vectors as bf16, one behind the other. */
+SKLSTM_INLINE __m512i bf16_of_two(vec first, vec second) {
+#    if SKLSTM_AVX512_BF16
+    return (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+#    else
+    uint16_t numbers[2 * 16];
+    store_bf16(numbers, first);
+    store_bf16(numbers + 16, second);
+    return _mm512_loadu_si512(numbers);
+#    endif
+}
+
+/* Two vectors of the same words of n rows each become two of 2 n rows: the first half of these words, and the second half. */
+SKLSTM_INLINE void join_rows(__m512i first, __m512i second, __m512i a, __m512i b, __m512i *low, __m512i *high) {
+    *low = _mm512_permutex2var_epi32(a, first, b);
+    *high = _mm512_permutex2var_epi32(a, second, b);
+}
+
+/* pack_transposed as words of bf16: the first of a pair is a sum of an even lane, the second of the next lane. 16 columns of 8
+ * words at a time, in three steps of 8 permutations; columns beyond n_valid are zero. */
+SKLSTM_INLINE void pack_transposed_pairs(const real *source, Py_ssize_t step, Py_ssize_t n_valid, Py_ssize_t width, real *out) {
+    /* the first halves, from two vectors of 2, 4 and 8 rows */
+    const __m512i rows_2 = _mm512_set_epi32(27, 19, 11, 3, 26, 18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
+    const __m512i rows_4 = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+    const __m512i rows_8 = _mm512_set_epi32(23, 22, 21, 20, 19, 18, 17, 16, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i four = _mm512_set1_epi32(4), eight = _mm512_set1_epi32(8);
+    for (Py_ssize_t j = 0; j < width; j += 16) {
+        __m512i a[8], b[8];
+        for (int i = 0; i < 8; i++) {
+            const Py_ssize_t row = j + 2 * i;
+            a[i] = bf16_of_two(row < n_valid ? v_load(source + row * step) : v_broadcast(0),
+                               row + 1 < n_valid ? v_load(source + (row + 1) * step) : v_broadcast(0));
+        }
+        for (int i = 0; i < 4; i++) /* 4 rows: words 0 to 3 in b[i], 4 to 7 in b[4 + i] */
+            join_rows(rows_2, _mm512_add_epi32(rows_2, four), a[2 * i], a[2 * i + 1], b + i, b + 4 + i);
+        for (int h = 0; h < 4; h++) /* 8 rows: words 0 and 1, 2 and 3, ... */
+            join_rows(rows_4, _mm512_add_epi32(rows_4, eight), b[2 * h], b[2 * h + 1], a + h % 2 + 4 * (h / 2),
+                      a + 2 + h % 2 + 4 * (h / 2));
+        for (int k = 0; k < 8; k += 2) { /* 16 rows: one word */
+            __m512i low, high;
+            join_rows(rows_8, _mm512_add_epi32(rows_8, eight), a[k], a[k + 1], &low, &high);
+            _mm512_storeu_si512((void *)(out + k * width + j), low);
+            _mm512_storeu_si512((void *)(out + (k + 1) * width + j), high);
+        }
+    }
+}
+#  else
 SKLSTM_INLINE void pack_transposed_pairs(const real *source, Py_ssize_t step, Py_ssize_t n_valid, Py_ssize_t width, real *out) {
     uint16_t block[TILE_VECS * LANES * LANES]; /* rounded in whole vectors, then moved word by word */
     for (Py_ssize_t j = 0; j < n_valid; j++) store_bf16(block + j * LANES, v_load(source + j * step));
     for (int k = 0; k < LANES / 2; k++)
         for (Py_ssize_t j = 0; j < n_valid; j++) memcpy(out + k * width + j, block + j * LANES + 2 * k, sizeof(real));
 }
+#  endif
 #endif
 
 /* The transposed matrix of a part as words: panels over its columns, whose k runs over the sums, unit by unit. The last panel
