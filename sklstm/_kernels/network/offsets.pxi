@@ -52,7 +52,7 @@ cdef int init_words(Stack stack, plan) except -1:
     """Lay out the weights as words, layer by layer, where products do not read the panels themselves.
 
     A large network trains with those of one layer at a time, made anew for each chunk: 36 MB less in a step of 5x512.
-    Its time does not change: they are read right after, from the cache.
+    Its time does not change, with two chunks or eight: they are read right after, from the cache.
     """
     cdef LayerCall call
     cdef Recurrence *recurrence
