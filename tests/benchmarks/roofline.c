@@ -125,11 +125,17 @@ double time_rounding(Py_ssize_t repeats, Py_ssize_t n_rows, Py_ssize_t n, const 
     TIMED(for (Py_ssize_t r = 0; r < n_rows; r++) bf16_row(n, x + r * n, words + r * ((n + 1) / 2)););
 }
 
-/* Sums of integers of all panels, added to those of the first. */
+/* Sums of the products of integers, with scales and biases, of all panels; all of them to the scratch of one panel. */
 double time_integer_products(Py_ssize_t repeats, Py_ssize_t format, Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_panels,
-                             const uint32_t *a, const uint32_t *panels, uint32_t *sums) {
-    TIMED(for (Py_ssize_t p = 0; p < n_panels; p++)
-              integer_products((int)format, 4, n_rows, n_k, a, n_k, panels + p * n_k * WIDTH, sums););
+                             const uint32_t *a, const uint32_t *panels, const uint32_t *start, const real *scale,
+                             const real *bias, real *z) {
+    const real *rows[CHUNK_ROWS];
+    for (Py_ssize_t r = 0; r < n_rows; r++) rows[r] = bias;
+    TIMED(for (Py_ssize_t p = 0; p < n_panels; p++) {
+        const IntegerProduct product = {(int)format, 4, n_rows, n_k, n_k, WIDTH, a, panels + p * n_k * WIDTH, start, scale,
+                                        rows, z};
+        integer_products(&product);
+    });
 }
 #endif
 

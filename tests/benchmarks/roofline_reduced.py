@@ -108,14 +108,17 @@ def rounding(library, rng, n):
 
 
 def integer_products(library, rng, form, n_rows):
-    """Return the products of a layer of 512 units that reads 512: integers, before scales and cell."""
+    """Return the products of a layer of 512 units that reads 512: integers, with scales and biases."""
     lanes, units = library.lanes, 512
     n_k, panels, tile = form.words(1024), units // lanes, 6
-    a, weights, sums = carve(None, (n_rows, n_k), (panels, n_k, 4 * lanes), (ROWS, 4 * lanes))
+    a, weights, start, scale, bias, z = carve(
+        None, (n_rows, n_k), (panels, n_k, 4 * lanes), *((4 * lanes,),) * 3, (ROWS, 4 * lanes)
+    )
     for array, low, high in ((a, 0, 256), (weights, -127, 128)):
         kind = (np.uint8, np.int8)[low < 0] if form is INT8 else np.int16
         array.view(kind)[...] = rng.integers(low, high, array.view(kind).shape)
-    sums[...] = 0.0
+    start[...] = bias[...] = 0.0
+    scale[...] = 1.0
     panel, rows, products = ITEM * n_k * 4 * lanes, ITEM * n_rows * n_k, 4 * n_k * panels
     tiles = -(-n_rows // tile)
     moves = [(panels * panel, panels * panel + rows, False)]
@@ -127,7 +130,12 @@ def integer_products(library, rng, form, n_rows):
     name, what = ("-row", "one row") if n_rows == 1 else ("", f"{n_rows} rows")
     return Kernel(
         *form.named(f"integer_products-512{name}", f"`integer_products`, 512 units: sums of {what}, K = 1024"),
-        CSide(library, "integer_products", (form.code, n_rows, n_k, panels, a, weights, sums), "integer_products"),
+        CSide(
+            library,
+            "integer_products",
+            (form.code, n_rows, n_k, panels, a, weights, start, scale, bias, z),
+            "integer_products",
+        ),
         2.0 * lanes * n_rows * products * form.numbers,
         moves,
         loads=panels * n_k * (4 * tiles + n_rows),
@@ -185,8 +193,9 @@ def check_reduced(library):
     u8, s8 = rng.integers(0, 256, (ROWS, 20), np.uint8), rng.integers(-127, 128, (5, width, 4), np.int8)
     s16, weights16 = rng.integers(-2047, 2048, (ROWS, 10), np.int16), rng.integers(-999, 1000, (5, width, 2), np.int16)
     for form, a, b in ((INT8, u8, s8), (INT16, s16, weights16)):
-        sums = np.zeros((ROWS, width), np.int32)
-        library.time("integer_products", 1, form.code, ROWS, 5, 1, a, b, sums)
+        start, bias = np.zeros(width, np.int32), np.zeros(width, np.float32)
+        scale, sums = np.ones(width, np.float32), np.empty((ROWS, width), np.float32)
+        library.time("integer_products", 1, form.code, ROWS, 5, 1, a, b, start, scale, bias, sums)
         found[f"integer_products in {form.name}"] = (
             sums,
             a.astype(int) @ b.swapaxes(1, 2).reshape(-1, width).astype(int),

@@ -15,14 +15,8 @@
 
 enum {
     COLUMNS_OF_A_SUM = 128, /* of 16 bits, whose sums would need more than 32 (sklstm/_network/integers.py has the number too) */
-    ROWS_AT_ONCE = 32, /* whose sums are kept while k is cut into blocks */
-#  if defined(SKLSTM_HAS_VNNI)
-    INTEGER_ROWS = 6,
-    WORDS_OF_A_BLOCK = 1 << 30
-#  else
-    INTEGER_ROWS = 2,
-    WORDS_OF_A_BLOCK = 64 /* of a panel, 16 KB: stays in L1 for all rows */
-#  endif
+    ROWS_AT_ONCE = 32,
+    WORDS_OF_A_BLOCK = 64 /* without VNNI: 16 KB of a panel, which stay in L1 for all rows */
 };
 
 #  if defined(SKLSTM_HAS_VNNI)
@@ -79,107 +73,76 @@ SKLSTM_INLINE integers add_word_products(const int format, integers sum, integer
 #  endif
 
 enum {
-    INTEGERS = (int)(sizeof(integers) / 4),        /* 32-bit numbers in a register */
-    PANEL_WIDTH = 64                               /* columns of a full panel */
+    INTEGERS = (int)(sizeof(integers) / 4), /* 32-bit numbers in a register */
+    PANEL_WIDTH = 64                        /* columns of a full panel */
 };
 
+/* z (n_rows, vecs vectors of columns) = from + scale (start + a @ panel). With 16 bits, whose start is zero, there is a sum of
+ * integers for each COLUMNS_OF_A_SUM columns: they are added in their order, each by one fused multiply-add. */
+typedef struct {
+    int format, vecs;
+    Py_ssize_t n_rows, n_words, a_stride, z_stride;
+    const uint32_t *a, *panel;
+    const uint32_t *start;   /* int32 of each column */
+    const real *scale;       /* of each column */
+    const real *const *from; /* of each row; may be z */
+    real *z;
+} IntegerProduct;
+
+SKLSTM_INLINE Py_ssize_t words_of_a_sum(const IntegerProduct *p) {
+    return p->format == S16_PAIRS ? COLUMNS_OF_A_SUM / 2 : p->n_words;
+}
+
+#  if defined(SKLSTM_HAS_VNNI)
+#    include "integers_vnni.h"
+#  else
+
 /* The arguments of a tile: sums (rows, PANEL_WIDTH) += a (rows, n_words) @ some registers of columns of a panel, whose rows are
- * `stride` apart. `ahead`: with every word, 64 bytes from there on are fetched into L2; NULL: nothing. */
-#define TILE_ARGUMENTS                                                                                                        \
-    Py_ssize_t n_words, const uint32_t *a, Py_ssize_t a_stride, const uint32_t *panel, Py_ssize_t stride, const char *ahead,  \
-        uint32_t *sums
+ * `stride` apart. */
+#    define TILE_ARGUMENTS                                                                                                    \
+        Py_ssize_t n_words, const uint32_t *a, Py_ssize_t a_stride, const uint32_t *panel, Py_ssize_t stride, uint32_t *sums
 
 SKLSTM_INLINE void integer_rows(const int format, const int rows, const int width, TILE_ARGUMENTS) {
-    integers acc[INTEGER_ROWS][8];
-#  pragma GCC unroll 6
+    integers acc[2][8];
+#    pragma GCC unroll 2
     for (int r = 0; r < rows; r++)
-#  pragma GCC unroll 8
+#    pragma GCC unroll 8
         for (int c = 0; c < width; c++) acc[r][c] = load_integers(sums + r * PANEL_WIDTH + c * INTEGERS);
     for (Py_ssize_t k = 0; k < n_words; k++, panel += stride) {
-        integers w[8];
-#  if defined(SKLSTM_HAS_VNNI)
-        if (ahead) SKLSTM_PREFETCH(ahead + 64 * k, 2);
-#    pragma GCC unroll 4
-        for (int c = 0; c < width; c++) w[c] = load_integers(panel + c * INTEGERS);
-#    pragma GCC unroll 6
-        for (int r = 0; r < rows; r++) {
-            const integers x = broadcast_integers(a + r * a_stride + k);
-#    pragma GCC unroll 4
-            for (int c = 0; c < width; c++) acc[r][c] = add_word_products(format, acc[r][c], x, w[c]);
-        }
-#  else
-        integers x[2];
+        integers w, x[2];
 #    pragma GCC unroll 2
         for (int r = 0; r < rows; r++) x[r] = broadcast_integers(a + r * a_stride + k);
 #    pragma GCC unroll 8
         for (int c = 0; c < width; c++) {
-            w[0] = load_integers(panel + c * INTEGERS);
+            w = load_integers(panel + c * INTEGERS);
 #    if defined(__GNUC__) && defined(__SSE2__)
-            __asm__("" : "+x"(w[0])); /* read once: GCC would read it for each row */
+            __asm__("" : "+x"(w)); /* read once: GCC would read it for each row */
 #    endif
 #    pragma GCC unroll 2
-            for (int r = 0; r < rows; r++) acc[r][c] = add_word_products(format, acc[r][c], x[r], w[0]);
+            for (int r = 0; r < rows; r++) acc[r][c] = add_word_products(format, acc[r][c], x[r], w);
         }
-#  endif
     }
-#  pragma GCC unroll 6
+#    pragma GCC unroll 2
     for (int r = 0; r < rows; r++)
-#  pragma GCC unroll 8
+#    pragma GCC unroll 8
         for (int c = 0; c < width; c++) store_integers(sums + r * PANEL_WIDTH + c * INTEGERS, acc[r][c]);
 }
 
-#  if defined(SKLSTM_HAS_VNNI)
-/* One row, whose panels come from beyond L2: two words at a time, so that enough sums are under way, and fetched 8 KB ahead. */
-SKLSTM_INLINE void integer_row(const int format, const int width, TILE_ARGUMENTS) {
-    integers even[4], odd[4];
-    (void)a_stride, (void)ahead;
-#    pragma GCC unroll 4
-    for (int c = 0; c < width; c++) even[c] = load_integers(sums + c * INTEGERS), odd[c] = _mm512_setzero_si512();
-    for (Py_ssize_t k = 0; k + 1 < n_words; k += 2, panel += 2 * stride) {
-        const integers x = broadcast_integers(a + k), y = broadcast_integers(a + k + 1);
-#    pragma GCC unroll 4
-        for (int c = 0; c < width; c++) {
-            SKLSTM_PREFETCH(panel + 2048 + c * INTEGERS, 3);
-            SKLSTM_PREFETCH(panel + 2048 + stride + c * INTEGERS, 3);
-            even[c] = add_word_products(format, even[c], x, load_integers(panel + c * INTEGERS));
-            odd[c] = add_word_products(format, odd[c], y, load_integers(panel + stride + c * INTEGERS));
-        }
-    }
-    if (n_words % 2) {
-        const integers x = broadcast_integers(a + n_words - 1);
-#    pragma GCC unroll 4
-        for (int c = 0; c < width; c++) even[c] = add_word_products(format, even[c], x, load_integers(panel + c * INTEGERS));
-    }
-#    pragma GCC unroll 4
-    for (int c = 0; c < width; c++) store_integers(sums + c * INTEGERS, _mm512_add_epi32(even[c], odd[c]));
-}
-#  endif
-
 /* One function a tile: only so do the accumulators stay in registers. */
-#define TILE_VALUES n_words, a, a_stride, panel, stride, ahead, sums
-#define TILE_OF_ROWS(F, R, W) \
-    SKLSTM_NOINLINE void integer_tile_##F##_##R##_##W(TILE_ARGUMENTS) { integer_rows(F, R, W, TILE_VALUES); }
-#define TILE_OF_A_ROW(F, R, W) \
-    SKLSTM_NOINLINE void integer_tile_##F##_##R##_##W(TILE_ARGUMENTS) { integer_row(F, W, TILE_VALUES); }
-#  if defined(SKLSTM_HAS_VNNI)
-#    define FOR_INTEGER_TILES(T, T1, F)                                                                                       \
-        T(F, 6, 4) T(F, 4, 4) T(F, 2, 4) T1(F, 1, 4) T(F, 6, 3) T(F, 4, 3) T(F, 2, 3) T1(F, 1, 3)                             \
-        T(F, 6, 2) T(F, 4, 2) T(F, 2, 2) T1(F, 1, 2) T(F, 6, 1) T(F, 4, 1) T(F, 2, 1) T1(F, 1, 1)
-#    define TILE_OF_ONE TILE_OF_A_ROW
-#  else
-#    define FOR_INTEGER_TILES(T, T1, F) T(F, 2, 4) T(F, 2, 2) T1(F, 1, 8) T1(F, 1, 6) T1(F, 1, 4) T1(F, 1, 2)
-#    define TILE_OF_ONE TILE_OF_ROWS
-#  endif
-FOR_INTEGER_TILES(TILE_OF_ROWS, TILE_OF_ONE, U8_S8)
-FOR_INTEGER_TILES(TILE_OF_ROWS, TILE_OF_ONE, S16_PAIRS)
+#    define TILE_OF_ROWS(F, R, W)                                     \
+        SKLSTM_NOINLINE void integer_tile_##F##_##R##_##W(TILE_ARGUMENTS) { \
+            integer_rows(F, R, W, n_words, a, a_stride, panel, stride, sums); \
+        }
+#    define FOR_INTEGER_TILES(T, F) T(F, 2, 4) T(F, 2, 2) T(F, 1, 8) T(F, 1, 6) T(F, 1, 4) T(F, 1, 2)
+FOR_INTEGER_TILES(TILE_OF_ROWS, U8_S8)
+FOR_INTEGER_TILES(TILE_OF_ROWS, S16_PAIRS)
 
-typedef void (*IntegerTile)(TILE_ARGUMENTS);
 typedef struct {
     int rows, width;
-    IntegerTile run[2]; /* U8_S8, S16_PAIRS */
+    void (*run[2])(TILE_ARGUMENTS); /* U8_S8, S16_PAIRS */
 } IntegerTileOfSize;
-#define TILE_ENTRY(F, R, W) {R, W, {integer_tile_U8_S8_##R##_##W, integer_tile_S16_PAIRS_##R##_##W}},
-static const IntegerTileOfSize integer_tiles[] = {FOR_INTEGER_TILES(TILE_ENTRY, TILE_ENTRY, )};
+#    define TILE_ENTRY(F, R, W) {R, W, {integer_tile_U8_S8_##R##_##W, integer_tile_S16_PAIRS_##R##_##W}},
+static const IntegerTileOfSize integer_tiles[] = {FOR_INTEGER_TILES(TILE_ENTRY, )};
 
 /* The first that fits: rows as many as possible, then columns. */
 SKLSTM_INLINE const IntegerTileOfSize *integer_tile_for(Py_ssize_t rows, int width) {
@@ -188,25 +151,41 @@ SKLSTM_INLINE const IntegerTileOfSize *integer_tile_for(Py_ssize_t rows, int wid
     return tile;
 }
 
-/* sums (n_rows, PANEL_WIDTH) += a (n_rows, n_words) @ panel of `vecs` vectors of columns. */
-static void integer_products(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_words, const uint32_t *a,
-                             Py_ssize_t a_stride, const uint32_t *panel, uint32_t *sums) {
-    const Py_ssize_t stride = vecs * LANES;
+/* sums (n_rows, PANEL_WIDTH) += the products of n_words words from word `first` on. */
+SKLSTM_INLINE void sum_integer_products(const IntegerProduct *p, Py_ssize_t first, Py_ssize_t n_words, uint32_t *sums) {
+    const Py_ssize_t stride = p->vecs * LANES;
     const int registers = (int)stride / INTEGERS;
     for (Py_ssize_t k = 0; k < n_words; k += WORDS_OF_A_BLOCK) {
         const Py_ssize_t words = smaller(WORDS_OF_A_BLOCK, n_words - k);
-        for (Py_ssize_t r = 0, tiles = 0; r < n_rows; tiles++) {
+        for (Py_ssize_t r = 0; r < p->n_rows;) {
             const IntegerTileOfSize *tile = NULL;
             for (int c = 0; c < registers; c += tile->width) {
-                tile = integer_tile_for(n_rows - r, registers - c);
-                /* each tile of rows fetches another part of what follows this panel */
-                tile->run[format == S16_PAIRS](words, a + r * a_stride + k, a_stride, panel + k * stride + c * INTEGERS, stride,
-                                               (const char *)(panel + n_words * stride + tiles * n_words * 16),
-                                               sums + r * PANEL_WIDTH + c * INTEGERS);
+                tile = integer_tile_for(p->n_rows - r, registers - c);
+                tile->run[p->format == S16_PAIRS](words, p->a + r * p->a_stride + first + k, p->a_stride,
+                                                  p->panel + (first + k) * stride + c * INTEGERS, stride,
+                                                  sums + r * PANEL_WIDTH + c * INTEGERS);
             }
             r += tile->rows;
         }
     }
 }
+
+/* At most ROWS_AT_ONCE rows. */
+static void integer_products(const IntegerProduct *p) {
+    const Py_ssize_t width = p->vecs * LANES, step = words_of_a_sum(p);
+    uint32_t sums[ROWS_AT_ONCE * PANEL_WIDTH];
+    for (Py_ssize_t k = 0; k < p->n_words; k += step) {
+        for (Py_ssize_t r = 0; r < p->n_rows; r++)
+            memcpy(sums + r * PANEL_WIDTH, p->start, (size_t)width * sizeof(uint32_t));
+        sum_integer_products(p, k, smaller(step, p->n_words - k), sums);
+        for (Py_ssize_t r = 0; r < p->n_rows; r++) {
+            const real *from = k ? p->z + r * p->z_stride : p->from[r];
+            real *z = p->z + r * p->z_stride;
+            for (Py_ssize_t u = 0; u < width; u++)
+                z[u] = fmaf((real)(int32_t)sums[r * PANEL_WIDTH + u], p->scale[u], from[u]);
+        }
+    }
+}
+#  endif
 
 #endif

@@ -71,8 +71,6 @@ SKLSTM_NOINLINE void measure_rows(const LayerRanges *ranges, int reads, Py_ssize
 }
 
 /* integer_sums.h */
-static void add_integer_products(const LayerCall *call, int reads, Py_ssize_t first, int vecs, Py_ssize_t n_rows, Py_ssize_t n_k,
-                                 const real *const *rows, const real *panel, real *z, Py_ssize_t z_stride, int add);
 static void integer_sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t unit, Py_ssize_t n_rows,
                                   const real *const *x, const real *const *h, real *z, Py_ssize_t z_stride);
 static void integer_input_products(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *const *x,

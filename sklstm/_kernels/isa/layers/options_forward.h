@@ -13,7 +13,9 @@ SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, in
 #if SKLSTM_REDUCED
         if (is_integer(format)) {
             const Py_ssize_t begin = (unit * cell->n_sums + first) * LANES;
-            add_integer_products(call, reads, begin, vecs, n_rows, n_k, rows, panel, sums + begin, stride, add);
+            for (Py_ssize_t r = 0; r < n_rows && !add; r++)
+                memset(sums + r * stride + begin, 0, (size_t)(vecs * LANES) * sizeof(real));
+            add_integer_products(call, reads, begin, vecs, n_rows, n_k, rows, panel, (Addends){NULL, 0, 0}, sums + begin, stride);
             continue;
         }
 #else
