@@ -94,6 +94,24 @@ def test_a_wide_step_is_shared_by_threads_and_changes_no_bit(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell.has_plain_layer])
+def test_threads_take_rows_of_a_step_and_change_no_bit(cell, dtype):
+    """From `ROWS_OF_A_SHARE` streams for each thread on; the states too, and after some of them were reset."""
+    case = IntegerCase(dtype, (130, 70), n_columns=40, cell=cell, residual=1, norm="layer", seed=2)
+    flat = to_flat(case.parameters, case.layout)
+    rows = np.random.default_rng(1).normal(size=(5, 37, 40))
+    found = []
+    for threads in (1, 2):
+        network = Network(case.layout, "float32", threads)
+        network.load(flat)
+        stream = open_stream(network, 37)
+        answers = [stream.step(row).copy() for row in rows]
+        stream.reset(np.arange(37) % 3 == 0)
+        found.append([*answers, stream.step(rows[0]).copy(), *stream.state.values()])
+    assert_same_bits(*found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_numbers_beyond_the_range_are_clipped(dtype):
     case = IntegerCase(dtype, (17,), cell="gru", n=3, longest=1)
     largest = (

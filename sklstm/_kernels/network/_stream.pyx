@@ -12,25 +12,73 @@ from libc.string cimport memcpy, memmove, memset
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
     InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward, take_bytes, words_stride)
-from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, CellLayers, IntegerLayer, LayerCall, scratch_size
+from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, IntegerLayer, LayerCall, scratch_size
 from sklstm._kernels._table cimport KernelTable
 
 include "../core/buffers.pxi"
 include "one_thread.pxi"
 include "stream_buffers.pxi"
 
-cdef struct Share:
+cdef struct StepShares:
     const KernelTable *table
-    const CellLayers *kernels
-    LayerCall *calls  # one for each task
+    const Layer *layers
+    LayerCall *calls      # (n_layers, n_shares)
+    char **outputs
+    const char *weights
+    Py_ssize_t n_layers
+    int n_shares
+    bint by_rows
 
 
-cdef void share_task(void *context, int task, int worker) noexcept nogil:
+cdef void panels_task(void *context, int task, int worker) noexcept nogil:
     """Compute the panels of one task: within a step the units of a layer are independent."""
-    cdef const Share *share = <const Share *> context
-    cdef unsigned int before = share.table.enter()
-    share.kernels.forward(&share.calls[task])
-    share.table.leave(before)
+    cdef const StepShares *step = <const StepShares *> context
+    cdef unsigned int before = step.table.enter()
+    step.layers.kernels.forward(&step.calls[task])
+    step.table.leave(before)
+
+
+cdef void rows_task(void *context, int task, int worker) noexcept nogil:
+    """Compute some rows of all layers."""
+    cdef const StepShares *step = <const StepShares *> context
+    cdef unsigned int before = step.table.enter()
+    cdef Py_ssize_t i
+    for i in range(step.n_layers):
+        step.layers[i].kernels.forward(&step.calls[i * step.n_shares + task])
+        finish_step(step, i, task)
+    step.table.leave(before)
+
+
+cdef void finish_step(const StepShares *step, Py_ssize_t i, int share) noexcept nogil:
+    """Make the output of layer i, and its new hidden state that before the next step."""
+    cdef const LayerCall *call = &step.calls[i * step.n_shares + share]
+    cdef Py_ssize_t stride = call.hidden_stride * step.table.item_size
+    output_forward(step, i, share)
+    # The layer above still reads the new one.
+    memcpy(call.h, <char *> call.h + call.n_samples * stride, call.n_active[0] * stride)
+
+
+cdef inline char *output_of(const StepShares *step, Py_ssize_t i) noexcept nogil:
+    """(T, n, Hp): the output of layer i."""
+    cdef const LayerCall *call = &step.calls[i * step.n_shares]
+    if step.outputs[i] != NULL:
+        return step.outputs[i]
+    return <char *> call.h + call.n_samples * call.hidden_stride * step.table.item_size
+
+
+cdef void output_forward(const StepShares *step, Py_ssize_t i, int share) noexcept nogil:
+    cdef const Layer *layer = &step.layers[i]
+    cdef const LayerCall *call = &step.calls[i * step.n_shares + share]
+    cdef Py_ssize_t stride = layer.hidden_stride * step.table.item_size, n = call.n_samples, t, r, row
+    cdef Py_ssize_t first = first_row(n, share, step.n_shares) if step.by_rows else 0
+    cdef const char *skip = output_of(step, layer.residual_from) if layer.residual_from >= 0 else NULL
+    if step.outputs[i] == NULL:
+        return
+    for t in range(call.n_steps):
+        for r in range(call.n_active[t]):
+            row = t * n + first + r
+            finish_row(step.table, layer, step.weights, <char *> call.h + (t * n + r + n) * stride,
+                       skip + row * stride if skip != NULL else NULL, step.outputs[i] + row * stride, NULL)
 
 
 cdef class StackStream(StreamBuffers):
@@ -128,43 +176,37 @@ cdef class StackStream(StreamBuffers):
         else:
             (<double *> self.gaps)[place] = value
 
-    cdef void output_forward(self, Py_ssize_t i) noexcept nogil:
-        cdef const Layer *layer = &self.stack.layers[i]
-        cdef const LayerCall *call = &self.calls[i * self.n_shares]
-        cdef Py_ssize_t stride = layer.hidden_stride * self.stack.kernels.item_size, t, r, row
-        cdef const char *skip = self.output_of(layer.residual_from) if layer.residual_from >= 0 else NULL
-        if self.outputs[i] == NULL:
-            return
-        for t in range(call.n_steps):
-            for r in range(self.n_active[t]):
-                row = t * self.n + r
-                finish_row(self.stack.kernels, layer, self.weights, <char *> call.h + (row + self.n) * stride,
-                           skip + row * stride if skip != NULL else NULL, self.outputs[i] + row * stride, NULL)
+    cdef StepShares shares(self) noexcept nogil:
+        cdef StepShares step
+        step.table, step.layers, step.n_layers = self.stack.kernels, self.stack.layers, self.stack.n_layers
+        step.calls, step.outputs, step.weights = self.calls, self.outputs, self.weights
+        step.n_shares, step.by_rows = self.n_shares, self.by_rows
+        return step
 
     cdef void step_carried(self) noexcept nogil:
-        cdef const KernelTable *kernels = self.stack.kernels
-        cdef Py_ssize_t i, state
+        cdef StepShares step = self.shares(), layer
+        cdef Py_ssize_t i
         cdef LayerCall *call
-        cdef Share share
         for i in range(self.n if self.gaps != NULL else 0):
             self.store_gap(i, self.raw + i * self.stack.input_size)
-        for i in range(self.stack.n_layers):
+        if self.by_rows:
+            pool_run(rows_task, &step, self.n_shares, self.n_shares)
+        for i in range(0 if self.by_rows else self.stack.n_layers):
             call = &self.calls[i * self.n_shares]
             if call.n_panels < self.stack.layers[i].n_panels:
-                share.table, share.kernels, share.calls = kernels, self.stack.layers[i].kernels, call
-                pool_run(share_task, &share, self.n_shares, self.n_shares)
+                layer = step
+                layer.layers, layer.calls = &self.stack.layers[i], call
+                pool_run(panels_task, &layer, self.n_shares, self.n_shares)
             else:
                 self.stack.layers[i].kernels.forward(call)
-            self.output_forward(i)
-            # The hidden state of this step is the one before the next; the layer above still reads the new one.
-            state = self.n * call.hidden_stride * kernels.item_size
-            memcpy(call.h, <char *> call.h + state, state)
+            finish_step(&step, i, 0)
         call = &self.calls[(self.stack.n_layers - 1) * self.n_shares]
-        memcpy(self.features, self.output_of(self.stack.n_layers - 1), self.n * call.hidden_stride * kernels.item_size)
+        memcpy(self.features, output_of(&step, self.stack.n_layers - 1),
+               self.n * call.hidden_stride * self.stack.kernels.item_size)
 
     cdef void step_window(self) noexcept nogil:
-        cdef const KernelTable *kernels = self.stack.kernels
-        cdef Py_ssize_t i, r, t, stream, stride, n_steps, size = kernels.item_size
+        cdef StepShares step = self.shares()
+        cdef Py_ssize_t i, r, t, stream, stride, n_steps, size = self.stack.kernels.item_size
         cdef LayerCall *call
         cdef const char *top
         if self.position == self.ring:
@@ -192,10 +234,10 @@ cdef class StackStream(StreamBuffers):
             if call.c != NULL:
                 memset(call.c, 0, self.n * call.hidden_stride * size)
             self.stack.layers[i].kernels.forward(call)
-            self.output_forward(i)
+            output_forward(&step, i, 0)
         call = &self.calls[self.stack.n_layers - 1]
         stride = call.hidden_stride * size
-        top = self.output_of(self.stack.n_layers - 1)
+        top = output_of(&step, self.stack.n_layers - 1)
         for r in range(self.n):
             stream = self.order[r]
             memcpy(self.features + stream * stride,

@@ -3,6 +3,14 @@
 cdef enum:
     # Multiplications in one layer's step from which several threads are worth waking.
     SHARED_STEP = 1 << 20
+    # Rows of a thread from which each computes all layers of its own rows, where the products are of integers: the
+    # weights of all layers stay in L3, and the threads meet once in a step. Fewer rows are read too often: then the
+    # threads take panels of a layer each, and meet after every layer.
+    ROWS_OF_A_SHARE = 16
+
+
+cdef inline Py_ssize_t first_row(Py_ssize_t n, int share, int n_shares) noexcept nogil:
+    return share * n // n_shares
 
 
 cdef class StreamBuffers(OneThread):
@@ -18,6 +26,8 @@ cdef class StreamBuffers(OneThread):
     cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
+    cdef bint by_rows                # shares are of rows, through all layers; otherwise of the panels of a layer
+    cdef int *share_rows             # (n_shares,) rows of each
     cdef bint want_hidden
     cdef double *raw                 # (n, D) the rows of this step, as they came
     cdef char *x                     # (n, D) as the first layer reads them
@@ -45,6 +55,7 @@ cdef class StreamBuffers(OneThread):
         self.out_array = out
         self.out = data_of(out, stack.code, n_streams * (stack.hidden_size if want_hidden else stack.n_outputs), True)
         self.n_shares = 1 if sequence_length else n_threads
+        self.by_rows = self.is_shared_by_rows()
         n_bytes = self.lay_out(NULL) - <char *> NULL
         self.block = <char *> calloc(n_bytes + 64, 1)
         if self.block == NULL:
@@ -73,6 +84,7 @@ cdef class StreamBuffers(OneThread):
         self.features = take_bytes(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
         self.z = take_bytes(&base, self.n * self.stack.head.stride * size)
         self.n_active = <int *> take_bytes(&base, max(1, self.length) * sizeof(int))
+        self.share_rows = <int *> take_bytes(&base, self.n_shares * sizeof(int))
         self.counts = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
         self.order = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
         return self.lay_out_layers(base, base == NULL or self.block == NULL)
@@ -111,12 +123,15 @@ cdef class StreamBuffers(OneThread):
                     call.x_rows, call.row_pointers = <const void **> arrays[2], <const void **> pointers
         return base
 
-    cdef char *output_of(self, Py_ssize_t i) noexcept nogil:
-        """(T, n, Hp): the output of layer i."""
-        cdef const LayerCall *call = &self.calls[i * self.n_shares]
-        if self.outputs[i] != NULL:
-            return self.outputs[i]
-        return <char *> call.h + self.n * call.hidden_stride * self.stack.kernels.item_size
+    cdef bint is_shared_by_rows(self) noexcept nogil:
+        cdef const Layer *layer
+        cdef Py_ssize_t i, products = 0
+        for i in range(self.stack.n_layers):
+            layer = &self.stack.layers[i]
+            if layer.directions[0].integers < 0:
+                return False
+            products += self.sums_size(i) * (layer.input_size + layer.hidden_size) * self.n
+        return self.n_shares > 1 and self.n >= ROWS_OF_A_SHARE * self.n_shares and products >= SHARED_STEP
 
     cdef int describe(self) except -1:
         """Fill the arguments of the kernel calls that stay the same from step to step."""
@@ -161,13 +176,38 @@ cdef class StreamBuffers(OneThread):
                 if i == 0:
                     x = self.x + r * layer.input_size * size
                 else:
-                    x = self.output_of(i - 1) + r * self.stack.layers[i - 1].hidden_stride * size
+                    x = self.outputs[i - 1]
+                    if x == NULL:  # its new h
+                        x = <char *> self.calls[(i - 1) * self.n_shares].h + (
+                            self.n * self.stack.layers[i - 1].hidden_stride * size)
+                    x = x + r * self.stack.layers[i - 1].hidden_stride * size
                 call.x_rows[r] = x
             for k in range(self.n_shares):
                 # In a window the layer above reads all steps of the layer below.
                 self.calls[i * self.n_shares + k].x_step = (
                     self.n * self.stack.layers[i - 1].hidden_stride if i > 0 else 0)
+        if self.by_rows:
+            self.describe_rows()
         if self.length:
             self.calls[0].x_is_product = True
             self.calls[0].x_step = self.sums_size(0)
         return 0
+
+    cdef void describe_rows(self) noexcept:
+        """Give each share its rows of all panels."""
+        cdef Py_ssize_t size = self.stack.kernels.item_size, i, first
+        cdef LayerCall *call
+        cdef int k
+        for k in range(self.n_shares):
+            first = first_row(self.n, k, self.n_shares)
+            self.share_rows[k] = <int> (first_row(self.n, k + 1, self.n_shares) - first)
+            for i in range(self.stack.n_layers):
+                call = &self.calls[i * self.n_shares + k]
+                call.n_active = &self.share_rows[k]
+                call.first_panel, call.n_panels = 0, self.stack.layers[i].n_panels
+                call.x_rows = call.x_rows + first
+                call.h = <char *> call.h + first * call.hidden_stride * size
+                if call.c != NULL:
+                    call.c = <char *> call.c + first * call.hidden_stride * size
+                if call.gaps != NULL:
+                    call.gaps = <const char *> call.gaps + first * size
