@@ -65,7 +65,7 @@ class IntegerFormat:
 REALS, U8_S8, S16_PAIRS = 0, 3, 2
 LARGEST_HALF = 32767
 # A sum of products of 16 bits is of so many columns (COLUMNS_OF_A_SUM, isa/integers.h), one of bytes of all.
-COLUMNS_OF_A_SUM = 128
+COLUMNS_OF_A_SUM = 96
 BYTES = IntegerFormat(U8_S8, np.int8, np.int8, 127, -128, 127, LARGEST_SUM)
 
 DTYPES = ("int8", "int16")
@@ -77,8 +77,10 @@ def halves(n_columns):
     What is read and the weights share the 31 bits of a sum. With A the largest number that is read, its rounding is
     about 1 / A of the range; the weights of n columns, whose sizes add up to 2^31 / A at most, are rounded by about A
     n / 2^31 of their own size. Both count alike where A^2 = c 2^31 / n, with c = 10 for a range of eight deviations.
+    More than 128 columns count as 128: models of before, whose sums were of so many, keep their range and cannot
+    overflow.
     """
-    highest = min(LARGEST_HALF, isqrt(10 * 2**31 // min(n_columns, COLUMNS_OF_A_SUM)))
+    highest = min(LARGEST_HALF, isqrt(10 * 2**31 // min(n_columns, 128)))
     return IntegerFormat(S16_PAIRS, np.int16, np.int16, LARGEST_HALF, -highest, highest, COLUMNS_OF_A_SUM)
 
 

@@ -35,7 +35,7 @@ void drive(int format, int vecs, Py_ssize_t n_rows, Py_ssize_t n_words, const ui
 }
 """
 S16_PAIRS, U8_S8 = 2, 3
-COLUMNS_OF_A_SUM = 128
+COLUMNS_OF_A_SUM = 96
 FLAGS = {"baseline": [], "x86_v3": ["-mavx2", "-mfma"], "x86_v4_vnni": ["-mavx512f", "-mavx512vnni"]}
 RUNNABLE = [isa for isa in FLAGS if isa in sys.modules["sklstm._kernels"].available_isas("reduced")]
 

@@ -111,8 +111,8 @@ def test_weights_fill_their_range_and_sums_cannot_overflow(make_kind, largest):
             weight[1] = spread
             step = rng.uniform(0.5, 2.0, n_columns).astype(np.float32)
             integers, scale = quantise_rows(weight, step, kind)
-            # Of 16 bits, sums of 128 columns.
-            n_summed = n_columns if kind is BYTES else 128
+            # Of 16 bits, sums of 96 columns.
+            n_summed = n_columns if kind is BYTES else 96
             parts = [np.abs(integers[:, k : k + n_summed].astype(np.int64)) for k in range(0, n_columns, n_summed)]
             sums = np.max([part.sum(axis=1) for part in parts], axis=0) * reach
             assert max(sums) < 2**31

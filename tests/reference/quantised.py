@@ -7,7 +7,7 @@ For one sum of a unit::
 
 of x and of h, each with a scale for each row and steps of its own. With int8, ``[lowest, highest]`` is [-128, 127]. Of
 the input of the first layer, and with int16, 16 bits are read, up to 32767 or up to A = floor(sqrt(10 2^31 / K)) of K
-columns, at most 128; the columns go in parts of 128, each with a dot product that is scaled and added by itself.
+columns, at most 128; the columns go in parts of 96, each with a dot product that is scaled and added by itself.
 `Integers` holds what one matrix needs; `integer_step` runs one step of any cell of `REFERENCE_CELLS`, its products in
 integers and all else in float64; `elman_relu_float32` runs whole sequences of the one cell without an activation that
 rounds, in the order of float32 operations that the package promises.
@@ -44,7 +44,7 @@ class Integers(NamedTuple):
 
     def sums(self, v):
         """The integers of the product with v, exact, part by part."""
-        read, n = self.read(v), len(v) if self.limits == (-128, 127) else 128
+        read, n = self.read(v), len(v) if self.limits == (-128, 127) else 96
         found = [self.weight[:, k : k + n].astype(np.int64) @ read[k : k + n] for k in range(0, len(v), n)]
         assert all(np.abs(part).max(initial=0) < 2**31 for part in found)
         return found

@@ -14,7 +14,7 @@
 #  endif
 
 enum {
-    COLUMNS_OF_A_SUM = 128, /* of 16 bits, whose sums would need more than 32 (sklstm/_network/integers.py has the number too) */
+    COLUMNS_OF_A_SUM = 96, /* of 16 bits, whose sums would need more than 32 (sklstm/_network/integers.py has the number too) */
     ROWS_AT_ONCE = 32,
     WORDS_OF_A_BLOCK = 64 /* without VNNI: 16 KB of a panel, which stay in L1 for all rows */
 };
