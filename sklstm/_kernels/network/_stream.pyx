@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memmove, memset
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
     InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward, take_bytes, words_stride)
-from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, IntegerLayer, LayerCall, scratch_size
+from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, U8_S8, IntegerLayer, LayerCall, scratch_size
 from sklstm._kernels._table cimport KernelTable
 
 include "../core/buffers.pxi"
