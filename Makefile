@@ -9,6 +9,9 @@ BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Not compiled when they are installed: that takes 14 s for all modules of the requirements, of which most are never
+# imported; Python compiles the others when they first are.
+INSTALL := $(PIP) install --no-compile
 # Everything runs against the installed package, never against the source folder: its kernels are
 # not compiled there. PYTHONSAFEPATH keeps the current folder out of sys.path, in child processes too.
 RUN := PYTHONSAFEPATH=1 $(BIN)/python
@@ -110,7 +113,7 @@ $(VENV)/venv.stamp:
 $(VENV)/build.stamp: $(VENV)/venv.stamp pyproject.toml
 	@$(call REQUIREMENTS,["build-system"]["requires"]) > $(VENV)/build.txt
 	@echo "Installing what the build needs"
-	$(PIP) install -r $(VENV)/build.txt
+	$(INSTALL) -r $(VENV)/build.txt
 	@touch $@
 
 # The wheel is built in the tree, so that build/ keeps the kernels and only changed ones are compiled
@@ -127,17 +130,17 @@ $(VENV)/wheel.stamp: $(VENV)/build.stamp $(SOURCES)
 	@rm -rf $(VENV)/wheel
 	@echo "Building sklstm: the kernels are compiled once per instruction set, this takes a while"
 	$(PIP) wheel --no-build-isolation --no-deps --wheel-dir $(VENV)/wheel .
-	$(PIP) install --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
+	$(INSTALL) --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
 	@touch $@
 
 $(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
 	@echo "Installing what make $* needs"
-	$(PIP) install "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
+	$(INSTALL) "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
 	@touch $@
 
 # The linters read the sources only: their requirements are installed, not the package.
 $(VENV)/lint.stamp: $(VENV)/venv.stamp pyproject.toml
 	@$(call REQUIREMENTS,["project"]["optional-dependencies"]["lint"]) > $(VENV)/lint.txt
 	@echo "Installing the linters"
-	$(PIP) install -r $(VENV)/lint.txt
+	$(INSTALL) -r $(VENV)/lint.txt
 	@touch $@

@@ -32,6 +32,8 @@ class IntegerCase:
         lengths[0] = longest
         self.rows = [rng.normal(size=(length, n_columns)).astype(np.float32) for length in lengths]
         self.states = rng.normal(size=(n, self.network.n_states)).astype(np.float32)
+        if self.shape.cell == "linear_attention":  # whose normaliser is a sum of positive numbers
+            self.states = np.abs(self.states)
         if self.shape.pooling != "last":  # what pooling carries is no state of a layer
             self.states[:] = 0
 
