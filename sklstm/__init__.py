@@ -9,8 +9,15 @@ if _typing.TYPE_CHECKING:
     import sklstm.compression as compression  # noqa: PLR0402  # no module imports `sklstm` itself
     from sklstm.classifier import DeepLSTMClassifier, DeepRNNClassifier
     from sklstm.ensemble import WeightedEnsembleClassifier, WeightedEnsembleRegressor
-    from sklstm.exceptions import PerformanceWarning, QuantizationWarning, TimeOrderWarning
+    from sklstm.exceptions import (
+        InconsistentVersionWarning,
+        ModelFormatError,
+        PerformanceWarning,
+        QuantizationWarning,
+        TimeOrderWarning,
+    )
     from sklstm.feature_selection import LSTMFeatureSelector
+    from sklstm.persistence import load_model, save_model
     from sklstm.quantization import quantize
     from sklstm.regressor import DeepLSTMRegressor, DeepRNNRegressor
 
@@ -19,7 +26,9 @@ __all__ = [
     "DeepLSTMRegressor",
     "DeepRNNClassifier",
     "DeepRNNRegressor",
+    "InconsistentVersionWarning",
     "LSTMFeatureSelector",
+    "ModelFormatError",
     "PerformanceWarning",
     "QuantizationWarning",
     "TimeOrderWarning",
@@ -27,7 +36,9 @@ __all__ = [
     "WeightedEnsembleRegressor",
     "__version__",
     "compression",
+    "load_model",
     "quantize",
+    "save_model",
 ]
 
 # Imported when asked for: scikit-learn's own feature selection alone takes 60 ms.
@@ -36,13 +47,17 @@ _MODULES = {
     "DeepLSTMRegressor": "regressor",
     "DeepRNNClassifier": "classifier",
     "DeepRNNRegressor": "regressor",
+    "InconsistentVersionWarning": "exceptions",
     "LSTMFeatureSelector": "feature_selection",
+    "ModelFormatError": "exceptions",
     "PerformanceWarning": "exceptions",
     "QuantizationWarning": "exceptions",
     "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",
+    "load_model": "persistence",
     "quantize": "quantization",
+    "save_model": "persistence",
 }
 # Reached as an attribute, without an import of their own.
 _SUBMODULES = ("compression",)

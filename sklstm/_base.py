@@ -17,6 +17,7 @@ from sklstm._fitted import fitted_network, freeze, upgraded
 from sklstm._fitting import fit
 from sklstm._options import has_output_at_every_step
 from sklstm._parameters import NetworkParameters
+from sklstm._pickles import VersionedPickles
 from sklstm._rows_ahead import look_from
 from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
@@ -37,7 +38,13 @@ from sklstm._validation import (
 
 
 class BaseRNN(
-    StreamMixin, AttentionMixin, TransformerMixin, ClassNamePrefixFeaturesOutMixin, NetworkParameters, metaclass=ABCMeta
+    VersionedPickles,
+    StreamMixin,
+    AttentionMixin,
+    TransformerMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    NetworkParameters,
+    metaclass=ABCMeta,
 ):
     """Base of the regressors and the classifiers.
 

@@ -102,22 +102,58 @@ def fitted_network(model, targets):
     return network
 
 
+def check_fitted_attributes(model, targets):
+    """Raise ValueError unless the fitted attributes are consistent, as for `fitted_network`, without a copy of any.
+
+    Parameters
+    ----------
+    model : estimator
+    targets : Targets
+        Those of the estimator.
+    """
+    layout, networks = ParameterLayout(**model._architecture), _networks_of(model)
+    if hasattr(model, "quantization_dtype_"):
+        layout = _checked_integers(model, layout, networks)
+        dtype = np.dtype(np.float32)
+    else:
+        dtype = model.parameters_["weight_out"].dtype
+        for arrays in networks:
+            layout.check(arrays)
+            for name, array in arrays.items():
+                _check_finite(array)
+                if array.dtype != dtype:
+                    raise ValueError(f"{name} is an array of {array.dtype}, but weight_out of {dtype}")
+    _check_others(model, targets, layout, dtype)
+
+
+def _networks_of(model):
+    """Return the parameters of each network."""
+    return [model.parameters_, *(one["parameters_"] for one in getattr(model, "other_networks_", ()))]
+
+
 def _checked_parameters(model, targets):
     """Return layout and flat vectors of the fitted parameters, checked: they may come from a damaged file."""
-    layout, n_features, n_outputs = ParameterLayout(**model._architecture), model.n_features_in_, targets.n_outputs
-    networks = [model.parameters_, *(one["parameters_"] for one in getattr(model, "other_networks_", ()))]
+    layout, networks = ParameterLayout(**model._architecture), _networks_of(model)
     if hasattr(model, "quantization_dtype_"):
-        layout, vectors = _checked_integers(model, layout, networks)
+        layout = _checked_integers(model, layout, networks)
+        vectors = [to_flat(arrays, layout) for arrays in networks]
     else:
         dtype = model.parameters_["weight_out"].dtype
         vectors = [layout.flatten(arrays, dtype) for arrays in networks]
         for flat in vectors:
             _check_finite(flat)
+    _check_others(model, targets, layout, vectors[0].dtype)
+    return layout, vectors
+
+
+def _check_others(model, targets, layout, dtype):
+    """Raise unless the other attributes go with the network and its dtype."""
+    n_features, n_outputs = model.n_features_in_, targets.n_outputs
     lost = vars(layout.architecture).keys() - model._architecture.keys()
     if lost:
         raise ValueError(f"the architecture lacks {sorted(lost)}")
-    if vectors[0].dtype not in (np.float32, np.float64):
-        raise ValueError(f"parameters_ are of {vectors[0].dtype}, expected float32 or float64")
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"parameters_ are of {dtype}, expected float32 or float64")
     if layout.architecture.input_size != n_features:
         raise ValueError(f"n_features_in_={n_features}, but the network reads {layout.architecture.input_size}")
     if layout.n_outputs != n_outputs:
@@ -131,7 +167,6 @@ def _checked_parameters(model, targets):
     if not np.isfinite(getattr(model, "context_", 0.0)).all():
         raise ValueError("context_ holds NaN or infinity")
     targets.check_fitted(n_features, layout.architecture.window_norm)
-    return layout, vectors
 
 
 def _check_finite(numbers):
@@ -140,7 +175,7 @@ def _check_finite(numbers):
 
 
 def _checked_integers(model, layout, networks):
-    """Return layout and flat vectors of a quantised model."""
+    """Return the layout of a quantised model, whose arrays are checked."""
     if model.quantization_dtype_ not in DTYPES:
         raise ValueError(f"quantization_dtype_={model.quantization_dtype_!r}, expected one of {DTYPES}")
     formats = (model.quantization_dtype_,) * layout.architecture.n_layers
@@ -149,7 +184,7 @@ def _checked_integers(model, layout, networks):
     integers = IntegerLayout(layout.architecture, formats)
     for arrays in networks:
         _check_integers(arrays, expected)
-    return integers, [to_flat(arrays, integers) for arrays in networks]
+    return integers
 
 
 def _check_integers(arrays, expected):

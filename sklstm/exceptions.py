@@ -1,6 +1,72 @@
-"""Warnings of the package."""
+"""Warnings and errors of the package."""
 
-__all__ = ["PerformanceWarning", "QuantizationWarning", "TimeOrderWarning"]
+__all__ = [
+    "InconsistentVersionWarning",
+    "ModelFormatError",
+    "PerformanceWarning",
+    "QuantizationWarning",
+    "TimeOrderWarning",
+]
+
+
+class InconsistentVersionWarning(UserWarning):
+    """A pickle was made by another version of sklstm than the one that reads it.
+
+    It may fail, or answer otherwise than before: load it with the version that is named, or fit the model again. The
+    files of `sklstm.save_model` are made to be read by later versions.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Class of the estimator.
+    current_sklstm_version : str
+        The version that reads it.
+    original_sklstm_version : str
+        The version that it was pickled with.
+
+    Examples
+    --------
+    Turn it into an error, as in an unattended job:
+
+    >>> import warnings
+    >>> from sklstm.exceptions import InconsistentVersionWarning
+    >>> warnings.simplefilter("error", InconsistentVersionWarning)
+    >>> warnings.resetwarnings()
+    """
+
+    def __init__(self, *, estimator_name: str, current_sklstm_version: str, original_sklstm_version: str) -> None:
+        self.estimator_name = estimator_name
+        self.current_sklstm_version = current_sklstm_version
+        self.original_sklstm_version = original_sklstm_version
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return (
+            f"this {self.estimator_name} was pickled with sklstm {self.original_sklstm_version} and is read by "
+            f"{self.current_sklstm_version}: it may fail, or answer otherwise. Load it with the version it was made "
+            "with, or fit it again; model files (sklstm.save_model) are read by later versions."
+        )
+
+
+class ModelFormatError(ValueError):
+    """A file is no model file, or was cut off, damaged or changed, or was written by a later version of the format.
+
+    `sklstm.load_model` raises it and says what is wrong, and where.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklstm import ModelFormatError, load_model
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "notes.txt")
+    ...     _ = path.write_text("hello")
+    ...     try:
+    ...         load_model(path)
+    ...     except ModelFormatError as error:
+    ...         print(str(error).partition(": ")[2])
+    the file has 5 bytes, too few for a model file.
+    """
 
 
 class PerformanceWarning(UserWarning):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._kernels.columns._column_statistics import column_statistics
 from sklstm._kernels.core._pool import resolve_num_threads
+from sklstm._pickles import VersionedPickles
 from sklstm._selection_inputs import read_input
 from sklstm._sequence_transform import SequenceTransformMixin
 from sklstm._shares import share_of
@@ -26,7 +27,7 @@ from sklstm._warn import warn_user
 __all__ = ["LSTMFeatureSelector"]
 
 
-class LSTMFeatureSelector(SequenceTransformMixin, SelectorMixin, BaseEstimator):
+class LSTMFeatureSelector(VersionedPickles, SequenceTransformMixin, SelectorMixin, BaseEstimator):
     r"""Keep the columns that have temporal structure and go along with the target.
 
     A recurrent network can only use what is left in a column when its past is known. The selector

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
-from sklearn.utils import Bunch, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
@@ -23,6 +23,7 @@ from sklstm._ensemble.members import ask_member, check_members, fit_member, look
 from sklstm._ensemble.named_members import NamedMembers
 from sklstm._ensemble.search import search_weights
 from sklstm._ensemble.weights import read_weights
+from sklstm._pickles import VersionedPickles
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score
@@ -30,7 +31,7 @@ from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
 
 
-class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
+class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     """Base class of the weighted ensembles; use a derived class.
 
     A derived class names in `_response_method` the method of its members that it averages, and defines in
@@ -58,7 +59,6 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
     feature_names_in_: Array
     weights_: NDArray[np.float64]
     estimators_: list[Any]
-    named_estimators_: Any
     oof_indices_: NDArray[np.intp]
     oof_predictions_: NDArray[np.float64]
     oof_losses_: NDArray[np.float64]
@@ -189,10 +189,9 @@ class BaseWeightedEnsemble(MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
             delayed(fit_member)(name, member, X, target, routed[name]["fit"], type(self).__name__, self.verbose)
             for name, member in members
         )
-        by_name = dict(zip((name for name, _ in members), estimators, strict=True))
         fitted["weights_"] = weights
         fitted["estimators_"] = estimators
-        fitted["named_estimators_"] = Bunch(**{name: by_name.get(name, "drop") for name, _ in self.estimators})
+        fitted["_fitted_names"] = {name: not isinstance(member, str) for name, member in self.estimators}
         replace_fitted(self, fitted)
         return self
 

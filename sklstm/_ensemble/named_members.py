@@ -13,6 +13,8 @@ class NamedMembers(_BaseComposition):
     """An estimator with named members, the pairs of `estimators`."""
 
     estimators: Any
+    # Names of the members of the last `fit`, and whether each was fitted and not dropped.
+    _fitted_names: dict[str, bool]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the ensemble and of its members.
@@ -56,6 +58,28 @@ class NamedMembers(_BaseComposition):
             Unfitted members; :attr:`named_estimators_` holds the fitted ones.
         """
         return Bunch(**dict(self.estimators))
+
+    @property
+    def named_estimators_(self) -> Any:
+        """Fitted members by name.
+
+        Returns
+        -------
+        named_estimators_ : Bunch
+            A dropped member is the string "drop".
+        """
+        if not hasattr(self, "estimators_"):
+            raise AttributeError(f"this {type(self).__name__} has no named_estimators_: it is not fitted.")
+        fitted = iter(self.estimators_)
+        return Bunch(**{name: next(fitted) if is_kept else "drop" for name, is_kept in self._fitted_names.items()})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle; one of before has the fitted members by name."""
+        members = state.get("named_estimators_")
+        if members is not None:
+            state = {name: value for name, value in state.items() if name != "named_estimators_"}
+            state["_fitted_names"] = {name: not isinstance(member, str) for name, member in members.items()}
+        super().__setstate__(state)
 
     def _member_tags(self):
         """Return the tags of all members; none if `estimators` is malformed, which `fit` reports."""

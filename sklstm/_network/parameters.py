@@ -71,8 +71,8 @@ class ParameterLayout:
         """Return the dict of named views into a flat vector."""
         return {p.name: flat[p.begin : p.end].reshape(p.shape) for p in self.parameters}
 
-    def flatten(self, arrays, dtype):
-        """Return the flat vector made of a dict of named arrays.
+    def check(self, arrays):
+        """Check a dict of named arrays.
 
         Raises
         ------
@@ -87,7 +87,11 @@ class ParameterLayout:
             if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.shape != p.shape:
                 found = f"an array of {array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else type(array)
                 raise ValueError(f"{p.name} is {found}, expected floating-point numbers of shape {p.shape}")
-        return np.concatenate([np.ravel(arrays[name]) for name in expected]).astype(dtype, copy=False)
+
+    def flatten(self, arrays, dtype):
+        """Return the flat vector made of a dict of named arrays, which are checked."""
+        self.check(arrays)
+        return np.concatenate([np.ravel(arrays[p.name]) for p in self.parameters]).astype(dtype, copy=False)
 
     def initial(self, generator, dtype, weight_init="glorot", n_threads=1):
         """Return a flat vector of initial values.

@@ -1,0 +1,1 @@
+"""Model files: their bytes, values in them, checks of what is read."""

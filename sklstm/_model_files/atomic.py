@@ -1,0 +1,52 @@
+"""Files that are replaced as a whole: readers find the old one or the new one, never a part."""
+
+import os
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Give a file to write to, in the same folder, that takes the place of `path` at the end.
+
+    An error leaves what was at `path` as it was, and no other file. The data are on the disk before the name is
+    changed, and the change of the name before this ends.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A symbolic link stays one: what it points at is replaced.
+    """
+    target = Path(os.path.realpath(os.fspath(path)))
+    if target.exists() and not target.is_file():
+        # The name of a folder, or of a device, would be lost.
+        raise (IsADirectoryError if target.is_dir() else OSError)(f"{target} is no regular file.")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    file = open(temporary, "xb")  # noqa: SIM115  # closed below, before its name is changed
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(target.parent)
+
+
+def _flush_folder(folder):
+    """Bring a changed name to the disk, where the system can."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):  # some file systems of networks refuse it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
