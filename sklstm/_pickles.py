@@ -1,6 +1,6 @@
 """Pickles of the estimators: they carry the version of the package, and another version that reads them warns."""
 
-from typing import Any
+from typing import Any, cast
 
 from sklstm._version import __version__
 from sklstm._warn import warn_user
@@ -14,7 +14,8 @@ class VersionedPickles:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a copy is made of: the attributes, and the version of the package."""
-        return {**super().__getstate__(), _KEY: __version__}  # type: ignore[misc]
+        state = cast("dict[str, Any]", super().__getstate__())
+        return {**state, _KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle or a copy; of another version with a warning."""

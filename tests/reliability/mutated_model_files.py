@@ -26,7 +26,7 @@ NAMES = (
     *("seeds in parts", "schedule free", "objects", "int16", "carried groups", "mixed labels", "conformal", "panel"),
     *("window norm", "ensemble", "learned weights", "pipeline", "selector", "labels in parts", "decoder", "large"),
 )
-SHARE = 250  # mutations that a child process reads
+SHARE = 625  # mutations that a child process reads
 
 
 def large():
@@ -76,7 +76,7 @@ def main():
             last = None
             while True:
                 try:
-                    found = queue.get(timeout=60)
+                    found = queue.get(timeout=300)
                 except Exception:
                     failures.append((name, last, f"WRONG: the process ended with {child.exitcode}"))
                     break

@@ -4,6 +4,7 @@ A line with ``type: ignore`` is one that must not pass; --strict tells of those 
 """
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -15,13 +16,17 @@ from sklstm import (
     DeepLSTMRegressor,
     DeepRNNClassifier,
     DeepRNNRegressor,
+    InconsistentVersionWarning,
     LSTMFeatureSelector,
+    ModelFormatError,
     PerformanceWarning,
     QuantizationWarning,
     TimeOrderWarning,
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
+    load_model,
     quantize,
+    save_model,
 )
 from sklstm.cells import (
     GRU,
@@ -196,6 +201,14 @@ def integers() -> None:
     assert_type(quantised.quantization_dtype_, str)
     assert_type(quantize(DeepRNNClassifier(), [X, X]), DeepRNNClassifier)
     print(issubclass(QuantizationWarning, UserWarning))
+
+
+def files() -> None:
+    X, y = data()
+    save_model(DeepLSTMRegressor().fit(X, y), "model")
+    model: DeepRNNClassifier = load_model(Path("model"))
+    assert_type(model.predict_proba(X), Numbers)
+    print(issubclass(ModelFormatError, ValueError), issubclass(InconsistentVersionWarning, UserWarning))
 
 
 def mistakes() -> None:
