@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from model_case import MODELS, X, Y, classifier, regressor
@@ -69,11 +68,11 @@ def test_a_full_disk_leaves_the_old_file(call, tmp_path, monkeypatch):
 def test_a_limit_of_the_size_of_files_leaves_the_old_one(tmp_path):
     (tmp_path / "model").write_text("old")
     code = f"""
-import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from model_case import X, Y, regressor
-from sklstm import save_model
-model = regressor(hidden_size=64).fit(X, Y)
+import resource, signal
+import numpy as np
+from sklstm import DeepRNNRegressor, save_model
+X = np.random.default_rng(0).normal(size=(40, 3))
+model = DeepRNNRegressor(hidden_size=64, sequence_length=3, max_iter=1).fit(X, X[:, 0])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
