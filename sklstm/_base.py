@@ -15,6 +15,7 @@ from sklstm._attention_mixin import AttentionMixin
 from sklstm._fit_inputs import Given, looks_back, refuse_other_targets
 from sklstm._fitted import fitted_network, freeze, upgraded
 from sklstm._fitting import fit
+from sklstm._network_summary import NetworkSummaryMixin
 from sklstm._options import has_output_at_every_step
 from sklstm._parameters import NetworkParameters
 from sklstm._pickles import VersionedPickles
@@ -41,6 +42,7 @@ class BaseRNN(
     VersionedPickles,
     StreamMixin,
     AttentionMixin,
+    NetworkSummaryMixin,
     TransformerMixin,
     ClassNamePrefixFeaturesOutMixin,
     NetworkParameters,
