@@ -167,6 +167,10 @@ class CallScales:
         """Return `GroupScales.moments` of the rows of X."""
         return self._scales.moments(outputs, self._places, n_moments)
 
+    def of_rows(self):
+        """Return the `GroupScales` of this call, and the place there of the group of each row of X."""
+        return self._scales, self._places
+
 
 def measure_rows(scales, label, rows):
     """Return means and units (n_targets,) of a group by the rows before what is asked, or raise.

@@ -18,6 +18,7 @@ import sklstm
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
+import sklstm.inspection
 import sklstm.model_selection
 import sklstm.streaming
 
@@ -120,7 +121,8 @@ def test_all_lists_the_public_names(module):
 
 
 def public_objects():
-    modules = (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.model_selection, sklstm.streaming)
+    modules = (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.inspection, sklstm.model_selection)
+    modules += (sklstm.streaming,)
     for module in modules:
         for name in module.__all__:
             value = getattr(module, name)

@@ -13,6 +13,7 @@ import sklstm
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
+import sklstm.inspection
 import sklstm.model_selection
 import sklstm.streaming
 
@@ -28,6 +29,7 @@ PUBLIC = [
         sklstm.cells,
         sklstm.compression,
         sklstm.datasets,
+        sklstm.inspection,
         sklstm.model_selection,
         sklstm.streaming,
     )

@@ -1,0 +1,1 @@
+"""How `sklstm.inspection` does it, a file each."""

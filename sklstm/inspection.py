@@ -1,0 +1,20 @@
+"""What a fitted model has learnt: pictures, importances of columns and lags, gradients by the inputs."""
+
+from sklstm._inspection.attention import AttentionDisplay
+from sklstm._inspection.attribution import AttributionDisplay
+from sklstm._inspection.feature_scores import FeatureScoreDisplay
+from sklstm._inspection.forecast import ForecastDisplay
+from sklstm._inspection.gradients import input_gradients, integrated_gradients
+from sklstm._inspection.permutation import permutation_importance
+from sklstm._inspection.training_curve import TrainingCurveDisplay
+
+__all__ = [
+    "AttentionDisplay",
+    "AttributionDisplay",
+    "FeatureScoreDisplay",
+    "ForecastDisplay",
+    "TrainingCurveDisplay",
+    "input_gradients",
+    "integrated_gradients",
+    "permutation_importance",
+]
