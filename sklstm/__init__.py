@@ -16,6 +16,7 @@ if _typing.TYPE_CHECKING:
         QuantizationWarning,
         TimeOrderWarning,
     )
+    from sklstm.exchange import from_keras, from_torch, to_onnx, to_torch
     from sklstm.feature_selection import LSTMFeatureSelector
     from sklstm.persistence import load_model, save_model
     from sklstm.quantization import quantize
@@ -36,9 +37,13 @@ __all__ = [
     "WeightedEnsembleRegressor",
     "__version__",
     "compression",
+    "from_keras",
+    "from_torch",
     "load_model",
     "quantize",
     "save_model",
+    "to_onnx",
+    "to_torch",
 ]
 
 # Imported when asked for: scikit-learn's own feature selection alone takes 60 ms.
@@ -55,9 +60,13 @@ _MODULES = {
     "TimeOrderWarning": "exceptions",
     "WeightedEnsembleClassifier": "ensemble",
     "WeightedEnsembleRegressor": "ensemble",
+    "from_keras": "exchange",
+    "from_torch": "exchange",
     "load_model": "persistence",
     "quantize": "quantization",
     "save_model": "persistence",
+    "to_onnx": "exchange",
+    "to_torch": "exchange",
 }
 # Reached as an attribute, without an import of their own.
 _SUBMODULES = ("compression",)

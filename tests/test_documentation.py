@@ -21,6 +21,7 @@ def _name(path):
 
 @pytest.mark.parametrize("path", [page for page in PAGES if read_blocks(page)], ids=_name)
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in get_weights of Keras
 def test_code_of_a_page_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with sklearn.config_context():  # a page may switch metadata routing on

@@ -24,9 +24,13 @@ from sklstm import (
     TimeOrderWarning,
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
+    from_keras,
+    from_torch,
     load_model,
     quantize,
     save_model,
+    to_onnx,
+    to_torch,
 )
 from sklstm.cells import (
     GRU,
@@ -211,6 +215,16 @@ def files() -> None:
     print(issubclass(ModelFormatError, ValueError), issubclass(InconsistentVersionWarning, UserWarning))
 
 
+def exchange() -> None:
+    X, y = data()
+    state = to_torch(DeepLSTMRegressor().fit(X, y), head="out")
+    assert_type(state, dict[str, NDArray[Any]])
+    assert_type(from_torch(state, estimator=DeepLSTMRegressor(), input_mean=0.0, target_scale=y), DeepLSTMRegressor)
+    assert_type(from_torch(state, state, estimator=DeepRNNClassifier(), classes=["a", "b"]), DeepRNNClassifier)
+    assert_type(from_keras([object()], estimator=DeepRNNClassifier(), multilabel=True), DeepRNNClassifier)
+    to_onnx(DeepLSTMRegressor().fit(X, y), sequence_lens=True, dtype="float64").SerializeToString()
+
+
 def mistakes() -> None:
     """Without types of scikit-learn, mypy takes unknown keywords of a constructor for arguments of its base class."""
     X, y = data()
@@ -230,4 +244,6 @@ def mistakes() -> None:
     LSTMFeatureSelector(n_features=3)  # type: ignore[call-arg]
     prune(DeepRNNRegressor(), 0.5, threshold="layer")  # type: ignore[arg-type]
     quantize(DeepRNNRegressor(), X, "int4")  # type: ignore[arg-type]
+    to_onnx(DeepRNNRegressor(), dtype="float16")  # type: ignore[arg-type]
+    from_torch({}, {}, DeepRNNRegressor())  # type: ignore[call-arg]
     WeightedEnsembleRegressor([("a", DeepRNNRegressor())], n_jobs="all")  # type: ignore[arg-type]
