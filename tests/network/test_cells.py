@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
-from network.options_draw import ALONE, can_have, cells_with
+from network.options_draw import ALL_CONFIGURATIONS, ALONE, can_have, cells_with
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
 from reference.network import options_forward
@@ -17,7 +17,18 @@ from sklstm._network.stream import open_stream
 from sklstm._sequences import Sequences
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
-each_isa = pytest.mark.parametrize("isa", available_isas())
+
+
+def isas_of(cell):
+    """Instruction sets that a test takes a cell through: all with the first cell, one with each other, in turn.
+
+    `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with all cells.
+    """
+    isas, index = available_isas(), list(CELLS).index(cell)
+    return isas if ALL_CONFIGURATIONS or index == 0 else isas[index % len(isas) :][:1]
+
+
+each_cell_and_isa = pytest.mark.parametrize(("cell", "isa"), [(cell, isa) for cell in CELLS for isa in isas_of(cell)])
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 # Units of each layer, sequences, longest sequence, columns of the input. 16 sequences and more are cut into chunks.
 SIZES = [
@@ -77,10 +88,9 @@ def test_numbers_of_a_cell(name):
         assert cell.units == 1 or len(run) in (0, cell.n_sums)
 
 
-@each_isa
 @each_dtype
 @each_size
-@each_cell
+@each_cell_and_isa
 def test_forward_against_the_reference(cell, size, dtype, isa):
     case = make_case(cell, size, isa, dtype)
     expected = options_forward(case.shape, case.parameters, case.sequences, case.state)
@@ -104,9 +114,8 @@ def directional(case, array, direction):
     return (8 * (above - below) - (far_above - far_below)) / (12 * step)
 
 
-@each_isa
 @each_size
-@each_cell
+@each_cell_and_isa
 def test_gradients_by_directions(cell, size, isa):
     """Every array of parameters, the input and the initial state, each moved along a few random directions."""
     case, rng = make_case(cell, size, isa, "float64"), np.random.default_rng(0)
@@ -121,9 +130,8 @@ def test_gradients_by_directions(cell, size, isa):
             assert_allclose((gradient * direction).sum(), expected, **limit, err_msg=name)
 
 
-@each_isa
 @each_size
-@each_cell
+@each_cell_and_isa
 def test_gradients_in_single_precision(cell, size, isa):
     case = make_case(cell, size, isa, "float32")
     twin = in_float64(case, cell, size, isa)
@@ -133,9 +141,8 @@ def test_gradients_in_single_precision(cell, size, isa):
         assert_close(one, other, GRADIENT_TOLERANCE)
 
 
-@each_isa
 @each_dtype
-@each_cell
+@each_cell_and_isa
 def test_threads_and_parts_of_a_batch(cell, dtype, isa):
     """The same bits for any number of threads, for a row alone, and for a sequence in two parts."""
     case = OptionsCase(isa, (19, 12), n=70, longest=7, seed=3, dtype=dtype, cell=cell)
@@ -169,9 +176,8 @@ def check_far_numbers(isa, scale, **options):
     return case
 
 
-@each_isa
 @pytest.mark.parametrize("scale", [1e3, 1e8, 1e15])
-@each_cell
+@each_cell_and_isa
 def test_far_numbers(cell, scale, isa):
     """Saturated gates, and sums near the largest numbers of single precision: no NaN, forward or back."""
     case = check_far_numbers(isa, scale, cell=cell)
@@ -183,9 +189,11 @@ def test_far_numbers(cell, scale, isa):
 INSIDE = {name: ALONE[name] for name in ("cell_norm", "projection", "peephole", "zoneout", "norm_layer")}
 
 
-@each_isa
 @pytest.mark.parametrize("scale", [1e8, 1e15])
-@pytest.mark.parametrize(("cell", "name"), cells_with(INSIDE))
+@pytest.mark.parametrize(
+    ("cell", "name", "isa"),
+    [(*one.values, isa) for one in cells_with(INSIDE) for isa in isas_of(one.values[0])],
+)
 def test_far_numbers_with_options(cell, name, scale, isa):
     if (cell, name) == ("linear_attention", "zoneout"):
         # The normaliser may keep what the sum does not: h grows with the square of these numbers, and so again above.
@@ -272,10 +280,9 @@ def test_initial_values(cell):
         assert (np.ptp(bias, axis=1) == 0).all()
 
 
-@each_isa
 @each_dtype
 @pytest.mark.parametrize(("n_streams", "sizes"), [(1, (300,)), (3, (130, 17)), (40, (19, 12))])
-@each_cell
+@each_cell_and_isa
 def test_streams_of_many_units_or_rows(cell, n_streams, sizes, dtype, isa):
     """Threads share a step by its units or by its streams: the bits of whole sequences, carried and windowed."""
     case = OptionsCase(isa, sizes, seed=4, n_columns=3, dtype=dtype, cell=cell)
