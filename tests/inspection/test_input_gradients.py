@@ -111,6 +111,12 @@ def test_conformal_bands():
         quantile=[0.1, 0.3, 0.5, 0.7, 0.9], early_stopping=True, validation_fraction=0.4,
     ).fit(part, y)  # fmt: skip
     check(model, "predict_quantiles")
+    # The outer band is that of the inner quantiles then, which are corrected by more.
+    model.conformal_correction_ = np.array([-0.1, -5.0, 0.0, 5.0, 0.1])
+    found = check(model, "predict_quantiles")
+    assert_array_equal(found[:, 0], found[:, 1])
+    assert_array_equal(found[:, 4], found[:, 3])
+    assert (found[:, 0] != found[:, 4]).any()
 
 
 @pytest.mark.parametrize(
