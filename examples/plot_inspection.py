@@ -59,7 +59,7 @@ def main():
         bands, X, y, row=300, n_history=72, context=before, times=time[TEST], target_name=NAME, ax=axes[0, 1]
     )
     AttributionDisplay.from_estimator(
-        plain, X, samples=[300], context=before, feature_names=names, prediction_name="°C", ax=axes[1, 0]
+        plain, X, samples=[300], context=before, feature_names=names, unit_name="°C", ax=axes[1, 0]
     )
     importances = permutation_importance(
         plain, X, y[:, HOUR], scoring="neg_mean_absolute_error", lag_blocks=[0, 1, 6, 24, 48], context=before,

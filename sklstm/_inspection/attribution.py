@@ -43,8 +43,8 @@ class AttributionDisplay:
         As `integrated_gradients` returns them, the last row of each window at the end.
     feature_names : list of str, default=None
         Names of the columns; None for x0, x1, ...
-    prediction_name : str, default="prediction"
-        What the attributions are parts of, with its unit.
+    unit_name : str, default="unit of the prediction"
+        Unit of the prediction, and of its parts.
 
     Attributes
     ----------
@@ -84,11 +84,11 @@ class AttributionDisplay:
         *,
         attributions: Any,
         feature_names: Sequence[str] | None = None,
-        prediction_name: str = "prediction",
+        unit_name: str = "unit of the prediction",
     ) -> None:
         self.attributions = attributions
         self.feature_names = feature_names
-        self.prediction_name = prediction_name
+        self.unit_name = unit_name
 
     @classmethod
     def from_estimator(
@@ -105,7 +105,7 @@ class AttributionDisplay:
         samples: ArrayLike | None = None,
         tol: float = 1e-4,
         feature_names: Sequence[str] | None = None,
-        prediction_name: str = "prediction",
+        unit_name: str = "unit of the prediction",
         kind: str = "heatmap",
         max_features: int = 20,
         ax: Any = None,
@@ -135,8 +135,8 @@ class AttributionDisplay:
             As in `integrated_gradients`.
         feature_names : list of str, default=None
             Names of the columns; None for those of the fit.
-        prediction_name : str, default="prediction"
-            What is predicted, with its unit.
+        unit_name : str, default="unit of the prediction"
+            Unit of the prediction, and of its parts.
         kind : {"heatmap", "columns", "steps"}, default="heatmap"
             See `plot`.
         max_features : int, default=20
@@ -170,7 +170,7 @@ class AttributionDisplay:
         display = cls(
             attributions=result.attributions,
             feature_names=getattr(estimator, "feature_names_in_", None) if feature_names is None else feature_names,
-            prediction_name=prediction_name,
+            unit_name=unit_name,
         )
         return display.plot(ax, kind=kind, max_features=max_features, image_kwargs=image_kwargs, bar_kwargs=bar_kwargs)
 
@@ -180,7 +180,7 @@ class AttributionDisplay:
         attributions: ArrayLike,
         *,
         feature_names: Sequence[str] | None = None,
-        prediction_name: str = "prediction",
+        unit_name: str = "unit of the prediction",
         kind: str = "heatmap",
         max_features: int = 20,
         ax: Any = None,
@@ -195,8 +195,8 @@ class AttributionDisplay:
             Of several samples or of one.
         feature_names : list of str, default=None
             Names of the columns; None for x0, x1, ...
-        prediction_name : str, default="prediction"
-            What is predicted, with its unit.
+        unit_name : str, default="unit of the prediction"
+            Unit of the prediction, and of its parts.
         kind : {"heatmap", "columns", "steps"}, default="heatmap"
             See `plot`.
         max_features : int, default=20
@@ -219,7 +219,7 @@ class AttributionDisplay:
                 f"attributions has shape {np.shape(attributions)}, expected (n_samples, n_steps, n_features): of "
                 "several outputs draw one at a time."
             )
-        display = cls(attributions=numbers, feature_names=feature_names, prediction_name=prediction_name)
+        display = cls(attributions=numbers, feature_names=feature_names, unit_name=unit_name)
         return display.plot(ax, kind=kind, max_features=max_features, image_kwargs=image_kwargs, bar_kwargs=bar_kwargs)
 
     def plot(
@@ -264,11 +264,7 @@ class AttributionDisplay:
         n_rows = min(chosen.shape[2], most + 1)
         ax = open_axes(self, ax, None if kind == "steps" else (6.4, height_of(n_rows)))
         signed = len(chosen) == 1
-        label = (
-            f"Attribution (in {self.prediction_name})"
-            if signed
-            else f"Mean size of attribution (in {self.prediction_name})"
-        )
+        label = f"Attribution ({self.unit_name})" if signed else f"Mean size of attribution ({self.unit_name})"
         if kind == "steps":
             self._draw_steps(ax, chosen.sum(axis=2), signed, label, bar_kwargs)
         elif kind == "columns":

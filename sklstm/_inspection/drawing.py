@@ -9,7 +9,7 @@ SEVERAL = (BLUE, ORANGE, GREEN, PINK, "#56B4E9", "#E69F00", BLACK, GREY)
 SIZES, SIGNED = "Blues", "PuOr"
 LONGEST_NAME = 24
 # Inches: of an entry of a legend, of a tick label; axes that are narrower get small letters.
-ENTRY, TICK, NARROW = 1.25, 0.55, 3.0
+ENTRY, SMALL_ENTRY, TICK, NARROW = 1.25, 0.95, 0.55, 3.0
 
 
 def open_axes(display, ax, size=None):
@@ -88,8 +88,15 @@ def legend(ax, handles=None):
     width = width_of(ax)
     form = {"ncols": max(1, min(len(labels), int(width / ENTRY))), "frameon": False, "borderaxespad": 0.2}
     if width < NARROW:
-        form |= {"fontsize": "small", "columnspacing": 0.8, "handlelength": 1.2}
+        form |= {"fontsize": "small", "columnspacing": 0.6, "handlelength": 1.0, "handletextpad": 0.4}
+        form["ncols"] = max(1, min(len(labels), int(width / SMALL_ENTRY)))
     ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), **form)
+
+
+def label_height(ax, label):
+    """Write a label at the vertical axis, in small letters where there is little room."""
+    height = ax.get_position().height * ax.figure.get_figheight()
+    ax.set_ylabel(label, fontsize="medium" if height > NARROW else "small" if height > NARROW / 2 else "x-small")
 
 
 def width_of(ax):

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sklstm._inspection.drawing import BLACK, BLUE, GREY, TICK, legend, open_axes, style, whole_ticks, width_of
+from sklstm._inspection.drawing import (
+    BLACK,
+    BLUE,
+    GREY,
+    TICK,
+    label_height,
+    legend,
+    open_axes,
+    style,
+    whole_ticks,
+    width_of,
+)
 from sklstm._inspection.forecast_data import (
     as_times,
     check_bands,
@@ -308,7 +319,8 @@ default=None
             times, self.y_pred, **style(own, prediction_kwargs, "prediction_kwargs", Line2D)
         )
         self._label_times(ax, times)
-        ax.set(xlabel=self.time_name, ylabel=self.target_name)
+        ax.set_xlabel(self.time_name)
+        label_height(ax, self.target_name)
         legend(ax)
         return self
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._base import BaseRNN
 from sklstm._compression.models import check_model
-from sklstm._inspection.drawing import BLACK, BLUE, ORANGE, legend, open_axes, style, whole_ticks
+from sklstm._inspection.drawing import BLACK, BLUE, ORANGE, label_height, legend, open_axes, style, whole_ticks
 
 LOSS_LABELS = {
     "squared": "Half squared error\n(target in standard deviations)",
@@ -205,7 +205,8 @@ class TrainingCurveDisplay:
             if epoch >= 1:
                 label = "Kept" if not self.best_lines_ else None
                 self.best_lines_.append(ax.axvline(epoch, color=BLACK, linewidth=0.8, linestyle=":", label=label))
-        ax.set(xlabel="Epoch", ylabel=self.loss_label)
+        ax.set_xlabel("Epoch")
+        label_height(ax, self.loss_label)
         whole_ticks(ax)
         legend(ax)
         return self

@@ -246,13 +246,13 @@ def test_what_has_no_forecast(model):
 
 def test_attributions_of_many_and_of_one(model):
     expected = integrated_gradients(model, X).attributions
-    display = AttributionDisplay.from_estimator(model, X, prediction_name="°C", feature_names=list("abc"))
+    display = AttributionDisplay.from_estimator(model, X, unit_name="°C", feature_names=list("abc"))
     assert_allclose(display.attributions, expected)
     sizes = np.abs(expected).mean(axis=0)
     order = np.argsort(-sizes.sum(axis=0))
     assert_allclose(display.image_.get_array(), sizes.T[order])
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == [list("abc")[k] for k in order]
-    assert display.colorbar_.ax.get_ylabel() == "Mean size of attribution (in °C)"
+    assert display.colorbar_.ax.get_ylabel() == "Mean size of attribution (°C)"
     assert tuple(display.image_.get_extent()[:2]) == (-4.5, 0.5)
     assert no_text_overlaps(display.figure_)
     display.plot(sample=50, image_kwargs={"cmap": "RdBu"}, colorbar=False)
