@@ -1,10 +1,10 @@
 """Changes of model files, random but repeatable, and what the reader makes of them."""
 
 import copy
-import faulthandler
 import hashlib
 import json
 import random
+import signal
 import struct
 import tracemalloc
 import warnings
@@ -257,7 +257,8 @@ def read(path, kind, content, original, ask):
     path.write_bytes(content)
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
-    faulthandler.dump_traceback_later(120, exit=True)  # a hang ends the process
+    if hasattr(signal, "alarm"):
+        signal.alarm(120)  # a hang ends the process
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -278,7 +279,8 @@ def read(path, kind, content, original, ask):
                 return f"read, {type(error).__name__}", peak
             return "read", peak
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
 
 
 def _peak(before):

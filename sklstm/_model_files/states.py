@@ -241,7 +241,7 @@ def _member(value, where, sizes):
 def _fitted_names(value, where, sizes):
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         refuse(where, value, "names")
-    if sum(one is True for one in value.values()) != sizes["members"] or set(value.values()) - {True, False}:
+    if not all(isinstance(one, bool) for one in value.values()) or sum(value.values()) != sizes["members"]:
         refuse(where, value, f"{sizes['members']} names of fitted members")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from model_case import X, Y, regressor
+from model_case import MODELS, X, Y, regressor
 from model_mutations import parts_of, signed
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
@@ -302,6 +302,18 @@ def test_no_module_is_imported_by_a_name_from_the_file(tmp_path):
 def _path():
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return os.pathsep.join(str(Path(folder).resolve()) for folder in folders if folder)
+
+
+@pytest.mark.parametrize("is_kept", [1, None, "yes"])
+def test_names_of_members_that_are_no_names_of_them(is_kept, tmp_path):
+    save_model(MODELS["ensemble"](), tmp_path / "model")
+
+    def change(description):
+        description["state"]["_fitted_names"]["entries"]["none"] = is_kept
+
+    (tmp_path / "model").write_bytes(edited(change)(*parts_of((tmp_path / "model").read_bytes())))
+    with pytest.raises(ModelFormatError, match=r"_fitted_names'\] is .*, expected 2 names of fitted members"):
+        load_model(tmp_path / "model")
 
 
 def test_a_selector_of_other_shapes(tmp_path):

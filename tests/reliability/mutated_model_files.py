@@ -26,7 +26,7 @@ NAMES = (
     *("seeds in parts", "schedule free", "objects", "int16", "carried groups", "mixed labels", "conformal", "panel"),
     *("window norm", "ensemble", "learned weights", "pipeline", "selector", "labels in parts", "decoder", "large"),
 )
-SHARE = 625  # mutations that a child process reads
+SHARE = 300  # mutations that a child process reads
 
 
 def large():
@@ -70,7 +70,11 @@ def main():
             save_model(large() if name == "large" else MODELS[name](), folder / f"{name}.safetensors")
         first, context = options.seed * 1_000_000, multiprocessing.get_context("spawn")
         for share, begin in enumerate(range(0, options.count, SHARE)):
-            name, queue, count = NAMES[share % len(NAMES)], context.Queue(), min(SHARE, options.count - begin)
+            name, queue, count = (
+                NAMES[(share + 5 * options.seed) % len(NAMES)],
+                context.Queue(),
+                min(SHARE, options.count - begin),
+            )
             child = context.Process(target=run_share, args=(name, folder, first + begin, count, queue))
             child.start()
             last = None
