@@ -1,5 +1,6 @@
-"""The history of a training: curves and the weights that are kept."""
+"""The history of a training: curves, the weights that are kept, and what is told of each epoch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -98,3 +99,42 @@ class History:
     def validation_scores(self):
         """Validation score of each epoch, empty without a validation part."""
         return [epoch.validation_score for epoch in self.epochs if epoch.validation_score is not None]
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """What a training tells of an epoch that has just ended; nothing is computed before it is asked for.
+
+    Attributes
+    ----------
+    number : int
+        From 1, over all trainings of this network.
+    epoch : Epoch
+    is_best : bool
+        Whether it is the best so far, by the validation score or, without one, by the training loss.
+    is_last : bool
+        Whether the training ends here by itself.
+    learning_rate : float
+        Step size of its last step.
+    n_samples : int
+        Samples it was trained on.
+    seconds : float
+        What it took, the validation part included.
+    history : History
+        All epochs of this training so far.
+    parameters : callable
+        ``parameters()``, the parameters for prediction as a flat vector, valid until the training goes on.
+    state : callable
+        ``state()``, what `train` takes as `resume_from`: plain arrays and numbers.
+    """
+
+    number: int
+    epoch: Epoch
+    is_best: bool
+    is_last: bool
+    learning_rate: float
+    n_samples: int
+    seconds: float
+    history: History
+    parameters: Callable[[], Any]
+    state: Callable[[], dict[str, Any]]

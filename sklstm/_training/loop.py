@@ -1,18 +1,20 @@
 """The loop over epochs and batches, with early stopping."""
 
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 
 from sklstm._training.clipping import Clipping, global_norm
 from sklstm._training.divergence import check_last_step, check_step, check_validation
 from sklstm._training.early_stopping import EarlyStopping
-from sklstm._training.history import Epoch, History, Start
+from sklstm._training.history import Epoch, EpochEnd, History, Start
 from sklstm._training.losses import LOSSES, explained_share, least_loss, mean_loss
 from sklstm._training.optimizers import OPTIMIZERS
 from sklstm._training.passes import PASSES
 from sklstm._training.progress import Progress
 from sklstm._training.recurrent_constraints import CONSTRAINTS
+from sklstm._training.resumption import restore, state_between_epochs, weights_of
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 from sklstm._training.schedules import SCHEDULES
 from sklstm._training.skip_steps import skip_steps
@@ -165,6 +167,8 @@ def train(
     score=None,
     stop=None,
     skip_start=None,
+    after_epoch=None,
+    resume_from=None,
 ):
     """Train `flat` in place.
 
@@ -194,6 +198,12 @@ def train(
         Training ends as by Ctrl-C once ``stop()`` is true.
     skip_start : ndarray of shape (n_parameters,) or None, default=None
         Parameters whose linear skip is what that of the network decays to; None where it is frozen, or there is none.
+    after_epoch : callable or None, default=None
+        ``after_epoch(end)`` is called with an `EpochEnd` after each epoch; where it returns true, the training ends as
+        by early stopping. What it raises ends the training without a result.
+    resume_from : dict or None, default=None
+        What ``end.state()`` gave in a training with the same arguments: this one goes on behind that epoch, with the
+        same bits.
 
     Returns
     -------
@@ -206,8 +216,11 @@ def train(
     Divergence
         When the loss, the gradient or a validation prediction is not finite.
     """
-    network.load(flat)
+    network.load(flat if resume_from is None else weights_of(resume_from, network))
     training = _Training(network, samples, settings, validation, first_epoch, state, mask, score, stop, skip_start)
+    training.after_epoch = after_epoch
+    if resume_from is not None:
+        restore(training, resume_from)
     history = training.history
     try:
         training.run()
@@ -250,6 +263,7 @@ class _Training:
         self.stopping = EarlyStopping(settings.tol, settings.n_iter_no_change)
         self.validation = None if validation is None else _ValidationPart(self.passes, validation, score)
         self.history = History(weight_decay=decay)
+        self.after_epoch, self.is_over = None, False
         # Two buffers: the last copy that was kept stays whole while the next is written, also if that is interrupted.
         self._copies = [None, None]
 
@@ -268,30 +282,51 @@ class _Training:
     def run(self):
         """Train until the last epoch or until nothing improves; the network then holds the weights for prediction."""
         settings, progress = self.settings, Progress(self.settings, self.first_epoch)
-        if settings.start_counts and self.validation is not None:
+        if settings.start_counts and self.validation is not None and self.history.start is None:
             _, score = self.validation.evaluate(self.passes, self.first_epoch - 1)
             self.history.start = Start(score, settings.tol, self.network.weights.copy())
             progress.report_start(score)
-        for epoch in range(self.first_epoch, self.first_epoch + settings.max_iter):
+        epoch = self.first_epoch + self.history.n_epochs
+        while not self.is_over:
+            begin = None if self.after_epoch is None else perf_counter()
             loss, norm = run_epoch(
                 self.passes, self.optimizer, epoch, self.schedule, self.mask, self.stop, self.skip, self.constraint
             )
             self.optimizer.use_average()
-            self._finish(epoch, self._loss_factor * loss, norm)
+            is_best = self._finish(epoch, self._loss_factor * loss, norm)
             progress.report(self.history.epochs[-1])
-            if self.stopping.is_over and not self.schedule.schedule.has_end:
-                break
-            self.optimizer.use_training_weights()
-        else:
-            self.optimizer.use_average()
+            is_last = self.history.n_epochs == settings.max_iter
+            self.is_over = is_last or (self.stopping.is_over and not self.schedule.schedule.has_end)
+            if self.after_epoch is not None:
+                end = self._end(epoch, is_best, perf_counter() - begin)
+                self.is_over = bool(self.after_epoch(end)) or self.is_over
+            epoch += 1
+            if not self.is_over:
+                self.optimizer.use_training_weights()
         if self.validation is None:
             # No loss is computed after the last step: check that its predictions are finite.
             few = self.passes.samples.sequences.take(slice(0, settings.batch_size))
             with np.errstate(over="ignore", invalid="ignore"):
-                check_last_step(self.passes, self.network.forward(few), epoch)
+                check_last_step(self.passes, self.network.forward(few), epoch - 1)
+
+    def _end(self, epoch, is_best, seconds):
+        """Return what is told of an epoch that has just ended."""
+        settings, network, schedule = self.settings, self.network, self.schedule
+        return EpochEnd(
+            number=epoch + 1,
+            epoch=self.history.epochs[-1],
+            is_best=is_best,
+            is_last=self.is_over,
+            learning_rate=settings.learning_rate * schedule.schedule.factor(schedule.n_steps - 1),
+            n_samples=self.passes.n_samples,
+            seconds=seconds,
+            history=self.history,
+            parameters=lambda: network.from_panels(network.weights),
+            state=lambda: state_between_epochs(self),
+        )
 
     def _finish(self, epoch, loss, norm):
-        """Evaluate an epoch and, last of all, add it to the history."""
+        """Evaluate an epoch and, last of all, add it to the history; return whether it is the best so far."""
         validation_loss = score = None
         if self.validation is not None:
             validation_loss, score = self.validation.evaluate(self.passes, epoch)
@@ -300,6 +335,7 @@ class _Training:
         is_best = self.stopping.observe(value)
         weights = self._copy_of_weights() if is_best or score is None else None
         self.history.epochs.append(Epoch(loss, norm, validation_loss, score, weights))
+        return is_best
 
     def _copy_of_weights(self):
         copies = self._copies
