@@ -3,55 +3,33 @@
 A fit fills a new estimator with the same parameters, so that a failure leaves the user's estimator unchanged.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklstm._batch_size import batch_size, n_in_batches
-from sklstm._cell_choice import check_cell
+from sklstm._callbacks.support import with_callbacks, without_callbacks
+from sklstm._callbacks.tasks import tasks_of
 from sklstm._column_positions import known_positions
 from sklstm._dtypes import array_dtype, warn_of_slow_products
 from sklstm._fit_inputs import check_part, check_validation_part
-from sklstm._fitted import empty_network, fitted_network, freeze, refuse_quantised
+from sklstm._fitted import freeze, refuse_quantised
 from sklstm._kernels.core._pool import resolve_num_threads
-from sklstm._linear_part import LinearPart, scaled_skip, solve_linear_part
-from sklstm._network.parameters import ParameterLayout
+from sklstm._linear_part import scaled_skip
+from sklstm._network_training import Validation, calibrate, train_networks
 from sklstm._options import (
-    describe_network,
     naming_sizes,
-    refuse_orthogonal_zeros,
-    refuse_other_network,
     warn_without_validation,
 )
 from sklstm._parts import hold_out, refuse_lost_outputs
 from sklstm._scaling import InputScales, Moments, followed_scales, input_scales, moments_of, row_weights
 from sklstm._scoring import ValidationScore
-from sklstm._seeds import join, n_networks, refuse_other_number, singles, train_each, with_seeds
+from sklstm._seeds import join, n_networks, refuse_other_number, singles
 from sklstm._snapshot import replace_fitted, snapshot_of
-from sklstm._training.loop import Samples, Settings, train
+from sklstm._training.loop import Samples
 from sklstm._training.schedules import SCHEDULES
-from sklstm._validation import check_range, check_range_ahead, warn_of_other_scale
+from sklstm._validation import warn_of_other_scale
 from sklstm._warn import warn_user
-
-
-class Validation(NamedTuple):
-    """What is judged in training, None where there is none.
-
-    Attributes
-    ----------
-    samples : Samples
-        The validation part.
-    score : ValidationScore
-        Of `scoring`.
-    everything : callable
-        ``everything()``, all samples that training and validation part were taken from.
-    """
-
-    samples: Any
-    score: Any
-    everything: Any
 
 
 def fit(model, given, validation, targets_of=None, **known):
@@ -74,6 +52,16 @@ def fit(model, given, validation, targets_of=None, **known):
     model : estimator
         The same.
     """
+    work, interrupt = _fit_new(model, given, validation, targets_of, known)
+    replace_fitted(model, work.__dict__)
+    if interrupt is not None:
+        tell_of_interrupt(model, interrupt)
+    return model
+
+
+@with_callbacks
+def _fit_new(model, given, validation, targets_of, known):
+    """Return a new estimator that is fitted, and what interrupted its training, or None."""
     continued = model.warm_start and hasattr(model, "parameters_")
     work, targets = _begin(model, targets_of, continued=continued, **known)
     part = check_part(work, targets, given, continued=continued)
@@ -90,13 +78,9 @@ def fit(model, given, validation, targets_of=None, **known):
         whole = part
         part, held_out = hold_out(part, work.early_stopping, work.validation_fraction, codes, targets.classes)
     warn_without_validation(work.get_params(deep=False), held_out)
-    interrupt = _fit_part(
-        work, targets, part, held_out, whole, max_iter=work.max_iter, continued=continued, keep_state=False
-    )
-    replace_fitted(model, work.__dict__)
-    if interrupt is not None:
-        tell_of_interrupt(model, interrupt)
-    return model
+    options = {"max_iter": work.max_iter, "continued": continued, "keep_state": False}
+    with tasks_of(model, given) as tasks:
+        return work, _fit_part(work, targets, part, held_out, whole, tasks, **options)
 
 
 def partial_fit(model, given, **known):
@@ -124,16 +108,25 @@ def partial_fit(model, given, **known):
         raise ValueError(
             "conformal=True needs a validation part, which partial_fit does not have; set conformal=False."
         )
+    work = _fit_further(model, given, known)
+    replace_fitted(model, work.__dict__)
+    return model
+
+
+@with_callbacks
+def _fit_further(model, given, known):
+    """Return a new estimator that is trained for one epoch more."""
     continued = hasattr(model, "parameters_")
     work, targets = _begin(model, continued=continued, **known)
     memory = work._row_order if continued else None
     part = check_part(work, targets, given, continued=continued, memory=memory)
     part = targets.start(part, getattr(work, "feature_names_in_", None))
-    interrupt = _fit_part(work, targets, part, None, None, max_iter=1, continued=continued, keep_state=True)
+    options = {"max_iter": 1, "continued": continued, "keep_state": True}
+    with tasks_of(model, given, "partial_fit") as tasks:
+        interrupt = _fit_part(work, targets, part, None, None, tasks, **options)
     if interrupt is not None:
         raise interrupt
-    replace_fitted(model, work.__dict__)
-    return model
+    return work
 
 
 def _begin(model, targets_of=None, *, continued, **known):
@@ -142,7 +135,7 @@ def _begin(model, targets_of=None, *, continued, **known):
     if continued:
         refuse_quantised(before)
     work = type(model)(**before.get_params(deep=False))
-    work.__dict__.update(before.__dict__ if continued else {}, **known)
+    work.__dict__.update(without_callbacks(before.__dict__) if continued else {}, **known)
     work.__dict__.pop("conformal_correction_", None)  # it belongs to the network before
     if continued:
         refuse_other_number(work)
@@ -151,10 +144,11 @@ def _begin(model, targets_of=None, *, continued, **known):
     return work, targets
 
 
-def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, keep_state):
+def _fit_part(model, targets, part, held_out, whole, tasks, *, max_iter, continued, keep_state):
     """Learn scales and factors from the training part alone, encode both parts by them, and train.
 
-    `whole` is what both parts were taken from, or None. Returns what interrupted it, or None.
+    `whole` is what both parts were taken from, or None; `tasks` are the `FitTasks`, or None. Returns what interrupted
+    it, or None.
     """
     targets.learn_groups(part)
     part, held_out, whole = (one and targets.by_group(one) for one in (part, held_out, whole))
@@ -186,19 +180,12 @@ def _fit_part(model, targets, part, held_out, whole, *, max_iter, continued, kee
         warn_of_slow_products(model.dtype)
     with naming_sizes(model.get_params(deep=False)):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
-        interrupt = _train_networks(model, targets, samples, validation, **keywords)
+        interrupt = train_networks(model, targets, samples, validation, tasks, **keywords)
     if conformal:
-        _calibrate(model, validation.samples)
+        calibrate(model, validation.samples)
+    if tasks is not None and interrupt is None:
+        tasks.end(model)
     return interrupt
-
-
-def _calibrate(model, samples):
-    """Correct the bands of all networks together by the validation part."""
-    targets = model._targets()
-    network = fitted_network(model, targets)
-    network.reference_columns = None  # in the unit of the encoded targets
-    targets.calibrate(network.forward(samples.sequences), samples)
-    model.__dict__.update(targets.fitted())
 
 
 def _learn_inputs(model, part, weights, *, continued, running):
@@ -252,131 +239,6 @@ def _encode(part, targets, inputs, dtype):
     encoded, weights = targets.encode(part, inputs)
     names = (part.name.replace("y", "X"), part.name)
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)
-
-
-def _train_networks(model, targets, samples, validation, *, continued, **options):
-    """Train a network from each seed and set the fitted attributes; return what interrupted it."""
-    held_out = validation.samples
-    columns, n_features = getattr(model, "feature_names_in_", None), samples.sequences.table.shape[1]
-    parameters = model.get_params(deep=False)
-    horizon = targets.horizon if parameters.get("decoder", "direct") != "direct" else 0
-    layout = ParameterLayout(**describe_network(parameters, n_features, targets.n_outputs, columns, horizon))
-    network = empty_network(model, layout, model.dtype)
-    in_units = targets.call_scales() is not None
-    check_range(network, samples.sequences.table, columns=columns, in_units=in_units)
-    check_range_ahead(network, samples.sequences.ahead, columns)
-    if held_out is not None and held_out.sequences.table is not samples.sequences.table:
-        check_range(network, held_out.sequences.table, "X_val", columns, in_units=in_units)
-        check_range_ahead(network, held_out.sequences.ahead, columns, "future_val")
-    models = singles(model) if continued else with_seeds(model)
-    regression = None if continued else solve_linear_part(network, targets.network_loss(), samples, validation)
-    train_one = partial(_train, layout, targets, samples, validation, regression, continued=continued, **options)
-    trained, interrupt = train_each(train_one, models, resolve_num_threads(model.n_jobs))
-    join(model, models if continued else trained)
-    return interrupt
-
-
-def _train(
-    layout, targets, samples, validation, regression, model, n_threads, *, stop, label, max_iter, continued, keep_state
-):
-    """Train one network from its current or from new parameters and set its attributes; return what interrupted it."""
-    seed, kept, state, held_out = model._training_state["seed"], {}, None, validation.samples
-    if continued:
-        flat, state = _continue_from(model, layout), model._training_state.get("loop")
-        kept = {name: model._training_state[name] for name in ("pruned",) if name in model._training_state}
-    else:
-        generator = np.random.Generator(np.random.Philox(key=seed))
-        flat = layout.initial(generator, array_dtype(model.dtype), model.weight_init, n_threads)
-        check_cell(model.cell)._adjust_start(layout.views(flat), _longest(samples))
-    options = {"seed": seed, "max_iter": max_iter, "label": label, "keep_state": keep_state}
-    settings = _settings(model, targets, samples, layout, **options)
-    network = empty_network(model, layout, model.dtype, n_threads)
-    first_epoch = model.n_iter_ if continued else 0
-    mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
-    if kept:
-        refuse_orthogonal_zeros(model.recurrent_constraint)
-    linear = LinearPart(layout, flat, settings, model._training_state if continued else {}, regression)
-    settings, state = replace(settings, start_counts=linear.is_start), state if keep_state else None
-    history = train(
-        network, flat, samples, settings, held_out, first_epoch, state, mask, validation.score, stop, linear.target
-    )
-    try:
-        fitted = _fitted_attributes(model, history, layout, flat, first_epoch, linear)
-    except KeyboardInterrupt as interrupt:
-        # The training was complete: its result is kept.
-        history.interrupt = interrupt
-        fitted = _fitted_attributes(model, history, layout, flat, first_epoch, linear)
-    kept = {"seed": seed, **kept, **linear.state}
-    model._training_state = {**kept, "loop": history.state} if keep_state else kept
-    model._architecture, model._trained_dtype = asdict(layout.architecture), model.dtype
-    model.__dict__.update(fitted)
-    return history.interrupt
-
-
-def _longest(samples):
-    return int(samples.sequences.lengths.max())
-
-
-def _settings(model, targets, samples, layout, *, seed, max_iter, label, keep_state):
-    """Return the `Settings` of a training that the parameters of an estimator stand for."""
-    (loss, loss_parameter), n = targets.network_loss(), n_in_batches(model, samples)
-    automatic = getattr(model, "weight_decay_", None) if keep_state else None  # `partial_fit` goes on with its first
-    return Settings(
-        loss=loss,
-        batch_size=batch_size(model, n),
-        max_iter=max_iter,
-        shuffle=model.shuffle,
-        learning_rate=model.learning_rate_init,
-        weight_decay=automatic if model.weight_decay == "auto" else model.weight_decay,
-        max_grad_norm=model.max_grad_norm,
-        dropout=float(model.dropout) if layout.architecture.n_layers > 1 else 0.0,
-        tol=model.tol,
-        n_iter_no_change=model.n_iter_no_change,
-        seed=seed,
-        verbose=bool(model.verbose),
-        label=label,
-        schedule=model.learning_rate,
-        optimizer=model.solver,
-        loss_parameter=loss_parameter,
-        accumulation_steps=int(model.accumulation_steps),
-        recurrent_dropout=float(model.recurrent_dropout),
-        weight_dropout=float(model.weight_dropout),
-        training="sequences" if model.targets == "sequence" else model.training,
-        bptt_steps=min(int(model.bptt_steps), n),
-        recurrent_constraint=model.recurrent_constraint,
-        recurrent_bound=check_cell(model.cell)._recurrent_bound(_longest(samples)),
-        linear_skip=model.linear_skip_training if layout.architecture.linear_skip else None,
-    )
-
-
-def _fitted_attributes(model, history, layout, flat, first_epoch, linear):
-    """Return what a training adds to the attributes of the first `first_epoch` epochs, which stay as they are."""
-    linear.finish()
-    parameters = {name: view.copy() for name, view in layout.views(flat).items()}
-    for array in parameters.values():
-        array.flags.writeable = False
-    curve, norms = (getattr(model, name) if first_epoch else [] for name in ("loss_curve_", "gradient_norms_"))
-    curve, scores = curve + history.loss_curve, history.validation_scores or None
-    return {
-        "parameters_": parameters,
-        "n_iter_": first_epoch + history.n_epochs,
-        "loss_curve_": curve,
-        "loss_": curve[-1],
-        "gradient_norms_": norms + history.gradient_norms,
-        "validation_scores_": scores,
-        "validation_loss_curve_": history.validation_losses or None,
-        "best_validation_score_": None if scores is None else history.best_score,
-        "best_iteration_": first_epoch + history.best_epoch,
-        "best_loss_": min(curve) if scores is None else None,
-        "weight_decay_": history.weight_decay,
-        **linear.fitted(history),
-    }
-
-
-def _continue_from(model, layout):
-    """Return the fitted parameters as a new flat vector, if they are those of the network wanted now."""
-    refuse_other_network(model._architecture, asdict(layout.architecture))
-    return layout.flatten(model.parameters_, array_dtype(model.dtype)).copy()
 
 
 def tell_of_interrupt(model, interrupt):

@@ -1,5 +1,6 @@
 """The linear part of an estimator's network: solved before training, then frozen or fine-tuned."""
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,13 @@ class LinearPart:
             self._skip[:], self._bias[:] = fit.start.weights, fit.start.intercept
         if self._skip is not None:
             self._ridge = state.get("skip", self._skip).copy()
+
+    def of(self, flat):
+        """Return the same for a copy of the parameters at some moment of the training, which goes on."""
+        other = copy(self)
+        other._flat, other._skip = flat, self._layout.views(flat).get("weight_skip")
+        other._ridge = None if self._ridge is None else self._ridge.copy()
+        return other
 
     @property
     def _bias(self):

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._architecture_parameters import ArchitectureParameters
+from sklstm._callbacks.support import CallbackSupport
 from sklstm._dtypes import DTYPES
 from sklstm._options import refuse_moved_values
 from sklstm._scoring import check_scoring
@@ -20,7 +21,7 @@ LARGEST_N_SEEDS = 1000
 
 
 @dataclass(eq=False, repr=False)
-class NetworkParameters(ArchitectureParameters):
+class NetworkParameters(CallbackSupport, ArchitectureParameters):
     """Parameters of a network and of its training.
 
     Parameters
@@ -243,6 +244,9 @@ default="constant"
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    # What callbacks ask for.
+    _trains_in_epochs: ClassVar[bool] = True
 
     def _validate_params(self):
         """Check the parameters of the constructor, as `fit` does before all else."""

@@ -90,13 +90,14 @@ def join(model, models):
 
 
 def train_each(train, models, n_threads):
-    """Call ``train(model, threads, stop=..., label=...)`` for each model, several at a time.
+    """Call ``train(model, threads, stop=..., label=..., which=...)`` for each model, several at a time.
 
     Parameters
     ----------
     train : callable
         It trains a model in place with so many threads, ends with a KeyboardInterrupt once ``stop()`` is true, and
-        returns what interrupted it after the first epoch, or None; the lines that it prints begin with the label.
+        returns what interrupted it after the first epoch, or None; the lines that it prints begin with the label, and
+        `which` is its position among the models.
     models : list of estimator
         Changed in place.
     n_threads : int
@@ -124,7 +125,7 @@ def train_each(train, models, n_threads):
         """Train one of them."""
         with config_context(**config):  # that of the calling thread
             own = edges[k % n_workers + 1] - edges[k % n_workers]
-            return train(models[k], own, stop=stops[k].is_set, label=_label(k, len(models)))
+            return train(models[k], own, stop=stops[k].is_set, label=_label(k, len(models)), which=k)
 
     interrupt, executor = None, ThreadPoolExecutor(n_workers, thread_name_prefix="sklstm-seed")
     try:
@@ -174,7 +175,7 @@ def _one_by_one(train, models, n_threads):
     trained = []
     for k, one in enumerate(models):
         try:
-            interrupt = train(one, n_threads, stop=None, label=_label(k, len(models)))
+            interrupt = train(one, n_threads, stop=None, label=_label(k, len(models)), which=k)
         except KeyboardInterrupt as error:
             if not trained:
                 raise

@@ -14,6 +14,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._callbacks.support import CallbackSupport, without_callbacks
+from sklstm._callbacks.tasks import fit_as_one_task
+from sklstm._fit_inputs import Given
 from sklstm._kernels.columns._column_statistics import column_statistics
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._pickles import VersionedPickles
@@ -27,7 +30,7 @@ from sklstm._warn import warn_user
 __all__ = ["LSTMFeatureSelector"]
 
 
-class LSTMFeatureSelector(VersionedPickles, SequenceTransformMixin, SelectorMixin, BaseEstimator):
+class LSTMFeatureSelector(VersionedPickles, CallbackSupport, SequenceTransformMixin, SelectorMixin, BaseEstimator):
     r"""Keep the columns that have temporal structure and go along with the target.
 
     A recurrent network can only use what is left in a column when its past is known. The selector
@@ -286,6 +289,12 @@ class LSTMFeatureSelector(VersionedPickles, SequenceTransformMixin, SelectorMixi
             If an input has the wrong shape, numbers that are not finite or so large that their
             squares are not, a group comes in separate blocks, or every column is constant.
         """
+        work = fit_as_one_task(self, Given(X, y, sample_weight, groups), self._fit_new)
+        replace_fitted(self, vars(work))
+        return self
+
+    def _fit_new(self, X, y, sample_weight, groups):
+        """Return a new selector that is fitted."""
         seen, given = read_input(self, X, y, groups, sample_weight)
         longest = int(np.diff(given.blocks).max())
         statistics = column_statistics(
@@ -312,11 +321,10 @@ class LSTMFeatureSelector(VersionedPickles, SequenceTransformMixin, SelectorMixi
             raise ValueError("Every column of X is constant: there is nothing to select from.")
         work = snapshot_of(self)  # a fit that fails changes nothing
         vars(work).pop("feature_names_in_", None)
-        vars(work).update(seen)
+        work.__dict__ = {**without_callbacks(vars(work)), **seen}
         work._measure(statistics, constant, given.by_samples)
         work._select(constant)
-        replace_fitted(self, vars(work))
-        return self
+        return work
 
     def _measure(self, statistics, constant, by_samples):
         """Set the statistics of the columns; constant ones get values that no filter passes."""

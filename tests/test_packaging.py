@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sklstm
+import sklstm.callbacks
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
@@ -120,10 +121,20 @@ def test_all_lists_the_public_names(module):
     assert len(module.__all__) == len(set(module.__all__))
 
 
+MODULES = (
+    sklstm,
+    sklstm.callbacks,
+    sklstm.cells,
+    sklstm.compression,
+    sklstm.datasets,
+    sklstm.inspection,
+    sklstm.model_selection,
+    sklstm.streaming,
+)
+
+
 def public_objects():
-    modules = (sklstm, sklstm.cells, sklstm.compression, sklstm.datasets, sklstm.inspection, sklstm.model_selection)
-    modules += (sklstm.streaming,)
-    for module in modules:
+    for module in MODULES:
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):

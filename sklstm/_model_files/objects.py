@@ -5,6 +5,7 @@ import sklearn
 from sklearn import config_context
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sklstm._callbacks.support import without_callbacks
 from sklstm._model_files.checks import text
 from sklstm._model_files.classes import kind_of, name_of, parameter_names
 from sklstm._model_files.plain_states import VERSION
@@ -33,7 +34,7 @@ class ObjectWriter(Writer):
         return super().encode(value, name) if known is None else self._object(value, known, name)
 
     def _object(self, value, known, name):
-        attributes, names = vars(value).copy(), parameter_names(type(value))
+        attributes, names = without_callbacks(vars(value)), parameter_names(type(value))
         if hasattr(value, "_validate_params"):
             value._validate_params()
         parts, is_split = {"parameters": {}, "state": {}}, not hasattr(value, "get_params")

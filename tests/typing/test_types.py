@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sklstm
+import sklstm.callbacks
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
@@ -26,6 +27,7 @@ PUBLIC = [
     getattr(module, name)
     for module in (
         sklstm,
+        sklstm.callbacks,
         sklstm.cells,
         sklstm.compression,
         sklstm.datasets,

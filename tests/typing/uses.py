@@ -32,6 +32,7 @@ from sklstm import (
     to_onnx,
     to_torch,
 )
+from sklstm.callbacks import Checkpoint, LearningCurve, OptunaPruning, ProgressBar
 from sklstm.cells import (
     GRU,
     LMU,
@@ -223,6 +224,19 @@ def exchange() -> None:
     assert_type(from_torch(state, state, estimator=DeepRNNClassifier(), classes=["a", "b"]), DeepRNNClassifier)
     assert_type(from_keras([object()], estimator=DeepRNNClassifier(), multilabel=True), DeepRNNClassifier)
     to_onnx(DeepLSTMRegressor().fit(X, y), sequence_lens=True, dtype="float64").SerializeToString()
+
+
+def callbacks() -> None:
+    X, y = data()
+    curve = LearningCurve()
+    network = DeepLSTMRegressor().set_callbacks(curve, Checkpoint("net.npz", every=2), ProgressBar())
+    assert_type(network, DeepLSTMRegressor)
+    assert_type(network.fit(X, y), DeepLSTMRegressor)
+    assert_type(LSTMFeatureSelector().set_callbacks(), LSTMFeatureSelector)
+    assert_type(curve.curves, list[dict[str, Any]])
+    DeepRNNClassifier().set_callbacks(OptunaPruning(None, "loss"))
+    DeepRNNClassifier().set_callbacks(print)  # type: ignore[arg-type]
+    OptunaPruning(None, "accuracy")  # type: ignore[arg-type]
 
 
 def mistakes() -> None:
