@@ -239,7 +239,7 @@ def test_a_pickle_holds_training_rows_only_if_asked(case):
 @pytest.fixture
 def parts(monkeypatch):
     """What every fit trains on and holds out."""
-    from sklstm import _fitting
+    from sklstm import _network_training
 
     seen = []
 
@@ -247,8 +247,8 @@ def parts(monkeypatch):
         seen.append((samples, held_out))
         return original(network, flat, samples, settings, held_out, *rest)
 
-    original = _fitting.train
-    monkeypatch.setattr(_fitting, "train", train)
+    original = _network_training.train
+    monkeypatch.setattr(_network_training, "train", train)
     return seen
 
 
