@@ -40,6 +40,8 @@ class RowWiseSteps:
     """
 
     def __init__(self, steps, vouched=()):
+        # A transformer of sets of sequences has one of tables inside.
+        steps = [(name, getattr(step, "_table_transformer", step)) for name, step in steps]
         vouched = _check_vouched(vouched, steps)
         for name, step in steps:
             _refuse_others(name, step, vouched)

@@ -21,6 +21,7 @@ import sklstm.compression
 import sklstm.datasets
 import sklstm.inspection
 import sklstm.model_selection
+import sklstm.preprocessing
 import sklstm.streaming
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,6 +16,7 @@ import sklstm.compression
 import sklstm.datasets
 import sklstm.inspection
 import sklstm.model_selection
+import sklstm.preprocessing
 import sklstm.streaming
 
 pytest.importorskip("mypy")
@@ -33,6 +34,7 @@ PUBLIC = [
         sklstm.datasets,
         sklstm.inspection,
         sklstm.model_selection,
+        sklstm.preprocessing,
         sklstm.streaming,
     )
     for name in module.__all__

@@ -62,6 +62,7 @@ from sklstm.cells import (
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
+from sklstm.preprocessing import CollectionTransformer
 from sklstm.streaming import PipelineStream, Stream, stream
 
 Numbers = NDArray[np.float64]
@@ -170,6 +171,9 @@ def ensembles_and_selection() -> None:
     assert_type(selector.support_, NDArray[np.bool_])
     print(selector.transform([X, X]), issubclass(TimeOrderWarning, UserWarning))
     print(issubclass(PerformanceWarning, UserWarning))
+    scaler = CollectionTransformer(selector).fit([X, X], [1.0, 2.0], sample_weight=[1.0, 2.0])
+    assert_type(scaler.set_output(transform="pandas"), CollectionTransformer)
+    print(scaler.transform([X, X])[0], scaler.get_feature_names_out())
 
 
 def splits() -> None:
