@@ -27,7 +27,7 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE setup.py \
 PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/cells/*.py sklstm/datasets/*.py))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all bench lint format wheel clean
+.PHONY: help demo test test-all bench docs lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make test-all the same, networks once per instruction set, and every cell with every option and configuration"
 	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
 	@echo "              write doc/performance.md and .json"
+	@echo "make docs     build the pages as a site in doc/_build/html"
 	@echo "make lint     run the linters"
 	@echo "make format   let ruff fix and format the Python files"
 	@echo "make wheel    build a wheel into dist/"
@@ -78,6 +79,11 @@ bench: $(VENV)/bench.stamp
 	PYTHONPATH=tests/benchmarks $(RUN) tests/benchmarks/bench.py --write $(BENCH_ARGS)
 	PYTHONPATH=tests/benchmarks $(RUN) tests/benchmarks/roofline.py --write $(filter --quick --list,$(BENCH_ARGS))
 
+# Not part of the tests either: it takes minutes, most of them for the examples that run. A warning is an error.
+docs: $(VENV)/docs.stamp
+	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet -j 1 -d doc/_build/doctrees doc doc/_build/html
+	@echo "Look at doc/_build/html/index.html"
+
 # Docstrings: the public modules document every argument and value; elsewhere a one-line docstring may
 # do, and a name with a shape may say it all.
 lint: $(VENV)/lint.stamp
@@ -98,7 +104,7 @@ wheel: $(VENV)/wheel.stamp
 	cp $(VENV)/wheel/sklstm-*.whl dist/
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache demo.png
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache demo.png doc/_build doc/api doc/examples
 	find sklstm tests examples -name __pycache__ -prune -exec rm -rf {} +
 	find sklstm \( -name '*.so' -o -name '_*.c' -o -name '_*.html' \) -delete
 
@@ -133,7 +139,7 @@ $(VENV)/wheel.stamp: $(VENV)/build.stamp $(SOURCES)
 	$(INSTALL) --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
 	@touch $@
 
-$(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
+$(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/bench.stamp $(VENV)/docs.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
 	@echo "Installing what make $* needs"
 	$(INSTALL) "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
 	@touch $@

@@ -22,6 +22,8 @@ FOLDER holds ``tinyshakespeare/input.txt`` (karpathy/char-rnn), ``elec2/elec.csv
 left out. doc/studies/ladder.md has the results.
 """
 
+# sphinx_gallery_thumbnail_path = "studies/gallery/ladder.png"
+
 import argparse
 import functools
 import importlib.util

@@ -14,6 +14,8 @@ epoch is kept; the test part is used once. doc/studies/deep.md has other seeds, 
 Run it with ``python examples/plot_deep_recall.py``. It prints the errors and writes deep_recall.png.
 """
 
+# sphinx_gallery_thumbnail_path = "studies/gallery/deep_recall.png"
+
 import argparse
 import time
 

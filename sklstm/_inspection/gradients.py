@@ -195,7 +195,7 @@ def integrated_gradients(
     With x for the window and b for the baseline, the attribution of an entry is
 
     .. math::
-        (x_{tj} - b_{tj}) \int_0^1 \frac{\partial f}{\partial x_{tj}}\big(b + a (x - b)\big) \, da,
+        (x_{tj} - b_{tj}) \int_0^1 \frac{\partial f}{\partial x_{tj}}\bigl(b + a (x - b)\bigr) \, da,
 
     by Gauss-Legendre quadrature, which takes few points where the model is smooth on the way. Where it has corners
     there (rectified units, quantiles that cross) the error shrinks only with the number of points. Attributions compare
