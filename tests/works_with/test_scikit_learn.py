@@ -10,7 +10,7 @@ from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingClassifi
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # makes the next import work
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import partial_dependence, permutation_importance
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import (
     GridSearchCV,
@@ -21,6 +21,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -123,7 +124,7 @@ def test_voting():
     voting = VotingRegressor(members).fit(X[TRAIN], Y[TRAIN])
     alone = [model.fit(X[TRAIN], Y[TRAIN]).predict(X[TEST]) for _, model in members]
     np.testing.assert_allclose(voting.predict(X[TEST]), np.mean(alone, axis=0))
-    members = [("lstm", classifier()), ("linear", LogisticRegression())]
+    members = [("lstm", classifier()), ("bayes", GaussianNB())]
     soft = VotingClassifier(members, voting="soft").fit(X[TRAIN], LABELS[TRAIN])
     assert soft.predict_proba(X[TEST]).shape == (200, 2)
     same = VotingRegressor([("a", regressor()), ("b", regressor(random_state=1))])
