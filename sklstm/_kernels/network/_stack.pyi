@@ -18,6 +18,7 @@ class Stack:
     state_size: int
     panels_size: int
     words: NDArray[np.float32] | None
+    words_size: int
     transposed_size: int
     segments: list[tuple[int, bool]]
     architecture: Architecture
