@@ -1,5 +1,7 @@
 """Transformers of columns on sets of sequences."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -22,6 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import _get_feature_names
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm.exceptions import InconsistentVersionWarning
 from sklstm.preprocessing import CollectionTransformer
 from sklstm.streaming import stream
 
@@ -241,6 +244,14 @@ def test_row_by_row():
     lags = CollectionTransformer(FunctionTransformer(lambda x: np.cumsum(x, axis=0)))
     with pytest.raises(ValueError, match=r"'collectiontransformer' .*cannot be run row by row"):
         stream(make_pipeline(lags, DeepLSTMRegressor(**SMALL)).fit(RAGGED, Y))
+
+
+def test_a_pickle_warns_of_another_version():
+    model = CollectionTransformer(PCA(2)).fit(RAGGED)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(rows_of(again.transform(RAGGED)), rows_of(model.transform(RAGGED)))
+    with pytest.warns(InconsistentVersionWarning, match="CollectionTransformer"):
+        again.__setstate__({**model.__getstate__(), "_sklstm_version": "0.0.1"})
 
 
 # What is refused
