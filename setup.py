@@ -7,6 +7,7 @@ own flags, and is imported only after the CPU has been asked. No -march=native: 
 import os
 import platform
 import re
+import shutil
 import sys
 from glob import glob
 
@@ -40,6 +41,9 @@ GNU_VARIANTS["x86_v4_bf16"] = [*GNU_VARIANTS["x86_v4_vnni"], "-mavx512bf16"]
 FLOAT_VARIANTS = ["baseline", "x86_v3", "x86_v4"]
 REDUCED_VARIANTS = ["baseline", "x86_v3", "x86_v4_vnni", "x86_v4_bf16"]
 MSVC_VARIANTS = {"baseline": [], "x86_v3": ["/arch:AVX2"], "x86_v4": ["/arch:AVX512"]}
+# On Windows, CC=clang-cl compiles the same vectors as elsewhere, which MSVC cannot: it takes the flags of GCC but for
+# those that clang does not know, and has to be told to say that it speaks GNU C.
+CLANG_CL_FLAGS = ["-fgnuc-version=4.2.1", *(f for f in GNU_FLAGS if f not in {"-std=c11", "-fno-gcse", "-g0"})]
 MSVC_VARIANTS["x86_v4_vnni"] = MSVC_VARIANTS["x86_v4_bf16"] = MSVC_VARIANTS["x86_v4"]
 
 
@@ -94,10 +98,17 @@ class BuildExtensions(build_ext):
 
     def build_extensions(self):
         msvc = self.compiler.compiler_type == "msvc"
+        clang_cl = msvc and os.path.splitext(os.path.basename(os.environ.get("CC", "")))[0] == "clang-cl"
+        if clang_cl:
+            self.compiler.initialize()
+            self.compiler.cc = shutil.which(os.environ["CC"]) or sys.exit(f"CC={os.environ['CC']} is not found")
         for extension in self.extensions:
             variant = re.search(r"\._isa_(\w+)_(?:f\d\d|reduced)$", extension.name)
             isa = variant.group(1) if variant else "baseline"
-            if msvc:
+            if clang_cl:
+                flags = [*CLANG_CL_FLAGS, *GNU_VARIANTS[isa]]
+                extension.extra_compile_args = ["/O2", "/std:c11", *(f"/clang:{flag}" for flag in flags)]
+            elif msvc:
                 extension.extra_compile_args = ["/O2", "/fp:precise", "/std:c11", *MSVC_VARIANTS[isa]]
             else:
                 extension.extra_compile_args = [*GNU_FLAGS, *GNU_VARIANTS[isa]]

@@ -270,3 +270,13 @@ def test_no_module_changes_the_state_of_the_process():
             if re.search(changes, line) and "sklearn.set_config(" not in line and not is_said:
                 found.append(f"{path.name}:{number}: {line.strip()}")
     assert found == []
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    recipe = (ROOT / "conda" / "meta.yaml").read_text()
+    listed = {line.strip(" -").replace(" ", "") for line in recipe.splitlines() if line.startswith("    - ")}
+    required = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert [line for line in required if line not in listed] == []
+    pattern = re.search(r'load_file_regex\("\.\./sklstm/_version\.py", "(.+?)", from', recipe)[1].replace('\\"', '"')
+    assert re.search(pattern, (ROOT / "sklstm" / "_version.py").read_text())[1] == sklstm.__version__
