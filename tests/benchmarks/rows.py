@@ -147,6 +147,7 @@ def _fit():
 
 def _cell_rows(cell):
     """Return the rows of one cell: our LSTM of the same sizes is one of its peers."""
+    from sklstm._cell_choice import _KINDS
     from sklstm._network.cells import CELLS, DRIVERS
 
     shape, is_elementwise = Shape(1, 64, 50, cell), DRIVERS[CELLS[cell].driver] == "elementwise"
@@ -168,7 +169,7 @@ def _cell_rows(cell):
     job, sides = Streaming(shape, 1, 200), {LSTM: ours.lstm_stream}
     if cell == "gru":
         yield _stream("stream-gru", job, {**sides, PYTORCH: peers.torch_stream}, threads=(1,))
-    elif is_elementwise:
+    elif is_elementwise and cell in _KINDS:  # what only an object of a cell stands for has the steps of its kind
         yield _stream(f"stream-{cell}", job, sides, STREAM_TARGET, threads=(1,))
 
 
