@@ -71,7 +71,7 @@ test-all: test
 	    $(PYTEST) -n $(TEST_WORKERS) -m 'not every_isa' tests/network; \
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
-	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some' tests/network/test_*.py)
+	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|ALL_CONFIGURATIONS' tests/network/test_*.py)
 
 # Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
 # side by side; only their folder is added to sys.path.
