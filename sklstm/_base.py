@@ -31,6 +31,7 @@ from sklstm._validation import (
     check_kind,
     check_sequences_after,
     in_place_of_rows,
+    is_dask,
     is_set_of_sequences,
     refuse_overflow,
     refuse_table_for_sequences,
@@ -313,6 +314,10 @@ class BaseRNN(
 
     def _answer(self, method, X, groups, context, context_groups, future=None):
         """Return what a method says of X; called on a snapshot."""
+        if is_dask(X):
+            from sklstm._dask_collections import lazy_answer
+
+            return lazy_answer(self, method, X, groups, context, context_groups, future)
         answers = self._targets().decode(self._forward(X, groups, context, context_groups, future), method)
         return in_sequences(answers, X) if self.targets == "sequence" else answers
 

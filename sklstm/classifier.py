@@ -171,7 +171,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
-            As in `fit`.
+            As in `fit`. For a dask array or frame the answer is a dask array, lazy and with the same partitions.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
@@ -201,7 +201,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
-            As in `fit`.
+            As in `fit`. For a dask array or frame the answer is a dask array, lazy and with the same partitions.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None
@@ -229,7 +229,7 @@ class DeepRNNClassifier(ClassifierMixin, BaseRNN):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_sequences, n_steps, n_features), or list of 2-D arrays
-            As in `fit`.
+            As in `fit`. For a dask array or frame the answer is a dask array, lazy and with the same partitions.
         groups : array-like of shape (n_samples,), default=None
             One label per row of a table.
         context : array-like of shape (n_rows, n_features), default=None

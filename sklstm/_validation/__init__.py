@@ -1,6 +1,6 @@
 """Checks of user input; the result is `Sequences`, an array, or an error that names the argument."""
 
-from sklstm._validation.context import check_rows_before, check_sequences_after, in_place_of_rows
+from sklstm._validation.context import check_rows_before, check_sequences_after, holds_no_rows, in_place_of_rows
 from sklstm._validation.future import Ahead, Future, check_range_ahead, known_rows, look_ahead, refuse_future
 from sklstm._validation.groups import RowGroups, check_groups, labels_of
 from sklstm._validation.kinds import (
@@ -8,6 +8,7 @@ from sklstm._validation.kinds import (
     axes_advice,
     check_container,
     check_kind,
+    is_dask,
     is_list_of_sequences,
     is_set_of_sequences,
     refuse_no_container,
@@ -71,7 +72,9 @@ __all__ = [
     "check_steps",
     "check_weights",
     "counted_entries",
+    "holds_no_rows",
     "in_place_of_rows",
+    "is_dask",
     "is_list_of_sequences",
     "is_set_of_sequences",
     "known_rows",

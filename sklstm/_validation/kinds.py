@@ -18,6 +18,11 @@ ONE_ROW_EACH = (
 )
 
 
+def is_dask(X):
+    """Return whether X is a collection of dask, which is not imported."""
+    return hasattr(type(X), "__dask_graph__")
+
+
 def is_list_of_sequences(X):
     """Return whether X is a list (or object array) of 2-D arrays, and not a table given as a list of rows."""
     if isinstance(X, np.ndarray):

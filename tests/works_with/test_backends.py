@@ -39,12 +39,6 @@ def test_dask(processes, workers_find_the_package):
         np.testing.assert_array_equal(scores(), expected)
 
 
-def test_dask_arrays_are_tables():
-    array = pytest.importorskip("dask.array")
-    model = regressor(max_iter=2).fit(X[TRAIN], Y[TRAIN])
-    np.testing.assert_array_equal(model.predict(array.from_array(X, chunks=(100, 3))), model.predict(X))
-
-
 def test_ray(workers_find_the_package):
     ray = pytest.importorskip("ray")
     from ray.util.joblib import register_ray
