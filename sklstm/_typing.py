@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "Method", "ResponseMethod", "State", "available_if", "checks_arguments", "checks_parameters"]
+__all__ = [
+    "AnswerMethod",
+    "Array",
+    "Method",
+    "ResponseMethod",
+    "State",
+    "available_if",
+    "checks_arguments",
+    "checks_parameters",
+]
 
 Array = NDArray[Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
 ResponseMethod = Literal["predict", "predict_proba", "predict_log_proba", "predict_quantiles", "transform"]
+AnswerMethod = Literal["auto", "predict", "predict_quantiles", "predict_proba", "predict_log_proba"]
 State = Mapping[str, ArrayLike]
 
 if TYPE_CHECKING:

@@ -33,9 +33,10 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     model : estimator
         A fitted `DeepRNNRegressor`, `DeepRNNClassifier`, `DeepLSTMRegressor` or `DeepLSTMClassifier` (quantised,
         compressed, with carried rows or in the middle of calls of `partial_fit` as well), `LSTMFeatureSelector`,
-        `WeightedEnsembleRegressor` or `WeightedEnsembleClassifier`; or a pipeline. The members of ensembles and the
-        steps of pipelines may be these, and of scikit-learn `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`,
-        `RobustScaler`, `SimpleImputer`, `LinearRegression`, `Ridge`, `Lasso`, `ElasticNet` and `LogisticRegression`.
+        `WeightedEnsembleRegressor`, `WeightedEnsembleClassifier` or `CollectionTransformer`; or a pipeline. The members
+        of ensembles, the steps of pipelines and the transformer of a `CollectionTransformer` may be these, and of
+        scikit-learn `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`, `SimpleImputer`, `PCA`,
+        `LinearRegression`, `Ridge`, `Lasso`, `ElasticNet` and `LogisticRegression`.
     path : str or path-like
         The file. One that is there is replaced as a whole: an error, or a crash, leaves the old file or the new one.
 

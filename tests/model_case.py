@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
@@ -20,6 +22,7 @@ from sklstm import (
 from sklstm.cells import LSTM
 from sklstm.compression import distill, factorize, prune
 from sklstm.model_selection import PurgedTimeSeriesSplit
+from sklstm.preprocessing import CollectionTransformer
 
 N = 90
 RNG = np.random.default_rng(5)
@@ -153,7 +156,12 @@ SETS = {
     "steps": lambda: regressor(targets="sequence").fit(ARRAY, ARRAY[:, :, 0]),
     "labels of steps": lambda: classifier(targets="sequence").fit(ARRAY, ARRAY[:, :, 0] > 0),
     "ragged": lambda: classifier(pooling="mean").fit([one[: 2 + k % 5] for k, one in enumerate(ARRAY)], ARRAY_Y > 0),
+    "collection": lambda: CollectionTransformer(make_pipeline(SimpleImputer(), PCA(2))).fit(ARRAY),
+    "collection in a pipeline": lambda: make_pipeline(
+        CollectionTransformer(StandardScaler()), CollectionTransformer(SELECTOR), regressor()
+    ).fit(ARRAY, ARRAY_Y),
 }
+SELECTOR = LSTMFeatureSelector(2, min_autocorrelation=0.0, max_noise_ratio=np.inf)
 MIXED = np.array(["b"] * 40 + [7] * 10 + [("c", 2)] * 0 + [2.5] * 40, object)
 PANEL = FRAME.set_axis(FRAME.index[[*range(40), *range(10), *range(40)]])
 MODELS = {**TABLE, **GROUPED, **SETS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,7 +77,7 @@ class AttentionDisplay:
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
         samples: ArrayLike | None = None,
-        kind: str = "mean",
+        kind: Literal["mean", "samples"] = "mean",
         name: str | None = None,
         ax: Any = None,
         line_kwargs: dict[str, Any] | None = None,
@@ -134,7 +134,7 @@ class AttentionDisplay:
         weights: ArrayLike | dict[str, ArrayLike],
         *,
         rows_per_step: int = 1,
-        kind: str = "mean",
+        kind: Literal["mean", "samples"] = "mean",
         name: str | None = None,
         ax: Any = None,
         line_kwargs: dict[str, Any] | None = None,
@@ -177,7 +177,7 @@ class AttentionDisplay:
         self,
         ax: Any = None,
         *,
-        kind: str = "mean",
+        kind: Literal["mean", "samples"] = "mean",
         name: str | None = None,
         colorbar: bool = True,
         line_kwargs: dict[str, Any] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,7 @@ from sklstm._inspection.drawing import (
     whole_ticks,
 )
 from sklstm._inspection.gradients import integrated_gradients
+from sklstm._typing import AnswerMethod
 
 KINDS = ("heatmap", "columns", "steps")
 
@@ -98,7 +99,7 @@ class AttributionDisplay:
         *,
         baseline: ArrayLike | None = None,
         output: int | tuple[int, ...] | None = None,
-        response_method: str = "auto",
+        response_method: AnswerMethod = "auto",
         groups: ArrayLike | None = None,
         context: ArrayLike | None = None,
         context_groups: ArrayLike | None = None,
@@ -106,7 +107,7 @@ class AttributionDisplay:
         tol: float = 1e-4,
         feature_names: Sequence[str] | None = None,
         unit_name: str = "unit of the prediction",
-        kind: str = "heatmap",
+        kind: Literal["heatmap", "columns", "steps"] = "heatmap",
         max_features: int = 20,
         ax: Any = None,
         image_kwargs: dict[str, Any] | None = None,
@@ -181,7 +182,7 @@ class AttributionDisplay:
         *,
         feature_names: Sequence[str] | None = None,
         unit_name: str = "unit of the prediction",
-        kind: str = "heatmap",
+        kind: Literal["heatmap", "columns", "steps"] = "heatmap",
         max_features: int = 20,
         ax: Any = None,
         image_kwargs: dict[str, Any] | None = None,
@@ -226,7 +227,7 @@ class AttributionDisplay:
         self,
         ax: Any = None,
         *,
-        kind: str = "heatmap",
+        kind: Literal["heatmap", "columns", "steps"] = "heatmap",
         sample: int | None = None,
         max_features: int = 20,
         colorbar: bool = True,

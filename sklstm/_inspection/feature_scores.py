@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -111,7 +111,7 @@ class FeatureScoreDisplay:
         cls,
         estimator: Any,
         *,
-        statistic: str = "score",
+        statistic: Literal["score", "autocorrelation", "noise_ratio", "trend_strength"] = "score",
         feature_names: Sequence[str] | None = None,
         max_features: int = 30,
         ax: Any = None,

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklstm._base import BaseRNN
 from sklstm._inspection.explained import ExplainedModel, check_output
 from sklstm._inspection.windows import Windows
-from sklstm._typing import checks_arguments
+from sklstm._typing import AnswerMethod, checks_arguments
 from sklstm._validation import naming
 from sklstm._warn import warn_user
 
@@ -31,7 +31,7 @@ def input_gradients(
     X: ArrayLike,
     *,
     output: int | tuple[int, ...] | None = None,
-    response_method: str = "auto",
+    response_method: AnswerMethod = "auto",
     groups: ArrayLike | None = None,
     context: ArrayLike | None = None,
     context_groups: ArrayLike | None = None,
@@ -130,7 +130,7 @@ def integrated_gradients(
     *,
     baseline: ArrayLike | None = None,
     output: int | tuple[int, ...] | None = None,
-    response_method: str = "auto",
+    response_method: AnswerMethod = "auto",
     groups: ArrayLike | None = None,
     context: ArrayLike | None = None,
     context_groups: ArrayLike | None = None,

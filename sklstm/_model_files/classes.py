@@ -40,6 +40,7 @@ _MODELS = {
     "LSTMFeatureSelector": ("feature_selection", states.SELECTOR),
     "WeightedEnsembleRegressor": ("ensemble", states.ENSEMBLE_OF_REGRESSORS),
     "WeightedEnsembleClassifier": ("ensemble", states.ENSEMBLE_OF_CLASSIFIERS),
+    "CollectionTransformer": ("preprocessing", states.COLLECTION_TRANSFORMER),
 }
 _CELLS = (
     *("GRU", "LMU", "LRU", "LSTM", "MGU", "MLSTM", "QRNN", "RGLRU", "RHN", "RWKV", "S4D", "S5", "SRU", "CfC", "Delta"),

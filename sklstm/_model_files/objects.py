@@ -42,11 +42,12 @@ class ObjectWriter(Writer):
             part = "parameters" if key in names else "state"
             if part == "state" and is_split:  # what its constructor sets by itself
                 continue
+            self.keeps_order = known.startswith("sklearn.")
             try:
                 parts[part][key] = self.encode(one, f"{name}/{key}".lstrip("/"))
             except Unsupported as error:
                 raise Refused(_refusal(type(value).__name__, key, one, part, error)) from None
-        if known.startswith("sklearn.") and parts["state"]:
+        if known.startswith("sklearn.") and parts["state"].keys() - {REQUESTS, OUTPUT}:
             parts["state"][VERSION] = sklearn.__version__
         return {"object": known, **parts}
 

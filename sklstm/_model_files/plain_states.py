@@ -1,14 +1,26 @@
 """Estimators of scikit-learn that a model file can hold: those whose fitted attributes are a few numbers and arrays."""
 
-from sklstm._model_files.checks import anything, array, either, entries, integer, number, optional, refuse, text
+from sklstm._model_files.checks import (
+    anything,
+    array,
+    either,
+    entries,
+    integer,
+    number,
+    optional,
+    refuse,
+    sequence,
+    text,
+)
 from sklstm.exceptions import ModelFormatError
 
 VERSION = "_sklearn_version"
 _COLUMN = array("f", "features", finite=False)
 _COLUMN_OR_NONE = optional(_COLUMN)
 _SEEN = either(number(0), array("if", "features"))
+_COMPONENTS = array("f", None, finite=False)
 _NUMBERS = either(number(), array("f", None), array("f", None, None))
-_COUNTS = optional(either(integer(0), array("i", None)))
+_COUNTS = optional(either(integer(0), sequence(integer(0)), array("i", None)))
 _OF_ALL = {"n_features_in_": integer(1)}
 _OF_SOME = {"feature_names_in_": array("O", "features")}
 
@@ -57,6 +69,19 @@ CLASSES = {
         "MaxAbsScaler": _state({"scale_": _COLUMN, "max_abs_": _COLUMN, "n_samples_seen_": integer(0)}),
         "RobustScaler": _state({"center_": _COLUMN_OR_NONE, "scale_": _COLUMN_OR_NONE}),
     },
+    "sklearn.decomposition": {
+        "PCA": _state(
+            {
+                "mean_": _COLUMN,
+                "components_": array("f", None, "features"),
+                "noise_variance_": number(0),
+                "n_components_": integer(0),
+                "n_samples_": integer(1),
+                "_fit_svd_solver": text(),
+                **dict.fromkeys(("explained_variance_", "explained_variance_ratio_", "singular_values_"), _COMPONENTS),
+            }
+        )
+    },
     "sklearn.impute": {
         "SimpleImputer": _state(
             {
@@ -70,7 +95,7 @@ CLASSES = {
     "sklearn.linear_model": {
         "LinearRegression": _state(_LINEAR, {"rank_": integer(0), "singular_": array("f", None)}),
         "Ridge": _state(_LINEAR, {"n_iter_": _COUNTS, "solver_": text()}),
-        "Lasso": _state(_LINEAR, {"n_iter_": _COUNTS, "dual_gap_": _NUMBERS}),
+        "Lasso": _state(_LINEAR, {"n_iter_": _COUNTS, "dual_gap_": _NUMBERS, "l1_ratio": number(1)}),
         "ElasticNet": _state(_LINEAR, {"n_iter_": _COUNTS, "dual_gap_": _NUMBERS}),
         "LogisticRegression": _state({**_LINEAR, "classes_": array("biufOU", None)}, {"n_iter_": _COUNTS}),
     },

@@ -233,6 +233,23 @@ def SELECTOR(made, state, where):
     made.__dict__.update(state)
 
 
+def _transformer_of_rows(value, where, sizes):
+    if not hasattr(value, "transform") or getattr(value, "n_features_in_", None) != sizes["features"]:
+        refuse(where, value, f"a fitted transformer of {sizes['features']} columns")
+
+
+_COLLECTION_TRANSFORMER = entries(
+    {"n_features_in_": integer(1), "transformer_": _transformer_of_rows}, {"feature_names_in_": _names_of_features}
+)
+
+
+def COLLECTION_TRANSFORMER(made, state, where):
+    """Check the attributes of a transformer of sets of sequences and give them to a new one."""
+    integer(1)(state.get("n_features_in_"), f"{where}: n_features_in_", {})
+    _COLLECTION_TRANSFORMER(state, where, {"features": state["n_features_in_"]})
+    made.__dict__.update(state)
+
+
 def _member(value, where, sizes):
     if not hasattr(value, sizes["method"]) or not hasattr(value, "n_features_in_"):
         refuse(where, value, f"a fitted estimator with {sizes['method']}")

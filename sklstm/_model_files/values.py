@@ -34,10 +34,14 @@ class Writer:
     Attributes
     ----------
     arrays : dict of str to ndarray
+    keeps_order : bool
+        Whether matrices that lie in memory by columns come back so: BLAS rounds products with them otherwise than with
+        others. All arrays are written in C order, these transposed.
     """
 
     def __init__(self):
         self.arrays = {}
+        self.keeps_order = False
 
     def encode(self, value, name="value"):
         """Return a value as plain JSON; `name` is the path under which its arrays are stored."""
@@ -78,7 +82,10 @@ class Writer:
             return {"objects": items, "shape": list(array.shape)}
         if kind in "US" or array.dtype.newbyteorder("<") not in NAMES:
             return {"array": self._add(_as_numbers(array), name), "dtype": _name_of(array.dtype)}
-        return {"array": self._add(array.astype(array.dtype.newbyteorder("<"), copy=False), name)}
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        if self.keeps_order and _is_by_columns(array):
+            return {"array": self._add(array.T, name), "order": "F"}
+        return {"array": self._add(array, name)}
 
     @staticmethod
     def _scalar(value):
@@ -113,6 +120,10 @@ class Writer:
             [self.encode(key), self.encode(value, f"{name}/{k}")] for k, (key, value) in enumerate(entries.items())
         ]
         return {"pairs": pairs}
+
+
+def _is_by_columns(array):
+    return array.ndim == 2 and not array.flags.c_contiguous and abs(array.strides[0]) < abs(array.strides[1])
 
 
 def _plain(array):
@@ -151,7 +162,7 @@ class Reader:
 
     # The kinds of values, by the entry that names them, with what else belongs to each.
     KINDS = {
-        "array": ("dtype",),
+        "array": ("dtype", "order"),
         "objects": ("shape",),
         "scalar": ("dtype",),
         "bits": (),
@@ -202,8 +213,12 @@ class Reader:
         self._taken.add(name)
         return self._arrays[name]
 
-    def _array(self, where, array, dtype=None):
+    def _array(self, where, array, dtype=None, order=None):
         numbers = self._take(array, where)
+        if order is not None:
+            if order != "F" or dtype is not None:
+                raise ModelFormatError(f"{where} has the unknown order {str(order)[:40]!r}.")
+            return numbers.T
         if dtype is None:
             return numbers
         dtype = _checked_dtype(dtype, where)

@@ -25,6 +25,7 @@ from sklstm import save_model
 NAMES = (
     *("seeds in parts", "schedule free", "objects", "int16", "carried groups", "mixed labels", "conformal", "panel"),
     *("window norm", "ensemble", "learned weights", "pipeline", "selector", "labels in parts", "decoder", "large"),
+    *("collection", "collection in a pipeline"),
 )
 SHARE = 300  # mutations that a child process reads
 

@@ -14,8 +14,10 @@ import sklstm.callbacks
 import sklstm.cells
 import sklstm.compression
 import sklstm.datasets
+import sklstm.exchange
 import sklstm.inspection
 import sklstm.model_selection
+import sklstm.persistence
 import sklstm.preprocessing
 import sklstm.streaming
 
@@ -32,8 +34,10 @@ PUBLIC = [
         sklstm.cells,
         sklstm.compression,
         sklstm.datasets,
+        sklstm.exchange,
         sklstm.inspection,
         sklstm.model_selection,
+        sklstm.persistence,
         sklstm.preprocessing,
         sklstm.streaming,
     )

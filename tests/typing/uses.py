@@ -32,7 +32,7 @@ from sklstm import (
     to_onnx,
     to_torch,
 )
-from sklstm.callbacks import Checkpoint, LearningCurve, OptunaPruning, ProgressBar
+from sklstm.callbacks import Checkpoint, EpochRecord, LearningCurve, OptunaPruning, ProgressBar
 from sklstm.cells import (
     GRU,
     LMU,
@@ -61,6 +61,16 @@ from sklstm.cells import (
 )
 from sklstm.compression import distill, factorize, prune
 from sklstm.datasets import load_etth1
+from sklstm.inspection import (
+    AttentionDisplay,
+    AttributionDisplay,
+    FeatureScoreDisplay,
+    ForecastDisplay,
+    TrainingCurveDisplay,
+    input_gradients,
+    integrated_gradients,
+    permutation_importance,
+)
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
 from sklstm.preprocessing import CollectionTransformer
 from sklstm.streaming import PipelineStream, Stream, stream
@@ -217,6 +227,9 @@ def files() -> None:
     save_model(DeepLSTMRegressor().fit(X, y), "model")
     model: DeepRNNClassifier = load_model(Path("model"))
     assert_type(model.predict_proba(X), Numbers)
+    transformer: CollectionTransformer = load_model("model")
+    assert_type(transformer.n_features_in_, int)
+    sklstm.persistence.save_model(model, Path("model") / "again")
     print(issubclass(ModelFormatError, ValueError), issubclass(InconsistentVersionWarning, UserWarning))
 
 
@@ -228,6 +241,36 @@ def exchange() -> None:
     assert_type(from_torch(state, state, estimator=DeepRNNClassifier(), classes=["a", "b"]), DeepRNNClassifier)
     assert_type(from_keras([object()], estimator=DeepRNNClassifier(), multilabel=True), DeepRNNClassifier)
     to_onnx(DeepLSTMRegressor().fit(X, y), sequence_lens=True, dtype="float64").SerializeToString()
+    for name, array in sklstm.exchange.to_torch(DeepRNNClassifier()).items():
+        assert_type(name, str)
+        print(array.dtype)
+
+
+def pictures() -> None:
+    X, y = data()
+    model = DeepLSTMRegressor().fit(X, y)
+    curve = TrainingCurveDisplay.from_estimator(model, training_kwargs={"color": "black"})
+    assert_type(curve, TrainingCurveDisplay)
+    assert_type(TrainingCurveDisplay.from_losses([1.0, 0.5], [1.1], best_iteration=1).plot(), TrainingCurveDisplay)
+    print(curve.figure_.axes, curve.ax_)
+    forecast = ForecastDisplay.from_estimator(model, X, y, row=3, context=X[:5], group="a", times=range(len(y)))
+    assert_type(forecast, ForecastDisplay)
+    assert_type(ForecastDisplay.from_predictions(y, y, bands=[y, y], quantiles=[0.1, 0.9]), ForecastDisplay)
+    assert_type(AttributionDisplay.from_estimator(model, X, output=(0, 1), kind="steps"), AttributionDisplay)
+    assert_type(AttributionDisplay.from_attributions(X, feature_names=["a", "b"]).plot(sample=0), AttributionDisplay)
+    assert_type(AttentionDisplay.from_estimator(model, [X, X], kind="samples", samples=[1]), AttentionDisplay)
+    assert_type(AttentionDisplay.from_weights({"pooling": X}, rows_per_step=4).plot(colorbar=False), AttentionDisplay)
+    importances = permutation_importance(model, X, y, scoring=lambda *_: 1.0, lag_blocks=[0, 1, 8], random_state=0)
+    assert_type(FeatureScoreDisplay.from_importances(importances, score_label="s"), FeatureScoreDisplay)
+    assert_type(FeatureScoreDisplay.from_estimator(LSTMFeatureSelector(), statistic="noise_ratio"), FeatureScoreDisplay)
+
+
+def explanations() -> None:
+    X, y = data()
+    model = DeepRNNClassifier().fit(X, y > 0)
+    assert_type(input_gradients(model, X, output=1, response_method="predict_proba", samples=[0]), Numbers)
+    found = integrated_gradients(model, X, baseline=X[0], tol=1e-3, max_points=64, groups=[0] * len(y))
+    print(found.attributions, found.baseline_predictions)
 
 
 def callbacks() -> None:
@@ -239,8 +282,15 @@ def callbacks() -> None:
     assert_type(LSTMFeatureSelector().set_callbacks(), LSTMFeatureSelector)
     assert_type(curve.curves, list[dict[str, Any]])
     DeepRNNClassifier().set_callbacks(OptunaPruning(None, "loss"))
+    record = EpochRecord(1, 5, 0.5, 1.0, None, None, True, False, 1e-3, 100, 0.1, 0, 1)
+    assert_type(record.number, int)
+    assert_type(record.validation_loss, float | None)
+    assert_type(record.is_best, bool)
     DeepRNNClassifier().set_callbacks(print)  # type: ignore[arg-type]
     OptunaPruning(None, "accuracy")  # type: ignore[arg-type]
+    Checkpoint(3)  # type: ignore[arg-type]
+    Checkpoint("net.npz", 2)  # type: ignore[call-arg]
+    LearningCurve("net.csv")  # type: ignore[call-arg]
 
 
 def mistakes() -> None:
@@ -262,6 +312,15 @@ def mistakes() -> None:
     LSTMFeatureSelector(n_features=3)  # type: ignore[call-arg]
     prune(DeepRNNRegressor(), 0.5, threshold="layer")  # type: ignore[arg-type]
     quantize(DeepRNNRegressor(), X, "int4")  # type: ignore[arg-type]
+    save_model(DeepRNNRegressor(), b"model")  # type: ignore[arg-type]
+    load_model()  # type: ignore[call-arg]
+    AttentionDisplay.from_weights(X, kind="median")  # type: ignore[arg-type]
+    AttributionDisplay.from_attributions(X, kind="bars")  # type: ignore[arg-type]
+    FeatureScoreDisplay.from_estimator(LSTMFeatureSelector(), statistic="trend")  # type: ignore[arg-type]
+    TrainingCurveDisplay.from_losses()  # type: ignore[call-arg]
+    ForecastDisplay.from_predictions(y)  # type: ignore[call-arg]
+    input_gradients(DeepRNNRegressor(), X, response_method="transform")  # type: ignore[arg-type]
+    permutation_importance(DeepRNNRegressor(), X)  # type: ignore[call-arg]
     to_onnx(DeepRNNRegressor(), dtype="float16")  # type: ignore[arg-type]
     from_torch({}, {}, DeepRNNRegressor())  # type: ignore[call-arg]
     WeightedEnsembleRegressor([("a", DeepRNNRegressor())], n_jobs="all")  # type: ignore[arg-type]
