@@ -37,10 +37,10 @@ def replacing(path):
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
-def _flush_folder(folder):
+def flush_folder(folder):
     """Bring a changed name to the disk, where the system can."""
     if os.name != "posix":
         return
