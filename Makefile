@@ -6,6 +6,7 @@ VENV ?= .venv
 TEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+RELIABILITY_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -27,13 +28,14 @@ SOURCES := pyproject.toml MANIFEST.in README.md LICENSE setup.py \
 PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/cells/*.py sklstm/datasets/*.py))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all bench docs lint format wheel clean
+.PHONY: help demo test test-all reliability bench docs lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
 	@echo "make test     run the test suite, then that of the kernels once per instruction set"
 	@echo "make test-all the same, networks once per instruction set, and every cell with every option and configuration"
+	@echo "make reliability  what takes minutes and is no part of the tests: doc/studies/reliability.md"
 	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
 	@echo "              write doc/performance.md and .json"
 	@echo "make docs     build the pages as a site in doc/_build/html"
@@ -72,6 +74,11 @@ test-all: test
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
 	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|ALL_CONFIGURATIONS' tests/network/test_*.py)
+
+# Not part of the tests: half an hour of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
+# runs some of it alone, --list names all.
+reliability: $(VENV)/test.stamp
+	$(RUN) tests/reliability/run.py $(RELIABILITY_ARGS)
 
 # Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
 # side by side; only their folder is added to sys.path.

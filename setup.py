@@ -125,20 +125,22 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
 
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": False,
+}
+
 # Cython works in several processes, which import this file again where processes are not forked.
 if __name__ == "__main__":
     setup(
         ext_modules=cythonize(
             list(extensions()),
             nthreads=n_cores(),
-            compiler_directives={
-                "language_level": "3",
-                "boundscheck": False,
-                "wraparound": False,
-                "cdivision": True,
-                "initializedcheck": False,
-                "embedsignature": False,
-            },
+            compiler_directives=DIRECTIVES,
         ),
         cmdclass={"build_ext": BuildExtensions},
     )

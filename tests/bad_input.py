@@ -39,6 +39,7 @@ class Bad:
     given: dict = field(default_factory=dict)  # other arguments of the call
     parameters: dict = field(default_factory=dict)  # of the constructor
     is_named: bool = True  # the message names the argument
+    any_cell: bool = True  # the estimators for any cell refuse it too
 
 
 def rows(argument, calls, *entries, **options):

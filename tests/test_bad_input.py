@@ -9,31 +9,38 @@ from functools import cache
 
 import pytest
 from bad_input import CONSTRAINTS, FRAME, TABLE, TARGETS, X
+from bad_input_of_options import CONSTRAINTS_OF_THE_REGRESSOR, TABLE_OF_OPTIONS
 from estimator_case import Case
 from sklearn.exceptions import NotFittedError
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor
 
 ESTIMATORS = {"regressor": DeepLSTMRegressor, "classifier": DeepLSTMClassifier}
+ANY_CELL = {"RNN regressor": DeepRNNRegressor, "RNN classifier": DeepRNNClassifier}
 ONLY_OF_THE_CLASSIFIER = {"class_weight", "label_smoothing"}
-OF_THE_REGRESSOR = {"loss", "target_column", "group_scaling", "group_weight"}
+OF_THE_REGRESSOR = {"loss", "target_column", "group_scaling", "group_weight", "quantile", "conformal", "decoder"}
+OF_THE_REGRESSOR |= set(CONSTRAINTS_OF_THE_REGRESSOR)
 # Where another argument takes the value, so that its name has to be in the message.
 MOVED = {"X_val": "X", "context": "X", "y_val": "y", "sample_weight_val": "sample_weight"}
 
 
+def targets_of(kind):
+    return TARGETS[kind.split()[-1]]
+
+
 @cache
 def fitted(kind, carry_context=False):
-    return make(kind, carry_context=carry_context).fit(FRAME, TARGETS[kind])
+    return make(kind, carry_context=carry_context).fit(FRAME, targets_of(kind))
 
 
 def make(kind, **parameters):
-    return Case(ESTIMATORS[kind]).make(**parameters)
+    return Case({**ESTIMATORS, **ANY_CELL}[kind]).make(**parameters)
 
 
 def prepare(bad, kind, call):
     """Return the estimator, the method and its arguments, of which one is bad."""
-    y, given, parameters = TARGETS[kind], dict(bad.given), dict(bad.parameters)
-    if bad.argument in {*CONSTRAINTS, *ONLY_OF_THE_CLASSIFIER, *OF_THE_REGRESSOR}:
+    y, given, parameters = targets_of(kind), dict(bad.given), dict(bad.parameters)
+    if bad.argument in {*CONSTRAINTS, *ONLY_OF_THE_CLASSIFIER, *OF_THE_REGRESSOR, "cell"}:
         parameters[bad.argument] = bad.value
     elif call in MOVED:
         given[call] = bad.value
@@ -56,25 +63,24 @@ def prepare(bad, kind, call):
     return model, call.split()[0], arguments
 
 
-def calls():
-    for bad in TABLE:
-        for kind in bad.kinds:
+def calls(families=("",)):
+    """Every row with each of its estimators and calls; "RNN " is the family of estimators with any cell."""
+    for bad in [*TABLE, *TABLE_OF_OPTIONS]:
+        added = families if bad.any_cell else ("",)
+        for kind in sorted({(family + kind).replace("RNN RNN", "RNN") for kind in bad.kinds for family in added}):
             for call in bad.calls:
-                if kind == "classifier" or "proba" not in call:
-                    yield pytest.param(bad, kind, call, id=f"{bad.title}-{kind}-{call}")
+                if "classifier" in kind or "proba" not in call:
+                    yield bad, kind, call
 
 
-# NumPy warns where a value has no place in float32, before scikit-learn finds infinity there; and scikit-learn where
-# a model that knows names of features is given none.
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
-@pytest.mark.parametrize(("bad", "kind", "call"), list(calls()))
-def test_bad_input(bad, kind, call):
+def check(bad, kind, call):
+    """Make a call, and look at what it raised and left."""
     model, method, arguments = prepare(bad, kind, call)
     before = copy.deepcopy(vars(model))
     name = call if call in MOVED else bad.argument
     # The same words, with the name of the argument that was given: X_val for X, y_val for y.
     message = re.sub(rf"(?<!\w){bad.argument}(?![\w(])", rf"({name}|{bad.argument})", bad.message)
+    message = message.replace("DeepLSTM", "Deep(LSTM|RNN)")
     with pytest.raises(bad.exception, match=f"(?s){message}") as caught:
         getattr(model, method)(**arguments)
     assert not bad.is_named or re.search(rf"(?<!\w){name}(?!\w)", str(caught.value))
@@ -83,13 +89,25 @@ def test_bad_input(bad, kind, call):
     assert ("parameters_" in before) == hasattr(model, "parameters_")
 
 
+# NumPy warns where a value has no place in float32, before scikit-learn finds infinity there; and scikit-learn where
+# a model that knows names of features is given none.
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.parametrize(
+    ("bad", "kind", "call"),
+    [pytest.param(bad, kind, call, id=f"{bad.title}-{kind}-{call}") for bad, kind, call in calls()],
+)
+def test_bad_input(bad, kind, call):
+    check(bad, kind, call)
+
+
 @pytest.mark.parametrize("method", ["predict", "transform", "predict_proba", "predict_log_proba", "score"])
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_not_fitted(kind, method):
     if kind == "regressor" and "proba" in method:
         return
     model = make(kind)
-    arguments = (X, TARGETS[kind]) if method == "score" else (X,)
+    arguments = (X, targets_of(kind)) if method == "score" else (X,)
     with pytest.raises(NotFittedError, match=f"This {type(model).__name__} instance is not fitted yet"):
         getattr(model, method)(*arguments)
     with pytest.raises(NotFittedError, match="not fitted yet"):
@@ -108,14 +126,15 @@ def test_not_fitted(kind, method):
 def test_bad_classes(classes, message):
     model = make("classifier")
     with pytest.raises(ValueError, match=message):
-        model.partial_fit(X, TARGETS["classifier"], classes=classes)
+        model.partial_fit(X, targets_of("classifier"), classes=classes)
     assert not hasattr(model, "classes_")
 
 
 def test_classes_that_have_no_order():
     with pytest.raises(TypeError, match="classes: '<' not supported"):
-        make("classifier").partial_fit(X, TARGETS["classifier"], classes=[0, 1, None])
+        make("classifier").partial_fit(X, targets_of("classifier"), classes=[0, 1, None])
 
 
 def test_every_constraint_is_in_the_table():
     assert set(CONSTRAINTS) | ONLY_OF_THE_CLASSIFIER | {"cell"} == set(DeepLSTMClassifier._parameter_constraints)
+    assert set(CONSTRAINTS) | OF_THE_REGRESSOR | {"cell"} == set(DeepLSTMRegressor._parameter_constraints)
