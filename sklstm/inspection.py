@@ -5,6 +5,7 @@ from sklstm._inspection.attribution import AttributionDisplay
 from sklstm._inspection.feature_scores import FeatureScoreDisplay
 from sklstm._inspection.forecast import ForecastDisplay
 from sklstm._inspection.gradients import input_gradients, integrated_gradients
+from sklstm._inspection.online_history import OnlineHistoryDisplay
 from sklstm._inspection.permutation import permutation_importance
 from sklstm._inspection.training_curve import TrainingCurveDisplay
 
@@ -13,6 +14,7 @@ __all__ = [
     "AttributionDisplay",
     "FeatureScoreDisplay",
     "ForecastDisplay",
+    "OnlineHistoryDisplay",
     "TrainingCurveDisplay",
     "input_gradients",
     "integrated_gradients",

@@ -66,6 +66,7 @@ from sklstm.inspection import (
     AttributionDisplay,
     FeatureScoreDisplay,
     ForecastDisplay,
+    OnlineHistoryDisplay,
     TrainingCurveDisplay,
     input_gradients,
     integrated_gradients,
@@ -249,6 +250,8 @@ def exchange() -> None:
 def pictures() -> None:
     X, y = data()
     model = DeepLSTMRegressor().fit(X, y)
+    events = {"kind": ["loss"], "row": [1], "loss": [1.0]}
+    assert_type(OnlineHistoryDisplay.from_history(events, event_kwargs={"lw": 2}).plot(), OnlineHistoryDisplay)
     curve = TrainingCurveDisplay.from_estimator(model, training_kwargs={"color": "black"})
     assert_type(curve, TrainingCurveDisplay)
     assert_type(TrainingCurveDisplay.from_losses([1.0, 0.5], [1.1], best_iteration=1).plot(), TrainingCurveDisplay)
