@@ -95,7 +95,7 @@ def check_part(model, targets, given, *, continued, memory=None):
     model._fitted_on = "sequences" if is_set else "table"
     if not is_set:
         refuse_reach_beyond(parameters)
-    part = _part(model, targets, sequences, given, "y")
+    part = part_of(model, targets, sequences, given, "y")
     if model.carry_context:
         _carry_rows(model, X, sequences, groups)
     else:
@@ -119,12 +119,12 @@ def check_validation_part(model, targets, given, groups):
         )
     sequences = check_sequences(model, X, groups=groups_val, name="X_val")
     check_kind(model._fitted_on, X, "X_val")
-    part = _part(model, targets, sequences, given, "y_val")
+    part = part_of(model, targets, sequences, given, "y_val")
     look_at_validation(model._row_order, X, y, sample_weight, groups_val, sequences, looks_back=looks_back(model))
     return targets.check_validation(part)
 
 
-def _part(model, targets, sequences, given, name):
+def part_of(model, targets, sequences, given, name):
     """Return the samples of positive weight as a `Part`: sequences, or all of their steps."""
     X, y, sample_weight, groups, _ = given
     if model.targets == "sequence":

@@ -99,6 +99,20 @@ def partial_fit(model, given, **known):
     model : estimator
         The same.
     """
+    refuse_single_epochs(model)
+    continued = hasattr(model, "parameters_")
+
+    def part_of(work, targets):
+        memory = work._row_order if continued else None
+        return check_part(work, targets, given, continued=continued, memory=memory)
+
+    work = train_further(model, part_of, given, **known)
+    replace_fitted(model, work.__dict__)
+    return model
+
+
+def refuse_single_epochs(model):
+    """Raise for a model that cannot be trained epoch by epoch in calls of their own."""
     if not SCHEDULES[model.learning_rate].spans_calls:
         raise ValueError(
             f"partial_fit does not know how many epochs will come, which learning_rate={model.learning_rate!r} "
@@ -108,19 +122,26 @@ def partial_fit(model, given, **known):
         raise ValueError(
             "conformal=True needs a validation part, which partial_fit does not have; set conformal=False."
         )
-    work = _fit_further(model, given, known)
-    replace_fitted(model, work.__dict__)
-    return model
 
 
 @with_callbacks
-def _fit_further(model, given, known):
-    """Return a new estimator that is trained for one epoch more."""
+def train_further(model, part_of, given, **known):
+    """Return a new estimator that is trained for one epoch more, with the attributes of the old one.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted or not.
+    part_of : callable
+        ``part_of(work, targets)`` returns the checked samples as a `Part`, given the new estimator and its targets.
+    given : Given
+        The samples, as callbacks are told of them.
+    **known : dict
+        Fitted attributes that the first call need not learn.
+    """
     continued = hasattr(model, "parameters_")
     work, targets = _begin(model, continued=continued, **known)
-    memory = work._row_order if continued else None
-    part = check_part(work, targets, given, continued=continued, memory=memory)
-    part = targets.start(part, getattr(work, "feature_names_in_", None))
+    part = targets.start(part_of(work, targets), getattr(work, "feature_names_in_", None))
     options = {"max_iter": 1, "continued": continued, "keep_state": True}
     with tasks_of(model, given, "partial_fit") as tasks:
         interrupt = _fit_part(work, targets, part, None, None, tasks, **options)

@@ -23,7 +23,7 @@ def fingerprint_of(model, n_networks, samples, held_out):
         The validation part.
     """
     parameters = model.get_params(deep=False)
-    kept = {name: _in_words(value) for name, value in parameters.items() if name not in WITHOUT_EFFECT}
+    kept = {name: in_words(value) for name, value in parameters.items() if name not in WITHOUT_EFFECT}
     digest = sha256()
     for part in (samples, held_out):
         _add_part(digest, part)
@@ -54,14 +54,14 @@ def _add_part(digest, part):
     digest.update(str(part.exponent).encode())
 
 
-def _in_words(value):
+def in_words(value):
     """Return a parameter as text that is the same in every process."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_in_words, value))}]"
+        return f"[{', '.join(map(in_words, value))}]"
     if isinstance(value, np.random.RandomState):
         return "RandomState"
     if hasattr(value, "__qualname__"):

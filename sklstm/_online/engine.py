@@ -1,0 +1,400 @@
+"""What an online learner does with each row and each truth, and the state from which it goes on with the same bits.
+
+Everything is a function of the state and the calls alone: no clock, and no process that is faster or slower, changes
+what is predicted. So the journal of the calls since a checkpoint, applied again, gives the same bits.
+"""
+
+import copy
+from dataclasses import asdict, dataclass
+from math import isfinite
+from time import perf_counter
+
+import numpy as np
+
+from sklstm._online import work
+from sklstm._online.buffer import BY_CHALLENGER, HAS_TRUTH, IS_FRESH, IS_WAITING, RowBuffer
+from sklstm._online.candidate import Candidate
+from sklstm._online.drift import DriftWatch
+from sklstm._online.history import History
+from sklstm._online.metrics import Metrics
+from sklstm._online.records import ROW, ROW_WITH_TRUTH, TRUTH, read_record, row_record, truth_record
+from sklstm._online.rows import RowReader, check_key, hash_of, label_of, read_time, refuse_earlier, same_row
+from sklstm._online.truths import truths_from, truths_of
+from sklstm._online.waiting import Waiting
+
+# How many truths the running mean of the loss looks back on.
+LOSS_SPAN = 100
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of a learner, see `OnlineLearner`; numbers of rows, or None."""
+
+    buffer_size: int
+    update_every: int | None
+    replay: int
+    refit: str | None
+    refit_every: int | None
+    refit_delay: int
+    refit_rows: int | None
+    drift_rows: int | None
+    checkpoint_every: int
+    sync_every: int | None
+    holds: bool
+    seed: int
+
+
+class Engine:
+    """The state of a learner.
+
+    Parameters
+    ----------
+    config : Config
+    template : estimator
+        What refits are clones of.
+    champion : Candidate
+        The model that predicts.
+    truths : Numbers or Labels
+    buffer : RowBuffer
+    detector, rollout : object or None
+        As they are when they begin; copies are used.
+    """
+
+    def __init__(self, config, template, champion, truths, buffer, names, detector, rollout):
+        self.config, self.template, self.names = config, template, names
+        self.challenger, self.truths, self.buffer = None, truths, buffer
+        self.detector, self.rollout_template, self.rollout = detector, rollout, None
+        self.new_watch()
+        self.waiting, self.history, self.metrics = Waiting(), History(), Metrics()
+        self.n_calls = self.n_truths = self.n_updates = self.n_refits = self.n_drifts = 0
+        self.version = 1
+        self.last_time = self.last_row = None
+        self.loss_now = self.loss_at_training = self.challenger_loss = float("nan")
+        # A running refit, the truths at which it takes over, and the row behind those that it is fitted on.
+        self.refit = self.refit_at = self.refit_behind = self.wanted = None
+        self.folder = self.versions = self.parameters = None
+        self.n_checked = 0  # calls at the last checkpoint
+        self.due, self.notes = [], []
+        self.set_champion(champion)
+
+    def set_champion(self, candidate):
+        """Let another model predict."""
+        self.champion = candidate
+        self.reader = RowReader(candidate.model, candidate.stream._network, self.names, self.config.holds)
+
+    def new_watch(self):
+        """Begin to watch the losses anew."""
+        self.watch = None if self.detector is None else DriftWatch(copy.deepcopy(self.detector))
+
+    @classmethod
+    def begin(cls, config, template, model, X, y, is_known, keys, names, detector, rollout):
+        """Begin with a fitted model behind the rows that it was fitted on.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        y : array-like of shape (n_rows, ...)
+            As the model takes it.
+        is_known : ndarray of bool of shape (n_rows,)
+            Which truths are known.
+        keys : list
+            Of the rows, None for no key.
+        """
+        truths, champion = truths_of(model, y), Candidate(model)
+        buffer = RowBuffer(config.buffer_size, X.shape[1], truths.n_targets, truths.n_answers)
+        read = np.full((len(X), truths.n_targets), np.nan)
+        read[is_known] = truths.read_all(y[is_known])
+        buffer.extend(X, read, is_known, np.array([hash_of(key) for key in keys], np.uint64))
+        made = cls(config, template, champion, truths, buffer, names, detector, rollout)
+        for number in range(buffer.first, buffer.n_seen):
+            if not is_known[number]:
+                made.waiting.add(number, keys[number])
+        made.n_truths = int(is_known.sum())
+        made.last_row = X[-1].copy() if config.holds and len(X) else None
+        work.follow(made, champion)
+        made.history.append("fit", buffer.n_seen, n=int(is_known.sum()))
+        made.loss_at_training = work.training_loss(made, model)
+        return made
+
+    # Calls
+
+    def predict(self, x, key=None, time=None):
+        """Take the next row; return what `Candidate.step` does, of the model that the row is for."""
+        self.finish_due()
+        begin = perf_counter()
+        x, key, time, n_held = self._read_row(x, key, time)
+        record = None if self.folder is None else row_record(x, key, time, n_held)
+        shown = self._act(record, self._take, x, key, time, n_held)
+        self.metrics.count("predictions")
+        self.metrics.observe("step", perf_counter() - begin)
+        if self.folder is not None and self.n_calls - self.n_checked >= 4 * self.config.checkpoint_every:
+            self.due.append(work.checkpoint)  # where truths do not come
+            self.finish_due()
+        return shown
+
+    def learn(self, x, y, key=None, time=None):
+        """Take the truth of a row that waits, or a row with its truth."""
+        self.finish_due()
+        begin = perf_counter()
+        truth = self.truths.read(y)
+        number = self._row_of(x, key)
+        if number is None:
+            x, key, time, n_held = self._read_row(x, None, time)
+            record = None if self.folder is None else row_record(x, key, time, n_held, truth)
+            self._act(record, self._take_with_truth, x, key, time, n_held, truth)
+        else:
+            record = None if self.folder is None else truth_record(number, truth)
+            self._act(record, self._learn, number, truth)
+        self.metrics.observe("learn", perf_counter() - begin)
+        self.finish_due()
+
+    def _act(self, record, act, *arguments, **named):
+        """Write a record, and then do what it says; what cannot be done is taken out of the journal."""
+        if record is None:
+            result = act(*arguments, **named)
+        else:
+            self.folder.append(record)
+            try:
+                result = act(*arguments)
+            except BaseException:
+                self.folder.undo()
+                raise
+        self.n_calls += 1
+        return result
+
+    def apply(self, record):
+        """Do again what a record of the journal says."""
+        kind, read = read_record(record, self.buffer.X.shape[1])
+        self._act(None, {ROW: self._take, ROW_WITH_TRUTH: self._take_with_truth, TRUTH: self._learn}[kind], **read)
+        self.finish_due()
+
+    def _read_row(self, x, key, time):
+        """Return row, key and time, checked, and how many numbers are held."""
+        if key is not None:
+            key = check_key(key)
+            if key in self.waiting:
+                raise ValueError(
+                    f"key={key!r} is that of a row that waits for its truth: each row has a key of its own."
+                )
+        if time is None:
+            time = label_of(x)
+        if time is not None:
+            shown, time = time, read_time(time)
+            refuse_earlier(time, self.last_time, shown)
+        x, n_held = self.reader.read(x, self.last_row)
+        return x, key, time, n_held
+
+    def _row_of(self, x, key):
+        """Return the number of the row that waits for this truth; None for a row that has not come yet."""
+        if key is not None:
+            key = check_key(key)
+            number = self.waiting.number_of(key)
+            if number is None:
+                raise self._no_such_row(key)
+        else:
+            number = self.waiting.oldest()
+            if number is None:
+                if x is None:
+                    raise ValueError("x is None, but no row waits for its truth: predict it first.")
+                return None
+        if x is not None and not self._is_row(x, number):
+            named = f"of key={key!r}" if key is not None else "that has waited longest for its truth"
+            raise ValueError(
+                f"x is not the row {named} (row {number}). Truths without a key come in the order of their rows; name "
+                "the rows by keys where they come in another, or some never come."
+            )
+        return number
+
+    def _is_row(self, x, number):
+        row = self.buffer.X[self.buffer.slot(number)]
+        if type(x) is np.ndarray and x.shape == row.shape:
+            return same_row(x, row)
+        read, _ = RowReader.read(self.reader, x, row)
+        return same_row(read, row)
+
+    def _no_such_row(self, key):
+        """Return the error for the truth of a row that does not wait."""
+        kept = self.buffer.keys[self.buffer.rows()]
+        if (kept == hash_of(key)).any():
+            return ValueError(f"the truth of the row of key={key!r} has come before: each row has one.")
+        return ValueError(
+            f"no row of key={key!r} waits for its truth: it was never predicted, or is older than the "
+            f"{self.config.buffer_size} rows of the buffer."
+        )
+
+    def refuse_keys(self, keys):
+        """Raise unless the row of each key, but None, waits for its truth."""
+        keys = [check_key(key) for key in keys if key is not None]
+        for k, key in enumerate(keys):
+            if key in keys[:k]:
+                raise ValueError(f"key={key!r} comes twice: each row has one truth.")
+            if key not in self.waiting:
+                raise self._no_such_row(key)
+
+    def pending(self):
+        """Return key and prediction of each row that waits."""
+        buffer, found = self.buffer, []
+        for key, number in self.waiting.items():
+            slot = buffer.slot(number)
+            by_challenger = buffer.flags[slot] & BY_CHALLENGER
+            found.append((key, self.truths.shown((buffer.others if by_challenger else buffer.answers)[slot])))
+        return found
+
+    def newest_rows(self, n):
+        """Return the last n rows."""
+        return self.buffer.X[self.buffer.rows(max(self.buffer.first, self.buffer.n_seen - n))].copy()
+
+    def close(self):
+        """Write a last checkpoint and give the folder back."""
+        self.finish_due()
+        if self.refit is not None:
+            self.refit.stop()
+        if self.folder is not None:
+            work.checkpoint(self)
+            self.folder.close()
+
+    # What a call does
+
+    def _take(self, x, key, time, n_held):
+        shown, numbers = self.champion.step(x)
+        other = work.shadow_step(self, x) if self.challenger is not None else None
+        buffer = self.buffer
+        number = buffer.n_seen
+        if number >= buffer.capacity:
+            oldest = buffer.first
+            if buffer.flags[buffer.slot(oldest)] & IS_WAITING:
+                self.waiting.remove(oldest)
+                self.metrics.count("truths_missed")
+        slot = buffer.append(x, hash_of(key))
+        buffer.answers[slot] = numbers
+        flags = IS_WAITING
+        if other is not None:
+            buffer.others[slot] = other[1]
+            if self.rollout is not None and self.rollout.takes(number if key is None else key):
+                shown, numbers = other
+                flags = IS_WAITING | BY_CHALLENGER
+        buffer.flags[slot] = flags
+        self.waiting.add(number, key)
+        if self.config.holds:
+            self.last_row = x.copy()
+        if time is not None:
+            self.last_time = time
+        if n_held:
+            self.metrics.count("held", n_held)
+        self.metrics.count("rows")
+        return shown, numbers
+
+    def _take_with_truth(self, x, key, time, n_held, truth):
+        self._take(x, key, time, n_held)
+        self._learn(self.buffer.n_seen - 1, truth)
+
+    def _learn(self, number, truth):
+        buffer, config = self.buffer, self.config
+        slot = buffer.slot(number)
+        flags = int(buffer.flags[slot])
+        buffer.y[slot] = truth
+        buffer.flags[slot] = (flags & ~IS_WAITING) | HAS_TRUTH | IS_FRESH
+        self.waiting.remove(number)
+        self.n_truths += 1
+        loss = self.truths.loss(buffer.answers[slot], truth)
+        other = self.truths.loss(buffer.others[slot], truth) if self.challenger is not None else float("nan")
+        served = other if flags & BY_CHALLENGER and isfinite(other) else loss
+        if isfinite(served):
+            step = 1.0 / min(self.n_truths, LOSS_SPAN)
+            self.history.observe(number, served)
+            self.loss_now = (
+                served if self.loss_now != self.loss_now else self.loss_now + (served - self.loss_now) * step
+            )
+        if config.update_every is not None and self.n_truths % config.update_every == 0:
+            self.due.append(work.train)
+        if self.watch is not None and isfinite(loss):
+            self._watch(loss)
+        if config.refit is not None and config.refit_every is not None and self.n_truths % config.refit_every == 0:
+            self.wanted = self.wanted or "refit_every"
+        if self.challenger is not None and isfinite(loss) and isfinite(other):
+            work.compare(self, loss, other)
+        if self.refit is not None and self.n_truths >= self.refit_at:
+            self.due.append(work.take_over)
+        if self.wanted and self.refit is None and self.challenger is None:
+            self.due.append(work.start_refit)
+        if self.folder is not None and self.n_calls + 1 - self.n_checked >= config.checkpoint_every:
+            self.due.append(work.checkpoint)
+        self.metrics.count("truths")
+
+    def _watch(self, loss):
+        begin = perf_counter()
+        if self.watch.update(loss):
+            self.n_drifts += 1
+            self.metrics.count("drifts")
+            self.history.append("drift", self.buffer.n_seen, loss=self.loss_now)
+            if self.config.refit is not None:
+                self.wanted = "drift"
+        self.metrics.observe("drift_check", perf_counter() - begin)
+
+    def keep_version(self, kind):
+        """Write the champion as a numbered version."""
+        work.keep_version(self, kind)
+
+    def finish_due(self):
+        """Do what the last call has left to do: what was interrupted is done before the next call."""
+        while self.due:
+            self.due[0](self)
+            self.due.pop(0)
+
+    # State
+
+    @property
+    def state(self):
+        """The state as nested dicts of arrays, numbers, texts and estimators."""
+        counts = ("n_calls", "n_truths", "n_updates", "n_refits", "version", "n_drifts")
+        numbers = ("loss_now", "loss_at_training", "challenger_loss", "refit_at", "refit_behind", "wanted")
+        refit = None if self.refit is None else dict(zip(("X", "y", "is_known"), self.refit.task[1:4], strict=True))
+        return {
+            **{name: getattr(self, name) for name in (*counts, *numbers)},
+            "config": asdict(self.config),
+            "parameters": self.parameters,
+            "template": self.template,
+            "names": self.names,
+            "last_time": self.last_time,
+            "last_row": None if self.last_row is None else self.last_row.copy(),
+            "champion": self.champion.state,
+            "challenger": None if self.challenger is None else self.challenger.state,
+            "truths": self.truths.state,
+            "buffer": self.buffer.state,
+            "waiting": self.waiting.state,
+            "history": self.history.state(),
+            "metrics": self.metrics.state(),
+            "watch": None if self.watch is None else self.watch.state(trust=True),
+            "rollout": None if self.rollout is None else self.rollout.state(),
+            "refit": refit,
+        }
+
+    @classmethod
+    def from_state(cls, state, detector, rollout, *, trust):
+        """Return what a state was taken of; `detector` and `rollout` are those of the learner.
+
+        With `trust`, the state of a detector of another package is unpickled.
+        """
+        champion, truths = Candidate.from_state(state["champion"]), truths_from(state["truths"])
+        config, rows = Config(**state["config"]), state["buffer"]
+        shapes = rows["X"].shape[1], rows["y"].shape[1], rows["answers"].shape[1]
+        buffer = RowBuffer(config.buffer_size, *shapes)
+        buffer.restore(rows)
+        made = cls(config, state["template"], champion, truths, buffer, state["names"], detector, rollout)
+        for name in ("n_calls", "n_truths", "n_updates", "n_refits", "version", "n_drifts", "loss_now"):
+            setattr(made, name, state[name])
+        for name in ("loss_at_training", "challenger_loss", "refit_at", "refit_behind", "wanted", "last_row"):
+            setattr(made, name, state[name])
+        made.last_time = None if state["last_time"] is None else tuple(state["last_time"])
+        made.n_checked = made.n_calls
+        if state["challenger"] is not None:
+            made.challenger = Candidate.from_state(state["challenger"])
+        made.waiting, made.history = Waiting.from_state(state["waiting"]), History.from_state(state["history"])
+        made.metrics = Metrics.from_state(state["metrics"])
+        if state["watch"] is not None:
+            made.watch = DriftWatch.from_state(state["watch"], detector, trust=trust)
+        if state["rollout"] is not None:
+            made.rollout = type(rollout).from_state(state["rollout"])
+        if state["refit"] is not None:
+            work.restart_refit(made, state["refit"])
+        return made

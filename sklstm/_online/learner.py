@@ -1,0 +1,161 @@
+"""What a learner does behind its public methods: fits, rows before the first fit, locks, pickles."""
+
+from __future__ import annotations
+
+import threading
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+
+from sklstm._online.drift import PageHinkley
+from sklstm._online.engine import Config, Engine
+from sklstm._online.inputs import (
+    check_model,
+    first_model,
+    held,
+    read_table,
+    refuse_sequences,
+    refuse_unordered,
+    times_of,
+    unfrozen,
+)
+from sklstm._online.rows import read_time
+from sklstm._online.runs import begin_run
+from sklstm._online.warm_up import WarmUp
+from sklstm._pickles import VersionedPickles
+from sklstm._warn import warn_user
+
+
+class LearnerParts(VersionedPickles):
+    """The private methods of a learner; the parameters are those of `OnlineLearner`."""
+
+    def _lock(self) -> threading.RLock:
+        lock = self.__dict__.get("_thread_lock")
+        if lock is None:
+            lock = self.__dict__.setdefault("_thread_lock", threading.RLock())
+        return lock
+
+    def _fitted(self, kind: type[Exception] = NotFittedError) -> Engine:
+        engine = self.__dict__.get("_engine")
+        if engine is None:
+            raise kind(f"this {type(self).__name__} is not fitted yet: call fit, or learn_one for the first rows.")
+        return engine
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a model."""
+        return self.__dict__.get("_engine") is not None
+
+    def _predict_one(self, x, key, time, which):
+        with self._lock():
+            engine = self.__dict__.get("_engine")
+            if engine is None:
+                self._warming().predict(x, key)
+                return None
+            try:
+                return engine.predict(x, key, time)[which]
+            finally:
+                if engine.notes:
+                    self._tell()
+
+    def _ask(self, method, X, context):
+        model = self._fitted().champion.model
+        refuse_sequences(X)
+        if context is None and model.carry_context:
+            context = self._engine.newest_rows(model.sequence_length - 1)
+        return getattr(model, method)(X, context=context)
+
+    def _measured(self):
+        engine = self._fitted()
+        shares = {"share": 0.0 if engine.rollout is None else engine.rollout.share, "waiting": len(engine.waiting)}
+        losses = {"loss": engine.loss_now, "loss_at_training": engine.loss_at_training, "version": engine.version}
+        for name, value in {**losses, **shares}.items():
+            engine.metrics.gauge(name, value)
+        return engine.metrics
+
+    def _tell(self):
+        """Issue the warnings of what has been done, now that the state is whole."""
+        engine = self.__dict__.get("_engine")
+        while engine is not None and engine.notes:
+            warn_user(engine.notes.pop(0))
+
+    def _config(self, seed):
+        names = ("buffer_size", "update_every", "replay", "refit", "refit_every", "refit_delay", "refit_rows")
+        others = ("drift_rows", "checkpoint_every", "sync_every")
+        settings = {name: getattr(self, name) for name in (*names, *others)}
+        return Config(**settings, holds=self.on_missing == "hold", seed=seed)
+
+    def _fit(self, X, y, classes, warm=None):
+        check_model(unfrozen(self.model), self.update_every is not None, self.buffer_size, self.update_every)
+        refuse_sequences(X)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        template = clone(unfrozen(self.model))
+        if not isinstance(template.random_state, Integral):
+            template.set_params(random_state=None)
+        if self.on_missing == "hold":
+            X = held(X)
+        is_known = None if warm is None else warm.is_known
+        model = first_model(self.model, template, X, y, is_known, classes, seed)
+        table = read_table(model, X)
+        keys = [None] * len(table) if warm is None else warm.keys
+        is_known = np.ones(len(table), bool) if warm is None else is_known
+        names = getattr(model, "feature_names_in_", None)
+        names = names.tolist() if names is not None else getattr(warm, "names", None)
+        engine = Engine.begin(self._config(seed), template, model, table, np.asarray(y), is_known, keys, names,
+                              self._detector(), self.rollout)  # fmt: skip
+        times = times_of(X)
+        if times is not None:
+            engine.last_time = read_time(times[-1])
+        if self.path is not None:
+            begin_run(self, engine)
+        self.__dict__.pop("_warm_up", None)
+        self._engine = engine
+        return self
+
+    def _detector(self):
+        return PageHinkley() if isinstance(self.detector, str) else self.detector
+
+    def _warming(self):
+        return self.__dict__.setdefault("_warm_up", WarmUp())
+
+    def _warm(self, x, y, key):
+        warm = self._warming()
+        warm.learn(x, y, key)
+        n = len(warm.truths)
+        if n >= self.warm_up and (not is_classifier(self.model) or warm.has_labels):
+            self._validate_params()
+            self._fit(*warm.samples(), None, warm)
+
+    def _read_rows(self, X, keys):
+        """Return rows, times and keys of a table, all checked before the first is taken."""
+        engine = self._fitted()
+        table = read_table(engine.champion.model, held(X, engine.last_row) if self.on_missing == "hold" else X)
+        times = times_of(X)
+        if times is not None:
+            refuse_unordered(times, engine.last_time)
+        times = [None] * len(table) if times is None else times
+        keys = [None] * len(table) if keys is None else list(keys)
+        if len(keys) != len(table):
+            raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")
+        return table, times, keys
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy is made of: plain arrays and numbers."""
+        state = super().__getstate__()
+        state.pop("_thread_lock", None)
+        engine = state.pop("_engine", None)
+        if engine is not None:
+            with self._lock():
+                state["_state"] = engine.state
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle or a copy: it goes on in memory."""
+        state = dict(state)
+        saved = state.pop("_state", None)
+        super().__setstate__(state)
+        if saved is not None:
+            self._engine = Engine.from_state(saved, self._detector(), self.rollout, trust=True)

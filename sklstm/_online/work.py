@@ -1,0 +1,230 @@
+"""What an online learner does behind a row: updates, refits, replacements, checkpoints.
+
+Each is done whole or, where it is interrupted, again before the next call.
+"""
+
+import copy
+import math
+from time import perf_counter
+
+import numpy as np
+from sklearn.base import clone
+
+from sklstm._online.buffer import HAS_TRUTH, IS_FRESH
+from sklstm._online.candidate import Candidate
+from sklstm._online.refit import Refit, RefitFailed
+
+# Rows whose loss is measured when a model is new.
+MEASURED = 200
+
+
+def follow(engine, candidate, before=None):
+    """Let the stream of a new model begin behind the newest rows, as far as it looks back."""
+    buffer = engine.buffer
+    last = buffer.n_seen if before is None else before
+    # States that are carried forget what is far back.
+    reach = candidate.reach * (4 if candidate.model.training == "stateful" else 1)
+    candidate.follow(buffer.X[buffer.rows(max(buffer.first, last - reach), last)])
+
+
+def training_loss(engine, model):
+    """Return the mean loss of a new model over the newest rows whose truth is known."""
+    buffer = engine.buffer
+    probe = Candidate(model)
+    first = max(buffer.first, buffer.n_seen - MEASURED)
+    follow(engine, probe, first)
+    total, n = 0.0, 0
+    for slot in range(buffer.slot(first), buffer.slot(buffer.n_seen)):
+        _, numbers = probe.step(buffer.X[slot])
+        if buffer.flags[slot] & HAS_TRUTH:
+            total += engine.truths.loss(np.atleast_1d(numbers), buffer.y[slot])
+            n += 1
+    return total / n if n else math.nan
+
+
+def shadow_step(engine, x):
+    """Return what the challenger says of a row; one that cannot go on is dropped."""
+    try:
+        return engine.challenger.step(x)
+    except ValueError as error:
+        drop_challenger(engine, "challenger_failed")
+        engine.notes.append(f"the challenger cannot go on: {error}")
+        return None
+
+
+def drop_challenger(engine, kind, **numbers):
+    """End the trial of the challenger."""
+    engine.challenger = engine.rollout = None
+    engine.history.append(kind, engine.buffer.n_seen, **numbers)
+
+
+def train(engine):
+    """Update the models by the rows whose truth came since the last update, and by some older ones."""
+    begin, buffer = perf_counter(), engine.buffer
+    rows = buffer.rows()
+    flags = buffer.flags[rows]
+    chosen = (flags & IS_FRESH) > 0
+    if chosen.any():
+        if engine.config.replay:
+            _add_older(engine, chosen, (flags & (IS_FRESH | HAS_TRUTH)) == HAS_TRUTH)
+        champion = learnt(engine, engine.champion, chosen, "update_failed")
+        challenger = engine.challenger
+        if challenger is not None:
+            challenger = learnt(engine, challenger, chosen, "challenger_update_failed")
+        engine.challenger = challenger
+        engine.set_champion(champion)
+        buffer.flags[rows] &= ~np.uint8(IS_FRESH)
+        engine.n_updates += 1
+        engine.metrics.count("updates")
+        engine.metrics.observe("update", perf_counter() - begin)
+
+
+def _add_older(engine, chosen, older):
+    """Choose `replay` older rows at random, by the number of the update."""
+    candidates = np.flatnonzero(older)
+    generator = np.random.Generator(np.random.Philox(key=engine.config.seed, counter=[0, 0, engine.n_updates, 0]))
+    n = min(engine.config.replay, len(candidates))
+    chosen[generator.choice(candidates, n, replace=False, shuffle=False)] = True
+
+
+def learnt(engine, candidate, chosen, failure):
+    """Return what becomes of a model by the chosen rows of the buffer; where that fails, the model itself."""
+    buffer, rows = engine.buffer, engine.buffer.rows()
+    places = np.flatnonzero(chosen)
+    begin, end = max(0, places[0] - candidate.reach), places[-1] + 1
+    part = slice(rows.start + begin, rows.start + end)
+    chosen = chosen[begin:end]
+    truths = np.where(chosen[:, np.newaxis], buffer.y[part], engine.truths.unknown)
+    try:
+        return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths))
+    except (ValueError, Warning) as error:  # a warning where the user has made errors of them
+        engine.history.append(failure, buffer.n_seen, n=int(chosen.sum()))
+        engine.metrics.count("update_failures")
+        engine.notes.append(f"an update failed, and the model stays as it was: {error}")
+        return candidate
+
+
+def start_refit(engine):
+    """Begin to fit a new model to the rows of the buffer."""
+    reason, config, buffer = engine.wanted, engine.config, engine.buffer
+    if reason is None or engine.refit is not None or engine.challenger is not None:
+        return
+    n_rows = config.drift_rows if reason == "drift" else config.refit_rows
+    rows = buffer.rows(None if n_rows is None else max(buffer.first, buffer.n_seen - n_rows))
+    is_known = (buffer.flags[rows] & HAS_TRUTH) > 0
+    truths = np.where(is_known[:, np.newaxis], buffer.y[rows], engine.truths.unknown)
+    task = {"X": buffer.X[rows].copy(), "y": engine.truths.decoded(truths), "is_known": is_known}
+    engine.wanted, engine.refit_behind = None, buffer.n_seen
+    engine.n_refits += 1
+    delay = config.refit_delay if config.refit == "background" else 0
+    engine.refit_at = engine.n_truths + delay
+    engine.history.append("refit", buffer.n_seen, n=len(is_known), after_drift=reason == "drift")
+    restart_refit(engine, task)
+    if not delay:
+        engine.due.insert(1, take_over)
+
+
+def restart_refit(engine, task):
+    """Begin the fit of a task, also after a crash."""
+    model = clone(engine.template)
+    if model.random_state is None:
+        model.set_params(random_state=(engine.config.seed + engine.n_refits) % (1 << 31))
+    in_background = engine.config.refit == "background"
+    classes = getattr(engine.champion.model, "classes_", None)
+    engine.refit = Refit(model, task["X"], task["y"], task["is_known"], classes, in_background)
+
+
+def take_over(engine):
+    """Let the refitted model take part: in place of the champion, or as its challenger."""
+    begin, row = perf_counter(), engine.buffer.n_seen
+    try:
+        model = engine.refit.result()
+    except RefitFailed as error:
+        engine.refit = engine.refit_at = None
+        engine.history.append("refit_failed", row)
+        engine.metrics.count("refit_failures")
+        engine.notes.append(f"a refit failed, and the model stays: {error}")
+        return
+    waited, seconds = perf_counter() - begin, engine.refit.seconds
+    candidate = _caught_up(engine, Candidate(model))
+    follow(engine, candidate)
+    loss = training_loss(engine, candidate.model)
+    engine.refit = engine.refit_at = None
+    engine.metrics.count("refits")
+    engine.metrics.observe("refit", seconds)
+    engine.metrics.observe("refit_wait", waited)
+    engine.history.append("refitted", row, loss=loss)
+    if engine.rollout_template is None:
+        replace_champion(engine, candidate, "refit", loss)
+        return
+    engine.challenger, engine.challenger_loss = candidate, loss
+    engine.rollout = copy.deepcopy(engine.rollout_template)
+
+
+def _caught_up(engine, candidate):
+    """Return a refitted model that is trained, for one epoch, on the rows whose truth came while it was fitted."""
+    buffer = engine.buffer
+    rows = buffer.rows()
+    chosen = (buffer.flags[rows] & HAS_TRUTH) > 0
+    chosen[: max(0, engine.refit_behind - buffer.first)] = False
+    if chosen.any() and engine.config.update_every is not None:
+        return learnt(engine, candidate, chosen, "update_failed")
+    return candidate
+
+
+def replace_champion(engine, candidate, kind, loss):
+    """Give the place of the champion to another model, as a version with the next number."""
+    engine.challenger = engine.rollout = None
+    engine.set_champion(candidate)
+    engine.version += 1
+    engine.loss_at_training = loss
+    engine.new_watch()
+    keep_version(engine, kind)
+    engine.history.append("version", engine.buffer.n_seen, version=engine.version)
+
+
+def keep_version(engine, kind):
+    """Write the champion as a numbered version, unless it is there: a crash may have come behind it."""
+    if engine.versions is None or max(engine.versions.numbers(), default=0) >= engine.version:
+        return
+    info = {"kind": kind, "n_rows_seen": engine.buffer.n_seen, "n_truths_seen": engine.n_truths}
+    try:
+        engine.versions.write(engine.champion.model, info)
+        engine.metrics.count("versions")
+    except OSError as error:
+        engine.metrics.count("write_failures")
+        engine.notes.append(f"version {engine.version} could not be written: {error}")
+
+
+OUTCOMES = {"promote": "promotions", "reject": "rejections", "rollback": "rollbacks"}
+
+
+def compare(engine, loss, other):
+    """Tell the rollout of the losses of both models for a row, and do what it decides."""
+    rollout = engine.rollout
+    verdict = rollout.observe(loss, other)
+    if verdict is None:
+        return
+    row = engine.buffer.n_seen
+    if verdict == "advance":
+        engine.history.append("share", row, share=rollout.share, version=engine.version + 1)
+        return
+    means = {"loss": rollout.champion_sum / rollout.n_rows, "challenger_loss": rollout.challenger_sum / rollout.n_rows}
+    engine.metrics.count(OUTCOMES[verdict])
+    if verdict == "promote":
+        engine.history.append(verdict, row, version=engine.version + 1, **means)
+        replace_champion(engine, engine.challenger, verdict, engine.challenger_loss)
+    else:
+        drop_challenger(engine, verdict, version=engine.version + 1, **means)
+
+
+def checkpoint(engine):
+    """Write a checkpoint; where there is no room for it, the journal goes on."""
+    begin = perf_counter()
+    engine.n_checked = engine.n_calls
+    try:
+        engine.folder.checkpoint(engine.state, engine.config.sync_every)
+    except OSError as error:
+        engine.metrics.count("write_failures")
+        engine.notes.append(f"no checkpoint could be written, the journal goes on: {error}")
+    engine.metrics.observe("checkpoint", perf_counter() - begin)
