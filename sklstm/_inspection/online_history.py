@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from sklstm._inspection.drawing import BLUE, GREEN, GREY, ORANGE, PINK, label_height, legend, open_axes, style
@@ -67,7 +66,7 @@ class OnlineHistoryDisplay:
     share_ax_: Any
     share_line_: Any
 
-    def __init__(self, *, history: Mapping[str, ArrayLike], loss_label: str = "Loss") -> None:
+    def __init__(self, *, history: Mapping[str, Any], loss_label: str = "Loss") -> None:
         self.history = history
         self.loss_label = loss_label
 
@@ -113,7 +112,7 @@ class OnlineHistoryDisplay:
     @classmethod
     def from_history(
         cls,
-        history: Mapping[str, ArrayLike],
+        history: Mapping[str, Any],
         *,
         loss_label: str = "Loss",
         ax: Any = None,

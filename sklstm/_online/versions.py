@@ -18,7 +18,7 @@ from sklstm.persistence import load_model, save_model
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT, FORMAT_VERSION = "sklstm versions", 1
 MARKER, LOCK, MODEL, INFO = "versions.json", "versions.lock", "model.safetensors", "info.json"
