@@ -8,6 +8,7 @@ import numpy as np
 
 from sklstm._batch_size import batch_size, n_in_batches
 from sklstm._cell_choice import check_cell
+from sklstm._distributed.current import team_of_fit
 from sklstm._dtypes import array_dtype
 from sklstm._fitted import empty_network, fitted_network
 from sklstm._kernels.core._pool import resolve_num_threads
@@ -56,8 +57,10 @@ def train_networks(model, targets, samples, validation, tasks, *, continued, **o
     regression = None if continued else solve_linear_part(network, targets.network_loss(), samples, validation)
     if tasks is not None:
         tasks.begin(len(models), options["max_iter"], samples, held_out)
-    plan = _Plan(layout, targets, samples, validation, regression, tasks, continued=continued, **options)
-    trained, interrupt = train_each(partial(_train, plan), models, resolve_num_threads(model.n_jobs))
+    n_threads = resolve_num_threads(model.n_jobs)
+    with team_of_fit() as team:
+        plan = _Plan(layout, targets, samples, validation, regression, tasks, team, continued=continued, **options)
+        trained, interrupt = train_each(partial(_train, plan), models, n_threads, side_by_side=team is None)
     join(model, models if continued else trained)
     return interrupt
 
@@ -71,6 +74,7 @@ class _Plan(NamedTuple):
     validation: Validation
     regression: Any
     tasks: Any
+    team: Any
     max_iter: int
     continued: bool
     keep_state: bool
@@ -82,7 +86,8 @@ def _train(plan, model, n_threads, *, stop, label, which):
     tasks = None if plan.tasks is None else plan.tasks.network(which)
     flat, seed, state, kept = _start(plan, model, n_threads, tasks)
     settings = _settings(plan, model, seed=seed, label=label)
-    network = empty_network(model, layout, model.dtype, n_threads)
+    made_by = {} if plan.team is None else {"make": plan.team.network}
+    network = empty_network(model, layout, model.dtype, n_threads, **made_by)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
     if kept:

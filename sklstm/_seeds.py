@@ -89,7 +89,7 @@ def join(model, models):
             model._training_state = {**first._training_state, "others": [one._training_state for one in others]}
 
 
-def train_each(train, models, n_threads):
+def train_each(train, models, n_threads, *, side_by_side=True):
     """Call ``train(model, threads, stop=..., label=..., which=...)`` for each model, several at a time.
 
     Parameters
@@ -102,6 +102,8 @@ def train_each(train, models, n_threads):
         Changed in place.
     n_threads : int
         Threads in total. What is learnt does not depend on it.
+    side_by_side : bool, default=True
+        Whether several may be trained at a time.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def train_each(train, models, n_threads):
         If it came before the first of them had been trained for an epoch.
     """
     n_workers = min(len(models), n_threads)
-    if n_workers == 1:
+    if n_workers == 1 or not side_by_side:
         return _one_by_one(train, models, n_threads)
     edges = [n_threads * k // n_workers for k in range(n_workers + 1)]
     stops, config = [Event() for _ in models], get_config()

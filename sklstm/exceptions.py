@@ -6,6 +6,7 @@ __all__ = [
     "PerformanceWarning",
     "QuantizationWarning",
     "TimeOrderWarning",
+    "WorkerError",
 ]
 
 
@@ -118,4 +119,22 @@ class TimeOrderWarning(UserWarning):
     >>> from sklstm.exceptions import TimeOrderWarning
     >>> warnings.simplefilter("error", TimeOrderWarning)
     >>> warnings.resetwarnings()
+    """
+
+
+class WorkerError(RuntimeError):
+    """A worker of `sklstm.distributed` has gone, failed or never come; the message says which and when.
+
+    The estimator that was being fitted is as it was before the fit.
+
+    Examples
+    --------
+    >>> from sklstm.distributed import LocalWorkers
+    >>> from sklstm.exceptions import WorkerError
+    >>> try:
+    ...     with LocalWorkers(1, timeout=0.0):
+    ...         pass
+    ... except WorkerError as error:
+    ...     print(error)
+    0 of 1 workers have connected to 127.0.0.1 within 0 seconds.
     """

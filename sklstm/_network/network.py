@@ -372,7 +372,7 @@ class Network:
             np.multiply(self.weights, mask, out=self._masked)
             self._stack.bind(self._masked, self._transposed)
         try:
-            value = self._stack.forward_backward(
+            value = self._forward_backward(
                 table,
                 table.shape[1],
                 starts,
@@ -380,7 +380,6 @@ class Network:
                 self._workspace.chunks,
                 self._last_threads,
                 max_steps=max_rows,
-                slots=self._workspace.slots,
                 seed=noise.seed,
                 epoch=noise.epoch,
                 sample_ids=ids.astype(np.uint32) if noise.by_sample or self.architecture.zoneout else None,
@@ -391,8 +390,14 @@ class Network:
             if mask is not None:
                 self._stack.bind(self.weights, self._transposed)
         if mask is not None:
-            self.gradient[:] *= mask
+            self._mask_gradient(mask)
         return value
+
+    def _forward_backward(self, *batch, **more):
+        return self._stack.forward_backward(*batch, slots=self._workspace.slots, **more)
+
+    def _mask_gradient(self, mask):
+        self.gradient[:] *= mask
 
 
 def _scattered(rows, order):

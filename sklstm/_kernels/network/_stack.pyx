@@ -239,6 +239,15 @@ cdef class Stack:
         cdef char *out = required(flat, self.code, self.n_parameters, True)
         convert_panels(self, out, source, False)
 
+    def training_chunks(self, Py_ssize_t n_samples):
+        """Return (number of chunks, samples in a chunk, number of gradient slots) of such a call in training.
+
+        Chunk c is added to slot c % slots.
+        """
+        cdef StackCall call
+        describe(self, &call, self.code, n_samples, 1, True)
+        return call.n_chunks, call.chunk_size, call.n_slots
+
     def interleaved_order(self, Py_ssize_t n_samples):
         """Return an order of sequences, sorted longest first, that gives all chunks of a batch similar lengths.
 
@@ -323,8 +332,11 @@ cdef class Stack:
                          loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          final_state=None, d_initial_state=None, d_x=None, ahead=None, ahead_starts=None,
-                         first_rows=None):
+                         first_rows=None, slot_range=None, chunk_losses=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
+
+        With `slot_range` only the chunks of these slots (first, end) are computed: `slots` holds their gradients side
+        by side, not added up, `chunk_losses` (n_chunks,) the loss of each, and `final_state` their rows.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
         each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
@@ -335,8 +347,11 @@ cdef class Stack:
         cdef list errors = []
         cdef Py_ssize_t n = len(starts), rows, c
         cdef Py_ssize_t n_targets = targets_of(LOSS_KINDS[loss], self.n_outputs)
+        cdef Py_ssize_t n_own
         cdef double total = 0
         cdef double *numbers
+        cdef double *losses
+        cdef bint is_whole = slot_range is None
         if d_x is not None and not self.input_gradient:
             raise ValueError("d_x needs weights bound with input_gradient=True")
         if d_x is not None and (changes_windows(&self.input) or self.input.skip_rows > 0):
@@ -359,7 +374,8 @@ cdef class Stack:
         if call.n_weights > 1 and is_multinomial(call.loss_kind):
             raise ValueError("a multinomial loss has one weight for each sample")
         call.weights = required(weights, self.code, rows * call.n_weights)
-        call.slots = data_of(slots, UINT8, call.n_slots * call.panels_size * self.kernels.item_size, True)
+        n_own = attach_slots(self, &call, slots, slot_range)
+        losses = <double *> data_of(chunk_losses, FLOAT64, call.n_chunks, True)
         call.seed, call.epoch = seed, epoch
         call.sample_ids = <unsigned int *> data_of(sample_ids, UINT32, n)
         if (dropout > 0 or recurrent_dropout > 0 or call.zoneout > 0) and call.sample_ids == NULL:
@@ -382,11 +398,13 @@ cdef class Stack:
                 self.words_are_old = True
                 transpose_weights(self, &call, n_threads)
                 if not watch.stopped:
-                    pool_run_attended(train_task, &call, <int> call.n_slots, n_threads, attend)
-                if not watch.stopped:
+                    pool_run_attended(train_task, &call, <int> n_own, n_threads, attend)
+                if not watch.stopped and is_whole:
                     add_slots(self, &call, n_threads)
             for c in range(call.n_chunks):
                 total += call.chunk_losses[c]
+            if losses != NULL:
+                memcpy(losses, call.chunk_losses, call.n_chunks * sizeof(double))
         finally:
             free(numbers)
         if errors:

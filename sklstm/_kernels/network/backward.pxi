@@ -141,7 +141,7 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     cdef const StackCall *call = <const StackCall *> context
     cdef ChunkBuffers buffers[2]
     cdef unsigned int before
-    cdef Py_ssize_t size = call.kernels.item_size, chunk = slot_number, first, n, n_steps, n_targets
+    cdef Py_ssize_t size = call.kernels.item_size, chunk = call.first_slot + slot_number, first, n, n_steps, n_targets
     cdef char *slot = call.slots + slot_number * call.panels_size * size
     open_workspace(call, worker, buffers)
     n_targets = targets_of(call.loss_kind, call.head.n_outputs)

@@ -103,6 +103,17 @@ cdef int attach(Stack stack, StackCall *call, sequences, Py_ssize_t row_stride, 
     return 0
 
 
+cdef Py_ssize_t attach_slots(Stack stack, StackCall *call, slots, slot_range) except -1:
+    """Point the call at its gradient slots, all of them or those of a range (first, end); return their number."""
+    cdef Py_ssize_t n_own = call.n_slots
+    if slot_range is not None:
+        call.first_slot, n_own = slot_range[0], slot_range[1] - slot_range[0]
+    if call.first_slot < 0 or n_own < 0 or call.first_slot + n_own > call.n_slots:
+        raise ValueError(f"slot_range={slot_range}, but there are {call.n_slots} slots")
+    call.slots = data_of(slots, UINT8, n_own * call.panels_size * stack.kernels.item_size, True)
+    return n_own
+
+
 cdef int attach_ahead(Stack stack, StackCall *call, ahead, ahead_starts) except -1:
     """Point the call at the known columns of the rows ahead, where a decoder reads any."""
     cdef Py_ssize_t n_known = stack.input.n_known, n_rows, i

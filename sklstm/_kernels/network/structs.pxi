@@ -90,6 +90,7 @@ cdef struct StackCall:
     char *slots                  # (n_slots, panels_size)
     Py_ssize_t panels_size       # elements of a slot
     Py_ssize_t n_slots
+    Py_ssize_t first_slot        # of those that this call computes, which are side by side in `slots`
     double dropout
     double recurrent_dropout
     unsigned long long seed

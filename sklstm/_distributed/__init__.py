@@ -1,0 +1,1 @@
+"""Training by several processes: messages, workers, and the network whose gradients they compute."""

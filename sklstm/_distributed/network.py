@@ -1,0 +1,71 @@
+"""The network of the process that trains: its gradients are computed by workers."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from sklstm._kernels import ISA, REDUCED_ISA
+from sklstm._kernels.network._stack import lanes_of
+from sklstm._network.network import Network
+from sklstm._network.noise import recurrent_weight_mask
+from sklstm._network.workspace import aligned_empty
+
+# With an output at every step, these go by row of the table and are the same in each step.
+OF_THE_TABLE = ("targets", "weights")
+
+
+class DistributedNetwork(Network):
+    """A network whose loss and gradient are computed by the workers of a team; predictions are made here.
+
+    Parameters
+    ----------
+    team : Team
+    layout : ParameterLayout
+    dtype : "float32", "float64" or "bfloat16"
+    n_threads : int
+        Of the predictions.
+    **options
+        Of `Network`.
+    """
+
+    def __init__(self, team, layout, dtype, n_threads, **options):
+        super().__init__(layout, dtype, n_threads, **options)
+        self._team = team
+        self._gradient = aligned_empty(self.weights.nbytes).view(self.dtype)
+        isa = REDUCED_ISA if dtype == "bfloat16" else ISA
+        described = {"architecture": asdict(layout.architecture), "dtype": dtype, "isa": isa}
+        scales = {name: np.asarray(value, np.float64) for name, value in options.items() if value is not None}
+        team.make_network({**described, "lanes": lanes_of(dtype, isa)}, scales)
+
+    @property
+    def gradient(self):
+        """The gradient of the last `loss_and_gradient`, packed as `weights` are; the next call overwrites it."""
+        return self._gradient
+
+    def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
+        kept = {"table": table, "ahead": more.pop("ahead", None)}
+        if self._stack.every_step:
+            kept |= {name: more.pop(name) for name in OF_THE_TABLE}
+        first_rows, states, final = (more.pop(name, None) for name in ("first_rows", "initial_state", "final_state"))
+        arrays = {"weights": self.weights, "starts": starts, "lengths": lengths, "ids": ids, "first_rows": first_rows}
+        arrays |= {"initial_state": states, "ahead_starts": more.pop("ahead_starts", None)}
+        # "weights" are those of the network here.
+        arrays |= {"targets": more.pop("targets", None), "sample_weight": more.pop("weights", None)}
+        values = {
+            "noise": [number.item() if isinstance(number, np.generic) else number for number in noise],
+            "neighbours": bool(neighbours),
+            "arguments": {name: np.asarray(value).tolist() for name, value in more.items()},
+            "skip_is_frozen": bool(self._stack.skip_is_frozen),
+        }
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        kept = {name: array for name, array in kept.items() if array is not None}
+        losses, reached = self._team.step(values, arrays, kept, self._gradient, noise.epoch)
+        self._stack.weights_changed()  # an optimizer changes them next
+        if final is not None:
+            final[:] = reached
+        if noise.weight_dropout:
+            self._gradient *= self.to_panels(recurrent_weight_mask(self.layout, noise))
+        total = 0.0
+        for loss in losses.tolist():  # in the order of the chunks, as the kernels add them up; `sum` rounds otherwise
+            total += loss
+        return total
