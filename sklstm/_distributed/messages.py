@@ -21,6 +21,8 @@ _LARGEST_ARRAY = 1 << 44
 _CHALLENGE = 32
 HANDSHAKE_SECONDS = 10.0
 _BUFFER_BYTES = 1 << 20
+# What is smaller is copied, so that it takes no call of the system of its own.
+_SMALL = 1 << 15
 
 
 class Lost(ConnectionError):
@@ -37,6 +39,9 @@ class Connection:
 
     def __init__(self, sock):
         self.sock = sock
+        # What was read beyond the bytes that were asked for.
+        self._small = memoryview(bytearray(_SMALL))
+        self._ahead = self._small[:0]
         sock.settimeout(None)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
@@ -91,13 +96,23 @@ class Connection:
         """Fill a contiguous array with the bytes that come next."""
         view = memoryview(array).cast("B") if array.size else memoryview(b"")
         while len(view):
-            try:
-                n = self.sock.recv_into(view)
-            except OSError as error:
-                raise Lost(f"the connection broke: {error}") from error
-            if n == 0:
-                raise Lost("the other side closed the connection")
+            if len(self._ahead) == 0 and len(view) < _SMALL:
+                self._ahead = self._small[: self._read(self._small)]
+            n = min(len(self._ahead), len(view))
+            if n:
+                view[:n], self._ahead = self._ahead[:n], self._ahead[n:]
+            else:
+                n = self._read(view)
             view = view[n:]
+
+    def _read(self, view):
+        try:
+            n = self.sock.recv_into(view)
+        except OSError as error:
+            raise Lost(f"the connection broke: {error}") from error
+        if n == 0:
+            raise Lost("the other side closed the connection")
+        return n
 
     def _exactly(self, n):
         block = np.empty(n, np.uint8)
@@ -118,7 +133,7 @@ def _size(number):
 
 
 def encode(kind, values=None, arrays=None):
-    """Return a message as a list of buffers: prefix and header, and a view of each array.
+    """Return a message as a list of buffers; large arrays are views.
 
     Parameters
     ----------
@@ -139,8 +154,14 @@ def encode(kind, values=None, arrays=None):
         raise TypeError(f"{wrong[0]} is an array of {arrays[wrong[0]].dtype}, which messages do not hold")
     header = json.dumps([kind, values or {}, described]).encode()
     n_bytes = sum(array.nbytes for array in arrays.values())
-    parts = [_PREFIX.pack(_MARK, len(header), n_bytes) + header]
-    return parts + [memoryview(array).cast("B") for array in arrays.values() if array.size]
+    parts, small = [], [_PREFIX.pack(_MARK, len(header), n_bytes), header]
+    for array in arrays.values():
+        if array.nbytes < _SMALL:
+            small.append(array.tobytes())
+        else:
+            parts += [b"".join(small), memoryview(array).cast("B")]
+            small = []
+    return [*parts, b"".join(small)]
 
 
 def listen(host):

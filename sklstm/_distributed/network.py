@@ -47,10 +47,11 @@ class DistributedNetwork(Network):
         if self._stack.every_step:
             kept |= {name: more.pop(name) for name in OF_THE_TABLE}
         first_rows, states, final = (more.pop(name, None) for name in ("first_rows", "initial_state", "final_state"))
-        arrays = {"weights": self.weights, "starts": starts, "lengths": lengths, "ids": ids, "first_rows": first_rows}
+        arrays = {"starts": starts, "lengths": lengths, "ids": ids, "first_rows": first_rows}
         arrays |= {"initial_state": states, "ahead_starts": more.pop("ahead_starts", None)}
-        # "weights" are those of the network here.
+        # "weights" are those of the network here, behind what is small.
         arrays |= {"targets": more.pop("targets", None), "sample_weight": more.pop("weights", None)}
+        arrays["weights"] = self.weights
         values = {
             "noise": [number.item() if isinstance(number, np.generic) else number for number in noise],
             "neighbours": bool(neighbours),

@@ -18,10 +18,10 @@ TOKEN = b"t" * 32
 @pytest.fixture
 def pair():
     """Two ends of a connection: one speaks messages, the other bytes."""
-    one, other = socket.socketpair(socket.AF_INET if not hasattr(socket, "AF_UNIX") else socket.AF_UNIX)
-    reader = object.__new__(Connection)
-    reader.sock = one
-    yield reader, other
+    with listen("127.0.0.1") as listener:
+        other = socket.create_connection(listener.getsockname())
+        one, _ = listener.accept()
+    yield Connection(one), other
     one.close()
     other.close()
 
@@ -53,6 +53,23 @@ def test_both_know_the_token():
     here.close()
     with pytest.raises(Lost, match="closed the connection"):
         there.receive()
+    there.close()
+
+
+def test_messages_of_any_size_follow_each_other():
+    here, there = handshake(TOKEN, TOKEN)
+    sizes = [0, 1, 3, 8_000, 8_192, 9_000, 40_000, 2, 300_000, 5]
+    rng = np.random.default_rng(0)
+    sent = [{"a": rng.normal(size=n).astype("f4"), "b": np.arange(m)} for n in sizes for m in (0, 7, 5_000)]
+    sender = threading.Thread(target=lambda: [there.send("x", {"k": k}, arrays) for k, arrays in enumerate(sent)])
+    sender.start()
+    for k, arrays in enumerate(sent):
+        _, values, received = here.receive({"a": np.empty_like(arrays["a"])} if k % 2 else None)
+        assert values == {"k": k}
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(received[name], array, strict=True)
+    sender.join()
+    here.close()
     there.close()
 
 
