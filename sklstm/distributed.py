@@ -50,7 +50,7 @@ class LocalWorkers(WorkerPool):
 
     Notes
     -----
-    A fit in this process is faster than one shared with processes of the same machine: both use its cores. This class
+    A fit in this process is as fast as one shared with processes of the same machine, whose cores both use. This class
     is for trying out, for tests, and for machines on which the threads of one process do not reach all memory equally
     fast.
 
@@ -162,8 +162,7 @@ class DaskWorkers(WorkerPool):
     batch has chunks have nothing to do: for four workers of four threads set ``batch_size=512`` or more.
 
     Everything that `fit` can do is shared: tables, sets of sequences, groups, weights, stateful training, early
-    stopping, callbacks, Ctrl-C. Networks of `n_seeds` are trained one after the other, by all workers. The validation
-    part is evaluated in this process.
+    stopping, callbacks, Ctrl-C. Networks of `n_seeds` are trained one after the other, by all workers.
 
     **What is sent.** The table, once for each fit, to every worker; for each step the weights to every worker, and the
     gradient once around, over connections of its own (TCP, not encrypted, raw arrays with checked lengths). Both sides

@@ -14,8 +14,12 @@ from sklstm._network.workspace import aligned_empty
 OF_THE_TABLE = ("targets", "weights")
 
 
+# Fewer sequences than this for each worker are not worth sending.
+FEWEST_SEQUENCES = 32
+
+
 class DistributedNetwork(Network):
-    """A network whose loss and gradient are computed by the workers of a team; predictions are made here.
+    """A network whose gradients are computed by the workers of a team, as are its outputs for the validation part.
 
     Parameters
     ----------
@@ -23,7 +27,7 @@ class DistributedNetwork(Network):
     layout : ParameterLayout
     dtype : "float32", "float64" or "bfloat16"
     n_threads : int
-        Of the predictions.
+        Of what is computed here.
     **options
         Of `Network`.
     """
@@ -41,6 +45,20 @@ class DistributedNetwork(Network):
     def gradient(self):
         """The gradient of the last `loss_and_gradient`, packed as `weights` are; the next call overwrites it."""
         return self._gradient
+
+    def forward(self, sequences, *, want_hidden=False, states=None, first_rows=None):
+        """Run over all sequences, see `Network.forward`."""
+        is_local = self._stack.every_step or want_hidden or states is not None or self.reference_columns is not None
+        if is_local or len(sequences) < FEWEST_SEQUENCES * self._team.n_workers:
+            return super().forward(sequences, want_hidden=want_hidden, states=states, first_rows=first_rows)
+        out = np.empty((len(sequences), self.layout.n_outputs), self.dtype)
+        kept = {"table": sequences.table}
+        arrays = {"starts": sequences.starts, "lengths": sequences.lengths}
+        ahead = self._ahead(sequences)
+        if ahead:
+            kept["ahead"], arrays["ahead_starts"] = ahead["ahead"], ahead["ahead_starts"]
+        self._team.forward(self.weights, arrays, kept, out)
+        return out
 
     def _train(self, table, starts, lengths, ids, noise, neighbours=False, **more):
         kept = {"table": table, "ahead": more.pop("ahead", None)}

@@ -49,6 +49,11 @@ class NetworkShare(Network):
         """
         self._train(table, starts, lengths, ids, noise, neighbours, **more)
 
+    def answer(self, sequences):
+        """Return the outputs of sequences, with weights that have just been received."""
+        self._stack.weights_changed()
+        return self.forward(sequences)
+
     def _forward_backward(self, *batch, **more):
         n_samples = len(batch[2])
         n_chunks, chunk_size, n_slots = self._stack.training_chunks(n_samples)

@@ -3,6 +3,7 @@
 import selectors
 import sys
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from time import monotonic
 
 import numpy as np
@@ -30,23 +31,24 @@ class Team:
     Attributes
     ----------
     is_open : bool
+    n_workers : int
     """
 
     def __init__(self, connections):
-        self._connections = connections
+        self._connections, self.n_workers = connections, len(connections)
         self._kept, self._number, self._hellos = [], 0, []
         self.is_open = True
         self._selector = selectors.DefaultSelector()
         for rank, one in enumerate(connections):
             self._selector.register(one, selectors.EVENT_READ, rank)
         try:
-            for rank in range(len(connections)):
+            for rank in range(self.n_workers):
                 self._hellos.append(_checked(self._receive(rank, "hello")[0]))
             for rank, one in enumerate(connections):
-                after = self._hellos[rank + 1] if rank + 1 < len(connections) else None
+                after = self._hellos[rank + 1] if rank + 1 < self.n_workers else None
                 address = None if after is None else [after["host"], after["port"]]
-                one.send("ring", {"rank": rank, "n_workers": len(connections), "next": address})
-            for rank in range(len(connections)):
+                one.send("ring", {"rank": rank, "n_workers": self.n_workers, "next": address})
+            for rank in range(self.n_workers):
                 self._receive(rank, "formed")
         except BaseException:
             self.close()
@@ -110,6 +112,30 @@ class Team:
             self._connections[-1].receive_into(gradient)
             return sums["losses"], sums.get("states")
 
+    def forward(self, weights, arrays, kept, out):
+        """Compute the outputs of sequences, each worker those of some.
+
+        Parameters
+        ----------
+        weights : ndarray
+            Of the network.
+        arrays : dict of str to ndarray
+            With an entry for each sequence.
+        kept : dict of str to ndarray
+            Arrays that are the same in each call: they are sent once.
+        out : ndarray of shape (n_sequences, n_outputs)
+            Filled.
+        """
+        edges = [len(out) * rank // self.n_workers for rank in range(self.n_workers + 1)]
+        parts = [slice(*pair) for pair in pairwise(edges)]
+        with self._exchange("while the validation part was evaluated, in an epoch"):
+            keys = {name: self._keep(array) for name, array in kept.items()}
+            for one, part in zip(self._connections, parts, strict=True):
+                own = {name: _as_sent(array[part]) for name, array in arrays.items()}
+                one.send("forward", {"kept": keys}, {**own, "weights": weights})
+            for rank, part in enumerate(parts):
+                self._receive(rank, "outputs", {"z": out[part]})
+
     def _keep(self, array):
         """Return the key of an array that the workers keep until the end of the fit."""
         for key, known in enumerate(self._kept):
@@ -124,9 +150,9 @@ class Team:
         for one in self._connections:
             one.send_parts(parts)
 
-    def _receive(self, rank, kind):
+    def _receive(self, rank, kind, into=None):
         """Return values and arrays of the next message of a worker."""
-        found, values, arrays = self._connections[rank].receive()
+        found, values, arrays = self._connections[rank].receive(into)
         if found == "failed":
             raise WorkerError(f"{self.name_of(rank)} failed: {values['error']}")
         if found != kind:
@@ -135,7 +161,7 @@ class Team:
 
     def _receive_sums(self):
         """Return the arrays of the answer of the last worker; none of the others has anything to say by then."""
-        last = len(self._connections) - 1
+        last = self.n_workers - 1
         while True:
             ready = [key.data for key, _ in self._selector.select()]
             others = [rank for rank in ready if rank != last]
@@ -147,7 +173,7 @@ class Team:
     def _failure(self, error, place):
         """Return the error that says which worker has gone, and leave the others alone."""
         gone, told, end = set(), {}, monotonic() + GRACE_SECONDS
-        last = len(self._connections) - 1
+        last = self.n_workers - 1
         while monotonic() < end and not gone - {last}:
             for key, _ in self._selector.select(0.05):
                 rank = key.data
@@ -167,10 +193,10 @@ class Team:
     def name_of(self, rank):
         """Return what a worker is called in messages."""
         if rank >= len(self._hellos):
-            return f"worker {rank + 1} of {len(self._connections)}"
+            return f"worker {rank + 1} of {self.n_workers}"
         hello = self._hellos[rank]
         where = f"process {hello['pid']} on {hello['machine']}"
-        return f"worker {rank + 1} of {len(self._connections)} ({where})"
+        return f"worker {rank + 1} of {self.n_workers} ({where})"
 
     def end_fit(self):
         """Let the workers forget the arrays of a fit."""

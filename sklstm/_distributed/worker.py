@@ -16,6 +16,7 @@ from sklstm._kernels import available_isas
 from sklstm._kernels.network._stack import lanes_of
 from sklstm._network.noise import Noise
 from sklstm._network.parameters import ParameterLayout
+from sklstm._sequences import Sequences
 from sklstm._version import __version__
 
 RING_SECONDS = 30.0
@@ -72,7 +73,7 @@ class Worker:
     def run(self):
         """Do what the messages say, until one of them is stop."""
         tasks = {"ring": self._form_ring, "keep": self._keep, "forget": self._forget}
-        tasks |= {"network": self._make_network, "step": self._step}
+        tasks |= {"network": self._make_network, "step": self._step, "forward": self._forward}
         while True:
             kind, values, arrays = self._trainer.receive(self._buffers)
             if kind == "stop":
@@ -140,6 +141,13 @@ class Worker:
         arguments = {**values["arguments"], **arrays}
         network.train_share(table, starts, lengths, ids, Noise(*values["noise"]), values["neighbours"], **arguments)
         self._pass_on(values["number"], own_states)
+
+    def _forward(self, values, arrays):
+        kept = {name: self._arrays[key] for name, key in values["kept"].items()}
+        starts, blocks = arrays["starts"], np.array([0, len(arrays["starts"])])
+        ahead = {"ahead": kept.get("ahead"), "ahead_starts": arrays.get("ahead_starts")}
+        sequences = Sequences(kept["table"], starts, arrays["lengths"], blocks, **ahead)
+        self._trainer.send("outputs", {}, {"z": self._network.answer(sequences)})
 
     def _pass_on(self, number, own_states):
         """Add what was computed to what comes from the worker before, and send it to the next, or back."""

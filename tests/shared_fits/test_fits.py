@@ -134,6 +134,27 @@ def test_the_gradients_come_from_the_workers(workers, monkeypatch):
         alone(regressor().fit, X, Y)
 
 
+def test_the_validation_part_is_evaluated_by_the_workers(workers, monkeypatch):
+    """Where it is large enough to be worth it."""
+    from sklstm._network.network import Network
+
+    forward, seen = Network.forward, []
+
+    def here(self, sequences, **more):
+        seen.append(len(sequences))
+        return forward(self, sequences, **more)
+
+    monkeypatch.setattr(Network, "forward", here)
+    own = {"X_val": X[600:], "y_val": Y[600:]}
+    model = regressor().fit(X, Y, **own)
+    assert seen == []
+    same(model, alone(regressor().fit, X, Y, **own))
+    assert seen == [100, 100]
+    few = regressor(early_stopping=True).fit(RAGGED, Y[:120])
+    assert seen[2:] == [12, 12]
+    same(few, alone(regressor(early_stopping=True).fit, RAGGED, Y[:120]))
+
+
 def wait_until_gone(pid):
     for _ in range(200):
         try:
