@@ -103,6 +103,7 @@ def partial_fit(model, given, **known):
     continued = hasattr(model, "parameters_")
 
     def part_of(work, targets):
+        """Return the samples, checked."""
         memory = work._row_order if continued else None
         return check_part(work, targets, given, continued=continued, memory=memory)
 
@@ -175,7 +176,7 @@ def _fit_part(model, targets, part, held_out, whole, tasks, *, max_iter, continu
     part, held_out, whole = (one and targets.by_group(one) for one in (part, held_out, whole))
     weights = targets.learn_weights(part)
     weights = weights if weights.ndim == 1 else weights.mean(axis=1)
-    inputs = _learn_inputs(model, part, weights, continued=continued, running=keep_state)
+    inputs = learn_inputs(model, part, weights, continued=continued, running=keep_state)
     model.input_mean_, model.input_scale_, model._input_moments = inputs.mean, inputs.scale, asdict(inputs.moments)
     freeze(model)
     if held_out is not None and held_out.name == "y_val":
@@ -188,13 +189,13 @@ def _fit_part(model, targets, part, held_out, whole, tasks, *, max_iter, continu
         join(model, models)
     model.__dict__.update(targets.fitted())
     dtype = array_dtype(model.dtype)
-    samples, validation = (one and _encode(one, targets, inputs, dtype) for one in (part, held_out))
+    samples, validation = (one and encode(one, targets, inputs, dtype) for one in (part, held_out))
     score = None if held_out is None or model.scoring is None else ValidationScore(model, targets, held_out)
     conformal = getattr(model, "conformal", False)
     if conformal:
         targets.refuse_few(validation)
         whole = None  # by samples that the linear skip has seen no band can be corrected
-    validation = Validation(validation, score, whole and partial(_encode, whole, targets, inputs, dtype))
+    validation = Validation(validation, score, whole and partial(encode, whole, targets, inputs, dtype))
     if not keep_state:
         refuse_lost_outputs(samples.weights)
     if not (keep_state and getattr(model, "_trained_dtype", None) == model.dtype):
@@ -209,7 +210,7 @@ def _fit_part(model, targets, part, held_out, whole, tasks, *, max_iter, continu
     return interrupt
 
 
-def _learn_inputs(model, part, weights, *, continued, running):
+def learn_inputs(model, part, weights, *, continued, running):
     """Return the `InputScales` of the training part, `continued` together with those before."""
     needs_scale = _needs_scale(model, part.sequences.table.shape[1])
     before = InputScales(model.input_mean_, model.input_scale_, Moments(**model._input_moments)) if continued else None
@@ -256,7 +257,8 @@ def _change_head(model, change):
     model._training_state = {**scaled_skip(model._training_state, which, change.factor), "loop": loop}
 
 
-def _encode(part, targets, inputs, dtype):
+def encode(part, targets, inputs, dtype):
+    """Return a part as the `Samples` that a network learns."""
     encoded, weights = targets.encode(part, inputs)
     names = (part.name.replace("y", "X"), part.name)
     return Samples(part.sequences, np.ascontiguousarray(encoded, dtype), weights, part.exponent, names)

@@ -59,13 +59,13 @@ def train_networks(model, targets, samples, validation, tasks, *, continued, **o
         tasks.begin(len(models), options["max_iter"], samples, held_out)
     n_threads = resolve_num_threads(model.n_jobs)
     with team_of_fit() as team:
-        plan = _Plan(layout, targets, samples, validation, regression, tasks, team, continued=continued, **options)
+        plan = Plan(layout, targets, samples, validation, regression, tasks, team, continued=continued, **options)
         trained, interrupt = train_each(partial(_train, plan), models, n_threads, side_by_side=team is None)
     join(model, models if continued else trained)
     return interrupt
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What the trainings of the networks of a fit have in common."""
 
     layout: Any
@@ -85,7 +85,7 @@ def _train(plan, model, n_threads, *, stop, label, which):
     layout, continued, held_out = plan.layout, plan.continued, plan.validation.samples
     tasks = None if plan.tasks is None else plan.tasks.network(which)
     flat, seed, state, kept = _start(plan, model, n_threads, tasks)
-    settings = _settings(plan, model, seed=seed, label=label)
+    settings = settings_of(plan, model, seed=seed, label=label)
     made_by = {} if plan.team is None else {"make": plan.team.network}
     network = empty_network(model, layout, model.dtype, n_threads, **made_by)
     first_epoch = model.n_iter_ if continued else 0
@@ -151,7 +151,7 @@ def _longest(samples):
     return int(samples.sequences.lengths.max())
 
 
-def _settings(plan, model, *, seed, label):
+def settings_of(plan, model, *, seed, label):
     """Return the `Settings` of a training that the parameters of an estimator stand for."""
     architecture, samples = plan.layout.architecture, plan.samples
     (loss, loss_parameter), n = plan.targets.network_loss(), n_in_batches(model, samples)

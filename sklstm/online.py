@@ -322,7 +322,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         float
             What ``model_.score`` returns: R^2, or the accuracy.
         """
-        return float(self._fitted().champion.model.score(X, y, sample_weight))
+        return float(self.model_.score(X, y, sample_weight))
 
     # Words of river
 

@@ -80,7 +80,7 @@ class Engine:
     def set_champion(self, candidate):
         """Let another model predict."""
         self.champion = candidate
-        self.reader = RowReader(candidate.model, candidate.stream._network, self.names, self.config.holds)
+        self.reader = RowReader(candidate.first_model, candidate.stream._network, self.names, self.config.holds)
 
     def new_watch(self):
         """Begin to watch the losses anew."""

@@ -62,7 +62,8 @@ class LearnerParts(VersionedPickles):
                     self._tell()
 
     def _ask(self, method, X, context):
-        model = self._fitted().champion.model
+        self._fitted()
+        model = self.model_
         refuse_sequences(X)
         if context is None and model.carry_context:
             context = self._engine.newest_rows(model.sequence_length - 1)
@@ -132,7 +133,7 @@ class LearnerParts(VersionedPickles):
     def _read_rows(self, X, keys):
         """Return rows, times and keys of a table, all checked before the first is taken."""
         engine = self._fitted()
-        table = read_table(engine.champion.model, held(X, engine.last_row) if self.on_missing == "hold" else X)
+        table = read_table(engine.champion.first_model, held(X, engine.last_row) if self.on_missing == "hold" else X)
         times = times_of(X)
         if times is not None:
             refuse_unordered(times, engine.last_time)

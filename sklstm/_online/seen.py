@@ -18,13 +18,15 @@ class SeenAttributes:
     @property
     def model_(self) -> Any:  # numpydoc ignore=RT01
         """The model that predicts at present."""
-        return self._fitted().champion.model
+        with self._lock():
+            return self._fitted().champion.model
 
     @property
     def challenger_(self) -> Any:  # numpydoc ignore=RT01
         """The model on trial, or None."""
-        challenger = self._fitted().challenger
-        return None if challenger is None else challenger.model
+        with self._lock():
+            challenger = self._fitted().challenger
+            return None if challenger is None else challenger.model
 
     @property
     def n_rows_seen_(self) -> int:  # numpydoc ignore=RT01
@@ -60,12 +62,12 @@ class SeenAttributes:
     @property
     def classes_(self) -> Array:  # numpydoc ignore=RT01
         """Labels of the model."""
-        return self._fitted(AttributeError).champion.model.classes_
+        return self._fitted(AttributeError).champion.first_model.classes_
 
     @property
     def n_features_in_(self) -> int:  # numpydoc ignore=RT01
         """Number of features."""
-        return self._fitted(AttributeError).champion.model.n_features_in_
+        return self._fitted(AttributeError).champion.first_model.n_features_in_
 
     @property
     def feature_names_in_(self) -> Array:  # numpydoc ignore=RT01

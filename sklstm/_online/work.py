@@ -23,7 +23,7 @@ def follow(engine, candidate, before=None):
     buffer = engine.buffer
     last = buffer.n_seen if before is None else before
     # States that are carried forget what is far back.
-    reach = candidate.reach * (4 if candidate.model.training == "stateful" else 1)
+    reach = candidate.reach * (4 if candidate.first_model.training == "stateful" else 1)
     candidate.follow(buffer.X[buffer.rows(max(buffer.first, last - reach), last)])
 
 
@@ -67,10 +67,10 @@ def train(engine):
     if chosen.any():
         if engine.config.replay:
             _add_older(engine, chosen, (flags & (IS_FRESH | HAS_TRUTH)) == HAS_TRUTH)
-        champion = learnt(engine, engine.champion, chosen, "update_failed")
+        champion = _learnt_once(engine, engine.champion, chosen, "update_failed")
         challenger = engine.challenger
         if challenger is not None:
-            challenger = learnt(engine, challenger, chosen, "challenger_update_failed")
+            challenger = _learnt_once(engine, challenger, chosen, "challenger_update_failed")
         engine.challenger = challenger
         engine.set_champion(champion)
         buffer.flags[rows] &= ~np.uint8(IS_FRESH)
@@ -85,6 +85,14 @@ def _add_older(engine, chosen, older):
     generator = np.random.Generator(np.random.Philox(key=engine.config.seed, counter=[0, 0, engine.n_updates, 0]))
     n = min(engine.config.replay, len(candidates))
     chosen[generator.choice(candidates, n, replace=False, shuffle=False)] = True
+
+
+def _learnt_once(engine, candidate, chosen, failure):
+    """Return what becomes of a model by an update; one that was interrupted behind it is left as it is."""
+    if candidate.last_update != engine.n_updates:
+        candidate = learnt(engine, candidate, chosen, failure)
+        candidate.last_update = engine.n_updates
+    return candidate
 
 
 def learnt(engine, candidate, chosen, failure):
@@ -130,7 +138,7 @@ def restart_refit(engine, task):
     if model.random_state is None:
         model.set_params(random_state=(engine.config.seed + engine.n_refits) % (1 << 31))
     in_background = engine.config.refit == "background"
-    classes = getattr(engine.champion.model, "classes_", None)
+    classes = getattr(engine.champion.first_model, "classes_", None)
     engine.refit = Refit(model, task["X"], task["y"], task["is_known"], classes, in_background)
 
 

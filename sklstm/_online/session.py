@@ -1,0 +1,206 @@
+"""Training of one model in many small updates: its network, optimizer and targets are kept from one to the next."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sklstm._callbacks.support import has_callbacks
+from sklstm._dtypes import array_dtype
+from sklstm._fitted import empty_network
+from sklstm._fitting import encode, learn_inputs
+from sklstm._kernels.core._pool import resolve_num_threads
+from sklstm._network.parameters import ParameterLayout
+from sklstm._network_training import Plan, settings_of
+from sklstm._parts import Part
+from sklstm._seeds import n_networks
+from sklstm._sequences import Sequences
+from sklstm._snapshot import snapshot_of
+from sklstm._training.divergence import check_last_step
+from sklstm._training.loop import TrainingSchedule, run_epoch
+from sklstm._training.optimizers import OPTIMIZERS, AdamW
+from sklstm._training.passes import WindowPasses
+from sklstm._training.sample_weights import MeanWeight, in_unit_range
+
+_OPTIONS_OF_OTHERS = {"window_norm": None, "group_scaling": None, "decoder": "direct", "recurrent_constraint": None}
+
+
+def is_plain(model):
+    """Return whether the updates of a model, which has been updated before, can be made by a `Session`.
+
+    Others are made by `update`: of several networks, with callbacks, or with options that look at more than one
+    network and its samples.
+    """
+    options = all(getattr(model, name, plain) == plain for name, plain in _OPTIONS_OF_OTHERS.items())
+    state = getattr(model, "_training_state", {})
+    loop = state.get("loop") or {}
+    return (
+        options
+        and not has_callbacks(model)
+        and n_networks(model) == model.n_seeds == 1
+        and model.training == "windows"
+        and not (model.carry_context or model.verbose or model._architecture["linear_skip"])
+        and set(state) == {"seed", "loop"}
+        and loop.get("solver") == model.solver
+        and {"moments", "loss", "schedule", "clipping", "mean_weight"} <= set(loop)
+        and OPTIMIZERS[model.solver].use_average is AdamW.use_average
+    )
+
+
+class NeedsUpdate(Exception):  # no error: the caller goes another way
+    """An update changes more than the parameters: `update` has to make it, on the model."""
+
+
+class Session:
+    """Updates of a model, each with the bits of `update`.
+
+    Parameters
+    ----------
+    model : estimator
+        Such that `is_plain`; it is not changed.
+    """
+
+    def __init__(self, model):
+        self._model = snapshot_of(model)
+        self._layout = ParameterLayout(**model._architecture)
+        n_threads = resolve_num_threads(model.n_jobs)
+        self.network = empty_network(model, self._layout, model.dtype, n_threads)
+        self.network.load(self._layout.flatten(model.parameters_, array_dtype(model.dtype)).copy())
+        self._targets, self._loop = self._new_targets(), model._training_state["loop"]
+        self._mean_weight = MeanWeight(self._loop["mean_weight"])
+        self._optimizer, self._settings = None, None
+        self._losses, self._norms, self._new_targets_needed = [], [], False
+        self._before = None
+
+    def _new_targets(self):
+        targets = self._model._targets()
+        targets.n_networks = 1
+        return targets
+
+    def update(self, table, rows, y):
+        """Train for one epoch on some rows of a table, see `update`.
+
+        Raises
+        ------
+        NeedsUpdate
+            If scales change; nothing has changed then.
+        ValueError
+            If training diverges; nothing has changed then.
+        """
+        model = self._model
+        ends = np.flatnonzero(rows)
+        starts = np.maximum(0, ends - (model.sequence_length - 1))
+        blocks = np.array([0, len(ends)], np.intp)
+        sequences = Sequences(table, starts, ends - starts + 1, blocks, model.sequence_length - 1)
+        part = Part(sequences, y[rows], np.full(len(ends), 0.5), 1, ends)
+        targets = self._targets
+        part = targets.start(part, getattr(model, "feature_names_in_", None))
+        targets.learn_groups(part)
+        weights = targets.learn_weights(part)
+        weights = weights if weights.ndim == 1 else weights.mean(axis=1)
+        inputs = learn_inputs(model, part, weights, continued=True, running=True)
+        is_same = (inputs.scale == model.input_scale_).all() and (inputs.mean == model.input_mean_).all()
+        if not is_same or targets.learn(part, inputs, running=True) is not None or not self._has_same_unit():
+            self._targets = self._new_targets()
+            raise NeedsUpdate
+        samples = encode(part, targets, inputs, array_dtype(model.dtype))
+        try:
+            self._train(samples)
+        except BaseException:
+            self._targets = self._new_targets()
+            raise
+        model.__dict__.update(targets.fitted())
+        moments = inputs.moments
+        model._input_moments = {name: getattr(moments, name) for name in ("weight", "exponent", "mean", "deviation")}
+
+    def _has_same_unit(self):
+        """Return whether targets are measured as before."""
+        before, after = self._model.__dict__, self._targets.fitted()
+        return all(
+            np.array_equal(before[name], after[name]) for name in ("target_mean_", "target_scale_") if name in after
+        )
+
+    def _train(self, samples):
+        """Train for one epoch; an error leaves all as it was."""
+        weights, exponent = in_unit_range(samples.weights)
+        settings = self._settings_for(samples)
+        samples = replace(samples, weights=weights.astype(self.network.dtype))
+        mean_weight = MeanWeight(self._mean_weight.state)
+        mean = mean_weight.include(samples.weights, exponent + samples.exponent)
+        factor = mean / float(samples.weights.mean(dtype=np.float64))
+        passes = WindowPasses(self.network, samples, settings, mean)
+        if self._optimizer is None:
+            decay = self._model.weight_decay_
+            self._optimizer = OPTIMIZERS[settings.optimizer](self.network, decay, self._loop["moments"])
+        schedule = TrainingSchedule(settings, passes.n_steps, self._loop)
+        epoch = self._model.n_iter_ + len(self._losses)
+        self._keep()
+        try:
+            loss, norm = run_epoch(passes, self._optimizer, epoch, schedule)
+            schedule.schedule.observe(factor * loss)
+            few = samples.sequences.take(slice(0, settings.batch_size))
+            with np.errstate(over="ignore", invalid="ignore"):
+                check_last_step(passes, self.network.forward(few), epoch)
+        except BaseException:
+            self._put_back()
+            raise
+        self._mean_weight = mean_weight
+        self._loop = {**self._loop, **schedule.state}
+        self._losses.append(factor * loss)
+        self._norms.append(norm)
+
+    def _settings_for(self, samples):
+        if self._settings is None or len(samples.sequences) != self._n_samples:
+            fields = dict.fromkeys(Plan._fields)
+            fields |= {"layout": self._layout, "targets": self._targets, "samples": samples, "max_iter": 1}
+            plan = Plan(**fields | {"continued": True, "keep_state": True})
+            self._settings = settings_of(plan, self._model, seed=self._model._training_state["seed"], label="")
+            self._n_samples = len(samples.sequences)
+        return self._settings
+
+    def _vectors(self):
+        return [self.network.weights, *self._optimizer._vectors.values()]
+
+    def _keep(self):
+        """Keep what an update changes, in arrays that are allocated once."""
+        if self._before is None:
+            self._before = [np.empty_like(vector) for vector in self._vectors()]
+        for kept, vector in zip(self._before, self._vectors(), strict=True):
+            np.copyto(kept, vector)
+        self._n_steps = self._optimizer._n_steps
+
+    def _put_back(self):
+        for kept, vector in zip(self._before, self._vectors(), strict=True):
+            np.copyto(vector, kept)
+        self._optimizer._n_steps = self._n_steps
+        self.network._stack.weights_changed()
+
+    def model(self):
+        """Return the model as it is now, as `update` would have made it."""
+        if self._losses:
+            self._model = self._trained()
+            self._losses, self._norms = [], []
+        return self._model
+
+    def _trained(self):
+        made, model = snapshot_of(self._model), self._model
+        flat = self.network.from_panels(self.network.weights)
+        parameters = {name: view.copy() for name, view in self._layout.views(flat).items()}
+        for array in parameters.values():
+            array.flags.writeable = False
+        n_iter, curve = model.n_iter_ + len(self._losses), model.loss_curve_ + self._losses
+        state = {"moments": self._optimizer.state, "mean_weight": self._mean_weight.state}
+        self._loop = {**self._loop, **state}
+        made.__dict__.update(
+            parameters_=parameters,
+            n_iter_=n_iter,
+            loss_curve_=curve,
+            loss_=curve[-1],
+            gradient_norms_=model.gradient_norms_ + self._norms,
+            validation_scores_=None,
+            validation_loss_curve_=None,
+            best_validation_score_=None,
+            best_iteration_=n_iter,
+            best_loss_=min(curve),
+            _training_state={"seed": model._training_state["seed"], "loop": self._loop},
+        )
+        return made

@@ -1,0 +1,125 @@
+"""Updates whose network stays from one to the next have the bits of `partial_fit`."""
+
+import numpy as np
+import pytest
+from online_case import LABELS, X, Y, classifier, regressor
+from sklearn.base import clone
+
+from sklstm import DeepRNNRegressor
+from sklstm._online.candidate import Candidate
+from sklstm._online.session import is_plain
+from sklstm._online.updates import update
+
+TWO = np.column_stack([Y, X[:, 1]])
+PLAIN = {
+    "adamw": (regressor(), Y),
+    "sgd": (regressor(solver="sgd"), Y),
+    "plateau": (regressor(learning_rate="reduce_on_plateau", tol=0.5, n_iter_no_change=2), Y),
+    "clipping": (regressor(max_grad_norm="adaptive", batch_size=4), Y),
+    "dropout": (regressor(n_layers=2, dropout=0.3, recurrent_dropout=0.2, weight_dropout=0.1), Y),
+    "bfloat16": (regressor(dtype="bfloat16"), Y),
+    "float64": (regressor(dtype="float64", bidirectional=True, attention_heads=2), Y),
+    "gru": (DeepRNNRegressor(4, cell="gru", sequence_length=3, max_iter=2, early_stopping=False, random_state=0), Y),
+    "quantiles": (regressor(loss="quantile", quantile=(0.1, 0.5, 0.9)), Y),
+    "poisson": (regressor(loss="poisson"), np.abs(Y)),
+    "two targets": (regressor(), TWO),
+    "labels": (classifier(class_weight={"up": 2.0}, label_smoothing=0.1), LABELS),
+    "many labels": (classifier(), (TWO > 0).astype(int)),
+    "accumulation": (regressor(batch_size=3, accumulation_steps=2, shuffle="blocks"), Y),
+    "no scaling": (regressor(input_scaling=None), Y),
+}
+OTHERS = {
+    "schedule free": (regressor(solver="schedule_free"), Y),
+    "seeds": (regressor(n_seeds=2), Y),
+    "stateful": (regressor(training="stateful", shuffle=False, bptt_steps=4), Y),
+    "carried rows": (regressor(carry_context=True), Y),
+    "constraint": (regressor(recurrent_constraint="spectral_norm"), Y),
+    "linear skip": (regressor(linear_skip=2), Y),
+}
+
+
+def rows_of(begin, n):
+    """A table with two rows before those that are learnt."""
+    table = X[begin - 2 : begin + n]
+    chosen = np.ones(len(table), bool)
+    chosen[:2] = False
+    return table, chosen
+
+
+def same(one, other):
+    assert set(vars(one)) == set(vars(other))
+    for name, value in one.parameters_.items():
+        assert (value == other.parameters_[name]).all(), name
+    for name in ("loss_curve_", "gradient_norms_", "n_iter_", "best_loss_", "best_iteration_", "weight_decay_"):
+        assert getattr(one, name) == getattr(other, name), name
+    np.testing.assert_equal(one._training_state, other._training_state)
+    np.testing.assert_equal(one._input_moments, other._input_moments)
+    np.testing.assert_equal(getattr(one, "_coding", None), getattr(other, "_coding", None))
+
+
+@pytest.mark.parametrize(("model", "y"), [*PLAIN.values(), *OTHERS.values()], ids=[*PLAIN, *OTHERS])
+def test_updates_have_the_bits_of_partial_fit(model, y):
+    first = clone(model).fit(X[:100], y[:100])
+    candidate, expected = Candidate(first), first
+    candidate.follow(X[98:100])
+    for k, n in enumerate((9, 1, 9, 5, 1)):
+        table, chosen = rows_of(100 + 10 * k, n)
+        truths = y[98 + 10 * k : 100 + 10 * k + n]
+        candidate = candidate.learnt(table, chosen, truths)
+        expected = update(expected, table, chosen, truths)
+        if k in (1, 4):
+            same(candidate.model, expected)
+    assert (candidate._session is not None) == any(model is plain for plain, _ in PLAIN.values())
+    assert is_plain(expected) == (candidate._session is not None)
+    if model.training != "stateful":
+        shown, _ = candidate.step(X[100])
+        np.testing.assert_equal(shown, expected.predict(X[98:101])[-1])
+
+
+def test_targets_that_outgrow_their_scale_are_measured_anew():
+    first = regressor().fit(X[:100], Y[:100])
+    candidate, expected = Candidate(first), first
+    for k, factor in enumerate((1, 1, 30, 30, 1)):
+        table, chosen = rows_of(100 + 10 * k, 9)
+        truths = factor * Y[98 + 10 * k : 109 + 10 * k]
+        candidate = candidate.learnt(table, chosen, truths)
+        expected = update(expected, table, chosen, truths)
+        same(candidate.model, expected)
+    assert candidate.model.target_scale_ > 2 * first.target_scale_
+
+
+def test_columns_that_begin_to_vary_get_a_scale():
+    table = X.copy()
+    table[:120, 2] = 5.0
+    first = regressor().fit(table[:100], Y[:100])
+    candidate, expected = Candidate(first), first
+    for k in range(5):
+        rows, (_, chosen) = table[98 + 10 * k : 109 + 10 * k], rows_of(100 + 10 * k, 9)
+        candidate = candidate.learnt(rows, chosen, Y[98 + 10 * k : 109 + 10 * k])
+        expected = update(expected, rows, chosen, Y[98 + 10 * k : 109 + 10 * k])
+        same(candidate.model, expected)
+    assert candidate.model.input_scale_[2] != first.input_scale_[2]
+
+
+def test_an_update_that_diverges_leaves_everything(monkeypatch):
+    from sklstm._online import session
+
+    first = regressor(batch_size=3).fit(X[:100], Y[:100])
+    candidate, expected = Candidate(first), first
+    table, chosen = rows_of(100, 9)
+    for _ in range(2):
+        candidate = candidate.learnt(table, chosen, Y[98:109])
+        expected = update(expected, table, chosen, Y[98:109])
+    before = candidate.step(X[110])
+    settings_for = session.Session._settings_for
+    fast = lambda one, samples: session.replace(settings_for(one, samples), learning_rate=1e30)  # noqa: E731
+    monkeypatch.setattr(session.Session, "_settings_for", fast)
+    with pytest.raises(ValueError, match="Training diverged"):
+        candidate.learnt(table, chosen, Y[98:109])
+    monkeypatch.undo()
+    same(candidate.model, expected)
+    candidate.stream.reset()
+    other = Candidate(expected)
+    assert candidate.step(X[110]) == other.step(X[110])
+    assert before[0] != candidate.step(X[111])[0]
+    same(candidate.learnt(table, chosen, Y[98:109]).model, update(expected, table, chosen, Y[98:109]))
