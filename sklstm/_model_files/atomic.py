@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
+def replacing(path, temporary=None):
     """Give a file to write to, in the same folder, that takes the place of `path` at the end.
 
     An error leaves what was at `path` as it was, and no other file. The data are on the disk before the name is
@@ -18,13 +18,16 @@ def replacing(path):
     ----------
     path : str or path-like
         A symbolic link stays one: what it points at is replaced.
+    temporary : str or path-like, default=None
+        Name of the file that is written, in the same folder; what was there is lost. None for a new name.
     """
     target = Path(os.path.realpath(os.fspath(path)))
     if target.exists() and not target.is_file():
         # The name of a folder, or of a device, would be lost.
         raise (IsADirectoryError if target.is_dir() else OSError)(f"{target} is no regular file.")
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
-    file = open(temporary, "xb")  # noqa: SIM115  # closed below, before its name is changed
+    mode = "xb" if temporary is None else "wb"
+    temporary = temporary or target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    file = open(temporary, mode)  # noqa: SIM115  # closed below, before its name is changed
     try:
         with file:
             yield file

@@ -23,6 +23,7 @@ ROWS = {
     "concurrent_fits": ("4 threads that train at once", []),
     "one_hash": ("300 sets of options, 1 to 8 threads", []),
     "oversubscription": ("a grid search by two processes of two threads", []),
+    "large_table": ("a table of 2 GB through the command line: memory, speed, bits", []),
     "every_float32": ("sigmoid, tanh and exp at all 2^32 numbers", []),
     "thread_sanitizer": ("threads under ThreadSanitizer", []),
     "address_sanitizer": ("tests and 300 estimators under AddressSanitizer and UBSan", []),

@@ -1,0 +1,119 @@
+"""`sklstm evaluate`: the metrics of scikit-learn on the answers in memory."""
+
+import json
+
+import numpy as np
+import pytest
+from batch_case import COLUMNS, model, run, table
+from sklearn import metrics
+
+from sklstm import save_model
+
+OPTIONS = ("--group", "series", "--time", "time", "--batch-rows", "70", "--quiet")
+
+
+def evaluated(files, capsys, *options, name="regressor", target="y", source="table.parquet"):
+    """Return what the command prints."""
+    save_model(model(name), files / "model")
+    assert run("evaluate", files / "model", files / source, "--target", target, *OPTIONS, *options) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return json.loads(told.out)
+
+
+def answer(name, method="predict"):
+    return getattr(model(name), method)(table()[COLUMNS], groups=table()["series"].to_numpy())
+
+
+@pytest.mark.parametrize("source", ["table.parquet", "table.csv"])
+def test_numbers(source, files, capsys):
+    found = evaluated(files, capsys, source=source)
+    y, predicted = table()["y"], answer("regressor")
+    assert (found["rows"], found["rows_without_target"]) == (len(y), 0)
+    assert found["metrics"] == {
+        "mean_absolute_error": metrics.mean_absolute_error(y, predicted),
+        "root_mean_squared_error": metrics.root_mean_squared_error(y, predicted),
+        "r2_score": metrics.r2_score(y, predicted),
+    }
+
+
+def test_rows_without_a_target_are_read_and_not_counted(files, capsys):
+    frame = table().copy()
+    frame.loc[40:180:3, "y"] = np.nan
+    frame.to_parquet(files / "table.parquet")
+    found = evaluated(files, capsys, "--metrics", "mean_squared_error,mean_error,max_error")
+    present = frame["y"].notna().to_numpy()
+    y, predicted = frame["y"][present], answer("regressor")[present]
+    assert found["rows_without_target"] == (~present).sum()
+    assert found["metrics"]["mean_squared_error"] == metrics.mean_squared_error(y, predicted)
+    assert found["metrics"]["max_error"] == metrics.max_error(y, predicted)
+    assert found["metrics"]["mean_error"] == pytest.approx(np.mean(predicted - y), rel=1e-12)
+
+
+def test_weights(files, capsys):
+    frame = table().assign(weight=np.arange(len(table())) % 3)
+    frame.to_parquet(files / "table.parquet")
+    found = evaluated(files, capsys, "--weight", "weight")["metrics"]
+    expected = metrics.mean_absolute_error(frame["y"], answer("regressor"), sample_weight=frame["weight"])
+    assert found["mean_absolute_error"] == expected
+
+
+def test_labels_and_probabilities(files, capsys):
+    names = ["accuracy_score", "balanced_accuracy_score", "f1_macro", "matthews_corrcoef", "log_loss", "roc_auc_score"]
+    found = evaluated(files, capsys, "--metrics", ",".join(names), name="classifier", target="label")["metrics"]
+    y, predicted, probabilities = table()["label"], answer("classifier"), answer("classifier", "predict_proba")
+    assert found["accuracy_score"] == metrics.accuracy_score(y, predicted)
+    assert found["balanced_accuracy_score"] == metrics.balanced_accuracy_score(y, predicted)
+    assert found["f1_macro"] == metrics.f1_score(y, predicted, average="macro")
+    assert found["matthews_corrcoef"] == pytest.approx(metrics.matthews_corrcoef(y, predicted))
+    assert found["log_loss"] == metrics.log_loss(y, probabilities)
+    assert found["roc_auc_score"] == metrics.roc_auc_score(y, probabilities[:, 1])
+
+
+def test_quantiles(files, capsys):
+    found = evaluated(files, capsys, name="quantiles")["metrics"]
+    y, quantiles = table()["y"].to_numpy(), answer("quantiles", "predict_quantiles")
+    for k, level in enumerate((0.1, 0.5, 0.9)):
+        expected = metrics.mean_pinball_loss(y, quantiles[:, k], alpha=level)
+        assert found["mean_pinball_loss"][f"{level:g}"] == pytest.approx(expected, rel=1e-12)
+        assert found["coverage"][f"{level:g}"] == pytest.approx(np.mean(y <= quantiles[:, k]))
+
+
+def test_several_outputs(files, capsys):
+    found = evaluated(files, capsys, name="two outputs", target="y,a")["metrics"]
+    expected = metrics.r2_score(table()[["y", "a"]].to_numpy(), answer("two outputs"))
+    assert found["r2_score"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_file_instead_of_the_standard_output(files, capsys):
+    save_model(model("regressor"), files / "model")
+    command = ("evaluate", files / "model", files / "table.parquet", "--target", "y", *OPTIONS)
+    assert run(*command, "--output", files / "scores.json") == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((files / "scores.json").read_text())["rows"] == len(table())
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "told"),
+    [
+        (2, ("--target", "y", "--metrics", "mean_absolut_error"), "did you mean 'mean_absolute_error'"),
+        (2, ("--target", "y", "--metrics", "accuracy_score"), "is none of"),
+        (2, ("--target", "y,a"), "--target names 2 columns, but the model answers with 1"),
+        (3, ("--target", "label"), "'label' must hold numbers"),
+        (3, ("--target", "x"), "'x' is not among"),
+        (3, ("--target", "y", "--weight", "a"), "'a' must hold finite weights of at least 0"),
+    ],
+)
+def test_what_cannot_be_compared(code, options, told, files, capsys):
+    assert run("evaluate", files / "model", files / "table.parquet", *OPTIONS, *options) == code
+    found = capsys.readouterr()
+    assert told in found.err
+    assert found.err.count("\n") == 1
+    assert found.out == ""
+
+
+def test_labels_that_are_no_classes(files, capsys):
+    save_model(model("classifier"), files / "model")
+    table().replace({"label": {"up": "higher"}}).to_parquet(files / "table.parquet")
+    assert run("evaluate", files / "model", files / "table.parquet", "--target", "label", *OPTIONS) == 3
+    assert "labels higher are none of the model's classes" in capsys.readouterr().err

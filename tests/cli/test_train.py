@@ -1,0 +1,205 @@
+"""`sklstm train` and `sklstm info`: the fit of a configuration is that in Python."""
+
+import json
+
+import numpy as np
+import pytest
+from batch_case import COLUMNS, as_bytes, model, run, table
+
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNRegressor, load_model, save_model
+from sklstm.cells import GRU
+from sklstm.model_selection import make_horizon
+
+PARAMETERS = "[parameters]\nhidden_size = 6\nsequence_length = 9\nmax_iter = 2\nrandom_state = 0\n"
+KNOWN = {"hidden_size": 6, "sequence_length": 9, "max_iter": 2, "random_state": 0}
+DATA = '[data]\ntables = "table.parquet"\nfeatures = ["a", "b", "c"]\ntarget = "y"\ngroup = "series"\ntime = "time"\n'
+
+
+def trained(files, text, capsys, *options):
+    """Write a configuration, run it, and return its model and what was printed."""
+    (files / "config.toml").write_text(text)
+    assert run("train", files / "config.toml", *options) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    return load_model(files / "new.safetensors"), json.loads(told.out)
+
+
+def head(estimator="DeepLSTMRegressor"):
+    return f'estimator = "{estimator}"\noutput = "new.safetensors"\n'
+
+
+def assert_same_answers(found, expected):
+    for method in ("predict", "predict_proba", "predict_quantiles"):
+        assert hasattr(found, method) == hasattr(expected, method)
+        if hasattr(found, method):
+            X, groups = table()[COLUMNS], table()["series"].to_numpy()
+            one, other = (np.asarray(getattr(each, method)(X, groups=groups)) for each in (found, expected))
+            assert as_bytes(one) == as_bytes(other)
+
+
+def fit(estimator, y=None, rows=slice(None), **more):
+    frame = table()[rows]
+    return estimator.fit(frame[COLUMNS], frame["y"] if y is None else y, groups=frame["series"].to_numpy(), **more)
+
+
+def test_a_regressor(files, capsys):
+    found, told = trained(files, head() + PARAMETERS + DATA, capsys)
+    expected = fit(DeepLSTMRegressor(**KNOWN))
+    assert_same_answers(found, expected)
+    assert list(found.feature_names_in_) == COLUMNS
+    assert (told["rows"], told["n_iter"], told["loss"]) == (len(table()), 2, expected.loss_)
+
+
+def test_a_classifier_and_a_csv_file(files, capsys):
+    text = head("DeepLSTMClassifier") + PARAMETERS + DATA.replace('"y"', '"label"').replace("parquet", "csv")
+    found, _ = trained(files, text, capsys)
+    assert_same_answers(found, fit(DeepLSTMClassifier(**KNOWN), table()["label"]))
+
+
+def test_a_cell_with_options_quantiles_and_none(files, capsys):
+    more = 'cell = { class = "GRU", reset_after = false }\nloss = "quantile"\nquantile = [0.2, 0.5, 0.8]\n'
+    text = head("DeepRNNRegressor") + PARAMETERS + more + 'input_scaling = "None"\n' + DATA
+    found, _ = trained(files, text, capsys)
+    given = {"cell": GRU(reset_after=False), "loss": "quantile", "quantile": (0.2, 0.5, 0.8), "input_scaling": None}
+    assert_same_answers(found, fit(DeepRNNRegressor(**KNOWN, **given)))
+
+
+def test_a_validation_part(files, capsys):
+    found, told = trained(files, head() + PARAMETERS + DATA + "[validation]\nfraction = 0.25\n", capsys)
+    expected = fit(DeepLSTMRegressor(**KNOWN, early_stopping=True, validation_fraction=0.25))
+    assert_same_answers(found, expected)
+    assert told["best_validation_score"] == expected.best_validation_score_
+
+
+def test_a_validation_table_and_weights(files, capsys):
+    frame = table().assign(weight=np.arange(len(table())) % 2 + 1.0)
+    is_last = (frame["series"] == "last").to_numpy()
+    frame[~is_last].to_parquet(files / "table.parquet")
+    frame[is_last].to_parquet(files / "later.parquet")
+    text = head() + PARAMETERS + DATA + 'weight = "weight"\n[validation]\ntables = ["later.parquet"]\n'
+    found, _ = trained(files, text, capsys)
+    first, last = frame[~is_last], frame[is_last]
+    expected = DeepLSTMRegressor(**KNOWN).fit(
+        first[COLUMNS],
+        first["y"],
+        groups=first["series"].to_numpy(),
+        sample_weight=first["weight"],
+        X_val=last[COLUMNS],
+        y_val=last["y"],
+        groups_val=last["series"].to_numpy(),
+        sample_weight_val=last["weight"],
+    )
+    assert_same_answers(found, expected)
+
+
+def test_several_tables_are_one_below_the_other(files, capsys):
+    table()[:217].to_parquet(files / "first.parquet")  # the group "many" goes on in the next
+    table()[217:].to_parquet(files / "second.parquet")
+    text = head() + PARAMETERS + DATA.replace('"table.parquet"', '["first.parquet", "second.parquet"]')
+    found, _ = trained(files, text, capsys)
+    assert_same_answers(found, fit(DeepLSTMRegressor(**KNOWN)))
+
+
+def test_a_horizon(files, capsys):
+    table()[table()["series"] != "one"].to_parquet(files / "table.parquet")
+    found, _ = trained(files, head() + PARAMETERS + DATA + "horizon = 2\n", capsys)
+    frame = table()[table()["series"] != "one"]
+    rows, y = make_horizon(frame["y"].to_numpy(), 2, groups=frame["series"].to_numpy())
+    expected = DeepLSTMRegressor(**KNOWN).fit(frame[COLUMNS][rows], y, groups=frame["series"].to_numpy()[rows])
+    assert_same_answers(found, expected)
+
+
+def test_steps_and_members(files, capsys):
+    steps = '[[steps]]\nclass = "SimpleImputer"\nparameters = { strategy = "median" }\n'
+    steps += '[[steps]]\nclass = "StandardScaler"\n'
+    pipeline, _ = trained(files, head() + PARAMETERS + DATA + steps, capsys)
+    assert [type(step).__name__ for _, step in pipeline.steps][:2] == ["SimpleImputer", "StandardScaler"]
+    assert pipeline.predict(table()[COLUMNS], groups=table()["series"].to_numpy()).shape == (len(table()),)
+    members = (
+        '[[members]]\nname = "net"\nestimator = "DeepLSTMRegressor"\nparameters = { max_iter = 1, random_state = 0 }\n'
+    )
+    members += '[[members]]\nname = "line"\nestimator = "Ridge"\n'
+    text = head("WeightedEnsembleRegressor") + "[parameters]\nweights = [0.5, 0.5]\n" + DATA + members
+    ensemble, told = trained(files, text, capsys)
+    assert told["weights"] == {"net": 0.5, "line": 0.5}
+    assert list(ensemble.named_estimators_) == ["net", "line"]
+
+
+def test_check_fits_nothing(files, capsys):
+    (files / "config.toml").write_text(head() + PARAMETERS + DATA)
+    assert run("train", files / "config.toml", "--check") == 0
+    assert "400 rows of 3 columns" in capsys.readouterr().err
+    assert not (files / "new.safetensors").exists()
+
+
+WRONG = [
+    (2, head().replace("estimator", "estimater") + DATA, "unknown key 'estimater'; did you mean 'estimator'?"),
+    (2, 'output = "x"\n' + DATA, "the key 'estimator' is missing"),
+    (2, head("DeepLSTMRegresor") + DATA, "there is no 'DeepLSTMRegresor'; did you mean 'DeepLSTMRegressor'"),
+    (2, head("os.system") + DATA, "there is no 'os.system'; known: "),
+    (2, head() + PARAMETERS + "hiden_size = 3\n" + DATA, "no parameter 'hiden_size'; did you mean 'hidden_size'"),
+    (2, head() + PARAMETERS + "dropout = 3.0\n" + DATA, "dropout"),
+    (2, head() + 'parameters = { cell = { class = "GRUU" } }\n' + DATA, "there is no 'GRUU'; did you mean 'GRU'"),
+    (2, head() + DATA + "tabels = 1\n", "[data]: unknown key 'tabels'; did you mean 'tables'?"),
+    (2, head() + DATA.replace('"y"', "3"), "[data]: target must be a str or list, found 3"),
+    (2, head() + DATA.replace('"y"', "[]"), "[data]: target must be a list of names"),
+    (2, head() + DATA + "horizon = true\n", "[data]: horizon must be a int, found True"),
+    (2, head() + DATA + "gap = 1\n", "data.gap goes with data.horizon"),
+    (2, head() + DATA + "[validation]\nfraction = 0.1\ntables = 'x.parquet'\n", "tables or a fraction, not both"),
+    (2, head("WeightedEnsembleRegressor") + DATA, "needs [[members]]"),
+    (2, head() + DATA + "x = \n", "is no TOML"),
+    (3, head() + DATA.replace('"y"', '"z"'), "column 'z' is not among"),
+    (3, head() + DATA.replace("table.parquet", "none.parquet"), "none.parquet: cannot be read"),
+    (3, head() + DATA.replace('"y"', '"label"'), "column 'label' holds "),
+]
+
+
+@pytest.mark.parametrize(("code", "text", "told"), WRONG, ids=range(len(WRONG)))
+def test_configurations_that_are_wrong(code, text, told, files, capsys):
+    (files / "config.toml").write_text(text)
+    assert run("train", files / "config.toml") == code
+    found = capsys.readouterr()
+    assert told in found.err
+    assert found.err.count("\n") == 1
+    assert not (files / "new.safetensors").exists()
+
+
+def test_a_fit_that_fails_leaves_the_model_of_before(files, capsys):
+    (files / "new.safetensors").write_bytes(b"before")
+    frame = table().copy()
+    frame.loc[9, "a"] = np.nan
+    frame.to_parquet(files / "table.parquet")
+    (files / "config.toml").write_text(head() + PARAMETERS + DATA)
+    assert run("train", files / "config.toml") == 3
+    assert "contains NaN" in capsys.readouterr().err
+    assert (files / "new.safetensors").read_bytes() == b"before"
+
+
+# info
+
+
+@pytest.mark.parametrize("name", ["regressor", "classifier", "stateful", "pipeline", "ensemble", "seeds"])
+def test_info_tells_what_a_model_is(name, files, capsys):
+    save_model(model(name), files / "model")
+    assert run("info", files / "model", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["class"] == type(model(name)).__name__
+    assert found["features"] == COLUMNS
+    assert found["rows_before"] == ("all (states are carried on)" if name == "stateful" else 8)
+    assert found["bytes"] == (files / "model").stat().st_size
+    if name == "regressor":
+        n_weights = sum(array.size for array in model(name).parameters_.values())
+        assert (found["weights_of_networks"], found["dtype"]) == (n_weights, "float32")
+        assert found["parameters"] == {"hidden_size": 6, "sequence_length": 9, "max_iter": 1, "random_state": 0}
+    assert run("info", files / "model") == 0
+    assert f"class: {found['class']}\n" in capsys.readouterr().out
+
+
+def test_info_of_a_pickle_needs_trust(files, capsys):
+    import joblib
+
+    joblib.dump(model("regressor"), files / "model.joblib")
+    assert run("info", files / "model.joblib") == 4
+    assert "--trust" in capsys.readouterr().err
+    assert run("info", files / "model.joblib", "--trust") == 0
+    assert "class: DeepLSTMRegressor" in capsys.readouterr().out
