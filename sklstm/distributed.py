@@ -74,8 +74,7 @@ class LocalWorkers(WorkerPool):
         n_workers = self._checked_number(n_workers, "n_workers")
         super().__init__(n_workers, "127.0.0.1", timeout)
         self._n_threads = n_threads if n_threads is None else self._checked_number(n_threads, "n_threads")
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._task: dict[str, Any] = {}
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * n_workers
 
     def __enter__(self) -> Self:
         """Start the processes."""
@@ -85,15 +84,24 @@ class LocalWorkers(WorkerPool):
         """End the processes."""
         super().__exit__(*exception)
 
-    def _start(self, address: tuple[str, int], token: bytes) -> None:
-        n_threads = self._n_threads or max(1, resolve_num_threads(None) // self._n_workers)
-        self._task = {"address": address, "token": token.hex(), "n_threads": n_threads}
-        self._processes = [self._new_process() for _ in range(self._n_workers)]
+    def _start_missing(self) -> None:
+        for k, process in enumerate(self._processes):
+            if process is not None and process.poll() is None:
+                continue
+            if process is not None and k in self._fresh:
+                raise WorkerError(
+                    f"worker {k + 1} of {self._n_workers} ended before it had connected (exit code "
+                    f"{process.returncode})."
+                )
+            self._processes[k] = self._new_process()
+            self._fresh.add(k)
 
     def _new_process(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen([sys.executable, "-c", _START], stdin=subprocess.PIPE)
+        n_threads = self._n_threads or max(1, resolve_num_threads(None) // self._n_workers)
         # Not on the command line, which everybody can read.
-        lines = json.dumps(sys.path) + "\n" + json.dumps(self._task) + "\n"
+        task = {"address": self._address, "token": self._secret.hex(), "n_threads": n_threads}
+        lines = json.dumps([str(folder) for folder in sys.path]) + "\n" + json.dumps(task) + "\n"
         assert process.stdin is not None
         try:
             process.stdin.write(lines.encode())
@@ -102,27 +110,16 @@ class LocalWorkers(WorkerPool):
             raise WorkerError(f"a worker ended before it had begun (exit code {process.wait()}).") from error
         return process
 
-    def _restart(self) -> None:
-        for k, process in enumerate(self._processes):
-            if process.poll() is not None:
-                self._processes[k] = self._new_process()
-
-    def _check(self) -> None:
-        for k, process in enumerate(self._processes):
-            if process.poll() is not None:
-                raise WorkerError(
-                    f"worker {k + 1} of {self._n_workers} ended before it had connected (exit code "
-                    f"{process.returncode})."
-                )
-
     def _stop(self) -> None:
         for process in self._processes:
+            if process is None:
+                continue
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._processes = []
+        self._processes = [None] * self._n_workers
 
 
 class DaskWorkers(WorkerPool):
@@ -196,7 +193,6 @@ class DaskWorkers(WorkerPool):
         self._client = client
         self._n_threads = n_threads if n_threads is None else self._checked_number(n_threads, "n_threads")
         self._tasks: dict[str, Any] = {}
-        self._task: tuple[Any, ...] = ()
 
     def __enter__(self) -> Self:
         """Submit the tasks."""
@@ -206,36 +202,26 @@ class DaskWorkers(WorkerPool):
         """End the tasks."""
         super().__exit__(*exception)
 
-    def _start(self, address: tuple[str, int], token: bytes) -> None:
-        self._task = address, token
-        self._restart()
-
-    def _restart(self) -> None:
+    def _start_missing(self) -> None:
         known = self._client.nthreads()
         for address, future in list(self._tasks.items()):
-            if address not in known or future.done():
-                future.cancel()
-                del self._tasks[address]
+            if address in known and not future.done():
+                continue
+            if address in self._fresh:
+                why = future.exception() if future.status == "error" else future.status
+                raise WorkerError(f"the task on the worker {address} ended before it had connected: {why!r}.")
+            future.cancel()
+            del self._tasks[address]
         free = iter(_spread([address for address in known if address not in self._tasks]))
         while len(self._tasks) < self._n_workers:
             address = next(free, None)
             if address is None:
                 raise WorkerError(f"the cluster has {len(known)} workers, {self._n_workers} are needed.")
+            n_threads = self._n_threads or known[address]
             # On this worker alone: dask would run it again elsewhere, when nobody waits for it any more.
-            self._tasks[address] = self._client.submit(
-                serve,
-                *self._task,
-                self._n_threads or known[address],
-                workers=[address],
-                allow_other_workers=False,
-                pure=False,
-            )
-
-    def _check(self) -> None:
-        for address, future in self._tasks.items():
-            if future.done():
-                why = future.exception() if future.status == "error" else future.status
-                raise WorkerError(f"the task on the worker {address} ended before it had connected: {why!r}.")
+            place = {"workers": [address], "allow_other_workers": False, "pure": False}
+            self._tasks[address] = self._client.submit(serve, self._address, self._secret, n_threads, **place)
+            self._fresh.add(address)
 
     def _stop(self) -> None:
         for future in self._tasks.values():

@@ -119,6 +119,17 @@ class Connection:
         self.receive_into(block)
         return block.tobytes()
 
+    def wait_for_the_end(self, seconds):
+        """Send no more, and pass over what comes, until the other side has closed the connection, or for so long.
+
+        A socket that is closed with bytes unread takes back what the other side has not read yet.
+        """
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.settimeout(seconds)
+            while self.sock.recv_into(self._small):
+                pass
+
     def close(self):
         """Close the socket; the other side finds the end of the messages."""
         with suppress(OSError):  # where it is closed already

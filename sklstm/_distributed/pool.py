@@ -27,7 +27,8 @@ class WorkerPool(ABC):
 
     def __init__(self, n_workers, host, timeout):
         self._n_workers, self._host, self._timeout = n_workers, host, timeout
-        self._secret = self._listener = self._team = self._context = None
+        self._secret = self._listener = self._address = self._team = self._context = None
+        self._fresh = set()
         self._lock = Lock()
 
     def __enter__(self):
@@ -36,7 +37,7 @@ class WorkerPool(ABC):
             raise RuntimeError(f"this {type(self).__name__} is in use already; make another one.")
         self._secret, self._listener = secrets.token_bytes(32), listen(self._host)
         try:
-            self._start(self._listener.getsockname()[:2], self._secret)
+            self._address = self._listener.getsockname()[:2]
             self._gather()
         except BaseException:
             self._close()
@@ -70,11 +71,11 @@ class WorkerPool(ABC):
 
     def _gather(self):
         """Wait until all workers have connected, for the first time or again."""
-        self._restart()
+        self._fresh = set()
         connections, end = [], monotonic() + self._timeout
         try:
             while len(connections) < self._n_workers:
-                self._check()
+                self._start_missing()
                 if monotonic() > end:
                     raise WorkerError(
                         f"{len(connections)} of {self._n_workers} workers have connected to {self._host} within "
@@ -103,16 +104,12 @@ class WorkerPool(ABC):
         self._stop()
 
     @abstractmethod
-    def _start(self, address, token):
-        """Start all workers, which are to connect to an address."""
+    def _start_missing(self):
+        """Start workers that have not been started, or have ended since; they connect to `_address` with `_secret`.
 
-    @abstractmethod
-    def _restart(self):
-        """Start those anew that have ended since."""
-
-    @abstractmethod
-    def _check(self):
-        """Raise if one of them has ended that is waited for."""
+        It is called again and again until all have connected: that a worker has ended may take a while to be seen.
+        `_fresh` holds those that were started since the beginning; if one of them has ended, it raises.
+        """
 
     @abstractmethod
     def _stop(self):

@@ -164,9 +164,8 @@ class Team:
         last = self.n_workers - 1
         while True:
             ready = [key.data for key, _ in self._selector.select()]
-            others = [rank for rank in ready if rank != last]
-            if others:
-                self._receive(others[0], "nothing")
+            if any(rank != last for rank in ready):
+                raise Lost("a worker tells of a fault, or has gone")
             if ready:
                 return self._receive(last, "sum")[1]
 
@@ -174,7 +173,7 @@ class Team:
         """Return the error that says which worker has gone, and leave the others alone."""
         gone, told, end = set(), {}, monotonic() + GRACE_SECONDS
         last = self.n_workers - 1
-        while monotonic() < end and not gone - {last}:
+        while monotonic() < end and not gone - {last} and not any(told.values()):
             for key, _ in self._selector.select(0.05):
                 rank = key.data
                 try:

@@ -20,6 +20,7 @@ from sklstm._sequences import Sequences
 from sklstm._version import __version__
 
 RING_SECONDS = 30.0
+REPORT_SECONDS = 5.0
 
 
 def serve(address, token, n_threads):
@@ -64,7 +65,7 @@ class Worker:
         host = connection.sock.getsockname()[0]
         self._listener = listen(host)
         self._before = self._after = self._network = None
-        self._rank, self._n_workers = 0, 1
+        self._rank, self._n_workers, self._is_answering = 0, 1, False
         self._arrays, self._buffers = {}, {}
         hello = {"version": __version__, "pid": os.getpid(), "machine": socket.gethostname(), "host": host}
         hello |= {"port": self._listener.getsockname()[1], "isas": {k: available_isas(k) for k in ("f32", "reduced")}}
@@ -83,12 +84,21 @@ class Worker:
             try:
                 tasks[kind](values, arrays)
             except Lost as error:
-                with suppress(Lost):
-                    self._trainer.send("lost", {"error": str(error)})
+                self._report("lost", error)
                 raise
             except Exception as error:
-                self._trainer.send("failed", {"error": f"{type(error).__name__}: {error}"})
+                self._report("failed", error)
                 raise Lost("told what failed") from error
+
+    def _report(self, kind, error):
+        """Tell the process that trains what went wrong, and wait until it has closed the connection.
+
+        In the middle of an answer it would take the message for a part of it: then it finds the end of the connection.
+        """
+        if not self._is_answering:
+            with suppress(Lost):
+                self._trainer.send(kind, {"error": f"{type(error).__name__}: {error}"})
+                self._trainer.wait_for_the_end(REPORT_SECONDS)
 
     def close(self):
         """Close all connections."""
@@ -160,10 +170,11 @@ class Worker:
             if kind != "sum" or values["number"] != number or sums["losses"].shape != network.losses.shape:
                 raise Lost("the worker before is at another step")
         network.add_to(sums["losses"], sums.get("states"), own_states)
-        after = self._after or self._trainer
+        after, self._is_answering = self._after or self._trainer, self._after is None
         after.send_parts(encode("sum", {"number": number}, sums))
         for block in network.blocks_of_sum(None if self._before is None else self._before.receive_into):
             after.send_parts([memoryview(block).cast("B")])
+        self._is_answering = False
 
 
 def _with_tuples(values):

@@ -19,6 +19,7 @@ ROWS = {
     "mutated_model_files": ("10,000 changed model files", []),
     "processes": ("fork, spawn and forkserver after a fit with threads", []),
     "interrupts": ("Ctrl-C at 200 random moments", []),
+    "killed_workers": ("workers of shared fits killed, and Ctrl-C, at 100 random moments", []),
     "concurrent_predictions": ("8 threads, 10,000 predictions each", []),
     "concurrent_fits": ("4 threads that train at once", []),
     "one_hash": ("300 sets of options, 1 to 8 threads", []),

@@ -81,8 +81,9 @@ def test_an_address_that_workers_do_not_reach(client):
     """Whose task fails, as another process listens there, or nobody."""
 
     class Elsewhere(DaskWorkers):
-        def _start(self, address, token):
-            super()._start(("127.0.0.1", 1), token)
+        def _start_missing(self):
+            self._address = "127.0.0.1", 1
+            super()._start_missing()
 
     with pytest.raises(WorkerError, match="ended before it had connected: 'finished'"), Elsewhere(client, timeout=20):
         pass
