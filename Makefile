@@ -77,7 +77,7 @@ test-all: test
 
 # Not part of the tests: half an hour of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
 # runs some of it alone, --list names all.
-reliability: $(VENV)/test.stamp
+reliability: $(VENV)/reliability.stamp
 	$(RUN) tests/reliability/run.py $(RELIABILITY_ARGS)
 
 # Not part of the tests: it takes a quiet machine and several minutes. The scripts of the benchmark lie
@@ -146,7 +146,7 @@ $(VENV)/wheel.stamp: $(VENV)/build.stamp $(SOURCES)
 	$(INSTALL) --no-deps --force-reinstall $(VENV)/wheel/sklstm-*.whl
 	@touch $@
 
-$(VENV)/demo.stamp $(VENV)/test.stamp $(VENV)/bench.stamp $(VENV)/docs.stamp: $(VENV)/%.stamp: $(VENV)/wheel.stamp
+$(foreach name,demo test reliability bench docs,$(VENV)/$(name).stamp): $(VENV)/%.stamp: $(VENV)/wheel.stamp
 	@echo "Installing what make $* needs"
 	$(INSTALL) "$$(echo $(VENV)/wheel/sklstm-*.whl)[$*]"
 	@touch $@

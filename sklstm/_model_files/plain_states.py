@@ -88,8 +88,8 @@ CLASSES = {
                 "statistics_": array("fiO", "features", finite=False),
                 "indicator_": _nothing,
                 "_fit_dtype": anything,
-                "_fill_dtype": anything,
-            }
+            },
+            {"_fill_dtype": anything},  # not in 1.6
         )
     },
     "sklearn.linear_model": {

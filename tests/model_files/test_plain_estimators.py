@@ -20,7 +20,13 @@ TARGETS = {"one": WIDE[:, 0] + WIDE[:, 1], "five": WIDE[:, :5] ** 2 + WIDE[:, 5:
 LABELS = {"one": np.where(WIDE[:, 0] > 0, "up", "down"), "five": np.digitize(WIDE[:, 0], [-1, -0.3, 0.3, 1])}
 HOLES = np.where(RNG.random(WIDE.shape) < 0.1, np.nan, WIDE)
 REGRESSORS = [
-    *(LinearRegression(), LinearRegression(fit_intercept=False), Ridge(), Ridge(solver="lsqr"), Ridge(alpha=[1.0] * 5)),
+    *(
+        LinearRegression(),
+        LinearRegression(fit_intercept=False),
+        Ridge(),
+        Ridge(solver="lsqr"),
+        Ridge(alpha=np.ones(5)),
+    ),
     *(Lasso(0.01), Lasso(0.01, fit_intercept=False), ElasticNet(0.01), LogisticRegression(C=0.5)),
 ]
 TRANSFORMERS = [
@@ -81,7 +87,9 @@ def edited(path, *texts):
 
 def test_an_order_that_is_none(tmp_path):
     path = tmp_path / "model"
-    save_model(make_pipeline(LogisticRegression()).fit(WIDE, LABELS["five"]), path)
+    model = make_pipeline(LogisticRegression()).fit(WIDE, LABELS["five"])
+    model[0].coef_ = np.asfortranarray(model[0].coef_)
+    save_model(model, path)
     edited(path, '"order":"F"', '"order":"A"')
     with pytest.raises(ModelFormatError, match="coef_ has the unknown order 'A'"):
         load_model(path)

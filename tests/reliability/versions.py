@@ -5,7 +5,8 @@
 For each a new environment: the package is built from the tracked files of the tree, installed with its test
 requirements, and the suite runs against that installation. Oldest is Python 3.11 with every lower bound of the
 dependencies and of the extras that the tests need, as it stands in pyproject.toml. An interpreter is looked for as
-``python3.12`` and in ~/.pyenv/versions; one that is missing is an error. A folder that is given is used again.
+``python3.12`` and in ~/.pyenv/versions; without names, what this machine does not have is left out, and said. A folder
+that is given is used again.
 """
 
 import argparse
@@ -26,7 +27,7 @@ SHOWN = ("numpy", "scipy", "scikit-learn", "joblib", "pandas", "pytest")
 
 
 def find_python(version):
-    """Return the path of an interpreter of a version such as "3.12"."""
+    """Return the path of an interpreter of a version such as "3.12", None where there is none."""
     names = [shutil.which(f"python{version}")]
     names += sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), reverse=True)
     for name in filter(None, names):
@@ -35,7 +36,7 @@ def find_python(version):
         found = subprocess.run(command, capture_output=True, text=True, check=False)
         if found.stdout.strip() == version:
             return name
-    raise SystemExit(f"no Python {version} was found")
+    return None
 
 
 def lower_bounds(project):
@@ -110,6 +111,10 @@ def main():
     green = True
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.names or PYTHONS:
+            if find_python(PYTHONS[name]) is None:
+                print(f"{name}: not run, no Python {PYTHONS[name]} was found", flush=True)
+                green = green and not options.names
+                continue
             folder = (options.folder or Path(temporary)).resolve() / name
             folder.mkdir(parents=True, exist_ok=True)
             begin = time.perf_counter()
