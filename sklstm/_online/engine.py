@@ -150,15 +150,17 @@ class Engine:
 
     def _act(self, record, act, *arguments, **named):
         """Write a record, and then do what it says; what cannot be done is taken out of the journal."""
-        if record is None:
-            result = act(*arguments, **named)
-        else:
+        before = self.buffer.n_seen, self.n_truths
+        if record is not None:
             self.folder.append(record)
-            try:
-                result = act(*arguments)
-            except BaseException:
+        try:
+            result = act(*arguments, **named)
+        except BaseException:
+            if (self.buffer.n_seen, self.n_truths) != before:
+                self.n_calls += 1  # Ctrl-C came when it was done
+            elif record is not None:
                 self.folder.undo()
-                raise
+            raise
         self.n_calls += 1
         return result
 
@@ -256,8 +258,12 @@ class Engine:
     # What a call does
 
     def _take(self, x, key, time, n_held):
-        shown, numbers = self.champion.step(x)
-        other = work.shadow_step(self, x) if self.challenger is not None else None
+        try:
+            shown, numbers = self.champion.step(x)
+            other = work.shadow_step(self, x) if self.challenger is not None else None
+        except KeyboardInterrupt:
+            self._go_back()
+            raise
         buffer = self.buffer
         number = buffer.n_seen
         if number >= buffer.capacity:
@@ -283,6 +289,13 @@ class Engine:
             self.metrics.count("held", n_held)
         self.metrics.count("rows")
         return shown, numbers
+
+    def _go_back(self):
+        """Let the streams forget a row in which they were interrupted, if they look back on so many rows only."""
+        for candidate in (self.champion, self.challenger):
+            if candidate is not None and candidate.first_model.training != "stateful":
+                candidate.stream.reset()
+                work.follow(self, candidate)
 
     def _take_with_truth(self, x, key, time, n_held, truth):
         self._take(x, key, time, n_held)
@@ -396,5 +409,5 @@ class Engine:
         if state["rollout"] is not None:
             made.rollout = type(rollout).from_state(state["rollout"])
         if state["refit"] is not None:
-            work.restart_refit(made, state["refit"])
+            made.refit = work.new_refit(made, state["refit"], made.n_refits)
         return made

@@ -113,6 +113,7 @@ class LearnerParts(VersionedPickles):
         if self.path is not None:
             begin_run(self, engine)
         self.__dict__.pop("_warm_up", None)
+        self._lock()  # made here, as predictions leave the attributes alone
         self._engine = engine
         return self
 

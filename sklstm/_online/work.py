@@ -122,24 +122,23 @@ def start_refit(engine):
     is_known = (buffer.flags[rows] & HAS_TRUTH) > 0
     truths = np.where(is_known[:, np.newaxis], buffer.y[rows], engine.truths.unknown)
     task = {"X": buffer.X[rows].copy(), "y": engine.truths.decoded(truths), "is_known": is_known}
-    engine.wanted, engine.refit_behind = None, buffer.n_seen
-    engine.n_refits += 1
+    refit = new_refit(engine, task, engine.n_refits + 1)
     delay = config.refit_delay if config.refit == "background" else 0
-    engine.refit_at = engine.n_truths + delay
+    engine.refit, engine.refit_at, engine.refit_behind = refit, engine.n_truths + delay, buffer.n_seen
+    engine.n_refits, engine.wanted = engine.n_refits + 1, None
     engine.history.append("refit", buffer.n_seen, n=len(is_known), after_drift=reason == "drift")
-    restart_refit(engine, task)
     if not delay:
         engine.due.insert(1, take_over)
 
 
-def restart_refit(engine, task):
-    """Begin the fit of a task, also after a crash."""
+def new_refit(engine, task, number):
+    """Begin the fit of a task, also after a crash; the refits are numbered from 1."""
     model = clone(engine.template)
     if model.random_state is None:
-        model.set_params(random_state=(engine.config.seed + engine.n_refits) % (1 << 31))
+        model.set_params(random_state=(engine.config.seed + number) % (1 << 31))
     in_background = engine.config.refit == "background"
     classes = getattr(engine.champion.first_model, "classes_", None)
-    engine.refit = Refit(model, task["X"], task["y"], task["is_known"], classes, in_background)
+    return Refit(model, task["X"], task["y"], task["is_known"], classes, in_background)
 
 
 def take_over(engine):

@@ -230,6 +230,50 @@ def test_bad_input_is_refused_and_changes_nothing(message, call):
     refused(one, message, call)
 
 
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_ctrl_c_in_a_step_takes_no_row(when, monkeypatch):
+    one, other = fitted(), fitted()
+    step = one._engine.champion.stream.step
+
+    def interrupted(x):
+        if when == "behind":
+            step(x)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(one._engine.champion.stream, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one.predict_one(X[N_FITTED])
+    monkeypatch.undo()
+    assert digest(one) == digest(other)
+    assert run(one) == run(other)
+
+
+def test_ctrl_c_in_an_update_is_made_good_before_the_next_call(monkeypatch):
+    from sklstm._online import work
+
+    one, other = (fitted(refit="inline", refit_every=130) for _ in range(2))
+    run(one, rows=slice(N_FITTED, N_FITTED + 9))
+    expected = run(other, rows=slice(N_FITTED, N_FITTED + 40))[10:]
+    for name in ("learnt", "new_refit"):
+        real, calls_left = getattr(work, name), [1]
+
+        def interrupted(*arguments, real=real, calls_left=calls_left):
+            if calls_left.pop() if calls_left else 0:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        monkeypatch.setattr(work, name, interrupted)
+    x, truth = X[N_FITTED + 9], Y[N_FITTED + 9]
+    one.predict_one(x)
+    with pytest.raises(KeyboardInterrupt):
+        one.learn_one(x, truth)
+    assert one.n_truths_seen_ == N_FITTED + 10
+    with pytest.raises(KeyboardInterrupt):
+        one.predict_one(X[N_FITTED + 10])
+    assert run(one, rows=slice(N_FITTED + 10, N_FITTED + 40)) == expected
+    assert digest(one) == digest(other)
+
+
 def test_keys_and_times_of_other_types_are_refused():
     one = fitted()
     refused(one, "key must be an integer or a text", lambda one: one.predict_one(X[0], key=1.5), TypeError)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from online_case import N_FITTED, X, Y, calls, digest, do, learner, regressor
-from reliability.killed_learner import kill_runs
+from reliability.killed_learner import Forked, kill_runs
 
 from sklstm.online import OnlineLearner, Rollout
 
@@ -119,6 +118,7 @@ def crash_at(n, folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_crash_at_any_operation_loses_nothing(tmp_path, expected):
     n, crashes = 1, 0
     while crash_at(n, tmp_path / "run"):
@@ -130,9 +130,11 @@ def test_a_crash_at_any_operation_loses_nothing(tmp_path, expected):
     check(tmp_path / "run", expected)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_run_with_background_refits_survives_kill_9(tmp_path):
-    told = kill_runs(tmp_path, n_kills=3, seed=0, n_rows=400)
+    """More of it, for 50 kills: tests/reliability/killed_learner.py."""
+    told = kill_runs(tmp_path, n_kills=3, seed=0, n_rows=130, start=Forked)
     assert told["n_kills"] == 3
     assert told["n_wrong"] == 0
 

@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests python tests/reliability/killed_learner.py [--kills 50] [--seed 0] [--rows 3000]
 
-A child process learns row by row; it is killed by SIGKILL after a random time, while it imports, fits, reads the
-folder or learns, and another one resumes the run. Each prediction must be that of a run that was never killed, and in
-the end the whole state has the same checksum. After each kill all versions in the folder must be whole.
+A child process learns row by row; it is killed by SIGKILL after a random time, while it fits, reads the folder, learns,
+writes or waits for a refit, and another one resumes the run. Each prediction must be that of a run that was never
+killed, and in the end the whole state has the same checksum. After each kill all versions in the folder must be whole.
 """
 
 import argparse
@@ -55,8 +55,17 @@ def run(folder, n_rows, told):
     return one
 
 
-def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None):
+def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None, start=None):
     """Kill runs in a folder until there were so many kills.
+
+    Parameters
+    ----------
+    folder : str or path-like
+    n_kills, seed, n_rows : int
+    tell : callable or None, default=None
+        Called with a line for each kill.
+    start : callable or None, default=None
+        ``start(folder, n_rows, told)`` starts a child; None for a new interpreter each time.
 
     Returns
     -------
@@ -70,15 +79,19 @@ def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None):
     expected, checksum = answers(reference), digest(one)
     assert len(expected) == n_rows
     versions = one._engine.versions.numbers()
+    # As long as a refit takes, so that some children live to see its end.
+    pause = one.metrics()["refit_p50"]
     one.close()
+    start = start_interpreter if start is None else start
     generator, found = np.random.default_rng(seed), {"n_kills": 0, "n_early": 0, "n_runs": 0, "n_wrong": 0}
     while found["n_kills"] < n_kills:
         found["n_runs"] += 1
-        _one_run(folder, found, n_kills, n_rows, generator, expected, checksum, versions, tell)
+        _one_run(folder, found, n_kills, n_rows, generator, (expected, checksum, versions, pause), tell, start)
     return found
 
 
-def _one_run(folder, found, n_kills, n_rows, generator, expected, checksum, versions, tell):
+def _one_run(folder, found, n_kills, n_rows, generator, reference, tell, start):
+    expected, checksum, versions, pause = reference
     run_folder, told = folder / f"run-{found['n_runs']}", folder / f"told-{found['n_runs']}"
     while True:
         lines = count_ready(told)
@@ -86,11 +99,11 @@ def _one_run(folder, found, n_kills, n_rows, generator, expected, checksum, vers
         killed = False
         if found["n_kills"] < n_kills:
             if generator.random() < 0.2:  # while it starts
-                time.sleep(generator.uniform(0.0, 1.5))
+                time.sleep(generator.uniform(0.0, 0.3))
             else:
                 while child.poll() is None and count_ready(told) == lines:
                     time.sleep(0.01)
-                time.sleep(generator.exponential(0.4))
+                time.sleep(generator.exponential(pause) if generator.random() < 0.7 else generator.uniform(0.0, 0.1))
             if child.poll() is None:
                 found["n_early"] += count_ready(told) == lines
                 child.send_signal(signal.SIGKILL)
@@ -111,11 +124,41 @@ def _one_run(folder, found, n_kills, n_rows, generator, expected, checksum, vers
     one.close()
 
 
-def start(folder, n_rows, told):
-    """Start a child process."""
+def start_interpreter(folder, n_rows, told):
+    """Start a child process in an interpreter of its own."""
     command = [sys.executable, __file__, "--child", str(folder), "--rows", str(n_rows), "--told", str(told)]
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+
+
+class Forked:
+    """A forked child process, with the methods of `Popen` that are needed here: it has imported everything."""
+
+    def __init__(self, folder, n_rows, told):
+        self.pid, self.code = os.fork(), None
+        if not self.pid:
+            try:
+                run(folder, n_rows, told).close()
+                os._exit(0)
+            finally:
+                os._exit(1)
+
+    def poll(self):
+        """Return the code that it ended with, or None."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def send_signal(self, number):
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """Wait for its end; return its code."""
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code
 
 
 def count_ready(told):
@@ -160,7 +203,8 @@ def main():
         run(arguments.child, arguments.rows, arguments.told).close()
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = kill_runs(folder, arguments.kills, arguments.seed, arguments.rows, print)
+        start = Forked if hasattr(os, "fork") else start_interpreter
+        found = kill_runs(folder, arguments.kills, arguments.seed, arguments.rows, print, start)
     print(found)
     sys.exit(found["n_wrong"] > 0)
 

@@ -29,6 +29,7 @@ ROWS = {
     "line_coverage": ("lines and branches of the Python code that the suite runs", []),
     "versions": ("the suite on the oldest versions, and on Python 3.12 and 3.13", []),
     "every_float32": ("sigmoid, tanh and exp at all 2^32 numbers", []),
+    "killed_learner": ("kill -9 at 50 random moments of an online run with refits", ["--kills", "50"]),
     "thread_sanitizer": ("threads under ThreadSanitizer", []),
     "address_sanitizer": ("tests and 300 estimators under AddressSanitizer and UBSan", []),
 }
