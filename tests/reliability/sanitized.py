@@ -75,6 +75,13 @@ def build(folder, flags, isas):
     subprocess.run(command, cwd=folder, check=True, env={**os.environ, "CC": str(compiler), "PYTHONPATH": str(folder)})
 
 
+def compile_library(folder, name, source, flags):
+    """Compile a C text with a sanitizer, as a library that Python loads: for a fault on purpose."""
+    (folder / f"{name}.c").write_text(source)
+    command = ["gcc", "-O0", "-g", "-w", "-shared", "-fPIC", *flags.split(), f"{name}.c", "-o", f"{name}.so"]
+    subprocess.run(command, cwd=folder, check=True)
+
+
 def run(folder, libraries, settings, arguments, *, report, fixed_addresses=False):
     """Run Python with a sanitizer, and return whether it ended well, how many reports there were, and its output.
 

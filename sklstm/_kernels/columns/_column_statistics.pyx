@@ -23,13 +23,13 @@ from sklstm._kernels.columns.centring import (
 )
 from sklstm._kernels.columns.weighted_centring import centre_weighted, weighted_class_moments
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels._table cimport COLUMN_STRIP, KernelTable
 
 include "../core/buffers.pxi"
+include "../core/signals.pxi"
 include "tasks.pxi"
 include "moments.pxi"
 
@@ -97,6 +97,10 @@ cdef run(Work *work, int n_threads):
     scratch = _aligned(n_threads * work.scratch_size)
     partials = _aligned(wave * work.partial_size)
     cdef int n_now
+    cdef SignalWatch watch
+    cdef list errors = []
+    open_watch(&watch, errors)
+    work.watch = &watch
     work.scratch = <double *> data_of(scratch, FLOAT64, scratch.size, True)
     work.partials = <double *> data_of(partials, FLOAT64, partials.size, True)
     partials = partials.reshape(wave, -1, COLUMN_STRIP)
@@ -108,6 +112,8 @@ cdef run(Work *work, int n_threads):
         n_now = <int> min(wave, n_tasks - work.first_task)
         with nogil:
             pool_run(run_task, work, n_now, n_threads)
+        if errors:
+            raise errors[0]
         for task in range(n_now):
             total = totals[(work.first_task + task) % work.n_strips]
             np.minimum(total[0], partials[task, 0], out=total[0])

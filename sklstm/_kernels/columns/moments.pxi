@@ -37,6 +37,7 @@ cdef struct MomentWork:
     double *tiles  # (n_threads, ROWS_PER_TILE, COLUMN_STRIP)
     StripMoments *parts  # one per task of a wave
     StripMoments *totals  # one per strip
+    SignalWatch *watch  # of the call
 
 
 cdef void clear_moments(StripMoments *moments) noexcept nogil:
@@ -102,6 +103,8 @@ cdef void run_moment_task(void *context, int task, int worker) noexcept nogil:
     cdef double means[COLUMN_STRIP]
     cdef double squares[COLUMN_STRIP]
     cdef double total
+    if must_stop(work.watch, worker):
+        return
     memset(no_shift, 0, sizeof(no_shift))
     clear_moments(part)
     while row < end:
@@ -140,6 +143,10 @@ cdef run_moments(MomentWork *work, int n_threads):
     cdef Py_ssize_t wave = min(n_tasks, max(<Py_ssize_t> MOMENT_WAVE_TASKS, <Py_ssize_t> n_threads))
     cdef Py_ssize_t width = sizeof(StripMoments) // sizeof(double)
     cdef int n_now
+    cdef SignalWatch watch
+    cdef list errors = []
+    open_watch(&watch, errors)
+    work.watch = &watch
     tiles = _aligned(n_threads * ROWS_PER_TILE * COLUMN_STRIP)
     parts = np.empty((wave, width))
     totals = np.empty((work.n_strips, width))
@@ -153,7 +160,10 @@ cdef run_moments(MomentWork *work, int n_threads):
         n_now = <int> min(wave, n_tasks - work.first_task)
         with nogil:
             pool_run(run_moment_task, work, n_now, n_threads)
-            join_parts(work, n_now)
+            if not watch.stopped:
+                join_parts(work, n_now)
+        if errors:
+            raise errors[0]
         work.first_task += n_now
         PyErr_CheckSignals()
     rows = totals[:, 1:].reshape(work.n_strips, 5, COLUMN_STRIP).transpose(1, 0, 2).reshape(5, -1)

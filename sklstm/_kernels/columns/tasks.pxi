@@ -52,6 +52,7 @@ cdef struct Work:
     Py_ssize_t partial_size
     Py_ssize_t n_sums  # rows of sums: moments, then lags, lags of each target, two more with sample weights
     Py_ssize_t n_edges  # rows of heads, and of tails: 0 with weights
+    SignalWatch *watch  # of the call
 
 
 cdef struct Scratch:
@@ -279,6 +280,8 @@ cdef void run_task(void *context, int task, int worker) noexcept nogil:
     cdef Py_ssize_t group = group_of_row(work, row)
     cdef double *partial = work.partials + task * work.partial_size
     cdef Scratch scratch = cut_scratch(work.scratch + worker * work.scratch_size, work)
+    if must_stop(work.watch, worker):
+        return
     memset(partial, 0, work.partial_size * sizeof(double))
     for j in range(COLUMN_STRIP):
         partial[j] = INFINITY
