@@ -214,14 +214,14 @@ class DaskWorkers(WorkerPool):
             del self._tasks[address]
         free = iter(_spread([address for address in known if address not in self._tasks]))
         while len(self._tasks) < self._n_workers:
-            address = next(free, None)
-            if address is None:
+            chosen = next(free, None)
+            if chosen is None:
                 raise WorkerError(f"the cluster has {len(known)} workers, {self._n_workers} are needed.")
-            n_threads = self._n_threads or known[address]
+            n_threads = self._n_threads or known[chosen]
             # On this worker alone: dask would run it again elsewhere, when nobody waits for it any more.
-            place = {"workers": [address], "allow_other_workers": False, "pure": False}
-            self._tasks[address] = self._client.submit(serve, self._address, self._secret, n_threads, **place)
-            self._fresh.add(address)
+            place = {"workers": [chosen], "allow_other_workers": False, "pure": False}
+            self._tasks[chosen] = self._client.submit(serve, self._address, self._secret, n_threads, **place)
+            self._fresh.add(chosen)
 
     def _stop(self) -> None:
         for future in self._tasks.values():
