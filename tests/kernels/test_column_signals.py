@@ -58,8 +58,12 @@ def test_an_answer_ends_moments(alarm):
     """Over and over, so that it comes in the middle of some call; the next one is as ever."""
     X = np.random.default_rng(0).normal(size=(4 * N_ROWS, N_COLUMNS))
     expected = column_moments(X, n_threads=2)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(Answer):
+
+    def call_for_ever():
         while True:
             assert_array_equal(column_moments(X, n_threads=2).mean, expected.mean)
+
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    with pytest.raises(Answer):
+        call_for_ever()
     assert_array_equal(column_moments(X, n_threads=2).deviation, expected.deviation)
