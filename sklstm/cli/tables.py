@@ -11,10 +11,10 @@ from sklstm.cli.errors import InputError, UsageError, nearest, one_line
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 # Of a column of a Parquet file, so that a row group of any size takes no more memory than its pages.
-COLUMN_BUFFER = 1 << 20
+COLUMN_BUFFER = 1 << 16
 CSV_BLOCK = 4 << 20
 # Rows that the reader decodes at a time: batches are put together of these.
-PIECE_ROWS = 1 << 15
+PIECE_ROWS = 1 << 13
 
 
 def require_arrow():

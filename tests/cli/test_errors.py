@@ -102,6 +102,14 @@ def test_a_table_without_rows(files, capsys):
     assert "has no rows" in fails(3, files, capsys)
 
 
+def test_an_output_that_is_the_input(files, capsys):
+    before = (files / "table.parquet").read_bytes()
+    (files / "link.parquet").symlink_to(files / "table.parquet")
+    for name in ("table.parquet", "link.parquet"):
+        assert "would replace what is read" in fails(2, files, capsys, output=name)
+    assert (files / "table.parquet").read_bytes() == before
+
+
 def test_formats_that_are_not_known(files, capsys):
     assert "must end in .parquet, .pq, .csv; found '.feather'" in fails(2, files, capsys, source="table.feather")
     assert "the output must end in" in fails(2, files, capsys, output="out")

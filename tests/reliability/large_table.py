@@ -40,11 +40,11 @@ def write_table(path, n_bytes, n_columns, row_group_rows):
         while writer is None or file.tell() < n_bytes:
             rows = np.arange(n_rows, n_rows + BLOCK_ROWS)
             columns = {"series": (rows // 777_777).astype(str), "time": (60 * rows).astype("M8[s]")}
-            columns |= {name: rng.normal(size=BLOCK_ROWS) for name in names_of(n_columns)}
+            columns |= {name: rng.random(BLOCK_ROWS) for name in names_of(n_columns)}
             held.append(pa.table(columns))
             n_rows += BLOCK_ROWS
             schema = schema or held[0].schema
-            writer = writer or parquet.ParquetWriter(file, schema)
+            writer = writer or parquet.ParquetWriter(file, schema, use_dictionary=["series"])
             if len(held) * BLOCK_ROWS >= row_group_rows:
                 writer.write_table(pa.concat_tables(held), row_group_size=len(held) * BLOCK_ROWS)
                 held = []

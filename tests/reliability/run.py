@@ -24,6 +24,7 @@ ROWS = {
     "concurrent_fits": ("4 threads that train at once", []),
     "one_hash": ("300 sets of options, 1 to 8 threads", []),
     "oversubscription": ("a grid search by two processes of two threads", []),
+    "killed_predictions": ("predictions of the command line, killed at 50 random moments", []),
     "large_table": ("a table of 2 GB through the command line: memory, speed, bits", []),
     "properties": ("500 drawn examples of each property, against the reference", []),
     "line_coverage": ("lines and branches of the Python code that the suite runs", []),
