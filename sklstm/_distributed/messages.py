@@ -20,7 +20,6 @@ _LARGEST_ARRAY = 1 << 44
 # Of the challenges that prove the token.
 _CHALLENGE = 32
 HANDSHAKE_SECONDS = 10.0
-_BUFFER_BYTES = 1 << 20
 # What is smaller is copied, so that it takes no call of the system of its own.
 _SMALL = 1 << 15
 
@@ -44,8 +43,6 @@ class Connection:
         self._ahead = self._small[:0]
         sock.settimeout(None)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
         # A machine that has gone without a word is noticed after half a minute.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, seconds in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
