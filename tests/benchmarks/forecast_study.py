@@ -47,10 +47,10 @@ M4 = {
     "batch_size": 128,
     "learning_rate_init": 5e-3,
     "learning_rate": "one_cycle",
-    "max_iter": 30,
+    "max_iter": 20,
     "early_stopping": False,
-    "n_seeds": 2,
-    "stride": 4,  # every fourth window trains
+    "n_seeds": 4,
+    "stride": 2,  # every second window trains
 }
 EXCHANGE = {
     "hidden_size": 16,
