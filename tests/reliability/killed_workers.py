@@ -51,9 +51,9 @@ def round_of(event, workers, rng, expected):
             os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(rng.uniform(0.0, 0.4), happen)
-    timer.start()
     expected_error = {"kill": WorkerError, "interrupt": KeyboardInterrupt}[event]
     try:
+        timer.start()
         model.fit(X, Y)
     except expected_error as error:
         told = str(error)
