@@ -1,7 +1,11 @@
 """Drift of a model: detectors of a change in its loss, and the loss in a unit that does not depend on the target's."""
 
+from __future__ import annotations
+
 import pickle
+from collections.abc import Mapping
 from math import isfinite
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -12,7 +16,7 @@ class PageHinkley:
     """Page-Hinkley test: whether the mean of a stream has changed.
 
     It sums by how much the values exceed their mean so far, less `delta`, and never lets the sum fall below 0. An alarm
-    is a sum above `threshold`; with the next value everything begins anew.
+    is a sum above `threshold`; with the next value everything begins anew [1]_, [2]_.
 
     Parameters
     ----------
@@ -42,8 +46,8 @@ class PageHinkley:
     A change `d` of the mean takes about ``threshold / (d - delta)`` values, and one below `delta` is not reported.
 
     **Beside river's** class of the same name this one reports only increases unless told otherwise, and does not fade
-    its sums. River multiplies them by ``alpha=0.9999`` before their minimum is subtracted: below 0 they then return to
-    it without any change of the stream.
+    its sum. River multiplies it by ``alpha=0.9999``, but not its minimum: so it swings around ``-delta / (1 - alpha)``,
+    and is by `threshold` above its lowest swing again and again, without any change of the stream.
 
     References
     ----------
@@ -53,7 +57,7 @@ class PageHinkley:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklstm._online.drift import PageHinkley
+    >>> from sklstm.online import PageHinkley
     >>> losses = np.random.default_rng(0).chisquare(1, size=2000)
     >>> losses[1000:] *= 3
     >>> detector = PageHinkley()
@@ -65,9 +69,18 @@ class PageHinkley:
     1026
     """
 
+    n_seen: int
+    mean: float
+    drift_detected: bool
     _NUMBERS = ("n_seen", "mean", "_above", "_below", "drift_detected")
 
-    def __init__(self, min_instances=30, delta=0.2, threshold=50.0, mode="up"):
+    def __init__(
+        self,
+        min_instances: int = 30,
+        delta: float = 0.2,
+        threshold: float = 50.0,
+        mode: Literal["up", "down", "both"] = "up",
+    ) -> None:
         if isinstance(min_instances, bool) or not isinstance(min_instances, (int, np.integer)) or min_instances < 1:
             raise ValueError(f"min_instances={min_instances!r}, expected an integer of at least 1.")
         if not _is_number(delta) or delta < 0:
@@ -79,17 +92,22 @@ class PageHinkley:
         self.min_instances, self.delta, self.threshold, self.mode = min_instances, delta, threshold, mode
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all values."""
         self.n_seen, self.mean, self._above, self._below, self.drift_detected = 0, 0.0, 0.0, 0.0, False
 
-    def update(self, x):
+    def update(self, x: float) -> None:
         """Take the next value.
 
         Parameters
         ----------
         x : float
             Finite.
+
+        Raises
+        ------
+        ValueError
+            If it is not finite.
         """
         x = float(x)
         if not isfinite(x):
@@ -107,8 +125,14 @@ class PageHinkley:
                 self._below > self.threshold and self.mode != "up"
             )
 
-    def state(self):
-        """Return parameters and numbers as a dict of plain numbers and texts, for `from_state`."""
+    def state(self) -> dict[str, Any]:
+        """Return what goes on, for `from_state`.
+
+        Returns
+        -------
+        dict
+            Parameters and numbers, as nested dicts of plain numbers and texts.
+        """
         names = ("min_instances", "delta", "threshold", "mode")
         return {
             "parameters": {name: getattr(self, name) for name in names},
@@ -116,8 +140,19 @@ class PageHinkley:
         }
 
     @classmethod
-    def from_state(cls, state):
-        """Return a detector that goes on from a state."""
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return a detector that goes on from a state.
+
+        Parameters
+        ----------
+        state : dict
+            Of `state`.
+
+        Returns
+        -------
+        PageHinkley
+            With the same numbers.
+        """
         made = cls(**state["parameters"])
         for name in cls._NUMBERS:
             setattr(made, name, state["numbers"][name])

@@ -1,8 +1,12 @@
 """A challenger takes over from a champion, share by share, or goes."""
 
+from __future__ import annotations
+
 import datetime as dt
 import hashlib
+from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -56,7 +60,7 @@ class Rollout:
 
     Examples
     --------
-    >>> from sklstm._online.rollout import Rollout
+    >>> from sklstm.online import Rollout
     >>> rollout = Rollout(shares=(0.1, 1.0), rows_per_stage=2)
     >>> rollout.share, rollout.takes("row 5")
     (0.0, False)
@@ -64,7 +68,17 @@ class Rollout:
     [None, 'advance', None, 'advance', None, 'promote']
     """
 
-    def __init__(self, shares=(0.01, 0.1, 0.5, 1.0), margin=0.02, rows_per_stage=500, error_budget=0.1, salt=""):
+    stage: int
+    outcome: Literal["promote", "reject", "rollback"] | None
+
+    def __init__(
+        self,
+        shares: Sequence[float] = (0.01, 0.1, 0.5, 1.0),
+        margin: float = 0.02,
+        rows_per_stage: int = 500,
+        error_budget: float = 0.1,
+        salt: str | int = "",
+    ) -> None:
         given, shares = shares, tuple(float(one) for one in shares)
         rising = all(a < b for a, b in zip((0.0, *shares), shares, strict=False))
         if not shares or not rising or shares[-1] != 1.0:
@@ -85,13 +99,13 @@ class Rollout:
         self.n_rows, self.champion_sum, self.challenger_sum, self.excess = 0, 0.0, 0.0, 0.0
 
     @property
-    def share(self):
+    def share(self) -> float:  # numpydoc ignore=RT01
         """Share of the rows that the challenger answers."""
         if self.outcome is not None:
             return 1.0 if self.outcome == "promote" else 0.0
         return self.shares[self.stage] if self.stage >= 0 else 0.0
 
-    def takes(self, key):
+    def takes(self, key: Any) -> bool:
         """Return whether the challenger answers a row.
 
         Parameters
@@ -102,6 +116,12 @@ class Rollout:
         Returns
         -------
         bool
+            True for the challenger.
+
+        Raises
+        ------
+        TypeError
+            If the key is none of these.
         """
         return self._hash_of(key) < int(self.share * (1 << 64))
 
@@ -109,7 +129,9 @@ class Rollout:
         """Return 64 bits that depend on salt and key alone."""
         return int.from_bytes(hashlib.blake2b(_bytes_of(key), digest_size=8, key=self._hash_key).digest(), "big")
 
-    def observe(self, champion_loss, challenger_loss, n=1):
+    def observe(
+        self, champion_loss: float, challenger_loss: float, n: int = 1
+    ) -> Literal["advance", "promote", "reject", "rollback"] | None:
         """Take the losses of the next rows.
 
         Parameters
@@ -163,8 +185,14 @@ class Rollout:
         self.outcome = "rollback" if self.stage >= 0 else "reject"
         return self.outcome
 
-    def state(self):
-        """Return parameters and numbers as a dict of plain numbers, texts and lists, for `from_state`."""
+    def state(self) -> dict[str, Any]:
+        """Return what goes on, for `from_state`.
+
+        Returns
+        -------
+        dict
+            Parameters and numbers, as nested dicts of plain numbers, texts and lists.
+        """
         parameters = {name: getattr(self, name) for name in _PARAMETERS}
         return {
             "parameters": {**parameters, "shares": list(self.shares)},
@@ -172,8 +200,19 @@ class Rollout:
         }
 
     @classmethod
-    def from_state(cls, state):
-        """Return a rollout that goes on from a state."""
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return a rollout that goes on from a state.
+
+        Parameters
+        ----------
+        state : dict
+            Of `state`.
+
+        Returns
+        -------
+        Rollout
+            At the same stage, with the same numbers.
+        """
         made = cls(**state["parameters"])
         for name in _NUMBERS:
             setattr(made, name, state["numbers"][name])

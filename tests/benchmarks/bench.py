@@ -1,9 +1,9 @@
 """Measure sklstm beside its peers: ``python bench.py [--quick] [--tables NAME ...] [--rows NAME ...] [--write]``.
 
-All sides of a row run in turn in one process. Three tables are printed, "jobs", "cells" and "reduced" (bf16 and
-integers; where the CPU lacks their instructions its rows say so); ``--write`` also puts them into
-``doc/performance.md`` and all figures into ``doc/performance.json``. ``--emulated`` runs the third all the same, to see
-that it runs.
+All sides of a row run in turn in one process. Four tables are printed, "jobs", "cells", "reduced" (bf16 and integers;
+where the CPU lacks their instructions its rows say so) and "online" (models that learn row by row); ``--write`` also
+puts them into ``doc/performance.md`` and all figures into ``doc/performance.json``. ``--emulated`` runs the third all
+the same, to see that it runs.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 DOC = Path(__file__).resolve().parents[2] / "doc"
-TABLES = ("jobs", "cells", "reduced")
+TABLES = ("jobs", "cells", "reduced", "online")
 # What others may have exported: an old kernel set for OpenBLAS, oneDNN or PyTorch, or their numbers of threads.
 VARIABLES = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "ORT_")
 
@@ -170,11 +170,12 @@ def main():
     """Run the benchmark."""
     options = parse()
     clean_environment()
+    from live import live_rows
     from reduced import reduced_rows
     from report import as_markdown, merged, splice
     from rows import cell_rows, job_rows
 
-    rows_of = {"jobs": job_rows, "cells": cell_rows, "reduced": reduced_rows}
+    rows_of = {"jobs": job_rows, "cells": cell_rows, "reduced": reduced_rows, "online": live_rows}
     tables = {table: rows_of[table]() for table in options.tables}
     names = [row.name for rows in tables.values() for row in rows]
     if options.list:

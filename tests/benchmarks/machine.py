@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peak import compiler
 
-PACKAGES = ["numpy", "scikit-learn", "torch", "skorch", "onnxruntime"]
+PACKAGES = ["numpy", "scikit-learn", "torch", "skorch", "onnxruntime", "river", "deep-river"]
 
 
 def cpu_model():

@@ -4,7 +4,7 @@ import json
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 # Entries of the JSON and markers of the page beside those of the main table; roofline.py writes the first.
-ROOFLINE, CELLS, REDUCED = "roofline", "cells", "reduced"
+ROOFLINE, CELLS, REDUCED, ONLINE = "roofline", "cells", "reduced", "online"
 NO_VALUE = "–"
 ABSENT = "no bf16 here"  # of a row whose instructions the CPU lacks
 AT_MOST = {"seconds", "error", "memory"}  # kinds of targets that are upper bounds
@@ -220,4 +220,4 @@ def merged(written, report, entry=None):
     before = json.loads(written)
     if entry is not None:
         return as_json({**before, entry: report})
-    return as_json({**report, **{key: before[key] for key in [ROOFLINE, CELLS, REDUCED] if key in before}})
+    return as_json({**report, **{key: before[key] for key in [ROOFLINE, CELLS, REDUCED, ONLINE] if key in before}})

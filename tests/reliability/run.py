@@ -23,6 +23,7 @@ ROWS = {
     "concurrent_predictions": ("8 threads, 10,000 predictions each", []),
     "concurrent_fits": ("4 threads that train at once", []),
     "one_hash": ("300 sets of options, 1 to 8 threads", []),
+    "long_stream": ("a million rows one by one: time of a step, memory", []),
     "oversubscription": ("a grid search by two processes of two threads", []),
     "killed_predictions": ("predictions of the command line, killed at 50 random moments", []),
     "large_table": ("a table of 2 GB through the command line: memory, speed, bits", []),

@@ -17,6 +17,7 @@ import sklstm.datasets
 import sklstm.exchange
 import sklstm.inspection
 import sklstm.model_selection
+import sklstm.online
 import sklstm.persistence
 import sklstm.preprocessing
 import sklstm.streaming
@@ -35,6 +36,7 @@ PUBLIC = [
         sklstm.compression,
         sklstm.datasets,
         sklstm.exchange,
+        sklstm.online,
         sklstm.inspection,
         sklstm.model_selection,
         sklstm.persistence,
