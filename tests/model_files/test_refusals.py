@@ -322,3 +322,11 @@ def test_a_selector_of_other_shapes(tmp_path):
     (tmp_path / "model").write_bytes(change(*parts_of((tmp_path / "model").read_bytes())))
     with pytest.raises(ModelFormatError, match=r"is an array of .* of shape .3,., expected an array of shape .4."):
         load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize("classes", [[[0, 2], [0, 1]], [[1, 0], [0, 1]], [[0, 1, 2], [0, 1, 2]]])
+def test_classes_of_several_labels_are_rows_of_0_and_1(tmp_path, classes):
+    model = MODELS["many labels"]()
+    model.classes_ = np.array(classes)
+    with pytest.raises(ValueError, match=r"the model is damaged.* a row of 0 and 1 for each label"):
+        save_model(model, tmp_path / "model.safetensors")

@@ -167,7 +167,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    rng, table, failures, delays = np.random.default_rng(options.seed), calls(), [], []
+    rng, table, faults, late, delays = np.random.default_rng(options.seed), calls(), [], 0, []
     shares = sum(share for share, _ in table.values())
     for name, (share, call) in table.items():
         model = call.prepare()
@@ -182,17 +182,19 @@ def main():
                 continue
             own.append(delay)
             fault = call.fault(model)
-            if fault or delay > options.limit:
-                failures.append((name, f"after {wait:.3f} s", f"{delay:.3f} s", fault or "late"))
+            faults += [(name, f"after {wait:.3f} s", fault)] if fault else []
+            late += delay > options.limit
         delays += own
         median, largest = np.median(own), max(own)
         print(
-            f"{name:32} {whole:6.2f} s, {count:3} moments: median {median:.3f} s, largest {largest:.3f} s", flush=True
+            f"{name:32} {whole:6.2f} s, {count:3} moments: median {median:.3f} s, largest {largest:.3f} s, "
+            f"{sum(one[0] == name for one in faults)} faults",
+            flush=True,
         )
-    print(f"{len(delays) - len(failures)} of {len(delays)} within {options.limit} s and as documented")
-    for failure in failures[:20]:
-        print(*failure)
-    raise SystemExit(bool(failures))
+    print(f"{len(delays) - len(faults)} of {len(delays)} as documented, {len(delays) - late} within {options.limit} s")
+    for fault in faults[:20]:
+        print(*fault)
+    raise SystemExit(bool(faults) or late > 0)
 
 
 if __name__ == "__main__":
