@@ -4,11 +4,16 @@ REFERENCES = {
     "Absil2012": 'P.-A. Absil and J. Malick, "Projection-like retractions on matrix manifolds", SIAM Journal on '
     "Optimization 22(1), 2012, section 3.3.",
     "Ba2016": 'J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", arXiv:1607.06450, 2016.',
+    "Bates1969": 'J. M. Bates and C. W. J. Granger, "The combination of forecasts", Operational Research Quarterly 20, '
+    "1969.",
     "Beck2024": 'M. Beck et al., "xLSTM: extended long short-term memory", NeurIPS 2024, eqs. 8 to 15.',
     "Bradbury2017": 'J. Bradbury, S. Merity, C. Xiong and R. Socher, "Quasi-recurrent neural networks", ICLR 2017, '
     "eqs. 1 to 5.",
     "Breiman1984": 'L. Breiman, J. H. Friedman, R. A. Olshen and C. J. Stone, "Classification and regression trees", '
     "Wadsworth, 1984, section 3.4.3.",
+    "Breiman1996": 'L. Breiman, "Stacked regressions", Machine Learning 24, 1996.',
+    "CesaBianchi2006": 'N. Cesa-Bianchi and G. Lugosi, "Prediction, learning, and games", Cambridge University Press, '
+    "2006, section 2.3.",
     "Chernozhukov2010": 'V. Chernozhukov, I. Fernández-Val and A. Galichon, "Quantile and probability curves without '
     'crossing", Econometrica 78(3), 2010.',
     "Cho2014": 'K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine '
@@ -16,9 +21,13 @@ REFERENCES = {
     "De2024": 'S. De et al., "Griffin: mixing gated linear recurrences with local attention for efficient language '
     'models", arXiv:2402.19427, 2024, section 2.4 and appendix A.',
     "Defazio2024": 'A. Defazio et al., "The road less scheduled", NeurIPS 2024, algorithm 1.',
+    "Diebold2019": 'F. X. Diebold and M. Shin, "Machine learning for regularized survey forecast combination: '
+    'partially-egalitarian LASSO and its derivatives", International Journal of Forecasting 35, 2019.',
     "Elman1990": 'J. L. Elman, "Finding structure in time", Cognitive Science 14(2), 1990.',
     "Feng2024": 'L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", '
     "arXiv:2410.01201, 2024, section 3 and appendix B.",
+    "Freund1997": 'Y. Freund and R. E. Schapire, "A decision-theoretic generalization of on-line learning and an '
+    'application to boosting", Journal of Computer and System Sciences 55, 1997, section 2.',
     "Gal2016": 'Y. Gal and Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural '
     'networks", NeurIPS 2016.',
     "Gers2000": 'F. A. Gers, J. Schmidhuber and F. Cummins, "Learning to forget: continual prediction with LSTM", '
@@ -49,11 +58,16 @@ REFERENCES = {
     "1964.",
     "Hyndman2006": 'R. J. Hyndman and A. B. Koehler, "Another look at measures of forecast accuracy", International '
     "Journal of Forecasting 22(4), 2006.",
+    "James1961": 'W. James and C. Stein, "Estimation with quadratic loss", Proceedings of the Fourth Berkeley '
+    "Symposium on Mathematical Statistics and Probability 1, 1961.",
     "Jozefowicz2015": 'R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network '
     'architectures", ICML 2015.',
     "Kalamkar2019": 'D. Kalamkar et al., "A study of BFLOAT16 for deep learning training", arXiv:1905.12322, 2019.',
     "Katharopoulos2020": 'A. Katharopoulos, A. Vyas, N. Pappas and F. Fleuret, "Transformers are RNNs: fast '
     'autoregressive transformers with linear attention", ICML 2020, eqs. 16 to 20.',
+    "Kim2020": 'Y. Kim, P. Carbonetto, M. Stephens and M. Anitescu, "A fast algorithm for maximum likelihood '
+    'estimation of mixture proportions using sequential quadratic programming", Journal of Computational and Graphical '
+    "Statistics 29, 2020.",
     "Kim2022": 'T. Kim et al., "Reversible instance normalization for accurate time-series forecasting against '
     'distribution shift", ICLR 2022.',
     "Kingma2015": 'D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.',
@@ -64,6 +78,7 @@ REFERENCES = {
     "2017, eqs. 3 and 4.",
     "Lai2018": 'G. Lai, W.-C. Chang, Y. Yang and H. Liu, "Modeling long- and short-term temporal patterns with deep '
     'neural networks", SIGIR 2018, section 3.6.',
+    "Lawson1995": 'C. L. Lawson and R. J. Hanson, "Solving least squares problems", SIAM, 1995, chapter 23.',
     "Lei2018": 'T. Lei, Y. Zhang, S. I. Wang, H. Dai and Y. Artzi, "Simple recurrent units for highly parallelizable '
     'recurrence", EMNLP 2018, eqs. 1 to 5.',
     "Li2018": 'S. Li, W. Li, C. Cook, C. Zhu and Y. Gao, "Independently recurrent neural network (IndRNN): building a '
@@ -89,6 +104,8 @@ REFERENCES = {
     "ICML 2013, algorithm 1.",
     "Peng2023": 'B. Peng et al., "RWKV: reinventing RNNs for the transformer era", Findings of EMNLP 2023, section '
     "3.1.",
+    "Platt1999": 'J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized '
+    'likelihood methods", Advances in Large Margin Classifiers, 1999.',
     "Romano2019": 'Y. Romano, E. Patterson and E. J. Candès, "Conformalized quantile regression", NeurIPS 2019.',
     "Sak2014": 'H. Sak, A. Senior and F. Beaufays, "Long short-term memory based recurrent neural network '
     'architectures for large vocabulary speech recognition", arXiv:1402.1128, 2014, eqs. 7 to 12.',
@@ -101,6 +118,8 @@ REFERENCES = {
     'learning rates", arXiv:1708.07120, 2019.',
     "Smith2023": 'J. T. H. Smith, A. Warrington and S. W. Linderman, "Simplified state space layers for sequence '
     'modeling", ICLR 2023.',
+    "Stock2004": 'J. H. Stock and M. W. Watson, "Combination forecasts of output growth in a seven-country data set", '
+    "Journal of Forecasting 23, 2004.",
     "Sun2023": 'Y. Sun et al., "Retentive network: a successor to transformer for large language models", '
     "arXiv:2307.08621, 2023, eqs. 6 to 8.",
     "Szegedy2016": 'C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the inception '
@@ -116,6 +135,8 @@ REFERENCES = {
     "Williams1990": 'R. J. Williams and J. Peng, "An efficient gradient-based algorithm for on-line training of '
     'recurrent network trajectories", Neural Computation 2(4), 1990.',
     "Xiong2020": 'R. Xiong et al., "On layer normalization in the transformer architecture", ICML 2020, figure 1 (b).',
+    "Zadrozny2002": 'B. Zadrozny and C. Elkan, "Transforming classifier scores into accurate multiclass probability '
+    'estimates", KDD 2002.',
     "Zaremba2014": 'W. Zaremba, I. Sutskever and O. Vinyals, "Recurrent neural network regularization", '
     "arXiv:1409.2329, 2014.",
     "Zeng2023": 'A. Zeng, M. Chen, L. Zhang and Q. Xu, "Are transformers effective for time series forecasting?", '

@@ -8,6 +8,7 @@ from sklstm._inspection.gradients import input_gradients, integrated_gradients
 from sklstm._inspection.online_history import OnlineHistoryDisplay
 from sklstm._inspection.permutation import permutation_importance
 from sklstm._inspection.training_curve import TrainingCurveDisplay
+from sklstm._inspection.weight_history import WeightHistoryDisplay
 
 __all__ = [
     "AttentionDisplay",
@@ -16,6 +17,7 @@ __all__ = [
     "ForecastDisplay",
     "OnlineHistoryDisplay",
     "TrainingCurveDisplay",
+    "WeightHistoryDisplay",
     "input_gradients",
     "integrated_gradients",
     "permutation_importance",

@@ -134,6 +134,16 @@ TABLE = {
     "ensemble of labels": lambda: WeightedEnsembleClassifier(
         [("net", classifier()), ("logit", LogisticRegression(C=0.5))], weights="inverse_loss", cv=TimeSeriesSplit(3)
     ).fit(X, LABELS),
+    "dynamic weights": lambda: (
+        WeightedEnsembleRegressor(
+            [("net", regressor()), ("ridge", Ridge())], weights="dynamic", cv=2, error_score=np.nan
+        )
+        .fit(X[:60], Y[:60])
+        .update(X[60:], Y[60:])
+    ),
+    "calibrated": lambda: WeightedEnsembleClassifier(
+        [("net", classifier()), ("logit", LogisticRegression())], weights="dynamic", calibration="isotonic", cv=2
+    ).fit(X, LABELS),
     "pipeline": lambda: make_pipeline(StandardScaler(), MinMaxScaler(), regressor(carry_context=True)).fit(FRAME, Y),
     "selecting pipeline": lambda: make_pipeline(
         StandardScaler(),

@@ -6,12 +6,21 @@ import re
 import pytest
 from sklearn.utils._testing import assert_docstring_consistency
 
-from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNClassifier, DeepRNNRegressor, cells
+from sklstm import (
+    DeepLSTMClassifier,
+    DeepLSTMRegressor,
+    DeepRNNClassifier,
+    DeepRNNRegressor,
+    WeightedEnsembleClassifier,
+    WeightedEnsembleRegressor,
+    cells,
+)
 from sklstm._bibliography import REFERENCES
 from sklstm._docstrings import complete_docstring
 from sklstm._parameters import NetworkParameters
 
 ESTIMATORS = [DeepRNNRegressor, DeepRNNClassifier, DeepLSTMRegressor, DeepLSTMClassifier]
+ENSEMBLES = [WeightedEnsembleRegressor, WeightedEnsembleClassifier]
 CELLS = [getattr(cells, name) for name in cells.__all__]
 SHARED = list(inspect.signature(NetworkParameters).parameters)
 # As in pyproject.toml, and what the linter reads from the source.
@@ -37,20 +46,29 @@ def test_estimators_describe_shared_parameters_by_the_same_text():
         assert_docstring_consistency(pair, include_attrs=True)
 
 
+def test_ensembles_describe_shared_parameters_by_the_same_text():
+    pytest.importorskip("numpydoc")
+    assert_docstring_consistency(
+        ENSEMBLES, include_params=True, exclude_params=["estimators", "weights_loss", "calibration"]
+    )
+    own = ["n_outputs_", "classes_", "calibration_"]
+    assert_docstring_consistency(ENSEMBLES, include_attrs=True, exclude_attrs=[*own, "estimators_", "oof_predictions_"])
+
+
 def test_cells_describe_shared_parameters_by_the_same_text():
     pytest.importorskip("numpydoc")
     assert_docstring_consistency(CELLS, include_params=["projection_size", "layer_norm"])
     assert_docstring_consistency([cells.MinGRU, cells.MinLSTM], include_params=["candidate"])
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS + CELLS)
+@pytest.mark.parametrize("kind", ESTIMATORS + ENSEMBLES + CELLS)
 def test_complete_docstrings_pass_numpydoc(kind):
     validate = pytest.importorskip("numpydoc.validate").validate
     found = validate(f"{kind.__module__}.{kind.__name__}")
     assert [error for error in found["errors"] if error[0] not in NOT_CHECKED] == []
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS + CELLS)
+@pytest.mark.parametrize("kind", ESTIMATORS + ENSEMBLES + CELLS)
 def test_each_parameter_is_one_sentence(kind):
     end = r"\n\n(?:Attributes|Notes)\n-+\n"
     section = re.search(rf"Parameters\n-+\n(.*?){end}", inspect.getdoc(kind), re.DOTALL)[1]
@@ -60,7 +78,7 @@ def test_each_parameter_is_one_sentence(kind):
         assert not re.search(r"[.?!] [A-Z\"]", sentence), entry
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS + CELLS)
+@pytest.mark.parametrize("kind", ESTIMATORS + ENSEMBLES + CELLS)
 def test_each_citation_is_listed_once(kind):
     doc = inspect.getdoc(kind)
     cited, listed = set(re.findall(r"\[(\w+)\]_", doc)), re.findall(r"^\.\. \[(\w+)\]", doc, re.MULTILINE)
@@ -69,7 +87,7 @@ def test_each_citation_is_listed_once(kind):
 
 
 def test_each_work_of_the_bibliography_is_cited():
-    docs = " ".join(inspect.getdoc(kind) for kind in ESTIMATORS + CELLS)
+    docs = " ".join(inspect.getdoc(kind) for kind in ESTIMATORS + ENSEMBLES + CELLS)
     assert set(re.findall(r"\[(\w+)\]_", docs)) == set(REFERENCES)
 
 

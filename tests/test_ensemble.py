@@ -44,11 +44,21 @@ CHECKED = [
         weights="auto",
         cv=2,
     ),
+    WeightedEnsembleRegressor(
+        [("ridge", Ridge()), ("linear", LinearRegression())], weights="dynamic", initial_weights="equal", select=1
+    ),
+    WeightedEnsembleClassifier(
+        [("logistic", LogisticRegression()), ("strict", LogisticRegression(C=0.01))],
+        weights="dynamic",
+        calibration="sigmoid",
+        error_score=np.nan,
+        cv=2,
+    ),
 ]
 
 
 def expected_failures(model):
-    if model.weights not in ("auto", "inverse_loss"):
+    if not model._needs_folds():
         return {}
     reason = "the check shuffles the rows and gives folds that do not go forward in time"
     failures = {
@@ -71,6 +81,7 @@ def one_thread():
 
 # Tables of a few rows leave one class in the first fold, and the search says so.
 @pytest.mark.filterwarnings("ignore:.*folds take no part in the search:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*leaves classes without a calibrator:UserWarning")
 @parametrize_with_checks(CHECKED, expected_failed_checks=expected_failures)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -1,27 +1,27 @@
-"""Base class of the weighted ensembles: members, metadata routing, search of the weights, mixture."""
+"""Base class of the weighted ensembles: what is fitted, what is asked, how the answers are mixed."""
 
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Sequence
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from sklstm._ensemble.dynamics import check_settings, settings_of
 from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
-from sklstm._ensemble.members import ask_member, check_members, fit_member, looks_back, params_by_signature
+from sklstm._ensemble.members import check_members, fit_member, looks_back
 from sklstm._ensemble.named_members import NamedMembers
-from sklstm._ensemble.search import search_weights
+from sklstm._ensemble.parallel import aligned_answers, is_failed, report_left_out, run
+from sklstm._ensemble.parameters import EnsembleParameters
+from sklstm._ensemble.routing import RoutingMixin
+from sklstm._ensemble.search import learn_from_folds
+from sklstm._ensemble.start import start_equal, without
+from sklstm._ensemble.update import UpdateMixin
 from sklstm._ensemble.weights import read_weights
 from sklstm._pickles import VersionedPickles
 from sklstm._scores import weighted_score
@@ -31,67 +31,20 @@ from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
 
 
-class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, metaclass=ABCMeta):
+class BaseWeightedEnsemble(
+    VersionedPickles,
+    MetaEstimatorMixin,
+    UpdateMixin,
+    RoutingMixin,
+    EnsembleParameters,
+    NamedMembers,
+    metaclass=ABCMeta,
+):
     """Base class of the weighted ensembles; use a derived class.
 
     A derived class names in `_response_method` the method of its members that it averages, and defines in
     a few small methods how a target is read, encoded, aligned and predicted.
-
-    Parameters
-    ----------
-    estimators : list of (str, estimator)
-        Names and members.
-    weights : array-like of shape (n_estimators,), "auto", "inverse_loss", "equal" or None, default=None
-        Weights of the members.
-    weights_loss : str or callable, default="auto"
-        Loss of the mixture, for learned weights.
-    shrinkage : float or "auto", default="auto"
-        Of learned weights towards equal ones.
-    cv : int, splitter, iterable of (train, test) or None, default=5
-        Folds for learned weights.
-    n_jobs : int, default=None
-        Number of fits at the same time.
-    verbose : bool or int, default=False
-        Whether to print a line for every fit of a member.
     """
-
-    n_features_in_: int
-    feature_names_in_: Array
-    weights_: NDArray[np.float64]
-    estimators_: list[Any]
-    oof_indices_: NDArray[np.intp]
-    oof_predictions_: NDArray[np.float64]
-    oof_losses_: NDArray[np.float64]
-    learned_weights_: NDArray[np.float64]
-    shrinkage_: float
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "estimators": [list],
-        "weights": [None, StrOptions({"auto", "inverse_loss", "equal"}), "array-like"],
-        "shrinkage": [StrOptions({"auto"}), Interval(Real, 0.0, 1.0, closed="both")],
-        "cv": ["cv_object"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        estimators: Sequence[tuple[str, Any]],
-        *,
-        weights: ArrayLike | Literal["auto", "inverse_loss", "equal"] | None = None,
-        weights_loss: str | Callable[..., float] = "auto",
-        shrinkage: float | Literal["auto"] = "auto",
-        cv: Any = 5,
-        n_jobs: int | None = None,
-        verbose: bool | int = False,
-    ) -> None:
-        self.estimators = estimators
-        self.weights = weights
-        self.weights_loss = weights_loss
-        self.shrinkage = shrinkage
-        self.cv = cv
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     @staticmethod
     @abstractmethod
@@ -114,6 +67,19 @@ class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, m
         """Return the loss of mixtures of out-of-fold predictions, as `sklstm._ensemble.losses` makes them."""
 
     @abstractmethod
+    def _loss_of_rows(self):
+        """Return the name of `weights_loss`, which is no callable, for `sklstm._ensemble.steps`."""
+
+    @staticmethod
+    @abstractmethod
+    def _as_columns(y):
+        """Return the target as the losses of rows read it."""
+
+    @abstractmethod
+    def _read_truth(self, y, n_rows, present):
+        """Return the target of `update`, checked against that of `fit`."""
+
+    @abstractmethod
     def _decide(self, mixed):
         """Return the predictions that follow from the mixed answers."""
 
@@ -127,7 +93,7 @@ class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, m
         sample_weight: ArrayLike | None = None,
         **params: Any,
     ) -> Self:
-        """Fit every member on all rows; before that, learn the weights if they are to be learned.
+        """Fit every member on all rows; before that, learn the weights, or where dynamic ones start, on folds.
 
         Parameters
         ----------
@@ -175,30 +141,42 @@ class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, m
         check_names(stand_in, X, is_table, reset=True)
         fitted |= vars(stand_in)
         look_at_score(X, y, sample_weight, groups)  # members do not get the index of y
-        if is_table and (weights is None or any(looks_back(member) for _, member in members)):
+        if is_table and (self._needs_folds() or any(looks_back(member) for _, member in members)):
             starts = None if blocks is None else np.array([*(rows[0] for rows in blocks), n_samples])
             check_order(X, starts, instead=(y, "y"))
         routed = self._route("fit", members, groups=labels, sample_weight=weights_of_rows, **params)
 
-        if weights is None:
-            data = (X, target, n_columns, is_table, present)
-            fitted |= search_weights(self, members, data, blocks, weights_of_rows, routed, fitted)
-            weights = fitted["weights_"]
-
-        estimators = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_member)(name, member, X, target, routed[name]["fit"], type(self).__name__, self.verbose)
+        data = (X, target, n_columns, is_table, present)
+        learnt = {"weights_": weights}
+        if self._needs_folds():
+            members, learnt = learn_from_folds(self, members, weights, data, blocks, weights_of_rows, routed, fitted)
+        elif self._is_dynamic():
+            learnt = start_equal(self, len(members), target, present, n_columns)
+        calls = [
+            (name, member, X, target, routed[name]["fit"], type(self).__name__, self.verbose)
             for name, member in members
-        )
-        fitted["weights_"] = weights
-        fitted["estimators_"] = estimators
-        fitted["_fitted_names"] = {name: not isinstance(member, str) for name, member in self.estimators}
+        ]
+        estimators = list(run(fit_member, calls, self.n_jobs, self.error_score))
+        report_left_out([name for name, _ in members], estimators, "fit")
+        works = np.array([not is_failed(one) for one in estimators])
+        fitted |= without(learnt, works)
+        fitted["estimators_"] = [one for one in estimators if not is_failed(one)]
+        there = {name for (name, _), one in zip(members, works, strict=True) if one}
+        fitted["_fitted_names"] = {name: name in there for name, _ in self.estimators}
         replace_fitted(self, fitted)
         return self
 
-    def _mix(self, caller, X, groups, context, params, answers=None):
-        """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot.
+    def _question(self, caller, X, groups, context, params, method):
+        """Check what the members are asked; self is a snapshot.
 
-        `answers` are those of another method than `_response_method`, see `QuantileAnswers`.
+        Returns
+        -------
+        X : as `read_rows` returns it
+        n_rows : int
+        routed : dict
+            Parameters of the call of each member, by name.
+        blocks : list of ndarray or None
+            Rows of each group.
         """
         X, n_rows, n_features, is_table = self._read_rows(X)
         check_kind(self._fitted_on, X)
@@ -206,20 +184,38 @@ class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, m
             end = f" (the last axis).{advice_for_axes(X, self.n_features_in_)}"
             refuse_other_width(self, n_features, self.n_features_in_, "X, a set of sequences,", end)
         check_names(self, X, is_table)
-        groups, _ = read_groups(groups, n_rows)
+        groups, blocks = read_groups(groups, n_rows)
         if context is not None:
             self._check_context(context)
-        members = [item for item in self.named_estimators_.items() if not isinstance(item[1], str)]
-        method, align = (self._response_method, self._align) if answers is None else (answers.method, answers.align)
+        members = list(zip(self._names(), self.estimators_, strict=True))
         routed = self._route(caller, members, method, groups=groups, context=context, **params)
+        return X, n_rows, routed, blocks
+
+    def _aligned_by(self, align):
+        """Return a function of name, member and answer, for `aligned_answers`."""
         n_columns = len(self.classes_) if is_classifier(self) else self.n_outputs_
         labels = np.arange(n_columns) if is_classifier(self) else self._target_axes
-        mixed = 0.0
+        return lambda name, member, answer: align(name, member, answer, labels, n_columns)
+
+    def _mix(self, caller, X, groups, context, params, answers=None):
+        """Return the weighted mean of the members' answers, as an array (n_rows, n_columns); self is a snapshot.
+
+        `answers` are those of another method than `_response_method`, see `QuantileAnswers`.
+        """
+        method, align = (self._response_method, self._align) if answers is None else (answers.method, answers.align)
+        X, n_rows, routed, _ = self._question(caller, X, groups, context, params, method)
+        asked = self.weights_ > 0.0
+        results = aligned_answers(self, method, self._aligned_by(align), X, n_rows, routed, asked)
+        mixed, outcomes, weights = 0.0, [], self.weights_
         # Member by member and not one matrix product, whose rounding would depend on n_rows.
-        for (name, member), weight in zip(members, self.weights_, strict=True):
-            if weight > 0.0:
-                answer = ask_member(name, member, method, X, n_rows, routed[name]["ask"])
-                mixed = mixed + weight * align(name, member, answer, labels, n_columns)
+        for result, weight in zip(results, weights, strict=True):
+            is_there = result is not None and not is_failed(result)
+            if is_there:
+                mixed = mixed + weight * result
+            outcomes.append(is_there if is_there else result)
+        if any(map(is_failed, outcomes)):
+            report_left_out(self._names(), outcomes, caller)
+            mixed = mixed / sum(weight for one, weight in zip(outcomes, weights, strict=True) if one is True)
         return mixed
 
     def predict(
@@ -329,67 +325,9 @@ class BaseWeightedEnsemble(VersionedPickles, MetaEstimatorMixin, NamedMembers, m
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
         members = check_members(self.estimators, self._is_right_kind, self._kind, self._response_method)
+        if self._is_dynamic():
+            check_settings(settings_of(self), len(members))
         if self._learns_weights():
             return members, None
         kept = [not isinstance(member, str) for _, member in self.estimators]
         return members, read_weights(self.weights, kept)
-
-    def _route(self, caller, members, method=None, /, **offered):
-        """Return for each member its parameters of "fit" and of "ask", the response method or another `method`.
-
-        Where routing is enabled, requests for the response method count for another one.
-        """
-        offered = {key: value for key, value in offered.items() if value is not None}
-        methods = {"fit": "fit", "ask": self._response_method}
-        if caller == "fit" and "context" in offered:
-            raise ValueError(
-                f"{type(self).__name__}.fit got ['context']: the rows before X belong to the methods that ask for "
-                "predictions. For fit, put them on top of X with sample_weight 0."
-            )
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, caller, **offered)
-            return {
-                name: {key: dict(routed[name].get(method, {})) for key, method in methods.items()}
-                for name, _ in members
-            }
-        extra = sorted(set(offered) - {"groups", "sample_weight", "context", "context_groups"})
-        if extra:
-            raise ValueError(
-                f"{type(self).__name__}.{caller} got {extra}, which can be handed to members only "
-                "with sklearn.set_config(enable_metadata_routing=True)."
-            )
-        asked = {key: value for key, value in offered.items() if key != "sample_weight"}
-        if caller == "fit":
-            fit = params_by_signature(members, "fit", offered)
-            if not self._learns_weights():
-                asked = {}
-        else:
-            fit = {name: {} for name, _ in members}
-        ask = params_by_signature(members, method or self._response_method, asked)
-        return {name: {"fit": fit[name], "ask": ask[name]} for name, _ in members}
-
-    def _learns_weights(self):
-        return isinstance(self.weights, str) and self.weights != "equal"
-
-    def get_metadata_routing(self) -> Any:
-        """Say what metadata the ensemble uses itself and what it hands to which member.
-
-        All its methods that answer rows call one method of the members: `predict` of regressors,
-        `predict_proba` of classifiers, whose requests count; `fit` calls it too where the weights
-        are learned. The ensemble accepts `groups`, `context` and `sample_weight` itself too: inside
-        a pipeline or a search, it must request them as its members do.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            The requests of the ensemble and of its members.
-        """
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        callers = ["predict", "score"] + ["predict_proba"] * is_classifier(self)
-        for caller in callers + ["fit"] * self._learns_weights():
-            mapping.add(caller=caller, callee=self._response_method)
-        for name, member in self.estimators:
-            if not isinstance(member, str):
-                router.add(**{name: member}, method_mapping=mapping)
-        return router

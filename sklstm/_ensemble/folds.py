@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.model_selection._split import GroupsConsumerMixin
-from sklearn.utils.parallel import Parallel, delayed
 
 from sklstm._ensemble.inputs import take_rows
 from sklstm._ensemble.members import ask_member, carries_context, fit_member
 from sklstm._ensemble.metadata import keys_of_rows, params_of_rows
+from sklstm._ensemble.parallel import is_failed, run
 from sklstm._ensemble.presence import fill_absent, with_absent
 from sklstm._warn import warn_user
 
@@ -231,7 +231,7 @@ def _answer_fold(owner, name, estimator, data, fold, params, keys, verbose):
     return answer
 
 
-def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbose=False):
+def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbose=False, error_score="raise"):
     """Predict the test rows of all folds by members that were fitted on the training rows.
 
     Parameters
@@ -250,11 +250,15 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
         Number of fits at the same time.
     verbose : bool or int, default=False
         Whether to print a line for every fit.
+    error_score : "raise" or float, default="raise"
+        With a number, members that fail in a fold are left out.
 
     Returns
     -------
-    predictions : ndarray of shape (n_rows, n_members, n_columns)
-        Answers of all members.
+    predictions : ndarray of shape (n_rows, n_kept, n_columns)
+        Answers of the members that did not fail.
+    outcomes : list
+        Of each member, `Failed` where it failed in a fold.
     rows : ndarray of shape (n_rows,)
         Their rows in X, sorted.
     of_folds : ndarray of shape (n_rows,)
@@ -268,14 +272,21 @@ def predict_out_of_fold(owner, members, data, folds, routed, n_jobs=None, verbos
         }
         for name, member in members
     }
-    answers = Parallel(n_jobs=n_jobs)(
-        delayed(_answer_fold)(owner, name, member, data, fold, routed[name], keys[name], verbose)
+    calls = [
+        (owner, name, member, data, fold, routed[name], keys[name], verbose)
         for fold in folds
         for name, member in members
-    )
+    ]
+    answers = list(run(_answer_fold, calls, n_jobs, error_score))
     width = len(members)
-    predictions = np.concatenate([np.stack(answers[at : at + width], axis=1) for at in range(0, len(answers), width)])
+    outcomes = [next(filter(is_failed, answers[k::width]), answers[k]) for k in range(width)]
+    kept = [k for k in range(width) if not is_failed(outcomes[k])]
     rows = np.concatenate([fold.test for fold in folds])
     of_folds = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
     order = np.argsort(rows, kind="stable")
-    return predictions[order], rows[order], of_folds[order]
+    if not kept:
+        return np.zeros((len(rows), 0, data[2])), outcomes, rows[order], of_folds[order]
+    predictions = np.concatenate(
+        [np.stack([answers[at + k] for k in kept], axis=1) for at in range(0, len(answers), width)]
+    )
+    return predictions[order], outcomes, rows[order], of_folds[order]

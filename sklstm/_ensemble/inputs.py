@@ -176,6 +176,39 @@ def read_labels(y, n_samples, present=None):
     return classes, codes.astype(np.int64)
 
 
+def read_known_labels(y, n_samples, classes, present):
+    """Check labels and give their numbers in the classes of `fit`.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    n_samples : int
+        Number of rows in X.
+    classes : ndarray of shape (n_classes,)
+        The labels that are known, sorted.
+    present : ndarray of shape (n_samples,), dtype bool
+        Rows of positive weight; the label of the others is ignored, and filled.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), int64
+        Number of each label in `classes`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no labels, of another length than X, or one of them is not in `classes`.
+    """
+    check_lengths_agree(n_samples, y)
+    y = fill_absent(check_labels(y, "y", present), present).tolist()
+    numbers = {label: code for code, label in enumerate(classes.tolist())}
+    unknown = sorted({label for label in y if label not in numbers}, key=repr)
+    if unknown:
+        raise ValueError(f"y has the labels {unknown[:5]} that are not in classes_, {classes.tolist()}.")
+    return np.array([numbers[label] for label in y], np.int64)
+
+
 def read_sample_weight(sample_weight, n_samples):
     """Check the weights of the rows.
 

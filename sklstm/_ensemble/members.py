@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 
-def _title(name, member):
+def title_of(name, member):
+    """Return what messages call a member."""
     return f"Member {name!r} ({type(member).__name__})"
 
 
@@ -43,14 +44,14 @@ def check_members(estimators, is_right_kind, kind, method):
         if inspect.isclass(member) or not hasattr(member, "fit"):
             raise TypeError(f"Member {name!r} must be an estimator instance or 'drop', got {member!r}.")
         if not is_right_kind(member):
-            raise ValueError(f"{_title(name, member)} is not a {kind}.")
+            raise ValueError(f"{title_of(name, member)} is not a {kind}.")
         if not hasattr(member, method):
             raise ValueError(
-                f"{_title(name, member)} has no {method}, which every member of an ensemble of {kind}s needs."
+                f"{title_of(name, member)} has no {method}, which every member of an ensemble of {kind}s needs."
             )
         if predicts_every_step(member):
             raise ValueError(
-                f"{_title(name, member)} has targets='sequence' and predicts each row of each sequence; an ensemble "
+                f"{title_of(name, member)} has targets='sequence' and predicts each row of each sequence; an ensemble "
                 "weighs one prediction for each sequence."
             )
         members.append((name, member))
@@ -168,7 +169,7 @@ def params_by_signature(members, method, offered):
             if key == "sample_weight" or inner is not None:
                 cause = f"takes no {key}" if inner is None else f"cannot hand {key} to its {inner}"
                 raise TypeError(
-                    f"{_title(name, member)} {cause} in {method} while metadata "
+                    f"{title_of(name, member)} {cause} in {method} while metadata "
                     "routing is disabled. Leave it out, or call "
                     "sklearn.set_config(enable_metadata_routing=True) and the set_..._request "
                     "methods of the estimators that want it."
@@ -204,7 +205,7 @@ def fit_member(name, estimator, X, y, params, owner, verbose=False):
     try:
         member.fit(X, y, **params)
     except Exception as error:
-        error.add_note(f"Raised in the fit of {_title(name, member)}, called by {owner}.fit.")
+        error.add_note(f"Raised in the fit of {title_of(name, member)}, called by {owner}.fit.")
         raise
     if verbose:
         seconds = time.perf_counter() - start
@@ -240,7 +241,7 @@ def ask_member(name, member, method, X, n_rows, params):
     ValueError
         If there are fewer or more rows than asked, or something else than numbers.
     """
-    title = _title(name, member)
+    title = title_of(name, member)
     try:
         answer = getattr(member, method)(X, **params)
     except Exception as error:
@@ -287,7 +288,7 @@ def align_outputs(name, member, answer, axes):
     rows = answer[:, None] if answer.ndim == 1 else answer
     if rows.shape[1:] != axes:
         raise ValueError(
-            f"{_title(name, member)} returned predictions of shape {answer.shape} where {(len(answer), *axes)} was "
+            f"{title_of(name, member)} returned predictions of shape {answer.shape} where {(len(answer), *axes)} was "
             "expected."
         )
     return rows.reshape(len(rows), -1)
@@ -317,7 +318,7 @@ def align_classes(name, member, answer, n_classes):
     ValueError
         If the columns do not belong to classes of the target.
     """
-    title = _title(name, member)
+    title = title_of(name, member)
     known = np.asarray(getattr(member, "classes_", np.arange(n_classes)))
     if answer.ndim != 2 or known.ndim != 1 or answer.shape[1] != len(known):
         raise ValueError(

@@ -73,6 +73,10 @@ class NamedMembers(_BaseComposition):
         fitted = iter(self.estimators_)
         return Bunch(**{name: next(fitted) if is_kept else "drop" for name, is_kept in self._fitted_names.items()})
 
+    def _names(self):
+        """Return the names of the fitted members."""
+        return [name for name, is_kept in self._fitted_names.items() if is_kept]
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle; one of before has the fitted members by name."""
         members = state.get("named_estimators_")

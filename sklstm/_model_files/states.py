@@ -276,18 +276,52 @@ _OTHERS_OF_ENSEMBLE = {
     "oof_losses_": array("float64", "members", finite=False),
     "oof_indices_": array("int64", None),
     "oof_predictions_": anything,
+    "weight_history_": array("float64", None, "members", least=0),
+    "history_steps_": array("int64", None, least=0),
+    "recent_losses_": array("float64", "members", finite=False),
+    "dynamics_": entries(
+        {
+            "recent": array("float64", "members"),
+            "count": number(0),
+            "total": array("float64", "members"),
+            "rounds": number(0),
+            "low": number(),
+            "high": number(finite=False),
+        }
+    ),
 }
 
 
-def _ensemble_state(required, method):
-    check = entries({**_ENSEMBLE, **required}, _OTHERS_OF_ENSEMBLE)
+def _calibration(value, where, sizes):
+    """Check the calibrators of the classes: slope and intercept, or the corners of an increasing function."""
+    if not isinstance(value, dict) or not all(name in map(str, range(sizes["classes"])) for name in value):
+        refuse(where, value, "calibrators of classes by their numbers")
+    for name, curve in value.items():
+        if not isinstance(curve, np.ndarray) or curve.shape not in ((2,), (2, curve.shape[-1])):
+            refuse(f"{where}[{name!r}]", curve, "an array of shape (2,) or (2, n_points)")
+        array("float64", *(None,) * curve.ndim)(curve, f"{where}[{name!r}]", sizes)
+        if curve.ndim == 2 and (curve.shape[1] == 0 or (np.diff(curve) < 0).any()):
+            refuse(f"{where}[{name!r}]", curve, "increasing points")
+
+
+_DYNAMIC = ("weight_history_", "history_steps_", "recent_losses_", "dynamics_")
+
+
+def _ensemble_state(required, method, others=None):
+    check = entries({**_ENSEMBLE, **required}, {**_OTHERS_OF_ENSEMBLE, **(others or {})})
 
     def give(made, state, where):
         """Check the attributes of an ensemble and give them to a new one."""
         sequence(anything)(state.get("estimators_"), f"{where}: estimators_", {})
         integer(1)(state.get("n_features_in_"), f"{where}: n_features_in_", {})
         sizes = {"members": len(state["estimators_"]), "features": state["n_features_in_"], "method": method}
+        sizes["classes"] = len(state["classes_"]) if isinstance(state.get("classes_"), np.ndarray) else 0
         check(state, where, sizes)
+        found = [name for name in _DYNAMIC if name in state]
+        if found and len(found) < len(_DYNAMIC):
+            raise ModelFormatError(f"{where} has {found[0]}, but not all of {', '.join(_DYNAMIC)}.")
+        if found and not 1 <= len(state["weight_history_"]) == len(state["history_steps_"]):
+            raise ModelFormatError(f"{where}: weight_history_ and history_steps_ have different lengths, or no entry.")
         if not state["weights_"].any():
             refuse(f"{where}: weights_", state["weights_"], "a weight above 0")
         made.__dict__.update(state)
@@ -296,4 +330,4 @@ def _ensemble_state(required, method):
 
 
 ENSEMBLE_OF_REGRESSORS = _ensemble_state({"n_outputs_": integer(1), "_target_axes": _shape}, "predict")
-ENSEMBLE_OF_CLASSIFIERS = _ensemble_state({"classes_": _classes}, "predict_proba")
+ENSEMBLE_OF_CLASSIFIERS = _ensemble_state({"classes_": _classes}, "predict_proba", {"calibration_": _calibration})

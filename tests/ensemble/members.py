@@ -175,3 +175,25 @@ class Breaks(Column):
 
     def predict(self, X):
         return np.zeros(len(X))
+
+
+class FailsOn(Column):
+    """Predicts a column of X; raises where a word is among its troubles, or answers NaN if that is its way."""
+
+    def __init__(self, column=0, shift=0.0, troubles=(), answers_nan=False):
+        super().__init__(column, shift)
+        self.troubles = troubles
+        self.answers_nan = answers_nan
+
+    def fit(self, X, y):
+        if "fit" in self.troubles or f"fit of {len(X)}" in self.troubles:
+            raise RuntimeError("no luck")
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        if "predict" in self.troubles:
+            if self.answers_nan:
+                return np.where(np.arange(len(X)) == 1, np.nan, 0.0)
+            raise RuntimeError("no answer")
+        return super().predict(X)

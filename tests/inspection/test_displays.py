@@ -5,14 +5,19 @@ import builtins
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, Ridge
 
-from sklstm import DeepRNNClassifier, DeepRNNRegressor, LSTMFeatureSelector
+from sklstm import DeepRNNClassifier, DeepRNNRegressor, LSTMFeatureSelector, WeightedEnsembleRegressor
 from sklstm.inspection import (
     AttentionDisplay,
     AttributionDisplay,
     FeatureScoreDisplay,
     ForecastDisplay,
     TrainingCurveDisplay,
+    WeightHistoryDisplay,
     integrated_gradients,
     permutation_importance,
 )
@@ -437,3 +442,96 @@ def _made(kind):
         AttentionDisplay: lambda: kind(weights={"a": np.ones((1, 2))}),
         FeatureScoreDisplay: lambda: kind(scores=np.ones(2)),
     }[kind]()
+
+
+# Weights of ensembles
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    members = [("line", LinearRegression()), ("mean", DummyRegressor()), ("ridge", Ridge(1e3))]
+    found = WeightedEnsembleRegressor(members, weights="dynamic", cv=2).fit(X[:40], Y[:40])
+    for row in range(40, 80, 2):
+        found.update(X[row : row + 2], -Y[row : row + 2])
+    return found
+
+
+def heights(area, at):
+    """Lower and upper end of an area at a time step."""
+    vertices = area.get_paths()[0].vertices
+    near = vertices[np.abs(vertices[:, 0] - at) < 1e-9, 1]
+    return near.min(), near.max()
+
+
+def test_weights_of_an_ensemble(ensemble):
+    display = WeightHistoryDisplay.from_estimator(ensemble, area_kwargs={"alpha": 0.5})
+    assert texts(display.ax_) == ["line", "mean", "ridge"]
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Time step", "Weight")
+    assert display.ax_.get_xlim() == (0, 40)
+    assert_allclose(heights(display.areas_[0], 40)[1], ensemble.weights_[0], atol=0.2)
+    tops = [area.get_paths()[0].vertices[:, 1].max() for area in display.areas_]
+    assert_allclose(tops[-1], 1.0)
+    assert display.areas_[0].get_alpha() == 0.5
+    assert display.figure_ is display.ax_.figure
+    assert no_text_overlaps(display.figure_)
+    _, ax = plt.subplots()
+    assert WeightHistoryDisplay.from_estimator(ensemble, ax=ax).ax_ is ax
+
+
+def test_few_members_have_areas_of_their_own(ensemble):
+    display = WeightHistoryDisplay.from_estimator(ensemble, most=1)
+    first = ensemble.weight_history_.mean(axis=0).argmax()
+    assert texts(display.ax_) == [["line", "mean", "ridge"][first], "2 others"]
+    many = np.full((3, 12), 1 / 12)
+    assert len(WeightHistoryDisplay(weights=many, steps=np.arange(3), names=range(12)).plot().areas_) == 8
+    with pytest.raises(ValueError, match="most=0, expected an integer of at least 1"):
+        WeightHistoryDisplay.from_estimator(ensemble, most=0)
+
+
+def test_weights_that_forecasts_would_have_had():
+    forecasts = np.column_stack([X[:, 0], X[:, 1], 0 * Y])
+    display = WeightHistoryDisplay.from_predictions(Y, forecasts, names=["a", "b", "c"], half_life=10, max_change=0.1)
+    members = [("a", FunctionOf(0)), ("b", FunctionOf(1)), ("c", FunctionOf(None))]
+    model = WeightedEnsembleRegressor(
+        members, weights="dynamic", half_life=10, max_change=0.1, initial_weights="equal"
+    ).fit(X, Y)
+    for row in range(80):
+        model.update(X[row : row + 1], Y[row : row + 1])
+    assert_array_equal(display.weights, model.weight_history_)
+    assert texts(display.ax_) == ["a", "b", "c"]
+    both = WeightHistoryDisplay.from_predictions(
+        np.c_[Y, Y], np.repeat(forecasts[:, :, None], 2, axis=2), half_life=10, max_change=0.1
+    )
+    assert_allclose(both.weights, display.weights, rtol=1e-9)
+    with pytest.raises(ValueError, match=r"y_pred has shape \(79, 3\), expected \(n_rows, n_members\)"):
+        WeightHistoryDisplay.from_predictions(Y, forecasts[1:])
+    with pytest.raises(ValueError, match="y_pred contains NaN"):
+        WeightHistoryDisplay.from_predictions(Y, forecasts * np.nan)
+    with pytest.raises(ValueError, match="loss='log_loss', expected one of"):
+        WeightHistoryDisplay.from_predictions(Y, forecasts, loss="log_loss")
+    with pytest.raises(ValueError, match="names has 2 names, expected 3"):
+        WeightHistoryDisplay.from_predictions(Y, forecasts, names=["a", "b"])
+
+
+class FunctionOf(RegressorMixin, BaseEstimator):
+    """Predicts a column of X, or zero."""
+
+    def __init__(self, column=None):
+        self.column = column
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X)) if self.column is None else X[:, self.column]
+
+
+def test_a_start_alone_and_what_is_no_dynamic_ensemble(ensemble):
+    fresh = clone(ensemble).fit(X, Y)
+    assert_allclose(heights(WeightHistoryDisplay.from_estimator(fresh).areas_[0], 1)[1], fresh.weights_[0])
+    with pytest.raises(ValueError, match="fitted with weights=None: only weights='dynamic' have a history"):
+        WeightHistoryDisplay.from_estimator(clone(ensemble).set_params(weights=None).fit(X, Y))
+    with pytest.raises(NotFittedError):
+        WeightHistoryDisplay.from_estimator(clone(ensemble))
+    with pytest.raises(TypeError, match="ensemble must be a weighted ensemble, found Ridge"):
+        WeightHistoryDisplay.from_estimator(Ridge())
