@@ -11,7 +11,8 @@ load of the day before. Then the world changes three times, 40 days each:
    and networks do not;
 4. usual days again.
 
-Every evening the truth of the day arrives, and ``update`` moves the weights of one ensemble; nothing is fitted again.
+Every evening the truth of the day arrives, and ``update`` moves the weights of one ensemble towards the member that was
+best lately, as few members are any good in the second and third period; nothing is fitted again.
 Beside it stand an ensemble with weights found in the training part and one with equal weights. What counts is the
 error in the second half of each period, relative to the member that is best there.
 
@@ -112,7 +113,8 @@ def draw(path, errors, dynamic, title):
     for number, name in enumerate(PERIODS):
         start = number * PERIOD * DAY
         top.axvline(start, color="black", linewidth=1)
-        top.text(start + 12, 0.98, name, va="top", color="white", fontsize="small")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        top.text(start + 15, 0.97, name, va="top", fontsize="small", bbox=box)
     top.set_xlabel("Hour since the start of the forecasts")
     best = np.min([values for name, values in errors.items() if not name.startswith("ensemble")], axis=0)
     shown = [name for name in errors if name.startswith("ensemble")]
@@ -122,11 +124,12 @@ def draw(path, errors, dynamic, title):
     bottom.axhline(2, color="black", linestyle="--", linewidth=1)
     bottom.axhline(0, color="black", linewidth=0.8)
     bottom.set_yscale("symlog", linthresh=5)
-    bottom.set_yticks([-10, -5, 0, 2, 5, 10, 50, 100, 500], ["-10", "-5", "0", "2", "5", "10", "50", "100", "500"])
+    bottom.set_yticks([-2, 0, 2, 5, 10, 50, 100, 500, 1000], ["-2", "0", "2", "5", "10", "50", "100", "500", "1000"])
+    bottom.set_ylim(-3, 2000)
     bottom.minorticks_off()
     bottom.set_xticks(range(len(PERIODS)), PERIODS)
     bottom.set_ylabel("Error over the best member (%),\nsecond half of each period")
-    bottom.legend(fontsize="small")
+    bottom.legend(fontsize="small", loc="upper left", ncols=3)
     figure.suptitle(title)
     figure.savefig(path, dpi=100)
     return display
@@ -143,7 +146,7 @@ def main():
     arguments = parser.parse_args()
     X, y = make_load(arguments.seed)
     n = TRAINING * DAY
-    live = {"half_life": 2 * DAY, "select": 3, "min_weight": 0.001, "initial_weights": "equal"}
+    live = {"update_rule": "best", "half_life": DAY, "min_weight": 0.0005, "initial_weights": "equal"}
     dynamic = WeightedEnsembleRegressor(make_members(), weights="dynamic", **live, n_jobs=arguments.jobs)
     dynamic.fit(X[:n], y[:n])
     static = WeightedEnsembleRegressor(make_members(), weights="auto", cv=3, n_jobs=arguments.jobs).fit(X[:n], y[:n])

@@ -211,13 +211,11 @@ class WeightHistoryDisplay:
         if n_members > most:
             shown = np.sort(np.argsort(-self.weights.mean(axis=0), kind="stable")[:most])
         rest = np.setdiff1d(np.arange(n_members), shown)
-        layers = [(shortened(str(self.names[k])), self.weights[:, k], SEVERAL[i]) for i, k in enumerate(shown)]
+        layers = [(shortened(str(self.names[int(k)])), self.weights[:, k], SEVERAL[i]) for i, k in enumerate(shown)]
         if len(rest):
             layers.append((f"{len(rest)} others", self.weights[:, rest].sum(axis=1), GREY))
-        # Weights hold until the next ones: steps, and not lines from one to the next.
-        steps, weights = self.steps, self.weights
-        if len(steps) == 1:
-            steps, weights = np.array([steps[0], steps[0] + 1]), np.repeat(weights, 2, axis=0)
+        # Weights hold until the next ones: steps, and not lines from one to the next. A start alone is one step.
+        steps = self.steps if len(self.steps) > 1 else np.array([self.steps[0], self.steps[0] + 1])
         low, self.areas_ = np.zeros(len(steps)), []
         for name, weight, color in layers:
             high = low + weight
