@@ -20,7 +20,7 @@ from sklstm.exceptions import ModelFormatError
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 RUN_FILE, LOCK_FILE, FORMAT, VERSION = "learner.json", "learner.lock", "sklstm online learner", 1
 # The last checkpoint and the one before, should the last be damaged.

@@ -33,6 +33,8 @@ from sklstm._warn import warn_user
 class LearnerParts(VersionedPickles):
     """The private methods of a learner; the parameters are those of `OnlineLearner`."""
 
+    rollout: Any
+
     def _lock(self) -> threading.RLock:
         lock = self.__dict__.get("_thread_lock")
         if lock is None:

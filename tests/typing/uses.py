@@ -73,6 +73,7 @@ from sklstm.inspection import (
     permutation_importance,
 )
 from sklstm.model_selection import PanelTimeSeriesSplit, PurgedTimeSeriesSplit, make_horizon
+from sklstm.online import OnlineLearner, PageHinkley, Rollout
 from sklstm.preprocessing import CollectionTransformer
 from sklstm.streaming import PipelineStream, Stream, stream
 
@@ -294,6 +295,22 @@ def callbacks() -> None:
     Checkpoint(3)  # type: ignore[arg-type]
     Checkpoint("net.npz", 2)  # type: ignore[call-arg]
     LearningCurve("net.csv")  # type: ignore[call-arg]
+
+
+def learning_online() -> None:
+    X, y = data()
+    learner = OnlineLearner(DeepLSTMRegressor(), update_every=None, path=Path("run"), rollout=Rollout((0.1, 1.0)))
+    assert_type(learner.fit(X, y), OnlineLearner)
+    assert_type(learner.partial_fit(X, y).learn_many(X, y), OnlineLearner)
+    assert_type(learner.predict(X), NDArray[Any])
+    assert_type(learner.n_rows_seen_, int)
+    assert_type(learner.history_, dict[str, NDArray[Any]])
+    assert_type(learner.metrics(), dict[str, Any])
+    assert_type(OnlineLearner.resume("run", trust=True), OnlineLearner)
+    learner.learn_one({"a": 1.0}, 2.0, key="row", time=timedelta(1))
+    PageHinkley(threshold=20.0).update(1.0)
+    OnlineLearner(DeepLSTMRegressor(), refit="thread")  # type: ignore[arg-type]
+    OnlineLearner(DeepLSTMRegressor(), 100)  # type: ignore[call-arg]
 
 
 def mistakes() -> None:
