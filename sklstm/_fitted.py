@@ -47,7 +47,7 @@ def refuse_quantised(model):
         )
 
 
-def empty_network(model, layout, dtype, n_threads=None, make=Network):
+def empty_network(model, layout, dtype, n_threads=None, make=None):
     """Return a network without parameters that standardises the columns by the fitted scales.
 
     Parameters
@@ -57,11 +57,11 @@ def empty_network(model, layout, dtype, n_threads=None, make=Network):
     dtype : "float32", "float64" or "bfloat16"
     n_threads : int or None, default=None
         None for what `n_jobs` says.
-    make : callable, default=Network
-        What is called with layout, dtype and threads, and with the scales where there are any.
+    make : callable or None, default=None
+        What is called with layout, dtype and threads, and with the scales where there are any; None for `Network`.
     """
     n_threads = resolve_num_threads(model.n_jobs) if n_threads is None else n_threads
-    mean, scale = model.input_mean_, model.input_scale_
+    make, mean, scale = make or Network, model.input_mean_, model.input_scale_
     if not mean.any() and (scale == 1.0).all():
         return make(layout, dtype, n_threads)
     return make(layout, dtype, n_threads, input_mean=mean, input_scale=scale)

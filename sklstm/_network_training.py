@@ -86,8 +86,8 @@ def _train(plan, model, n_threads, *, stop, label, which):
     tasks = None if plan.tasks is None else plan.tasks.network(which)
     flat, seed, state, kept = _start(plan, model, n_threads, tasks)
     settings = settings_of(plan, model, seed=seed, label=label)
-    made_by = {} if plan.team is None else {"make": plan.team.network}
-    network = empty_network(model, layout, model.dtype, n_threads, **made_by)
+    make = None if plan.team is None else plan.team.network
+    network = empty_network(model, layout, model.dtype, n_threads, make)
     first_epoch = model.n_iter_ if continued else 0
     mask = 1 - np.unpackbits(kept["pruned"], count=layout.size) if kept else None
     if kept:
