@@ -125,7 +125,7 @@ def draw(path, errors, dynamic, title):
     bottom.axhline(0, color="black", linewidth=0.8)
     bottom.set_yscale("symlog", linthresh=5)
     bottom.set_yticks([-2, 0, 2, 5, 10, 50, 100, 500, 1000], ["-2", "0", "2", "5", "10", "50", "100", "500", "1000"])
-    bottom.set_ylim(-3, 2000)
+    bottom.set_ylim(-3, 20_000)
     bottom.minorticks_off()
     bottom.set_xticks(range(len(PERIODS)), PERIODS)
     bottom.set_ylabel("Error over the best member (%),\nsecond half of each period")
