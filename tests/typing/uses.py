@@ -68,6 +68,7 @@ from sklstm.inspection import (
     ForecastDisplay,
     OnlineHistoryDisplay,
     TrainingCurveDisplay,
+    WeightHistoryDisplay,
     input_gradients,
     integrated_gradients,
     permutation_importance,
@@ -178,6 +179,14 @@ def ensembles_and_selection() -> None:
     assert_type(WeightedEnsembleRegressor(members, weights="equal", weights_loss="absolute_error").shrinkage_, float)
     votes = WeightedEnsembleClassifier([("lstm", DeepLSTMClassifier())], weights=[1.0]).fit(X, y > 0)
     assert_type(votes.predict_proba(X), Numbers)
+    live = WeightedEnsembleRegressor(members, weights="dynamic", update_rule="best", select=1, error_score=0.0).fit(
+        X, y
+    )
+    assert_type(live.update(X, y), WeightedEnsembleRegressor)
+    assert_type(live.weight_history_, Numbers)
+    assert_type(WeightHistoryDisplay.from_estimator(live), WeightHistoryDisplay)
+    WeightedEnsembleClassifier([("lstm", DeepLSTMClassifier())], calibration="sigmoid", min_weight="auto")
+    WeightedEnsembleClassifier([("lstm", DeepLSTMClassifier())], update_rule="worst")  # type: ignore[arg-type]
     selector = LSTMFeatureSelector(0.5, max_lag=8, target_type="continuous").fit(X, y, sample_weight=np.ones(len(y)))
     assert_type(selector, LSTMFeatureSelector)
     assert_type(selector.support_, NDArray[np.bool_])
