@@ -21,6 +21,9 @@ CASES = {
     "noise": lambda rng: (rng.normal(2.0, 1.0, N_STEPS), rng.normal(0.0, 60.0, N_STEPS)),
     "huge": lambda rng: (rng.normal(5.0, 1.0, N_STEPS), 5_000.0 + rng.normal(0.0, 1.0, N_STEPS)),
     "closed": lambda rng: (rng.normal(2.0, 1.0, N_STEPS), np.where(np.arange(N_STEPS) < 100, 0.0, -900.0)),
+    # Gates around 1/2, or far below it, and no input gate that would make n large again: its size must stay near 1.
+    "halving": lambda rng: (rng.uniform(-0.4, 0.1, N_STEPS), np.where(np.arange(N_STEPS) < 100, 0.0, -90_000.0)),
+    "shrinking": lambda rng: (rng.uniform(-8.0, 0.0, N_STEPS), np.where(np.arange(N_STEPS) < 100, 0.0, -90_000.0)),
 }
 
 

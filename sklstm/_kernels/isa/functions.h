@@ -12,6 +12,20 @@
 /* |x|; a NaN stays one. */
 SKLSTM_INLINE vec v_abs(vec x) { return v_select_nonnegative(x, x, v_sub(v_broadcast(0), x)); }
 
+/* 2^k of whole numbers k <= 0, exactly; below the smallest normal number that number. Other k are rounded. */
+SKLSTM_INLINE vec v_power_of_two(vec k) {
+#if SKLSTM_REAL_IS_FLOAT
+    const vec biased = v_add(v_clamp(k, -126, 0), v_broadcast((real)12582912.0)); /* 1.5 2^23: k is in the low bits */
+    uint32_t bits[SKLSTM_VEC_BYTES / 4]; /* stay in a register */
+    memcpy(bits, &biased, sizeof bits);
+    for (int l = 0; l < LANES; l++) bits[l] = (bits[l] + 127u) << 23;
+    memcpy(&k, bits, sizeof bits);
+#else
+    for (int l = 0; l < LANES; l++) LANE(k, l) = ldexp(1.0, LANE(k, l) > -1022 ? (int)rint(LANE(k, l)) : -1022);
+#endif
+    return k;
+}
+
 SKLSTM_INLINE vec v_sqrt(vec x) {
     real lanes[SKLSTM_VEC_BYTES / sizeof(real)]; /* stay in a register */
     memcpy(lanes, &x, sizeof lanes);

@@ -22,10 +22,35 @@ static void product_runs(int format, Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ss
     }
 }
 
-/* out (n_rows, n_vecs lanes) = a (n_rows, n_k) @ panels, or added to what out holds. */
+/* Of a panel of 4 vectors the first one: where no more columns are wanted, a fourth of it is read. */
+SKLSTM_INLINE void first_vector_of_rows(const int rows, Py_ssize_t n_k, const real *a, Py_ssize_t a_stride, const real *panel,
+                                        real *out, Py_ssize_t out_stride, int add) {
+    vec sum[TILE_VECS];
+    for (int r = 0; r < rows; r++) sum[r] = add ? v_load(out + r * out_stride) : v_broadcast(0);
+    for (Py_ssize_t k = 0; k < n_k; k++) {
+        const vec w = v_load(panel + k * TILE_VECS * LANES);
+        for (int r = 0; r < rows; r++) sum[r] = v_fma(v_broadcast(a[r * a_stride + k]), w, sum[r]);
+    }
+    for (int r = 0; r < rows; r++) v_store(out + r * out_stride, sum[r]);
+}
+
+enum { ADDED = 1, FIRST_VECTOR = 2 };
+
+/* out (n_rows, n_vecs lanes) = a (n_rows, n_k) @ panels. `how`: ADDED to what out holds; FIRST_VECTOR, of a single panel of 4
+ * vectors the first one alone; or both. */
 static void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const void *a, Py_ssize_t a_stride,
-                    const void *panels, void *out, Py_ssize_t out_stride, int add) {
-    product_runs(REALS, n_rows, 1, n_k, 0, n_vecs, (const real *)a, a_stride, (const real *)panels, (real *)out, out_stride, add);
+                    const void *panels, void *out, Py_ssize_t out_stride, int how) {
+    const real *rows = (const real *)a, *panel = (const real *)panels;
+    real *target = (real *)out;
+    if (!(how & FIRST_VECTOR)) {
+        product_runs(REALS, n_rows, 1, n_k, 0, n_vecs, rows, a_stride, panel, target, out_stride, how);
+        return;
+    }
+    Py_ssize_t r = 0;
+    for (; r + TILE_VECS <= n_rows; r += TILE_VECS)
+        first_vector_of_rows(TILE_VECS, n_k, rows + r * a_stride, a_stride, panel, target + r * out_stride, out_stride, how & ADDED);
+    for (; r < n_rows; r++)
+        first_vector_of_rows(1, n_k, rows + r * a_stride, a_stride, panel, target + r * out_stride, out_stride, how & ADDED);
 }
 
 /* panel (n_k, vecs vectors) += sum over pairs of rows of a^T d; in words of several pairs. */

@@ -69,17 +69,17 @@ SKLSTM_INLINE void accumulate_outer(const int format, const int rows, const int 
 #  include "narrow_tile.h"
 #endif
 
-/* out (rows, vecs) = a @ panel, optionally added to what out holds; a row of a is n_runs times run_length numbers, run_stride
- * apart. The last panel of a matrix may have fewer than 4 vectors; it takes twice the rows where that keeps the FMA units
- * busy. */
-SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, int add, Py_ssize_t n_runs,
-                                Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
-                                const real *restrict panel, real *restrict out, Py_ssize_t out_stride) {
+/* out (rows, vecs) = start + a @ panel; rows of start, which may be out, are start_stride apart, and NULL stands for zeros. A row
+ * of a is n_runs times run_length numbers, run_stride apart. The last panel of a matrix may have fewer than 4 vectors; it takes
+ * twice the rows where that keeps the FMA units busy. */
+SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, const real *start, Py_ssize_t start_stride,
+                                Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
+                                const real *restrict panel, real *out, Py_ssize_t out_stride) {
     vec acc[2 * TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) acc[r][v] = add ? v_load(out + r * out_stride + v * LANES) : v_broadcast(0);
+        for (int v = 0; v < vecs; v++) acc[r][v] = start ? v_load(start + r * start_stride + v * LANES) : v_broadcast(0);
     for (Py_ssize_t run = 0; run < n_runs; run++, panel += run_length * vecs * LANES)
         accumulate(format, rows, 0, vecs, run * run_stride, run_length, a, panel, acc);
 #pragma GCC unroll 12
@@ -151,24 +151,31 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 #  define FOR_FORMAT(format, CALL) (void)(format); CALL(REALS)
 #endif
 
-SKLSTM_INLINE void product_tile_in(const int format, int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a,
-                                   const real *panel, real *out, Py_ssize_t out_stride) {
-#define TILE(n, v) product_rows(format, n, v, add, 1, n_k, 0, a, panel, out, out_stride)
+SKLSTM_INLINE void product_tile_in(const int format, int rows, int vecs, const real *start, Py_ssize_t start_stride,
+                                   Py_ssize_t n_k, const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
+#define TILE(n, v) product_rows(format, n, v, start, start_stride, 1, n_k, 0, a, panel, out, out_stride)
     FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
 #undef TILE
 }
 
-static void product_tile(int format, int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a, const real *panel,
-                         real *out, Py_ssize_t out_stride) {
-#define CALL(f) product_tile_in(f, rows, vecs, add, n_k, a, panel, out, out_stride)
+static void product_tile_from(int format, int rows, int vecs, const real *start, Py_ssize_t start_stride, Py_ssize_t n_k,
+                              const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
+#define CALL(f) product_tile_in(f, rows, vecs, start, start_stride, n_k, a, panel, out, out_stride)
     FOR_FORMAT(format, CALL);
 #undef CALL
+}
+
+/* The product, or the product added to what out holds. */
+SKLSTM_INLINE void product_tile(int format, int rows, int vecs, int add, Py_ssize_t n_k, const real *const *a,
+                                const real *panel, real *out, Py_ssize_t out_stride) {
+    product_tile_from(format, rows, vecs, add ? out : NULL, out_stride, n_k, a, panel, out, out_stride);
 }
 
 SKLSTM_INLINE void product_tile_of_runs_in(const int format, int rows, int vecs, int add, Py_ssize_t n_runs,
                                            Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
                                            const real *panel, real *out, Py_ssize_t out_stride) {
-#define TILE(n, v) product_rows(format, n, v, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
+#define TILE(n, v)                                                                                                            \
+    product_rows(format, n, v, add ? out : NULL, out_stride, n_runs, run_length, run_stride, a, panel, out, out_stride)
     FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
 #undef TILE
 }

@@ -200,3 +200,18 @@ SKLSTM_INLINE vec v_where_positive(vec x, vec a) {
     return a;
 #endif
 }
+
+/* Whether a lane is not zero; a NaN is not. */
+SKLSTM_INLINE int v_any(vec x) {
+#if defined(__GNUC__) && defined(__AVX512F__) && SKLSTM_VEC_BYTES == 64
+#  if SKLSTM_REAL_IS_FLOAT
+    return _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ) != 0;
+#  else
+    return _mm512_cmp_pd_mask((__m512d)x, _mm512_setzero_pd(), _CMP_NEQ_UQ) != 0;
+#  endif
+#else
+    int any = 0;
+    for (int l = 0; l < LANES; l++) any |= LANE(x, l) != 0;
+    return any;
+#endif
+}

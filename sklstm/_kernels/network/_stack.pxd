@@ -226,10 +226,12 @@ cdef inline void head_forward(const KernelTable *kernels, const Head *head, cons
                               Py_ssize_t n, const char *features, char *z) noexcept nogil:
     """z (n, head.turn_stride) = features @ weight_out^T + bias_out."""
     cdef Py_ssize_t size = kernels.item_size, stride = head.turn_stride, r
+    # ADDED, and FIRST_VECTOR where the others of the only panel have no output (products.h).
+    cdef int how = 3 if head.turn_outputs <= kernels.lanes else 1
     for r in range(n):
         memcpy(z + r * stride * size, panels + head.panel_bias * size, stride * size)
     kernels.product(n, top.output_size, stride // kernels.lanes, features, top.output_stride,
-                    panels + head.panels * size, z, stride, True)
+                    panels + head.panels * size, z, stride, how)
 
 
 cdef inline bint has_output(const Layer *layer) noexcept nogil:

@@ -15,6 +15,9 @@ from sklstm._kernels.network._stack cimport (
 from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, U8_S8, IntegerLayer, LayerCall, scratch_size
 from sklstm._kernels._table cimport KernelTable
 
+cdef extern from "isa/layers/interface.h":
+    void prepare_next_step(LayerCall *call) nogil
+
 include "../core/buffers.pxi"
 include "one_thread.pxi"
 include "stream_buffers.pxi"
@@ -200,6 +203,8 @@ cdef class StackStream(StreamBuffers):
             else:
                 self.stack.layers[i].kernels.forward(call)
             finish_step(&step, i, 0)
+        for i in range(self.stack.n_layers * self.n_shares):
+            prepare_next_step(&self.calls[i])
         call = &self.calls[(self.stack.n_layers - 1) * self.n_shares]
         memcpy(self.features, output_of(&step, self.stack.n_layers - 1),
                self.n * call.hidden_stride * self.stack.kernels.item_size)
@@ -234,6 +239,7 @@ cdef class StackStream(StreamBuffers):
             if call.c != NULL:
                 memset(call.c, 0, self.n * call.hidden_stride * size)
             self.stack.layers[i].kernels.forward(call)
+            prepare_next_step(call)
             output_forward(&step, i, 0)
         call = &self.calls[self.stack.n_layers - 1]
         stride = call.hidden_stride * size

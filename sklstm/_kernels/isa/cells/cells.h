@@ -3,7 +3,6 @@
 #include "activated.h"
 #include "delta.h"
 #include "elman.h"
-#include "explstm.h"
 #include "gru.h"
 #include "gru_reset_before.h"
 #include "indrnn.h"
@@ -21,6 +20,7 @@
 
 #include "row_parts.h"
 #include "discretise.h"
+#include "explstm.h"
 #include "halves.h"
 #include "heads.h"
 #include "linear_attention.h"

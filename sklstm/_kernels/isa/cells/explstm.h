@@ -9,6 +9,9 @@
 enum { EXPLSTM_STATES = 3 };
 
 #define EXPLSTM_LN2 ((real)0.693147180559945309417)
+/* Added and taken away again, 1.5 2^23 (double: 1.5 2^52) leaves whole numbers, of sizes below 2^21 (2^50). */
+#define EXPLSTM_SHIFT (SKLSTM_REAL_IS_FLOAT ? (real)12582912.0 : (real)6755399441055744.0)
+#define EXPLSTM_LIMIT (SKLSTM_REAL_IS_FLOAT ? (real)2097152.0 : (real)1125899906842624.0)
 
 SKLSTM_INLINE vec v_maximum(vec a, vec b) {
     const vec zero = v_broadcast(0);
@@ -18,9 +21,8 @@ SKLSTM_INLINE vec v_maximum(vec a, vec b) {
 /* e^x = size 2^power, the size between sqrt(1/2) and sqrt(2): x becomes the size. Beyond 2^21 (double: 2^50) x has no digits
  * left that the size would hold. */
 SKLSTM_INLINE void v_exp_with_power(const int n, vec *x, vec *power) {
-    const vec shift = v_broadcast(SKLSTM_REAL_IS_FLOAT ? (real)12582912.0 : (real)6755399441055744.0); /* 1.5 2^23, 1.5 2^52 */
     const vec log2_e = v_broadcast((real)1.44269504088896340736), one = v_broadcast(1), zero = v_broadcast(0);
-    const vec limit = v_broadcast(SKLSTM_REAL_IS_FLOAT ? (real)2097152.0 : (real)1125899906842624.0);
+    const vec shift = v_broadcast(EXPLSTM_SHIFT), limit = v_broadcast(EXPLSTM_LIMIT);
     EACH power[j] = v_select_nonnegative(v_sub(v_abs(x[j]), limit), v_mul(x[j], log2_e),
                                          v_sub(v_fma(x[j], log2_e, shift), shift));
     EACH x[j] = v_fma(power[j], v_broadcast((real)-0.693145751953125), x[j]);
@@ -29,39 +31,64 @@ SKLSTM_INLINE void v_exp_with_power(const int n, vec *x, vec *power) {
     v_exp(n, x);
 }
 
+/* f = sigmoid(x) = size 2^power with one exponential, e = e^-|x|: 1 / (1 + e) for x >= 0, else e / (1 + e), whose power is that
+ * of e. The size is between 1/2 and sqrt(2): times numbers below 1/2 for many steps, that of n would be lost. x becomes the size,
+ * and `rest` is 1 - f. */
+SKLSTM_INLINE void v_sigmoid_with_power(const int n, vec *x, vec *power, vec *rest) {
+    const vec zero = v_broadcast(0), one = v_broadcast(1), half = v_broadcast((real)0.5);
+    vec size[SIDE_BY_SIDE], whole[SIDE_BY_SIDE];
+    EACH size[j] = v_sub(zero, v_abs(x[j]));
+    v_exp_with_power(n, size, whole);
+    EACH {
+        const vec e = v_mul(size[j], v_power_of_two(whole[j])), f = v_div(one, v_add(one, e));
+        /* e / (1 + e) is below 1/2 where the power is 0 */
+        const vec less = v_select_nonnegative(v_add(whole[j], half), one, zero), below = v_mul(size[j], f);
+        rest[j] = v_select_nonnegative(x[j], v_mul(e, f), f);
+        power[j] = v_select_nonnegative(x[j], zero, v_sub(whole[j], less));
+        x[j] = v_select_nonnegative(x[j], f, v_fma(less, below, below));
+    }
+}
+
+/* Zoneout mixes powers: what they have beside whole numbers goes over to the factors. */
+SKLSTM_INLINE void make_powers_whole(const int n, vec *factor, vec *power) {
+    const vec shift = v_broadcast(EXPLSTM_SHIFT), limit = v_broadcast(EXPLSTM_LIMIT);
+    vec part[SIDE_BY_SIDE], sizes = v_broadcast(0);
+    EACH {
+        const vec whole = v_select_nonnegative(v_sub(v_abs(power[j]), limit), power[j], v_sub(v_add(power[j], shift), shift));
+        part[j] = v_mul(v_sub(power[j], whole), v_broadcast(EXPLSTM_LN2));
+        sizes = v_add(sizes, v_abs(part[j]));
+        power[j] = whole;
+    }
+    if (!v_any(sizes)) return;
+    v_exp(n, part);
+    EACH factor[j] = v_mul(factor[j], part[j]);
+}
+
 /* n vectors of units from `first` on. The weight of the past is w = old / (old + new); kept: w / |size|, and the next size. */
 SKLSTM_INLINE void explstm_units_forward(const int n, CellRow *row, Py_ssize_t first) {
     const vec zero = v_broadcast(0), one = v_broadcast(1), two = v_broadcast(2), half = v_broadcast((real)0.5);
     const Py_ssize_t p = row->stride;
     vec past[SIDE_BY_SIDE], next[SIDE_BY_SIDE], g[SIDE_BY_SIDE], past_power[SIDE_BY_SIDE], next_power[SIDE_BY_SIDE];
-    vec top[SIDE_BY_SIDE], rest[SIDE_BY_SIDE];
+    vec rest[SIDE_BY_SIDE];
     EACH {
         const real *sums = row->gates + 3 * (first + j * LANES);
-        past[j] = v_sub(zero, v_load(sums));
-        rest[j] = past[j];
+        past[j] = v_load(sums);
         next[j] = v_load(sums + LANES);
         g[j] = v_load(sums + 2 * LANES);
     }
     v_tanh(n, g);
-    v_sigmoid(n, rest); /* 1 - f */
-    v_softplus(n, past); /* -log f */
-    EACH past[j] = v_sub(zero, past[j]);
-    v_exp_with_power(n, past, past_power);
+    v_sigmoid_with_power(n, past, past_power, rest);
     v_exp_with_power(n, next, next_power);
+    EACH past_power[j] = v_add(past_power[j], v_load(row->c_prev + 2 * p + first + j * LANES));
+    make_powers_whole(n, past, past_power);
     EACH {
         const Py_ssize_t u = first + j * LANES;
-        const vec size = v_abs(v_load(row->c_prev + p + u)), power = v_add(past_power[j], v_load(row->c_prev + 2 * p + u));
+        const vec size = v_abs(v_load(row->c_prev + p + u)), power = past_power[j];
         /* without a past its power does not count */
-        top[j] = v_select_nonnegative(v_sub(zero, size), next_power[j], v_maximum(power, next_power[j]));
-        past_power[j] = v_mul(v_minimum(zero, v_sub(power, top[j])), v_broadcast(EXPLSTM_LN2));
-        next_power[j] = v_mul(v_sub(next_power[j], top[j]), v_broadcast(EXPLSTM_LN2));
-    }
-    v_exp(n, past_power);
-    v_exp(n, next_power);
-    EACH {
-        const Py_ssize_t u = first + j * LANES;
-        const vec factor = v_mul(past[j], past_power[j]), size = v_abs(v_load(row->c_prev + p + u));
-        const vec sum = v_fma(factor, size, v_mul(next[j], next_power[j])), per_size = v_div(factor, sum);
+        const vec top = v_select_nonnegative(v_sub(zero, size), next_power[j], v_maximum(power, next_power[j]));
+        const vec factor = v_mul(past[j], v_power_of_two(v_minimum(zero, v_sub(power, top))));
+        const vec entering = v_mul(next[j], v_power_of_two(v_sub(next_power[j], top)));
+        const vec sum = v_fma(factor, size, entering), per_size = v_div(factor, sum);
         const vec h = v_fma(v_mul(per_size, size), v_sub(v_load(row->c_prev + u), g[j]), g[j]);
         /* by 1/2 from 1.5 on, by 2 below 0.75 */
         const vec large = v_sub(sum, v_broadcast((real)1.5)), small = v_sub(v_broadcast((real)0.75), sum);
@@ -70,7 +97,7 @@ SKLSTM_INLINE void explstm_units_forward(const int n, CellRow *row, Py_ssize_t f
         v_store(row->h_next + u, h);
         v_store(row->c_next + u, h);
         v_store(row->c_next + p + u, v_mul(sum, scale));
-        v_store(row->c_next + 2 * p + u, v_add(top[j], step));
+        v_store(row->c_next + 2 * p + u, v_add(top, step));
         if (!row->training) continue;
         v_store(row->gates + 3 * u, rest[j]);
         v_store(row->gates + 3 * u + LANES, per_size);

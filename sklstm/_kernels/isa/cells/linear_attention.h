@@ -85,6 +85,7 @@ SKLSTM_INLINE void attention_units_backward(CellRow *row, Py_ssize_t first, Py_s
 SKLSTM_INLINE void attention_head_backward(CellRow *row, Py_ssize_t first, Py_ssize_t count, real inverse_of_q) {
     const Py_ssize_t p = row->stride, z = row->numbers[0] * p + first;
     real *w = row->kept + first, *phi = w + p, normaliser = ATTENTION_EPSILON, mean = 0;
+    real of_w[MOST_OF_ROW], of_phi[MOST_OF_ROW];
     AttentionSums sums;
     for (Py_ssize_t j = 0; j < count; j++) {
         normaliser += w[j] * (row->c_prev[z + j] + phi[j]);
@@ -94,11 +95,13 @@ SKLSTM_INLINE void attention_head_backward(CellRow *row, Py_ssize_t first, Py_ss
 #define UNITS(u, some) attention_units_backward(row, first, count, u, some, inverse, &sums)
     EACH_VECTOR_OF_HEAD(count, UNITS);
 #undef UNITS
+    sums_of_lanes(count, sums.d_w, of_w);
+    sums_of_lanes(count, sums.d_phi, of_phi);
     for (Py_ssize_t j = 0; j < count; j++) {
         const real d_z = row->d_c[z + j] + d_normaliser * w[j];
-        const real d_weight = sum_of_lanes(sums.d_w[j]) + d_normaliser * (row->c_prev[z + j] + phi[j]);
+        const real d_weight = of_w[j] + d_normaliser * (row->c_prev[z + j] + phi[j]);
         row->d_c[z + j] = row->direct_c ? d_z + row->direct_c[z + j] : d_z;
-        phi[j] = sum_of_lanes(sums.d_phi[j]) + d_z;
+        phi[j] = of_phi[j] + d_z;
         mean += d_weight * w[j];
         w[j] = d_weight;
     }

@@ -64,18 +64,23 @@ SKLSTM_INLINE vec mamba_convolution(const CellRow *row, const MambaParts *m, Py_
 
 /* low, B, C: products of rows of W_x with v. */
 SKLSTM_INLINE void mamba_products(const MambaParts *m, const real *v, real *out) {
-    const Py_ssize_t count = m->rank + 2 * m->n, p = m->stride;
-    Py_ssize_t k = 0;
-    for (; k + 4 <= count; k += 4) {
-        const real *w = m->x + k * p;
-        vec sum[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
-        for (Py_ssize_t u = 0; u < p; u += LANES) {
-            const vec value = v_load(v + u);
-            for (int j = 0; j < 4; j++) sum[j] = v_fma(v_load(w + j * p + u), value, sum[j]);
+    enum { AT_ONCE = 32 };
+    const Py_ssize_t count = m->rank + 2 * m->n, fours = count - count % 4, p = m->stride;
+    for (Py_ssize_t first = 0; first < fours; first += AT_ONCE) {
+        const Py_ssize_t n = smaller(AT_ONCE, fours - first);
+        vec sum[AT_ONCE];
+        for (Py_ssize_t k = 0; k < n; k += 4) {
+            const real *w = m->x + (first + k) * p;
+            vec of_w[4] = {v_broadcast(0), v_broadcast(0), v_broadcast(0), v_broadcast(0)};
+            for (Py_ssize_t u = 0; u < p; u += LANES) {
+                const vec value = v_load(v + u);
+                for (int j = 0; j < 4; j++) of_w[j] = v_fma(v_load(w + j * p + u), value, of_w[j]);
+            }
+            for (int j = 0; j < 4; j++) sum[k + j] = of_w[j];
         }
-        for (int j = 0; j < 4; j++) out[k + j] = sum_of_lanes(sum[j]);
+        sums_of_lanes(n, sum, out + first);
     }
-    for (; k < count; k++) out[k] = dot_product(p, m->x + k * p, v);
+    for (Py_ssize_t k = fours; k < count; k++) out[k] = dot_product(p, m->x + k * p, v);
 }
 
 SKLSTM_INLINE void cut_numbers(Py_ssize_t count, const real *numbers, real *out) {
@@ -217,9 +222,9 @@ SKLSTM_INLINE void mamba_backward(CellRow *row) {
     for (Py_ssize_t r = 0; r < m.rank; r++) sums.d_low[r] = v_broadcast(0);
     for (Py_ssize_t k = 0; k < m.n; k++) sums.d_b[k] = sums.d_c[k] = v_broadcast(0);
     for (Py_ssize_t u = 0; u < p; u += LANES) mamba_units_backward(row, &m, u, products, &sums);
-    for (Py_ssize_t r = 0; r < m.rank; r++) d[r] = sum_of_lanes(sums.d_low[r]);
-    for (Py_ssize_t k = 0; k < m.n; k++) d[m.rank + k] = sum_of_lanes(sums.d_b[k]);
-    for (Py_ssize_t k = 0; k < m.n; k++) d[m.rank + m.n + k] = sum_of_lanes(sums.d_c[k]);
+    sums_of_lanes(m.rank, sums.d_low, d);
+    sums_of_lanes(m.n, sums.d_b, d + m.rank);
+    sums_of_lanes(m.n, sums.d_c, d + m.rank + m.n);
     for (Py_ssize_t k = 0; k < count; k++) d[k] = whole[k] == products[k] ? d[k] : 0;
     for (Py_ssize_t u = 0; u < p; u += LANES) {
         const vec v = v_load(row->kept + u);

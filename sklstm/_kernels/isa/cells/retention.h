@@ -162,10 +162,9 @@ SKLSTM_INLINE void retention_head_backward(CellRow *row, Py_ssize_t first, Py_ss
 #define UNITS(u, some) retention_units_backward(row, first, count, u, some, &sums)
     EACH_VECTOR_OF_HEAD(count, UNITS);
 #undef UNITS
-    for (Py_ssize_t j = 0; j < count; j++) {
-        q[j] = sum_of_lanes(sums.d_q[j]) * scale;
-        k[j] = sum_of_lanes(sums.d_k[j]);
-    }
+    sums_of_lanes(count, sums.d_q, q);
+    sums_of_lanes(count, sums.d_k, k);
+    for (Py_ssize_t j = 0; j < count; j++) q[j] *= scale;
 }
 
 SKLSTM_INLINE void retention_backward(CellRow *row) {

@@ -63,6 +63,22 @@ SKLSTM_INLINE real sum_of_lanes(vec v) {
     return a[0];
 }
 
+/* sum_of_lanes of `count` vectors, in the same order: of as many as there are lanes at once, after a transposition. */
+SKLSTM_INLINE void sums_of_lanes(Py_ssize_t count, const vec *v, real *out) {
+    enum { WIDE = SKLSTM_VEC_BYTES / sizeof(real) };
+    Py_ssize_t k = 0;
+    for (; k + LANES <= count; k += LANES) {
+        real rows[WIDE][WIDE], columns[WIDE][WIDE];
+        for (int j = 0; j < LANES; j++) v_store(rows[j], v[k + j]);
+        for (int l = 0; l < LANES; l++)
+            for (int j = 0; j < LANES; j++) columns[l][j] = rows[j][l];
+        for (int width = LANES / 2; width > 0; width /= 2)
+            for (int l = 0; l < width; l++) v_store(columns[l], v_add(v_load(columns[l]), v_load(columns[l + width])));
+        v_store(out + k, v_load(columns[0]));
+    }
+    for (; k < count; k++) out[k] = sum_of_lanes(v[k]);
+}
+
 /* Factors of a product of several are cut here, so that the product and its gradients stay in the range of single precision. */
 #define ROW_LIMIT ((real)1e3)
 

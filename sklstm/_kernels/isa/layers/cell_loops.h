@@ -82,37 +82,42 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
     for (int w = 0; w < waiting; w++) step_cells(cell, 1, sums + w, u + w, column + w, gap + w, stride, compact, a);
 }
 
-/* The cells of one row: gradients of the next states -> d_sums and gradients of the previous states. In the plain layer
- * (`plain`) d_h is replaced by the gradient that bypasses the sums, and d_bias is collected; in the layer with options that
- * gradient is added to direct_h. */
-SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
+/* One vector of units of a row: gradients of the next states -> d_sums and gradients of the previous states. In the plain layer
+ * (`plain`) d_h is replaced by the gradient that bypasses the sums; in the layer with options that gradient is added to
+ * direct_h. What is summed over rows (d_sums for the bias, d_vectors) is left in s. */
+SKLSTM_INLINE void vector_backward(const Cell *cell, const CellRow *row, Py_ssize_t u, const int plain, CellBackward *s) {
     const int has_vectors = cell->n_vectors && !cell->vectors_are_optional, compact = COMPACT && plain;
-    const real *vectors = cell->derive ? row->derived : row->vectors;
+    s->compact = compact;
+    s->gates = kept_at(compact, row->gates, cell->n_sums * u);
+    s->kept = cell->n_kept ? kept_at(compact, row->kept, cell->n_kept * u) : NULL;
+    s->vectors = has_vectors ? (cell->derive ? row->derived : row->vectors) + u : NULL;
+    s->stride = row->stride;
+    s->d_h = v_load(row->d_h + u);
+    if (row->d_h_more) s->d_h = v_add(s->d_h, v_load(row->d_h_more + u));
+    if (cell->reads_h) s->h_prev = v_load(row->h_prev + u);
+    if (cell->reads_gap) s->gap = v_broadcast(row->gap);
+    if (cell->has_c) {
+        s->c_prev = compact && row->kept_c ? kept(compact, ANY, row->kept_c, u) : v_load(row->c_prev + u);
+        s->d_c = v_load(row->d_c + u);
+        s->direct_c = row->direct_c ? v_load(row->direct_c + u) : v_broadcast(0);
+    }
+    for (int v = 0; v < cell->n_sums && cell->gated_count; v++) s->d_sums[v] = v_broadcast(0);
+    cell->backward(s);
+    if (cell->has_c) v_store(row->d_c + u, s->d_c);
+    if (cell->reads_h) v_store(row->direct_h + u, plain ? s->d_h : v_add(v_load(row->direct_h + u), s->d_h));
+    keep_gradients(compact, cell->n_sums, row->d_sums, cell->n_sums * u, s->d_sums);
+}
+
+/* The cells of one row. In the plain layer d_bias is collected too. */
+SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
+    const int n_vectors = cell->vectors_are_optional ? 0 : cell->n_vectors;
     real *d_vectors = cell->derive ? row->d_derived : row->d_vectors;
     if (cell->driver == ROWS) return;
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
-        s.compact = compact;
-        s.gates = kept_at(compact, row->gates, cell->n_sums * u);
-        s.kept = cell->n_kept ? kept_at(compact, row->kept, cell->n_kept * u) : NULL;
-        s.vectors = has_vectors ? vectors + u : NULL;
-        s.stride = row->stride;
-        s.d_h = v_load(row->d_h + u);
-        if (row->d_h_more) s.d_h = v_add(s.d_h, v_load(row->d_h_more + u));
-        if (cell->reads_h) s.h_prev = v_load(row->h_prev + u);
-        if (cell->reads_gap) s.gap = v_broadcast(row->gap);
-        if (cell->has_c) {
-            s.c_prev = compact && row->kept_c ? kept(compact, ANY, row->kept_c, u) : v_load(row->c_prev + u);
-            s.d_c = v_load(row->d_c + u);
-            s.direct_c = row->direct_c ? v_load(row->direct_c + u) : v_broadcast(0);
-        }
-        for (int v = 0; v < cell->n_sums && cell->gated_count; v++) s.d_sums[v] = v_broadcast(0);
-        cell->backward(&s);
-        if (cell->has_c) v_store(row->d_c + u, s.d_c);
-        if (cell->reads_h) v_store(row->direct_h + u, plain ? s.d_h : v_add(v_load(row->direct_h + u), s.d_h));
-        keep_gradients(compact, cell->n_sums, row->d_sums, cell->n_sums * u, s.d_sums);
+        vector_backward(cell, row, u, plain, &s);
         if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
-        for (int v = 0; v < cell->n_vectors && has_vectors; v++) collect(d_vectors + v * row->stride + u, s.d_vectors[v]);
+        for (int v = 0; v < n_vectors; v++) collect(d_vectors + v * row->stride + u, s.d_vectors[v]);
     }
 }
 

@@ -135,6 +135,9 @@ typedef struct {
     void *z;                     /* scratch for sums: scratch_size numbers */
     /* the panels that forward computes: a part of them when threads share a step */
     Py_ssize_t first_panel, n_panels;
+    /* For steps one by one, in the elementwise driver: what is derived of the per-unit weights is in z already; and the panels are
+     * taken from the last to the first, which finds those of the step before in L1. */
+    int is_derived, last_panel_first;
     /* backward */
     const void *d_h_above;       /* (T, n, output_stride) gradient of h from the layer above; NULL: none */
     const void *d_h_last;        /* (n, output_stride) gradient of each sequence's own last h; NULL: none */
@@ -164,6 +167,12 @@ static inline Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, P
     const Py_ssize_t one_panel = (2 * n_samples + PAIRS) * 4 * lanes;
     const Py_ssize_t all_panels = (n_samples < ROWS_OF_A_PANEL ? n_samples : ROWS_OF_A_PANEL) * n_sums * hidden_stride;
     return (one_panel > all_panels ? one_panel : all_panels) + 2 * hidden_stride;
+}
+
+/* After a step of a stream: weights do not change, and the panels that it read last are in the cache. */
+static inline void prepare_next_step(LayerCall *call) {
+    call->is_derived = 1;
+    call->last_panel_first = !call->last_panel_first;
 }
 
 /* The layers of one cell. */

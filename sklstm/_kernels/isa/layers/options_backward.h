@@ -12,7 +12,8 @@ SKLSTM_INLINE void output_gradients_of_step(const LayerCall *call, const OptionB
             d_new = b->d_projected + (pair + r) * b->projected_stride;
             memset(d_new + op, 0, (size_t)(whole - op) * sizeof(real));
         }
-        split_row(op, d_h, above, b->kept_h ? b->kept_h + row * op : NULL, b->kept_h ? b->direct + r * op : NULL, d_new);
+        if (above || b->kept_h || d_new != d_h)
+            split_row(op, d_h, above, b->kept_h ? b->kept_h + row * op : NULL, b->kept_h ? b->direct + r * op : NULL, d_new);
         if (!b->kept_h && b->direct) memset(b->direct + r * op, 0, (size_t)op * sizeof(real));
     }
     if (b->m)
@@ -93,17 +94,33 @@ SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFuncti
     }
 }
 
+/* sums += rows of d_sums, one after the other; the sums of some vectors stay in registers. */
+SKLSTM_INLINE void add_step_of_rows(Py_ssize_t n_rows, Py_ssize_t width, const real *d_sums, real *sums) {
+    Py_ssize_t k = 0;
+    for (; k + TILE_VECS * LANES <= width; k += TILE_VECS * LANES) {
+        vec sum[TILE_VECS];
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++) sum[j] = v_load(sums + k + j * LANES);
+        for (Py_ssize_t r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+            for (int j = 0; j < TILE_VECS; j++) sum[j] = v_add(sum[j], v_load(d_sums + r * width + k + j * LANES));
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++) v_store(sums + k + j * LANES, sum[j]);
+    }
+    for (; k < width; k += LANES)
+        for (Py_ssize_t r = 0; r < n_rows; r++) v_store(sums + k, v_add(v_load(sums + k), v_load(d_sums + r * width + k)));
+}
+
 /* The gradient of the bias, and through the normalisation of the products: that of x W_ih replaces the gradient of the sums,
  * that of h W_hh is in b.sums_h. */
 SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall *call, const OptionBuffers *b, Py_ssize_t t) {
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, step = cell->n_sums * LANES;
     const real *norm = (const real *)call->options->norm;
     real *d_norm = (real *)call->options->d_norm, *d_bias = (real *)call->d_bias;
-    for (Py_ssize_t r = 0; r < call->n_active[t]; r++) {
+    add_step_of_rows(call->n_active[t], width, (const real *)call->gates + t * call->n_samples * width, d_bias);
+    for (Py_ssize_t r = 0; r < call->n_active[t] && norm; r++) {
         const Py_ssize_t row = t * call->n_samples + r;
         real *d_sums = (real *)call->gates + row * width;
-        for (Py_ssize_t k = 0; k < width; k += LANES) v_store(d_bias + k, v_add(v_load(d_bias + k), v_load(d_sums + k)));
-        if (!norm) continue;
         if (cell->h_count) {
             const Py_ssize_t first = cell->h_first * LANES;
             real *product = b->sums_h + row * width + first;
@@ -137,12 +154,13 @@ SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *f
         if (last) memcpy(d_h + n_next * op, last + n_next * op, (size_t)((n_active - n_next) * op) * sizeof(real));
         if (last_c)
             memcpy(d_c + n_next * states, last_c + n_next * states, (size_t)((n_active - n_next) * states) * sizeof(real));
+        const int unchanged = n_active == n_next && !call->d_h_above && !b.kept_h && !b.m && !b.direct; /* d_h is still zero */
         n_next = n_active;
         output_gradients_of_step(call, &b, t, pair);
         for (Py_ssize_t r = 0; r < n_active; r++) row_backward(cell, functions, call, &b, t, r);
         if (cell->gated_count) gates_backward_of_step(cell, functions, call, &b, t);
         sums_backward_of_step(cell, call, &b, t);
-        if (!cell->h_count) memset(d_h, 0, (size_t)(n_active * op) * sizeof(real));
+        if (!cell->h_count && !unchanged) memset(d_h, 0, (size_t)(n_active * op) * sizeof(real));
         state_gradients(cell, call, n_active, d_sums, d_h, 0);
         if (!b.scale_h && !b.direct) continue;
         for (Py_ssize_t r = 0; r < n_active; r++)

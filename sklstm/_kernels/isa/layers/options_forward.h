@@ -21,8 +21,8 @@ SKLSTM_INLINE void part_of_sums(const CellShape *cell, const LayerCall *call, in
 #else
         (void)reads;
 #endif
-        product_of_part(format, vecs, add, n_rows, words_of(format, n_k), rows, panel,
-                        sums + (unit * cell->n_sums + first) * LANES, stride);
+        real *out = sums + (unit * cell->n_sums + first) * LANES;
+        product_of_part(format, vecs, add ? out : NULL, stride, n_rows, words_of(format, n_k), rows, panel, out, stride);
     }
 }
 

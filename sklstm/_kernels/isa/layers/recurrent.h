@@ -44,6 +44,46 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
     }
 }
 
+/* Row r of step t of the plain layer, for backward. */
+SKLSTM_INLINE CellRow plain_row(const Cell *cell, const LayerCall *call, Py_ssize_t t, Py_ssize_t r,
+                                const CellDerivation *derivation) {
+    const Py_ssize_t hp = call->hidden_stride, here = (t * call->n_samples + r) * hp;
+    real *gates = (real *)kept_at(COMPACT, call->gates, cell->n_sums * here), *d_h = (real *)call->d_h + r * hp;
+    return (CellRow){
+        .stride = hp, .gates = gates, .d_sums = gates,
+        .kept = cell->n_kept ? (real *)kept_at(COMPACT, call->kept, cell->n_kept * here) : NULL,
+        .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
+        .c_prev = cell->has_c ? (const real *)call->c + here : NULL,
+        .kept_c = kept_at(COMPACT, call->kept_c, here), .d_h = d_h,
+        .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h,
+        .d_c = cell->has_c ? (real *)call->d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
+        .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
+        .derived = derivation->derived, .d_derived = cell->derive ? derivation->derived + hp : NULL,
+    };
+}
+
+/* All rows of a step. Without a product between the steps there is little else to do: a vector of units takes all rows, and what
+ * is summed over rows stays in registers. */
+SKLSTM_INLINE void elementwise_step_backward(const Cell *cell, const LayerCall *call, Py_ssize_t t,
+                                             const CellDerivation *derivation) {
+    real *d_vectors = cell->derive ? derivation->derived + call->hidden_stride : (real *)call->d_vectors;
+    for (Py_ssize_t u = 0; u < call->hidden_stride; u += LANES) {
+        real *d_bias = (real *)call->d_bias + cell->n_sums * u;
+        vec d_sums[MAX_SUMS], of_vectors[MAX_VECTORS];
+        for (int v = 0; v < cell->n_sums; v++) d_sums[v] = v_load(d_bias + v * LANES);
+        for (int v = 0; v < cell->n_vectors; v++) of_vectors[v] = v_load(d_vectors + v * call->hidden_stride + u);
+        for (Py_ssize_t r = 0; r < call->n_active[t]; r++) {
+            const CellRow row = plain_row(cell, call, t, r, derivation);
+            CellBackward s;
+            vector_backward(cell, &row, u, 1, &s);
+            for (int v = 0; v < cell->n_sums; v++) d_sums[v] = v_add(d_sums[v], s.d_sums[v]);
+            for (int v = 0; v < cell->n_vectors; v++) of_vectors[v] = v_add(of_vectors[v], s.d_vectors[v]);
+        }
+        for (int v = 0; v < cell->n_sums; v++) v_store(d_bias + v * LANES, d_sums[v]);
+        for (int v = 0; v < cell->n_vectors; v++) v_store(d_vectors + v * call->hidden_stride + u, of_vectors[v]);
+    }
+}
+
 /* Backward pass of the plain layer: d_sums over gates, then d_weights and, where wanted, d_x. For a cell without a product
  * with h this is a reverse scan. */
 SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
@@ -65,24 +105,15 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
         /* The sequences that end at this step enter with the gradients of their last states. */
         if (last) memcpy(d_h + n_next * hp, last + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         if (last_c) memcpy(d_c + n_next * hp, last_c + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
+        const Py_ssize_t n_before = n_next;
         n_next = n_active;
-        for (Py_ssize_t r = 0; r < n_active; r++) {
-            const Py_ssize_t here = (t * n + r) * hp;
-            real *gates = (real *)kept_at(COMPACT, call->gates, cell->n_sums * here);
-            const CellRow row = {
-                .stride = hp, .gates = gates, .d_sums = gates,
-                .kept = cell->n_kept ? (real *)kept_at(COMPACT, call->kept, cell->n_kept * here) : NULL,
-                .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
-                .c_prev = cell->has_c ? (const real *)call->c + here : NULL,
-                .kept_c = kept_at(COMPACT, call->kept_c, here), .d_h = d_h + r * hp,
-                .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h + r * hp,
-                .d_c = cell->has_c ? d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
-                .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
-                .derived = derivation.derived, .d_derived = cell->derive ? derivation.derived + hp : NULL,
-            };
+        if (cell->driver == ELEMENTWISE) elementwise_step_backward(cell, call, t, &derivation);
+        for (Py_ssize_t r = 0; r < n_active && cell->driver != ELEMENTWISE; r++) {
+            const CellRow row = plain_row(cell, call, t, r, &derivation);
             cells_backward(cell, &row, 1);
         }
-        if (!cell->reads_h && !cell->h_count) memset(d_h, 0, (size_t)(n_active * hp) * sizeof(real));
+        if (!cell->reads_h && !cell->h_count) /* nothing else was written */
+            memset(d_h + n_before * hp, 0, (size_t)((n_active - n_before) * hp) * sizeof(real));
         state_gradients(shape, call, n_active, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
     }
     if (cell->derive) cell->derive_backward(&derivation);

@@ -1,5 +1,29 @@
 /* Operations on a row of states, `stride` numbers of whole vectors. */
 
+/* A few whole vectors, without the call of memcpy. */
+SKLSTM_INLINE void copy_vectors(Py_ssize_t n, const real *from, real *to) {
+    Py_ssize_t u = 0;
+    for (; u + TILE_VECS * LANES <= n; u += TILE_VECS * LANES) {
+        vec v[TILE_VECS];
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++) v[j] = v_load(from + u + j * LANES);
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++) v_store(to + u + j * LANES, v[j]);
+    }
+    for (; u < n; u += LANES) v_store(to + u, v_load(from + u));
+}
+
+/* Any numbers, likewise: the last vector begins inside the one before. */
+SKLSTM_INLINE void copy_numbers(Py_ssize_t n, const real *from, real *to) {
+    if (n < LANES) {
+        memcpy(to, from, (size_t)n * sizeof(real));
+        return;
+    }
+    const Py_ssize_t whole = n - n % LANES;
+    copy_vectors(whole, from, to);
+    if (whole < n) v_store(to + n - LANES, v_load(from + n - LANES));
+}
+
 SKLSTM_INLINE void collect(real *sum, vec value) { v_store(sum, v_add(v_load(sum), value)); }
 
 /* kept previous + (1 - kept) next; exactly one of the two where kept is 0 or 1 */

@@ -70,15 +70,16 @@ SKLSTM_SHARED void pack_words(const CellShape *cell, const LayerCall *call, cons
 #endif
 }
 
-/* rows @ part to some vectors of the sums, or added to them. */
-SKLSTM_INLINE void product_of_part(int format, int vecs, int add, Py_ssize_t n_rows, Py_ssize_t n_k, const real *const *rows,
-                                   const real *panel, real *sums, Py_ssize_t stride) {
+/* start + rows @ part to some vectors of the sums; rows of start, which may be the sums, are start_stride apart, and NULL stands
+ * for zeros. */
+SKLSTM_INLINE void product_of_part(int format, int vecs, const real *start, Py_ssize_t start_stride, Py_ssize_t n_rows,
+                                   Py_ssize_t n_k, const real *const *rows, const real *panel, real *sums, Py_ssize_t stride) {
     EACH_RUN(first, vecs) {
         const int taken = run_vecs(first, vecs);
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int count = tile_rows(taken, n_rows - r);
-            product_tile(format, count, taken, add, n_k, rows + r, panel + first * n_k * LANES,
-                         sums + r * stride + first * LANES, stride);
+            product_tile_from(format, count, taken, start ? start + r * start_stride + first * LANES : NULL, start_stride, n_k,
+                              rows + r, panel + first * n_k * LANES, sums + r * stride + first * LANES, stride);
             r += count;
         }
     }
@@ -101,24 +102,30 @@ SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, P
     const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
     const Py_ssize_t first = unit * cell->n_sums * LANES;
     const real *x_panel = (const real *)call->weights + unit * panels.unit_size, *h_panel = x_panel + units * panels.h_offset;
-    const int full = vecs == TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums;
+    const int full = vecs == TILE_VECS && cell->x_count == cell->n_sums && (cell->h_count == cell->n_sums || !cell->h_count);
     const int three = vecs == TILE_VECS && cell->x_first == 0 && cell->x_count == 3 && cell->h_first == 1 && cell->h_count == 3;
     /* n_x rows of x, if any, then those of h */
     const real *panel = n_x ? x_panel : h_panel, *start[TILE_ROWS];
-    for (Py_ssize_t r = 0; r < n_rows; r += TILE_ROWS) {
+    const int bias_alone = n_x && !full && !three && cell->x_count == cell->n_sums;
+    if (bias_alone) /* the products begin with it */
+        product_of_part(format, vecs, (const real *)call->bias + first, 0, n_rows, n_x, x, x_panel, z, z_stride);
+    for (Py_ssize_t r = 0; r < n_rows && !bias_alone; r += TILE_ROWS) {
         const int rows = (int)smaller(n_rows - r, TILE_ROWS);
         for (int i = 0; i < rows; i++) start[i] = (call->x_is_product ? x[r + i] : (const real *)call->bias) + first;
-        if (full) sum_tile(format, rows, n_x, x + r, n_h, h_prev + r, panel, start, z + r * z_stride, z_stride);
+        if (full)
+            sum_tile(format, rows, n_x, x + r, cell->h_count ? n_h : 0, cell->h_count ? h_prev + r : x + r, panel, start,
+                     z + r * z_stride, z_stride);
         else if (three)
             sum_tile_of_three(format, rows, n_x, x + r, n_h, h_prev + r, panel, start, z + r * z_stride, z_stride);
         else
             for (int i = 0; i < rows; i++) memcpy(z + (r + i) * z_stride, start[i], (size_t)(vecs * LANES) * sizeof(real));
     }
     if (full || three) return;
-    if (n_x)
-        product_of_part(format, units * cell->x_count, 1, n_rows, n_x, x, x_panel, z + cell->x_first * LANES, z_stride);
+    real *x_sums = z + cell->x_first * LANES, *h_sums = z + cell->h_first * LANES;
+    if (n_x && !bias_alone)
+        product_of_part(format, units * cell->x_count, x_sums, z_stride, n_rows, n_x, x, x_panel, x_sums, z_stride);
     if (cell->h_count)
-        product_of_part(format, units * cell->h_count, 1, n_rows, n_h, h_prev, h_panel, z + cell->h_first * LANES, z_stride);
+        product_of_part(format, units * cell->h_count, h_sums, z_stride, n_rows, n_h, h_prev, h_panel, h_sums, z_stride);
 }
 
 /* The products of some rows of words. */

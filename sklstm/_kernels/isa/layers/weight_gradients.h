@@ -21,8 +21,7 @@ SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pair
 #else
     (void)format, (void)compact;
 #endif
-    for (Py_ssize_t i = 0; i < n_pairs; i++)
-        memcpy(panel + i * width, (const real *)d_sums[i] + first, (size_t)width * sizeof(real));
+    for (Py_ssize_t i = 0; i < n_pairs; i++, panel += width) copy_vectors(width, (const real *)d_sums[i] + first, panel);
 }
 
 /* Rows as words of two rows in call->pair_rows: n_x numbers of x, then n_h of h, straight from where they are. */
@@ -187,9 +186,8 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
                 x[n_pairs] = (const real *)call->x_rows[r] + t * call->x_step;
                 h[n_pairs] = (const real *)call->h + (t * n + r) * call->output_stride;
             } else {
-                memcpy(row, (const real *)call->x_rows[r] + t * call->x_step, (size_t)n_x * sizeof(real));
-                if (n_h)
-                    memcpy(row + n_x, (const real *)call->h + (t * n + r) * call->output_stride, (size_t)n_h * sizeof(real));
+                copy_numbers(n_x, (const real *)call->x_rows[r] + t * call->x_step, row);
+                if (n_h) copy_numbers(n_h, (const real *)call->h + (t * n + r) * call->output_stride, row + n_x);
                 if (b) gather_option_row(cell, call, b, t, r, row + n_x);
             }
             d_sums[n_pairs] = kept_at(is_compact(call), call->gates, (t * n + r) * width);
