@@ -1,6 +1,7 @@
 """From what `cell` is set to, a name or an object, to the cell and what the network needs of it."""
 
 import difflib
+from itertools import combinations, product
 from typing import Any, Literal, TypeVar
 
 from sklearn.utils._param_validation import InvalidParameterError
@@ -140,9 +141,15 @@ def cell_of_kernel(kernel: str) -> str:
     for name, kind in _KINDS.items():
         if kind()._kernel_name() == kernel:
             return repr(name)
-        for option, constraints in kind._parameter_constraints.items():
-            for value in getattr(constraints[0], "options", (False, True)):
-                if (cell := kind(**{option: value}))._kernel_name() == kernel:
+        own = [
+            [(option, value) for value in getattr(constraints[0], "options", (False, True))]
+            for option, constraints in kind._parameter_constraints.items()
+            if option not in Cell._parameter_constraints
+        ]
+        # One option, or two together (the pooling and the window of QRNN).
+        for options in (*combinations(own, 1), *combinations(own, 2)):
+            for chosen in product(*options):
+                if (cell := kind(**dict(chosen)))._kernel_name() == kernel:
                     return repr(cell)
     raise KeyError(kernel)
 

@@ -167,6 +167,11 @@ def _highway(depth):
     return Cell(f"rhn_{depth}", blocks[:2], recurrent=blocks, sums=blocks, start=gates)
 
 
+def _quasi(pooling, gates):
+    """Return the quasi-recurrent cell with a window of three inputs."""
+    return Cell(f"qrnn_{pooling}_3", (*gates, *(f"{name}_{step}" for step in ("next", "later") for name in gates)))
+
+
 CELLS = {
     cell.name: cell
     for cell in (
@@ -194,6 +199,9 @@ CELLS = {
         Cell("qrnn_f", ("z", "f", "z_next", "f_next")),
         Cell("qrnn_fo", ("z", "f", "o", "z_next", "f_next", "o_next")),
         Cell("qrnn_ifo", ("z", "f", "o", "i", "z_next", "f_next", "o_next", "i_next")),
+        _quasi("f", ("z", "f")),
+        _quasi("fo", ("z", "f", "o")),
+        _quasi("ifo", ("z", "f", "o", "i")),
         # As in the code of Beck et al. 2024, whose forget gates start at 3 to 6.
         Cell("explstm", ("f", "i", "g"), start={"f": 3.0}),
         Cell("elman_softsign", ("h",)),

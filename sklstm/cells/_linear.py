@@ -1,9 +1,10 @@
 """Cells with a linear recurrence: each unit carries a weighted sum of what entered it."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Options, StrOptions
 
 from sklstm.cells._base import Cell
 
@@ -89,12 +90,14 @@ class RGLRU(Cell):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class QRNN(Cell):
-    """Quasi-recurrent network, whose gates read this row and the one before, with the state c.
+    """Quasi-recurrent network, whose gates read this row and one or two before it, with the state c.
 
     Parameters
     ----------
     pooling : {"f", "fo", "ifo"}, default="fo"
         Which gates there are: forget; forget and output; input, forget and output.
+    window : {2, 3}, default=2
+        Number of rows that the gates read, this one included; 2 as in most of the paper.
 
     Notes
     -----
@@ -105,10 +108,11 @@ class QRNN(Cell):
         "fo":   c_t = f * c_(t-1) + (1 - f) * z              h_t = o * c_t
         "ifo":  c_t = f * c_(t-1) + i * z                    h_t = o * c_t
 
-    a convolution over time of width 2, the paper's, and its three poolings. ``weight_ih`` and ``bias`` have the blocks
-    of rows z, f, o, i of W, as far as there are such gates, then those of W' in the same order. At the first row there
-    is no ``W' x + b'``. Its products are computed with the row they read and carried to the next step, as states beside
-    c. There is no ``weight_hh``, and `recurrent_dropout` and `weight_dropout` have nothing to act on.
+    a convolution over time, and its three poolings. With ``window=3`` each sum also has ``W'' x_(t-2) + b''``.
+    ``weight_ih`` and ``bias`` have the blocks of rows z, f, o, i of W, as far as there are such gates, then those of
+    W', then those of W'', in the same order. At the first row there is no ``W' x + b'``, at the first two no ``W'' x +
+    b''``. Their products are computed with the row they read and carried to the later steps, as states beside c. There
+    is no ``weight_hh``, and `recurrent_dropout` and `weight_dropout` have nothing to act on.
 
     Examples
     --------
@@ -122,14 +126,16 @@ class QRNN(Cell):
     """
 
     pooling: Literal["fo", "f", "ifo"] = "fo"
+    window: Literal[2, 3] = 2
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
         "pooling": [StrOptions({"f", "fo", "ifo"})],
+        "window": [Options(Integral, {2, 3})],
     }
 
     def _kernel_name(self) -> str:
-        return f"qrnn_{self.pooling}"
+        return f"qrnn_{self.pooling}" if self.window == 2 else f"qrnn_{self.pooling}_3"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -26,11 +26,14 @@ def delayed(values, steps=1):
     return np.concatenate([np.zeros((steps, H)), values[: len(values) - steps]])
 
 
+@pytest.mark.parametrize("window", [2, 3])
 @pytest.mark.parametrize("pooling", ["f", "fo", "ifo"])
-def test_qrnn_as_a_masked_convolution(pooling):
-    """Bradbury et al. 2016: gates of all steps from a filter of width 2 over the sequence, then the pooling."""
-    _, _, blocks, found = draw(f"qrnn_{pooling}")
+def test_qrnn_as_a_masked_convolution(pooling, window):
+    """Bradbury et al. 2016: gates of all steps from a filter over the sequence, then the pooling."""
+    _, _, blocks, found = draw(f"qrnn_{pooling}" if window == 2 else f"qrnn_{pooling}_3")
     gates = {name: blocks[name] + delayed(blocks[f"{name}_next"]) for name in ("z", *pooling)}
+    if window == 3:
+        gates = {name: sums + delayed(blocks[f"{name}_later"], 2) for name, sums in gates.items()}
     z, f = np.tanh(gates["z"]), expit(gates["f"])
     entering = expit(gates["i"]) * z if "i" in pooling else (1.0 - f) * z
     products = [[np.prod(f[k + 1 : t + 1], axis=0) for k in range(t + 1)] for t in range(N_STEPS)]

@@ -135,7 +135,7 @@ def cells() -> list[DeepRNNRegressor | DeepRNNClassifier]:
     models += [DeepRNNRegressor(cell=cell) for cell in (Mamba(dt_rank=1), RWKV(), Retention(rotary=False))]
     models.append(DeepRNNClassifier(cell=LinearAttention(head_size=8)))
     models.append(DeepRNNClassifier(cell=RGLRU(projection_size=4, convolution=True)))
-    models.append(DeepRNNRegressor(cell=QRNN(pooling="ifo")))
+    models.append(DeepRNNRegressor(cell=QRNN(pooling="ifo", window=3)))
     models.append(DeepRNNClassifier(cell=ExpLSTM()))
     models.append(DeepRNNRegressor(cell=Elman(activation="silu")))
     models.append(DeepLSTMClassifier(cell=LSTM(peephole=True, projection_size=8, layer_norm=True)))

@@ -112,7 +112,7 @@ SKLSTM_INLINE real sum_of_parts(const int width, const vec *part) {
     return LANE(sum, 0);
 }
 
-enum { MOST_PARTS = 8 }; /* sums of a unit: MAX_SUMS of cells/cell.h */
+enum { MOST_PARTS = 12 }; /* sums of a unit: MAX_SUMS of cells/cell.h */
 #define EACH_PART _Pragma("GCC unroll 4") for (int v = 0; v < width; v++)
 
 #define EACH_UNIT for (Py_ssize_t u = 0; u < end; u += step)

@@ -36,7 +36,7 @@ from reference.cells.mgu import MGU
 from reference.cells.mingru import MinGRU, MinGRUTanh
 from reference.cells.minlstm import MinLSTM, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
-from reference.cells.qrnn import QRNNf, QRNNfo, QRNNifo
+from reference.cells.qrnn import QRNNf, QRNNf3, QRNNfo, QRNNfo3, QRNNifo, QRNNifo3
 from reference.cells.retention import Retention
 from reference.cells.rglru import RGLRU, RGLRUConvolution
 from reference.cells.rhn import RHN2, RHN3, RHN4
@@ -66,6 +66,9 @@ REFERENCE_CELLS = {
     "qrnn_f": QRNNf,
     "qrnn_fo": QRNNfo,
     "qrnn_ifo": QRNNifo,
+    "qrnn_f_3": QRNNf3,
+    "qrnn_fo_3": QRNNfo3,
+    "qrnn_ifo_3": QRNNifo3,
     "explstm": ExpLSTM,
     "elman_softsign": ElmanSoftsign,
     "elman_silu": ElmanSiLU,

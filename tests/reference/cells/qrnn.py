@@ -1,4 +1,4 @@
-"""Quasi-recurrent networks with a window of two inputs (Bradbury et al. 2016)."""
+"""Quasi-recurrent networks with a window of two or three inputs (Bradbury et al. 2016)."""
 
 import numpy as np
 from scipy.special import expit as sigmoid
@@ -18,11 +18,12 @@ class QRNNf(StateCell):
     """
 
     gates = ("z", "f")
+    later = ("next",)
     x = sums = ("z", "f", "z_next", "f_next")
 
     @classmethod
     def count(cls):
-        return 1 + len(cls.gates), {}
+        return 1 + len(cls.gates) * len(cls.later), {}
 
     @staticmethod
     def pool(gates, c):
@@ -31,13 +32,17 @@ class QRNNf(StateCell):
 
     @classmethod
     def step(cls, x, product, b, own, parameters):
-        c, *before = own.reshape(cls.n_states, -1)
-        gates = {
-            name: (np.tanh if name == "z" else sigmoid)(x[name] + b[name] + carried)
-            for name, carried in zip(cls.gates, before, strict=True)
-        }
+        c, *carried = own.reshape(cls.n_states, -1)
+        # What earlier rows add to each gate: of this step, of the next, ...
+        added = dict(zip([(name, k) for k in range(len(cls.later)) for name in cls.gates], carried, strict=True))
+        gates = {name: (np.tanh if name == "z" else sigmoid)(x[name] + b[name] + added[name, 0]) for name in cls.gates}
         output, c = cls.pool(gates, c)
-        return output, np.concatenate([c, *(x[f"{name}_next"] + b[f"{name}_next"] for name in cls.gates)])
+        following = [
+            x[f"{name}_{word}"] + b[f"{name}_{word}"] + added.get((name, k + 1), 0.0)
+            for k, word in enumerate(cls.later)
+            for name in cls.gates
+        ]
+        return output, np.concatenate([c, *following])
 
 
 class QRNNfo(QRNNf):
@@ -62,3 +67,21 @@ class QRNNifo(QRNNf):
     def pool(gates, c):
         new = gates["f"] * c + gates["i"] * gates["z"]
         return gates["o"] * new, new
+
+
+class OfThreeInputs:
+    """A window of three inputs: blocks z_later, f_later, ... of W'', which x_(t-2) is multiplied by."""
+
+    later = ("next", "later")
+
+
+class QRNNf3(OfThreeInputs, QRNNf):
+    x = sums = (*QRNNf.x, "z_later", "f_later")
+
+
+class QRNNfo3(OfThreeInputs, QRNNfo):
+    x = sums = (*QRNNfo.x, "z_later", "f_later", "o_later")
+
+
+class QRNNifo3(OfThreeInputs, QRNNifo):
+    x = sums = (*QRNNifo.x, "z_later", "f_later", "o_later", "i_later")

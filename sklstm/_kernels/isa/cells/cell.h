@@ -33,7 +33,7 @@
  * through pointers they would be 3 to 6 % slower.
  */
 
-enum { MAX_SUMS = 8, MAX_VECTORS = 3 };
+enum { MAX_SUMS = 12, MAX_VECTORS = 3 };
 
 /* n vectors of units, of the same row or of different ones. `in` is filled by the layer, `out` by the cell. */
 typedef struct {
