@@ -96,6 +96,10 @@ def check_gradients(case):
     if -(-case.lengths.max() // shape.patch_length) <= 4:
         # In so few steps it may stay below what stands out; it is compared with differences all the same.
         idle -= {name for name in idle if name.startswith("weight_time_decay")}
+    if shape.cell_norm and case.table.shape[1] == 1:
+        # The norm inside the cell leaves of a single column its sign: steps that are averages of the same are all the
+        # same, and it is of no account which of them are attended to.
+        idle -= {"weight_pool"}
     # Gates that multiply each other fade: with larger weights their gradients stand out, and are checked again.
     for _ in range(4 if idle else 0):
         case.flat *= 1.2
