@@ -403,7 +403,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         with self._lock():
             engine = self.__dict__.get("_engine")
             if engine is None:
-                self._warm(x, y, key)
+                self._warm(x, y, key, time)
                 return
             try:
                 engine.learn(x, y, key, time)
@@ -432,6 +432,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         """
         with self._lock():
             table, times, keys = self._read_rows(X, keys)
+            self._engine.refuse_rows(times, keys)
             shown = [self.predict_one(x, key, time=time) for x, key, time in zip(table, keys, times, strict=True)]
             return np.array(shown)
 
@@ -460,8 +461,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         with self._lock():
             engine = self.__dict__.get("_engine")
             if engine is None:
-                for x, truth in zip(np.asarray(X, np.float64), np.asarray(y), strict=True):
-                    self.learn_one(x, truth)
+                self._warm_many(X, y, keys)
                 return self
             truths = engine.truths.read_all(y)
             if X is None:
@@ -472,7 +472,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
                 table, times, keys = self._read_rows(X, keys)
             if not len(table) == len(truths) == len(keys):
                 raise ValueError(f"X has {len(table)} rows, y {len(truths)} and keys {len(keys)}: expected one number.")
-            engine.refuse_keys(keys)
+            engine.refuse_truths(table, times, keys)
             try:
                 for x, truth, key, time in zip(table, engine.truths.decoded(truths), keys, times, strict=True):
                     engine.learn(x, truth, key, time)

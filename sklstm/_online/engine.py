@@ -18,7 +18,17 @@ from sklstm._online.drift import DriftWatch
 from sklstm._online.history import History
 from sklstm._online.metrics import Metrics
 from sklstm._online.records import ROW, ROW_WITH_TRUTH, TRUTH, read_record, row_record, truth_record
-from sklstm._online.rows import RowReader, check_key, hash_of, label_of, read_time, refuse_earlier, same_row
+from sklstm._online.rows import (
+    NO_ROW_WAITS,
+    RowReader,
+    check_key,
+    hash_of,
+    label_of,
+    read_time,
+    refuse_earlier,
+    refuse_unordered,
+    same_row,
+)
 from sklstm._online.truths import truths_from, truths_of
 from sklstm._online.waiting import Waiting
 
@@ -197,15 +207,19 @@ class Engine:
             number = self.waiting.oldest()
             if number is None:
                 if x is None:
-                    raise ValueError("x is None, but no row waits for its truth: predict it first.")
+                    raise ValueError(NO_ROW_WAITS)
                 return None
+        self._refuse_other(x, number, key)
+        return number
+
+    def _refuse_other(self, x, number, key):
+        """Raise if x is given and is not the row of this number."""
         if x is not None and not self._is_row(x, number):
             named = f"of key={key!r}" if key is not None else "that has waited longest for its truth"
             raise ValueError(
                 f"x is not the row {named} (row {number}). Truths without a key come in the order of their rows; name "
                 "the rows by keys where they come in another, or some never come."
             )
-        return number
 
     def _is_row(self, x, number):
         row = self.buffer.X[self.buffer.slot(number)]
@@ -224,14 +238,40 @@ class Engine:
             f"{self.config.buffer_size} rows of the buffer."
         )
 
-    def refuse_keys(self, keys):
-        """Raise unless the row of each key, but None, waits for its truth."""
-        keys = [check_key(key) for key in keys if key is not None]
-        for k, key in enumerate(keys):
-            if key in keys[:k]:
-                raise ValueError(f"key={key!r} comes twice: each row has one truth.")
-            if key not in self.waiting:
-                raise self._no_such_row(key)
+    def refuse_rows(self, times, keys):
+        """Raise unless some rows can all be taken, one after the other."""
+        refuse_unordered(times, self.last_time)
+        known = set()
+        for key in keys:
+            if key is None:
+                continue
+            key = check_key(key)
+            if key in known or key in self.waiting:
+                where = "comes twice" if key in known else "is that of a row that waits for its truth"
+                raise ValueError(f"key={key!r} {where}: each row has a key of its own.")
+            known.add(key)
+
+    def refuse_truths(self, table, times, keys):
+        """Raise unless some truths can all be taken, one after the other."""
+        plain, new, known = iter(self.waiting.plain()), [], set()
+        for x, key, time in zip(table, keys, times, strict=True):
+            if key is not None:
+                key = check_key(key)
+                if key in known:
+                    raise ValueError(f"key={key!r} comes twice: each row has one truth.")
+                known.add(key)
+                number = self.waiting.number_of(key)
+                if number is None or number < self.buffer.n_seen + len(new) - self.buffer.capacity:
+                    raise self._no_such_row(key)
+            else:
+                number = next(plain, None)
+            if number is not None:
+                self._refuse_other(x, number, key)
+            elif x is None:
+                raise ValueError(NO_ROW_WAITS)
+            else:
+                new.append(time)
+        refuse_unordered(new, self.last_time)
 
     def pending(self):
         """Return key and prediction of each row that waits."""

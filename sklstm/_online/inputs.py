@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from sklstm._base import BaseRNN
 from sklstm._fitted import refuse_quantised
 from sklstm._fitting import refuse_single_epochs
-from sklstm._online.rows import read_time, refuse_earlier
 from sklstm._online.updates import fit_anew
 from sklstm._validation import check_sequences, is_set_of_sequences
 
@@ -126,11 +125,8 @@ def held(X, before=None):
     before : ndarray of shape (n_features,) or None, default=None
         The row before them.
     """
-    array = np.asarray(X)
-    if array.dtype.kind not in "fO" or array.ndim != 2 or (before is not None and array.shape[1:] != before.shape):
-        return X
-    array = array.astype(np.float64)
-    if not np.isnan(array).any():
+    array = _with_missing(X)
+    if array is None or not np.isnan(array).any() or (before is not None and array.shape[1:] != before.shape):
         return X
     rows = array if before is None else np.vstack([before, array])
     places = np.where(np.isnan(rows), 0, np.arange(len(rows))[:, np.newaxis])
@@ -140,12 +136,22 @@ def held(X, before=None):
     return type(X)(rows, index=X.index, columns=X.columns) if hasattr(X, "iloc") else rows
 
 
-def refuse_unordered(times, last):
-    """Raise unless the times of rows increase, from the last one before them on."""
-    for time in times:
-        read = read_time(time)
-        refuse_earlier(read, last, time)
-        last = read
+def rows_with_missing(X, table):
+    """Return the rows of a table that was read from `held` rows, with NaN again where X lacks a number."""
+    array = _with_missing(X)
+    return table if array is None or array.shape != table.shape else np.where(np.isnan(array), np.nan, table)
+
+
+def _with_missing(X):
+    """Return X as an array of float64 with NaN for what is missing, None for X in which nothing can be missing."""
+    array = X.to_numpy(np.float64, na_value=np.nan) if _has_pandas_na(X) else np.asarray(X)
+    return array.astype(np.float64) if array.dtype.kind in "fO" and array.ndim == 2 else None
+
+
+def _has_pandas_na(X):
+    """Return whether X is a DataFrame of numbers in which pandas.NA stands for what is missing."""
+    kinds = list(X.dtypes) if hasattr(X, "iloc") and X.ndim == 2 else []
+    return any(hasattr(kind, "na_value") for kind in kinds) and all(kind.kind in "biuf" for kind in kinds)
 
 
 def times_of(X):

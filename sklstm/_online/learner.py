@@ -19,7 +19,7 @@ from sklstm._online.inputs import (
     held,
     read_table,
     refuse_sequences,
-    refuse_unordered,
+    rows_with_missing,
     times_of,
     unfrozen,
 )
@@ -55,7 +55,7 @@ class LearnerParts(VersionedPickles):
         with self._lock():
             engine = self.__dict__.get("_engine")
             if engine is None:
-                self._warming().predict(x, key)
+                self._warming().predict(x, key, time)
                 return None
             try:
                 return engine.predict(x, key, time)[which]
@@ -112,6 +112,8 @@ class LearnerParts(VersionedPickles):
         times = times_of(X)
         if times is not None:
             engine.last_time = read_time(times[-1])
+        elif warm is not None:
+            engine.last_time = warm.last_time
         if self.path is not None:
             begin_run(self, engine)
         self.__dict__.pop("_warm_up", None)
@@ -120,27 +122,55 @@ class LearnerParts(VersionedPickles):
         return self
 
     def _detector(self):
-        return PageHinkley() if isinstance(self.detector, str) else self.detector
+        if not isinstance(self.detector, str):
+            return self.detector
+        if self.detector != "page_hinkley":
+            raise ValueError(f"detector={self.detector!r}, expected 'page_hinkley', None or a detector.")
+        return PageHinkley()
 
     def _warming(self):
-        return self.__dict__.setdefault("_warm_up", WarmUp())
+        made = WarmUp(is_classifier(self.model), getattr(unfrozen(self.model), "loss", None))
+        return self.__dict__.setdefault("_warm_up", made)
 
-    def _warm(self, x, y, key):
+    def _warm(self, x, y, key, time):
         warm = self._warming()
-        warm.learn(x, y, key)
+        before = warm.copy()
+        warm.learn(x, y, key, time)
         n = len(warm.truths)
         if n >= self.warm_up and (not is_classifier(self.model) or warm.has_labels):
-            self._validate_params()
-            self._fit(*warm.samples(), None, warm)
+            try:
+                self._validate_params()
+                self._fit(*warm.samples(), None, warm)
+            except BaseException:
+                self._warm_up = before  # without a fit the truth was not taken
+                raise
+
+    def _warm_many(self, X, y, keys):
+        """Take truths before the first fit, all of which are checked before the first is taken."""
+        truths = list(y)
+        times = times_of(X) or [None] * len(truths)
+        names = list(X.columns) if hasattr(X, "iloc") else [None]
+        table = [None] * len(truths) if X is None else np.asarray(X, np.float64)
+        if all(isinstance(name, str) for name in names):
+            table = [dict(zip(names, row, strict=True)) for row in table]
+        keys = [None] * len(truths) if keys is None else list(keys)
+        if not len(table) == len(truths) == len(keys):
+            raise ValueError(f"X has {len(table)} rows, y {len(truths)} and keys {len(keys)}: expected one number.")
+        rows = list(zip(table, truths, keys, times, strict=True))
+        trial = self._warming().copy()
+        for row in rows:
+            trial.learn(*row)
+        for x, truth, key, time in rows:
+            self.learn_one(x, truth, key, time=time)
 
     def _read_rows(self, X, keys):
-        """Return rows, times and keys of a table, all checked before the first is taken."""
+        """Return rows, times and keys of a table."""
         engine = self._fitted()
-        table = read_table(engine.champion.first_model, held(X, engine.last_row) if self.on_missing == "hold" else X)
-        times = times_of(X)
-        if times is not None:
-            refuse_unordered(times, engine.last_time)
-        times = [None] * len(table) if times is None else times
+        if engine.config.holds:  # the rows hold by themselves: those that wait have done so before
+            table = rows_with_missing(X, read_table(engine.champion.first_model, held(X, engine.last_row)))
+        else:
+            table = read_table(engine.champion.first_model, X)
+        times = times_of(X) or [None] * len(table)
         keys = [None] * len(table) if keys is None else list(keys)
         if len(keys) != len(table):
             raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")

@@ -11,6 +11,9 @@ import numpy as np
 from sklstm._row_checks import RowChecks
 
 FLOAT64 = np.dtype(np.float64)
+NO_ROW_WAITS = "x is None, but no row waits for its truth: predict it first."
+# Characters or bits of a key: a record of the journal has 16 bits for the number of its bytes, at most 4 a character.
+LONGEST_KEY = 10_000
 
 
 class RowReader:
@@ -30,11 +33,12 @@ class RowReader:
 
     def __init__(self, model, network, names, holds):
         self._checks, self._names, self._holds = RowChecks(model, network, None), names, holds
-        self._shape = self._checks.shape
+        self._shape, self._model_has_names = self._checks.shape, hasattr(model, "feature_names_in_")
 
     def read(self, x, before):
         """Return a row, and how many of its numbers are those of the row `before` (None: there is none)."""
         if type(x) is not np.ndarray or x.dtype is not FLOAT64 or x.shape != self._shape or not x.flags.c_contiguous:
+            x = dict(x.items()) if self._is_named(x) else x
             x = self._checks.row(self._in_order(x) if isinstance(x, Mapping) else x)
         if not self._holds or isfinite(np.vdot(x, x)):
             return x, 0
@@ -47,6 +51,10 @@ class RowReader:
         x = x.copy()
         x[missing] = before[missing]
         return x, n
+
+    def _is_named(self, x):
+        """Return whether x is a Series to be read as a dict: its names are those of rows before the first fit."""
+        return self._names is not None and not self._model_has_names and names_of(x) is not None
 
     def _in_order(self, x):
         """Return the values of a dict in the order of the columns."""
@@ -63,6 +71,14 @@ class RowReader:
         return [x.get(name, np.nan) for name in self._names]
 
 
+def names_of(x):
+    """Return the names of a Series of pandas, None where x is none or its names are no texts."""
+    if not hasattr(x, "iloc") or x.ndim != 1:
+        return None
+    names = list(x.index)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
 def same_row(x, row):
     """Return whether x is a row, numbers that are missing in x aside."""
     return bool(((x == row) | np.isnan(x)).all())
@@ -71,9 +87,15 @@ def same_row(x, row):
 def check_key(key):
     """Return a key as an int or a str."""
     if isinstance(key, str):
-        return str(key)
+        key = str(key)
+        if len(key) > LONGEST_KEY:
+            raise ValueError(f"key has {len(key)} characters, expected at most {LONGEST_KEY}.")
+        return key
     if isinstance(key, Integral) and not isinstance(key, bool):
-        return int(key)
+        key = int(key)
+        if key.bit_length() > LONGEST_KEY:
+            raise ValueError(f"key has {key.bit_length()} bits, expected at most {LONGEST_KEY}.")
+        return key
     raise TypeError(f"key must be an integer or a text that names the row, found {type(key).__name__}.")
 
 
@@ -102,11 +124,17 @@ def read_time(time):
     kind = NAIVE
     if getattr(time, "tzinfo", None) is not None and hasattr(time, "astimezone"):
         kind, time = AWARE, time.astimezone(dt.UTC).replace(tzinfo=None)
+    if hasattr(time, "start_time"):  # a Period of pandas
+        time = time.start_time
     if hasattr(time, "to_datetime64"):
         time = time.to_datetime64()
     if not isinstance(time, dt.date | np.datetime64) or np.isnat(np.datetime64(time)):
         raise TypeError(f"time must be a number, a datetime or a numpy.datetime64, found {time!r}.")
-    return kind, int(np.datetime64(time).astype("datetime64[ns]").astype(np.int64))
+    instant = np.datetime64(time)
+    nanoseconds = instant.astype("datetime64[ns]")
+    if nanoseconds.astype(instant.dtype) != instant:  # the conversion wraps around without a word
+        raise ValueError(f"time must lie between the years 1678 and 2261, found {time!s}.")
+    return kind, int(nanoseconds.astype(np.int64))
 
 
 def label_of(x):
@@ -129,3 +157,12 @@ def refuse_earlier(time, last, shown):
             f"the row is out of order in time: its time is {shown!r}, that of the row before {before}. Rows come in "
             "the order of time; this one was not taken."
         )
+
+
+def refuse_unordered(times, last):
+    """Raise unless the times of rows increase, from the last one before them on; None for no time."""
+    for time in times:
+        if time is not None:
+            read = read_time(time)
+            refuse_earlier(read, last, time)
+            last = read

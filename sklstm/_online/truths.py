@@ -6,6 +6,21 @@ import numpy as np
 
 # Of a probability, so that one wrong answer has a finite loss.
 LEAST_PROBABILITY = 1e-15
+# NumPy would turn them into numbers.
+NO_NUMBERS = (str, bytes, np.datetime64, np.timedelta64)
+
+
+def numbers_in(y, found=""):
+    """Return y as an array of float64; texts, dates and complex numbers are none, though NumPy would turn them."""
+    try:
+        array = np.asarray(y)
+        if array.dtype.kind in "biufO":
+            if array.dtype.kind == "O" and any(isinstance(one, NO_NUMBERS) for one in array.flat):
+                raise TypeError
+            return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"y must hold numbers{found}.")
 
 
 class Numbers:
@@ -44,10 +59,7 @@ class Numbers:
         if type(y) is float and self.shape == ():
             array = np.array([y])
         else:
-            try:
-                array = np.asarray(y, np.float64)
-            except (TypeError, ValueError):
-                raise ValueError(f"y must hold numbers, found {y!r}.") from None
+            array = numbers_in(y, f", found {y!r}")
             if array.shape != self.shape:
                 raise ValueError(f"y has shape {array.shape}, expected {self.shape}: the truth of one row.")
             array = array.reshape(-1)
@@ -59,10 +71,7 @@ class Numbers:
 
     def read_all(self, y):
         """Return the truths of several rows as an array of shape (n_rows, n_targets)."""
-        try:
-            array = np.asarray(y, np.float64)
-        except (TypeError, ValueError):
-            raise ValueError("y must hold numbers.") from None
+        array = numbers_in(y)
         if array.shape[1:] != self.shape and not (array.shape[1:] == (1,) and not self.shape):
             raise ValueError(f"y has shape {array.shape}, expected (n_rows, *{self.shape}).")
         array = array.reshape(len(array), self.n_targets)

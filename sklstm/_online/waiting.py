@@ -36,6 +36,10 @@ class Waiting:
         """Return the number of the row without a key that waits longest, or None."""
         return next(iter(self._plain), None)
 
+    def plain(self):
+        """Return the numbers of the rows without a key, that which waits longest first."""
+        return list(self._plain)
+
     def remove(self, number):
         """Remove a row."""
         if number in self._keys:

@@ -1,15 +1,23 @@
 """The first rows of a learner that has not been fitted: they are kept until there are enough to fit."""
 
 from collections.abc import Mapping
-from math import isnan
+from copy import copy
 
 import numpy as np
 
-from sklstm._online.rows import check_key, same_row
+from sklstm._online.rows import NO_ROW_WAITS, check_key, label_of, names_of, read_time, refuse_earlier, same_row
+from sklstm._online.truths import Numbers, numbers_in
 
 
 class WarmUp:
     """Rows before the first fit.
+
+    Parameters
+    ----------
+    has_classes : bool
+        Whether truths are labels.
+    loss : str or None
+        Of a regressor.
 
     Attributes
     ----------
@@ -20,10 +28,19 @@ class WarmUp:
         None for rows without one.
     names : list of str or None
         Of the columns, where the first row was a dict or a Series with names.
+    last_time : tuple or None
+        Of the last row that had one, as `read_time` returns it.
     """
 
-    def __init__(self):
-        self.rows, self.truths, self.keys, self.names = [], {}, [], None
+    def __init__(self, has_classes, loss):
+        self._has_classes, self._loss = has_classes, loss
+        self.rows, self.truths, self.keys, self.names, self.last_time = [], {}, [], None, None
+
+    def copy(self):
+        """Return one that does not follow what is taken later."""
+        made = copy(self)
+        made.rows, made.truths, made.keys = list(self.rows), dict(self.truths), list(self.keys)
+        return made
 
     @property
     def is_known(self):
@@ -33,26 +50,30 @@ class WarmUp:
     @property
     def has_labels(self):
         """Whether there are at least two labels, as a classifier needs."""
-        return len({str(truth) for truth in self.truths.values()}) > 1
+        return len({tuple(np.ravel(truth).tolist()) for truth in self.truths.values()}) > 1
 
     def samples(self):
         """Return rows and truths; rows that wait for theirs have that of another row."""
         any_truth = next(iter(self.truths.values()))
         return np.array(self.rows), np.array([self.truths.get(k, any_truth) for k in range(len(self.rows))])
 
-    def predict(self, x, key):
+    def predict(self, x, key, time=None):
         """Take a row for which nothing can be predicted yet."""
+        time = label_of(x) if time is None else time
+        if time is not None:
+            shown, time = time, read_time(time)
+            refuse_earlier(time, self.last_time, shown)
         if key is not None:
             key = check_key(key)
             if key in self.keys:
                 raise ValueError(f"key={key!r} has come before: each row has a key of its own.")
         self.rows.append(self._read(x))
         self.keys.append(key)
+        self.last_time = self.last_time if time is None else time
 
-    def learn(self, x, y, key):
+    def learn(self, x, y, key, time=None):
         """Take the truth of a row, or a row with its truth."""
-        if y is None or (isinstance(y, float) and isnan(y)):
-            raise ValueError(f"y is {y!r}: the truth of a row must be known.")
+        y = self._truth(y)
         waiting = [number for number in range(len(self.rows)) if number not in self.truths]
         if key is not None:
             key = check_key(key)
@@ -63,14 +84,36 @@ class WarmUp:
             number = next((number for number in waiting if self.keys[number] is None), None)
         if number is None:
             if x is None:
-                raise ValueError("x is None, but no row waits for its truth: predict it first.")
-            self.predict(x, None)
+                raise ValueError(NO_ROW_WAITS)
+            self.predict(x, None, time)
             number = len(self.rows) - 1
         elif x is not None and not same_row(self._read(x), self.rows[number]):
             raise ValueError(f"x is not the row that waits for this truth (row {number}).")
         self.truths[number] = y
 
+    def _truth(self, y):
+        """Return a truth, of the kind and the shape of those before it."""
+        before = next(iter(self.truths.values()), None)
+        if not self._has_classes:
+            shape = numbers_in(y, f", found {y!r}").shape if before is None else np.shape(before)
+            if len(shape) > 2:
+                raise ValueError(f"y has shape {shape}: expected the truth of one row.")
+            n_targets = int(np.prod(shape, dtype=int))
+            return Numbers(shape, self._loss, None, np.ones(n_targets)).read(y).reshape(shape)
+        labels = np.asarray(y)
+        labels = labels.reshape(()) if labels.size == 1 and labels.ndim == 1 else labels
+        first = labels if before is None else np.asarray(before)
+        is_text = labels.dtype.kind in "US"
+        if not (is_text or labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and np.isfinite(labels).all())):
+            raise ValueError(f"y is {y!r}: expected a label, a text or a whole number.")
+        if labels.shape != first.shape or is_text != (first.dtype.kind in "US"):
+            raise ValueError(f"y is {y!r}, but a label before it was {before!r}: expected one of the same kind.")
+        return labels if labels.ndim else labels.item()
+
     def _read(self, x):
+        names = names_of(x)
+        if names is not None and (self.names is not None or not self.rows):
+            x = dict(zip(names, np.asarray(x), strict=True))
         if isinstance(x, Mapping):
             names = [str(name) for name in x] if self.names is None else self.names
             if set(names) != set(x):

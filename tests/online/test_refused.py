@@ -1,0 +1,153 @@
+"""Tables of rows or of truths are taken as a whole or not at all, from the first row on."""
+
+import datetime as dt
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from online_case import LABELS, N_FITTED, X, Y, classifier, learner
+
+THEN = X[N_FITTED:]
+
+
+def fitted(**options):
+    return learner(**options).fit(X[:N_FITTED], Y[:N_FITTED])
+
+
+def state(one):
+    engine = one._engine
+    return pickle.dumps([engine.buffer.state, engine.waiting.state, engine.n_calls, engine.last_time])
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "message"),
+    [
+        (["a", "b", "a"], ValueError, "comes twice"),
+        (["a", "first", "c"], ValueError, "waits for its truth"),
+        (["a", "b", 1.5], TypeError, "found float"),
+        (["a", "b", "k" * 100_000], ValueError, "100000 characters"),
+        (["a", "b", 1 << 100_000], ValueError, "100001 bits"),
+    ],
+)
+def test_rows_with_a_wrong_key_are_not_taken(keys, kind, message):
+    one = fitted()
+    one.predict_one(THEN[0], key="first")
+    before = state(one)
+    with pytest.raises(kind, match=message):
+        one.predict_many(THEN[1:4], keys=keys)
+    assert state(one) == before
+
+
+@pytest.mark.parametrize("keys", [None, ["a", "b"]])
+def test_truths_of_other_rows_are_not_taken(keys):
+    one = fitted()
+    one.predict_many(THEN[:2], keys=keys)
+    before = state(one)
+    with pytest.raises(ValueError, match="x is not the row"):
+        one.learn_many(THEN[[0, 2]], Y[:2], keys=keys)
+    with pytest.raises(ValueError, match="no row waits" if keys is None else "'c' waits"):
+        one.learn_many(None, Y[:3], keys=[None] * 3 if keys is None else ["a", "b", "c"])
+    assert state(one) == before
+    one.learn_many(THEN[:2], Y[:2], keys=keys)
+    assert one.n_truths_seen_ == N_FITTED + 2
+
+
+def test_truths_of_a_frame_with_times_come_after_its_predictions():
+    frame = pd.DataFrame(THEN[:4], index=pd.date_range("2025", periods=4, freq="h"))
+    one = fitted()
+    one.predict_many(frame[:2])
+    one.learn_many(frame, Y[:4])  # two rows that wait, and two new ones
+    assert one.n_rows_seen_ == one.n_truths_seen_ == N_FITTED + 4
+    with pytest.raises(ValueError, match="out of order in time"):
+        one.predict_many(frame[3:])
+
+
+def test_periods_are_times():
+    frame = pd.DataFrame(THEN[:2], index=pd.period_range("2025-01", periods=2, freq="M"))
+    one = fitted()
+    one.predict_many(frame)
+    with pytest.raises(ValueError, match="out of order in time"):
+        one.predict_one(THEN[2], time=pd.Period("2025-01", "M"))
+
+
+@pytest.mark.parametrize("time", [dt.datetime(1500, 1, 1), dt.date(9999, 1, 1), np.datetime64("2500", "Y")])
+def test_times_beyond_64_bits_of_nanoseconds_do_not_wrap_around(time):
+    one = fitted()
+    one.predict_one(THEN[0], time=dt.datetime(2025, 1, 1))
+    with pytest.raises(ValueError, match="between the years"):
+        one.predict_one(THEN[1], time=time)
+    assert one.n_rows_seen_ == N_FITTED + 1
+
+
+WRONG = ["1.5", np.datetime64("2025"), np.timedelta64(1, "s"), 1j, np.float32("nan"), np.inf, pd.NA, None]
+
+
+@pytest.mark.parametrize("truth", WRONG, ids=str)
+def test_what_is_no_number_is_no_truth_before_the_first_fit_and_after(truth):
+    for one in (fitted(), learner(warm_up=6)):
+        for row in THEN[:4]:
+            one.predict_one(row)
+        with pytest.raises(ValueError, match="y "):
+            one.learn_one(THEN[0], truth)
+        with pytest.raises(ValueError, match="y "):
+            one.learn_many(THEN[:2], [1.0, truth])
+        for row in range(12):
+            one.learn_one(THEN[row], Y[row])
+
+
+def test_missing_numbers_of_rows_that_wait_are_held_once():
+    rows = THEN[:3].copy()
+    rows[0, 0] = rows[2, 1] = np.nan
+    frame = pd.DataFrame(rows).convert_dtypes()
+    for given in (rows, frame):
+        one = fitted(on_missing="hold")
+        one.predict_many(given)
+        one.learn_many(given, Y[:3])
+        assert one.n_truths_seen_ == N_FITTED + 3
+        assert one.metrics()["held"] == 2
+
+
+def test_a_detector_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match="detector='adwin'"):
+        fitted(detector="adwin")
+
+
+def test_rows_before_the_first_fit_have_keys_times_and_names():
+    frame = pd.DataFrame(THEN[:20], columns=list("abc"), index=pd.date_range("2025", periods=20, freq="h"))
+    one = learner(warm_up=10)
+    for k, (_, row) in enumerate(frame[:10].iterrows()):
+        one.predict_one(row, key=k)
+    with pytest.raises(ValueError, match="out of order in time"):
+        one.predict_one(frame.iloc[3])
+    one.learn_many(None, Y[9::-1], keys=range(9, -1, -1))
+    other = learner(warm_up=10)
+    other.learn_many(frame[:10], Y[:10])
+    assert one.n_rows_seen_ == other.n_rows_seen_ == 10
+    with pytest.raises(ValueError, match="out of order in time"):
+        one.predict_one(frame.iloc[3])
+    shown = other.predict_one(frame.iloc[10][["c", "a", "b"]])
+    assert one.predict_one(dict(frame.iloc[10])) == shown
+
+
+def test_labels_before_the_first_fit_are_of_one_kind():
+    one = learner(classifier(), warm_up=6)
+    one.learn_one(THEN[0], "up")
+    for wrong in (1, None, np.nan):
+        with pytest.raises(ValueError, match="y is"):
+            one.learn_one(THEN[1], wrong)
+    one.learn_many(THEN[1:12], LABELS[:11])
+    assert one.classes_.tolist() == ["down", "up"]
+
+
+def test_a_first_fit_that_fails_takes_no_truth(tmp_path):
+    run = tmp_path / "run"
+    fitted(path=run).close()
+    one = learner(warm_up=3, path=run)
+    one.learn_many(THEN[:2], Y[:2])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="run"):
+            one.learn_one(THEN[2], Y[2])
+    one.set_params(path=None)
+    one.learn_one(THEN[2], Y[2])
+    assert one.n_rows_seen_ == 3
