@@ -44,6 +44,8 @@ def evaluate(options):
         run = open_run(options, methods, others, model)
         if not hasattr(model, "classes_"):
             run.table.widen(options.target)
+        elif np.asarray(model.classes_).dtype.kind in "UO" and all(isinstance(one, str) for one in model.classes_):
+            run.table.read_as_text(options.target)
         y, weights, answers, n_without = _collect(run, options)
     found = {"model": str(options.model), "table": str(options.table), "rows": len(y), "rows_without_target": n_without}
     _check_shapes(model, y, answers, options)
@@ -118,7 +120,8 @@ def _check_shapes(model, y, answers, options):
     if len(shape) > 2:
         raise ModelError("the model answers with a horizon of several targets; evaluate it in Python.")
     if hasattr(model, "classes_"):
-        unknown = sorted({str(one) for one in np.unique(y)} - {str(one) for one in np.unique(model.classes_)})
+        found, known = (np.unique(one).tolist() for one in (y, model.classes_))
+        unknown = [str(one) for one in found if one not in known]  # numbers of another type are equal
         if unknown:
             raise InputError(f"{options.table}: labels {', '.join(unknown[:5])} are none of the model's classes.")
     elif y.dtype.kind not in "iufb":

@@ -26,6 +26,7 @@ def columns_of(model, table, given, others):
     n_features, names = getattr(model, "n_features_in_", None), getattr(model, "feature_names_in_", None)
     if given is not None:
         columns = list(given)
+        _refuse_other_order(columns, names)
     elif names is not None:
         columns = list(names)
     else:
@@ -36,6 +37,15 @@ def columns_of(model, table, given, others):
         advice = "" if given is not None else " Name them in the order of the fit: --features A,B,..."
         raise InputError(f"{table.path}: the model reads {n_features} columns, {found} {len(columns)}.{advice}")
     return columns
+
+
+def _refuse_other_order(columns, names):
+    """Raise for columns given twice, or those of the model in another order than it reads them."""
+    twice = [name for place, name in enumerate(columns) if name in columns[:place]]
+    if twice:
+        raise UsageError(f"--features names {twice[0]!r} twice.")
+    if names is not None and columns != list(names) and sorted(columns) == sorted(names):
+        raise UsageError(f"--features: the model was fitted on these columns in the order {','.join(names)}.")
 
 
 def is_plain(model):

@@ -21,6 +21,8 @@ OF_QUANTILES = ("mean_pinball_loss", "coverage")
 #: Of labels, and of their probabilities.
 OF_LABELS = ("accuracy_score", "balanced_accuracy_score", "f1_macro", "matthews_corrcoef")
 OF_PROBABILITIES = ("log_loss", "roc_auc_score")
+#: Those that there are for a matrix of labels.
+OF_MATRICES = ("accuracy_score", "f1_macro", "roc_auc_score")
 DEFAULTS = {
     "numbers": ("mean_absolute_error", "root_mean_squared_error", "r2_score"),
     "quantiles": OF_QUANTILES,
@@ -40,7 +42,10 @@ def choose(model, asked):
     """
     if hasattr(model, "classes_"):
         known = {**dict.fromkeys(OF_LABELS, "predict"), **dict.fromkeys(OF_PROBABILITIES, "predict_proba")}
-        usual = [name for name in DEFAULTS["labels"] if hasattr(model, known[name])]
+        usual = DEFAULTS["labels"]
+        if np.ndim(model.classes_) == 2:
+            known, usual = {name: known[name] for name in OF_MATRICES}, OF_MATRICES
+        usual = [name for name in usual if hasattr(model, known[name])]
     else:
         known, usual = dict.fromkeys(OF_NUMBERS, "predict"), list(DEFAULTS["numbers"])
         if hasattr(model, "predict_quantiles"):
@@ -87,6 +92,8 @@ def compute(name, y, answers, levels, labels, weights):
         return float(metrics.log_loss(y, answers["predict_proba"], labels=labels, sample_weight=weights))
     if name == "roc_auc_score":
         probabilities = answers["predict_proba"]
+        if np.ndim(labels) == 2:
+            return float(metrics.roc_auc_score(y, probabilities, sample_weight=weights))
         if len(labels) == 2:
             return float(metrics.roc_auc_score(y == labels[1], probabilities[:, 1], sample_weight=weights))
         more = {"multi_class": "ovr", "labels": labels, "sample_weight": weights}

@@ -107,9 +107,8 @@ def reading_of(model, context_rows=None):
     while hasattr(last, "steps"):
         steps += last.steps[:-1]
         last = last.steps[-1][1]
-    if context_rows is not None:
-        return Reading(False, context_rows)
-    _refuse_steps_that_look_back(steps)
+    if context_rows is None:
+        _refuse_steps_that_look_back(steps)
     reaches = [_reach(one) for one in networks_in(last)]
     if None in reaches:
         if len(reaches) > 1 or not hasattr(last, "stream"):
@@ -117,8 +116,12 @@ def reading_of(model, context_rows=None):
                 f"a {type(last).__name__} with members of training='stateful' reads all rows before each; it is "
                 "predicted in memory only."
             )
+        if context_rows:
+            raise ModelError(f"a {type(last).__name__} of training='stateful' reads all rows before each, found "
+                             f"--context-rows {context_rows}.")  # fmt: skip
         return Reading(True, 0)
-    return Reading(False, max(reaches, default=0))
+    # Whether the user has counted the windows of the network or not: with more rows the answers are the same.
+    return Reading(False, max(reaches, default=0) + (context_rows or 0))
 
 
 def takes_groups(model, method):

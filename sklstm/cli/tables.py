@@ -73,6 +73,9 @@ class _Table:
     def widen(self, columns):
         """Read whole numbers in some columns as floats, where later rows might hold fractions."""
 
+    def read_as_text(self, columns):
+        """Read some columns as texts, where the file does not say what they are."""
+
     def batches(self, columns, n_rows, first=0):
         """Give the table in batches.
 
@@ -181,6 +184,12 @@ class CsvTable(_Table):
         for name in columns:
             if pa.types.is_integer(self.types[name]):
                 self.types[name] = pa.float64()
+
+    def read_as_text(self, columns):
+        """Read some columns as texts: labels such as 01 are no numbers."""
+        import pyarrow as pa
+
+        self.types.update(dict.fromkeys(columns, pa.string()))
 
     def _pieces(self, columns, first):
         for piece in self._reader(columns, {name: self.types[name] for name in columns}):

@@ -7,7 +7,7 @@ import pytest
 from batch_case import COLUMNS, model, run, table
 from sklearn import metrics
 
-from sklstm import save_model
+from sklstm import DeepLSTMClassifier, save_model
 
 OPTIONS = ("--group", "series", "--time", "time", "--batch-rows", "70", "--quiet")
 
@@ -117,3 +117,30 @@ def test_labels_that_are_no_classes(files, capsys):
     table().replace({"label": {"up": "higher"}}).to_parquet(files / "table.parquet")
     assert run("evaluate", files / "model", files / "table.parquet", "--target", "label", *OPTIONS) == 3
     assert "labels higher are none of the model's classes" in capsys.readouterr().err
+
+
+def evaluated_labels(folder, capsys, y, columns, *options):
+    """Return what the command prints of a classifier of y, from a CSV file, and the classifier and its rows."""
+    X = table()[COLUMNS][: len(y)]
+    classifier = DeepLSTMClassifier(2, sequence_length=3, max_iter=1, early_stopping=False, random_state=0).fit(X, y)
+    save_model(classifier, folder / "labels")
+    X.assign(**dict(zip(columns, np.reshape(y, (len(y), -1)).T, strict=True))).to_csv(
+        folder / "labels.csv", index=False
+    )
+    command = ("evaluate", folder / "labels", folder / "labels.csv", "--target", ",".join(columns), "--quiet")
+    assert run(*command, *options) == 0
+    return json.loads(capsys.readouterr().out)["metrics"], classifier, X
+
+
+def test_labels_of_a_csv_that_look_like_numbers_are_texts(tmp_path, capsys):
+    y = np.where(np.arange(60) % 3 == 0, "01", "1")
+    found, classifier, X = evaluated_labels(tmp_path, capsys, y, ["label"])
+    assert found["accuracy_score"] == classifier.score(X, y)
+
+
+def test_a_matrix_of_labels(tmp_path, capsys):
+    y = np.stack([np.arange(60) % 3 == 0, np.arange(60) % 2 == 0], axis=1).astype(int)
+    found, classifier, X = evaluated_labels(tmp_path, capsys, y, ["one", "two"])
+    assert found["accuracy_score"] == classifier.score(X, y)
+    assert found["f1_macro"] == metrics.f1_score(y, classifier.predict(X), average="macro")
+    assert found["roc_auc_score"] == metrics.roc_auc_score(y, classifier.predict_proba(X))

@@ -205,3 +205,17 @@ def test_a_bar_in_a_terminal(files, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert run("predict", files / "model", files / "table.parquet", files / "out.parquet", "--group", "series") == 0
     assert "wrote" in capsys.readouterr().err
+
+
+def test_fewer_context_rows_than_the_network_reads_change_nothing(files):
+    command = ("predict", files / "model", files / "table.parquet", files / "out.parquet", "--batch-rows", 50)
+    assert run(*command, "--group", "series", "--quiet", "--context-rows", 0) == 0
+    found = pd.read_parquet(files / "out.parquet")["prediction"]
+    assert np.array_equal(found, model("regressor").predict(table()[COLUMNS], groups=table()["series"].to_numpy()))
+
+
+@pytest.mark.parametrize(("features", "message"), [(COLUMNS[::-1], "in the order"), (COLUMNS[:1] * 2, "twice")])
+def test_named_columns_in_another_order_are_refused(features, message, files, capsys):
+    command = ("predict", files / "model", files / "table.parquet", files / "out.parquet")
+    assert run(*command, "--features", ",".join(features)) == 2
+    assert message in capsys.readouterr().err
