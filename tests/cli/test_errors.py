@@ -300,6 +300,7 @@ def test_a_disk_that_is_full_in_the_end(files, capsys, monkeypatch):
     code = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # what the limit cuts off would be read by later processes
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 from sklstm.cli.main import main
 sys.exit(main(sys.argv[2:]))

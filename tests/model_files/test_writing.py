@@ -68,12 +68,13 @@ def test_a_full_disk_leaves_the_old_file(call, tmp_path, monkeypatch):
 def test_a_limit_of_the_size_of_files_leaves_the_old_one(tmp_path):
     (tmp_path / "model").write_text("old")
     code = f"""
-import resource, signal
+import resource, signal, sys
 import numpy as np
 from sklstm import DeepRNNRegressor, save_model
 X = np.random.default_rng(0).normal(size=(40, 3))
 model = DeepRNNRegressor(hidden_size=64, sequence_length=3, max_iter=1).fit(X, X[:, 0])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # what the limit cuts off would be read by later processes
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     save_model(model, {str(tmp_path / "model")!r})

@@ -234,6 +234,7 @@ warnings.simplefilter("ignore")
 from online_case import *
 one = learner(path=sys.argv[1], update_every=5, checkpoint_every=20).fit(X[:N_FITTED], Y[:N_FITTED])
 done, steps = 0, list(calls(200))
+sys.dont_write_bytecode = True  # what the limit cuts off would be read by later processes
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 try:
     for done, call in enumerate(steps):

@@ -236,6 +236,7 @@ model = DeepRNNRegressor(hidden_size=32, sequence_length=3, max_iter=1, random_s
 LIMITED = """
 import resource
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # what the limit cuts off would be read by later processes
 resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 try:
     VersionStore(sys.argv[1]).write(model, {})
