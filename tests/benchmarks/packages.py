@@ -9,12 +9,16 @@ import peers
 from timing import Side
 
 
-def _training(job, n_threads, make):
-    """Time steps of training on one batch; `make` returns a module from (batch, steps, columns) to itself."""
+def training(job, n_threads, make, width=None):
+    """Time steps of training on one batch.
+
+    `make` returns, for a number of columns, a module from (batch, steps, columns) to (batch, steps, `width`), which is
+    the number of columns where it is None.
+    """
     import torch
 
     torch.manual_seed(0)
-    layer, head = make(job.shape.columns), torch.nn.Linear(job.shape.columns, 1)
+    layer, head = make(job.shape.columns), torch.nn.Linear(width or job.shape.columns, 1)
     parameters = [*layer.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
     x, y = map(torch.from_numpy, job.data())
@@ -35,21 +39,21 @@ def mingru(job, n_threads):
     """Time minGRU-pytorch."""
     from minGRU_pytorch import minGRU
 
-    return _training(job, n_threads, minGRU)
+    return training(job, n_threads, minGRU)
 
 
 def mamba(job, n_threads):
     """Time mambapy, one block with its normalisation and residual sum."""
     from mambapy.mamba import Mamba, MambaConfig
 
-    return _training(job, n_threads, lambda columns: Mamba(MambaConfig(d_model=columns, n_layers=1)))
+    return training(job, n_threads, lambda columns: Mamba(MambaConfig(d_model=columns, n_layers=1)))
 
 
 def s5(job, n_threads):
     """Time s5-pytorch, its layer without the block around it."""
     from s5 import S5
 
-    return _training(job, n_threads, lambda columns: S5(columns, columns))
+    return training(job, n_threads, lambda columns: S5(columns, columns))
 
 
 # The package, its side, and our units.

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import ours
 import packages
 import peers
+import scans
 from jobs import Shape, Streaming, Table, Training
 
 PYTORCH, PACKED, PADDED = "PyTorch", "PyTorch, packed", "PyTorch, padded"
-SKORCH, ONNX, LSTM = "skorch", "onnxruntime", "our LSTM"
+SKORCH, ONNX, LSTM, SCAN = "skorch", "onnxruntime", "our LSTM", "PyTorch, scan"
 # How much faster than our LSTM of the same sizes, and than PyTorch's layer of the same cell, a training step is to be;
 # without an entry, cells of the elementwise driver 2.5 times, and others are not held to anything.
 CELL_TARGETS = {
@@ -163,6 +164,8 @@ def _cell_rows(cell):
         sides = {LSTM: lstm_side}
         if cell in peers.TORCH_LAYERS:
             sides[PYTORCH] = torch_sides[name]
+        if cell in scans.CELLS and name != "forward":
+            sides[SCAN] = scans.training
         title = f"{verb}, {job.shape}, {job.steps} steps, batch {job.batch}"
         flop = job.forward_flop if name == "forward" else job.flop
         yield Row(f"{name}-{cell}", title, job, side, flop, sides, aims, threads=(1,))
