@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sklstm._batch_size import n_in_batches
 from sklstm._callbacks.support import has_callbacks
 from sklstm._dtypes import array_dtype
 from sklstm._fitted import empty_network
@@ -18,7 +19,7 @@ from sklstm._snapshot import snapshot_of
 from sklstm._training.divergence import check_last_step
 from sklstm._training.loop import TrainingSchedule, run_epoch
 from sklstm._training.optimizers import OPTIMIZERS, AdamW
-from sklstm._training.passes import WindowPasses
+from sklstm._training.passes import PASSES
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 
 _OPTIONS_OF_OTHERS = {"window_norm": None, "group_scaling": None, "decoder": "direct", "recurrent_constraint": None}
@@ -37,7 +38,6 @@ def is_plain(model):
         options
         and not has_callbacks(model)
         and n_networks(model) == model.n_seeds == 1
-        and model.training == "windows"
         and not (model.carry_context or model.verbose or model._architecture["linear_skip"])
         and set(state) == {"seed", "loop"}
         and loop.get("solver") == model.solver
@@ -88,10 +88,7 @@ class Session:
         """
         model = self._model
         ends = np.flatnonzero(rows)
-        starts = np.maximum(0, ends - (model.sequence_length - 1))
-        blocks = np.array([0, len(ends)], np.intp)
-        sequences = Sequences(table, starts, ends - starts + 1, blocks, model.sequence_length - 1)
-        part = Part(sequences, y[rows], np.full(len(ends), 0.5), 1, ends)
+        part = Part(self._sequences(table, ends), y[rows], np.full(len(ends), 0.5), 1, ends)
         targets = self._targets
         part = targets.start(part, getattr(model, "feature_names_in_", None))
         targets.learn_groups(part)
@@ -112,6 +109,14 @@ class Session:
         moments = inputs.moments
         model._input_moments = {name: getattr(moments, name) for name in ("weight", "exponent", "mean", "deviation")}
 
+    def _sequences(self, table, ends):
+        """Return the sequences that end at some rows of a table."""
+        starts, gap = np.zeros_like(ends), 0
+        if self._model.training == "windows":
+            gap = self._model.sequence_length - 1
+            starts = np.maximum(0, ends - gap)
+        return Sequences(table, starts, ends - starts + 1, np.array([0, len(ends)], np.intp), gap)
+
     def _has_same_unit(self):
         """Return whether targets are measured as before."""
         before, after = self._model.__dict__, self._targets.fitted()
@@ -127,7 +132,7 @@ class Session:
         mean_weight = MeanWeight(self._mean_weight.state)
         mean = mean_weight.include(samples.weights, exponent + samples.exponent)
         factor = mean / float(samples.weights.mean(dtype=np.float64))
-        passes = WindowPasses(self.network, samples, settings, mean)
+        passes = PASSES[settings.training](self.network, samples, settings, mean)
         if self._optimizer is None:
             decay = self._model.weight_decay_
             self._optimizer = OPTIMIZERS[settings.optimizer](self.network, decay, self._loop["moments"])
@@ -135,6 +140,8 @@ class Session:
         epoch = self._model.n_iter_ + len(self._losses)
         self._keep()
         try:
+            if settings.recurrent_bound is not None:  # it depends on the length of the samples
+                self._optimizer.hold_bound(settings.recurrent_bound)
             loss, norm = run_epoch(passes, self._optimizer, epoch, schedule)
             schedule.schedule.observe(factor * loss)
             few = samples.sequences.take(slice(0, settings.batch_size))
@@ -149,12 +156,13 @@ class Session:
         self._norms.append(norm)
 
     def _settings_for(self, samples):
-        if self._settings is None or len(samples.sequences) != self._n_samples:
+        lengths = n_in_batches(self._model, samples), int(samples.sequences.lengths.max())
+        if self._settings is None or lengths != self._lengths:
             fields = dict.fromkeys(Plan._fields)
             fields |= {"layout": self._layout, "targets": self._targets, "samples": samples, "max_iter": 1}
             plan = Plan(**fields | {"continued": True, "keep_state": True})
             self._settings = settings_of(plan, self._model, seed=self._model._training_state["seed"], label="")
-            self._n_samples = len(samples.sequences)
+            self._lengths = lengths
         return self._settings
 
     def _vectors(self):

@@ -10,6 +10,12 @@ from sklstm._online.candidate import Candidate
 from sklstm._online.session import is_plain
 from sklstm._online.updates import update
 
+
+def recurrent(**options):
+    settings = {"sequence_length": 3, "max_iter": 2, "early_stopping": False, "random_state": 0}
+    return DeepRNNRegressor(4, **{**settings, **options})
+
+
 TWO = np.column_stack([Y, X[:, 1]])
 PLAIN = {
     "adamw": (regressor(), Y),
@@ -19,19 +25,22 @@ PLAIN = {
     "dropout": (regressor(n_layers=2, dropout=0.3, recurrent_dropout=0.2, weight_dropout=0.1), Y),
     "bfloat16": (regressor(dtype="bfloat16"), Y),
     "float64": (regressor(dtype="float64", bidirectional=True, attention_heads=2), Y),
-    "gru": (DeepRNNRegressor(4, cell="gru", sequence_length=3, max_iter=2, early_stopping=False, random_state=0), Y),
+    "gru": (recurrent(cell="gru"), Y),
     "quantiles": (regressor(loss="quantile", quantile=(0.1, 0.5, 0.9)), Y),
     "poisson": (regressor(loss="poisson"), np.abs(Y)),
     "two targets": (regressor(), TWO),
     "labels": (classifier(class_weight={"up": 2.0}, label_smoothing=0.1), LABELS),
     "many labels": (classifier(), (TWO > 0).astype(int)),
     "accumulation": (regressor(batch_size=3, accumulation_steps=2, shuffle="blocks"), Y),
+    "stateful": (regressor(training="stateful", shuffle=False, bptt_steps=4), Y),
+    "stateful labels": (classifier(training="stateful", shuffle=False, batch_size=3, n_layers=2, dropout=0.3), LABELS),
+    "bound": (recurrent(cell="indrnn", learning_rate_init=0.5), Y),
+    "stateful bound": (recurrent(cell="indrnn", training="stateful", shuffle=False, learning_rate_init=0.5), Y),
     "no scaling": (regressor(input_scaling=None), Y),
 }
 OTHERS = {
     "schedule free": (regressor(solver="schedule_free"), Y),
     "seeds": (regressor(n_seeds=2), Y),
-    "stateful": (regressor(training="stateful", shuffle=False, bptt_steps=4), Y),
     "carried rows": (regressor(carry_context=True), Y),
     "constraint": (regressor(recurrent_constraint="spectral_norm"), Y),
     "linear skip": (regressor(linear_skip=2), Y),
@@ -71,7 +80,12 @@ def test_updates_have_the_bits_of_partial_fit(model, y):
             same(candidate.model, expected)
     assert (candidate._session is not None) == any(model is plain for plain, _ in PLAIN.values())
     assert is_plain(expected) == (candidate._session is not None)
-    if model.training != "stateful":
+    if model.training == "stateful":
+        candidate.stream.reset()
+        other = Candidate(expected)
+        for row in X[90:95]:
+            np.testing.assert_equal(candidate.step(row), other.step(row))
+    else:
         shown, _ = candidate.step(X[100])
         np.testing.assert_equal(shown, expected.predict(X[98:101])[-1])
 

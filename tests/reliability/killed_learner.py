@@ -1,6 +1,7 @@
 """Kill a learner at random moments, with a refit in another process running or not, and let the run go on.
 
     PYTHONPATH=tests python tests/reliability/killed_learner.py [--kills 50] [--seed 0] [--rows 3000]
+        [--training stateful]
 
 A child process learns row by row; it is killed by SIGKILL after a random time, while it fits, reads the folder, learns,
 writes or waits for a refit, and another one resumes the run. Each prediction must be that of a run that was never
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +36,18 @@ OPTIONS = {
 }
 
 
-def make(folder):
+def make(folder, training="windows"):
     """Return a learner that has not begun."""
     # Some challengers take over, others are dropped.
     rollout = Rollout(shares=(0.2, 1.0), rows_per_stage=20, margin=0.0, error_budget=0.5)
-    return learner(regressor(max_iter=8), path=folder, rollout=rollout, **OPTIONS)
+    model = regressor(max_iter=8, training=training, shuffle=training == "windows")
+    return learner(model, path=folder, rollout=rollout, **OPTIONS)
 
 
-def run(folder, n_rows, told):
+def run(folder, n_rows, told, training="windows"):
     """Begin or resume a run and let it end; write the number of each call and its prediction to a file."""
     exists = (Path(folder) / "learner.json").exists()
-    one = OnlineLearner.resume(folder) if exists else make(folder).fit(X[:N_FITTED], Y[:N_FITTED])
+    one = OnlineLearner.resume(folder) if exists else make(folder, training).fit(X[:N_FITTED], Y[:N_FITTED])
     with open(told, "a", buffering=1) as file:
         file.write("ready\n")
         for k, call in enumerate(calls(n_rows)):
@@ -55,7 +58,7 @@ def run(folder, n_rows, told):
     return one
 
 
-def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None, start=None):
+def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None, start=None, training="windows"):
     """Kill runs in a folder until there were so many kills.
 
     Parameters
@@ -65,7 +68,9 @@ def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None, start=None):
     tell : callable or None, default=None
         Called with a line for each kill.
     start : callable or None, default=None
-        ``start(folder, n_rows, told)`` starts a child; None for a new interpreter each time.
+        ``start(folder, n_rows, told, training)`` starts a child; None for a new interpreter each time.
+    training : str, default="windows"
+        Of the model.
 
     Returns
     -------
@@ -75,14 +80,14 @@ def kill_runs(folder, n_kills, seed=0, n_rows=3000, tell=None, start=None):
     """
     folder = Path(folder)
     reference = folder / "told-whole"
-    one = run(folder / "whole", n_rows, reference)
+    one = run(folder / "whole", n_rows, reference, training)
     expected, checksum = answers(reference), digest(one)
     assert len(expected) == n_rows
     versions = one._engine.versions.numbers()
     # As long as a refit takes, so that some children live to see its end.
     pause = one.metrics()["refit_p50"]
     one.close()
-    start = start_interpreter if start is None else start
+    start = partial(start_interpreter if start is None else start, training=training)
     generator, found = np.random.default_rng(seed), {"n_kills": 0, "n_early": 0, "n_runs": 0, "n_wrong": 0}
     while found["n_kills"] < n_kills:
         found["n_runs"] += 1
@@ -124,9 +129,10 @@ def _one_run(folder, found, n_kills, n_rows, generator, reference, tell, start):
     one.close()
 
 
-def start_interpreter(folder, n_rows, told):
+def start_interpreter(folder, n_rows, told, training):
     """Start a child process in an interpreter of its own."""
     command = [sys.executable, __file__, "--child", str(folder), "--rows", str(n_rows), "--told", str(told)]
+    command += ["--training", training]
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
 
@@ -134,11 +140,11 @@ def start_interpreter(folder, n_rows, told):
 class Forked:
     """A forked child process, with the methods of `Popen` that are needed here: it has imported everything."""
 
-    def __init__(self, folder, n_rows, told):
+    def __init__(self, folder, n_rows, told, training):
         self.pid, self.code = os.fork(), None
         if not self.pid:
             try:
-                run(folder, n_rows, told).close()
+                run(folder, n_rows, told, training).close()
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -196,15 +202,16 @@ def main():
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--training", choices=("windows", "stateful"), default="windows")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--told", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        run(arguments.child, arguments.rows, arguments.told).close()
+        run(arguments.child, arguments.rows, arguments.told, arguments.training).close()
         return
     with tempfile.TemporaryDirectory() as folder:
         start = Forked if hasattr(os, "fork") else start_interpreter
-        found = kill_runs(folder, arguments.kills, arguments.seed, arguments.rows, print, start)
+        found = kill_runs(folder, arguments.kills, arguments.seed, arguments.rows, print, start, arguments.training)
     print(found)
     sys.exit(found["n_wrong"] > 0)
 
