@@ -13,7 +13,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklstm._ensemble.dynamics import check_settings, settings_of
-from sklstm._ensemble.inputs import check_names, read_groups, read_rows, read_sample_weight
+from sklstm._ensemble.inputs import bounds_of, check_names, read_groups, read_rows, read_sample_weight
+from sklstm._ensemble.locks import lock_of
 from sklstm._ensemble.members import check_members, fit_member, looks_back
 from sklstm._ensemble.named_members import NamedMembers
 from sklstm._ensemble.parallel import aligned_answers, is_failed, report_left_out, run
@@ -26,7 +27,7 @@ from sklstm._ensemble.weights import read_weights
 from sklstm._pickles import VersionedPickles
 from sklstm._scores import weighted_score
 from sklstm._snapshot import replace_fitted, snapshot_of
-from sklstm._time_order import check_order, look_at_score
+from sklstm._time_order import check_order, look_at_score, record_of
 from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
 
@@ -141,9 +142,10 @@ class BaseWeightedEnsemble(
         check_names(stand_in, X, is_table, reset=True)
         fitted |= vars(stand_in)
         look_at_score(X, y, sample_weight, groups)  # members do not get the index of y
+        starts = bounds_of(blocks, n_samples)
         if is_table and (self._needs_folds() or any(looks_back(member) for _, member in members)):
-            starts = None if blocks is None else np.array([*(rows[0] for rows in blocks), n_samples])
             check_order(X, starts, instead=(y, "y"))
+        fitted["_row_order"] = record_of(X, y, labels, starts) if is_table and self._is_dynamic() else None
         routed = self._route("fit", members, groups=labels, sample_weight=weights_of_rows, **params)
 
         data = (X, target, n_columns, is_table, present)
@@ -163,7 +165,8 @@ class BaseWeightedEnsemble(
         fitted["estimators_"] = [one for one in estimators if not is_failed(one)]
         there = {name for (name, _), one in zip(members, works, strict=True) if one}
         fitted["_fitted_names"] = {name: name in there for name, _ in self.estimators}
-        replace_fitted(self, fitted)
+        with lock_of(self):  # an update that has begun before would write over some of it
+            replace_fitted(self, fitted)
         return self
 
     def _question(self, caller, X, groups, context, params, method):

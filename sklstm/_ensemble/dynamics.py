@@ -18,6 +18,8 @@ POWER = 2.0
 # Share of the losses of a typical member that lie within the range that Hedge divides by.
 INSIDE = 0.95
 LARGEST = 1e290  # a loss counts no more, so that sums stay finite
+# So many times the usual loss is the most that a loss counts: one wrong row must not decide for thousands of steps.
+WILD = 1000.0
 
 
 class State(TypedDict):
@@ -94,7 +96,18 @@ def usual_range(losses):
     return low, high if high > low else low + 1.0
 
 
-def after_losses(state, losses, shares, half_life):
+def most_that_counts(state):
+    """Return the largest loss that the next time step counts; infinity where the usual ones are not known.
+
+    That is `WILD` times the end of the range, or the recent loss of the median member where it has grown beyond.
+    """
+    if not np.isfinite(state["high"]):
+        return np.inf
+    recent = np.median(state["recent"]) / state["count"] if state["count"] > 0.0 else 0.0
+    return min(WILD * max(abs(state["high"]), float(recent)), LARGEST)
+
+
+def after_losses(state, losses, shares, half_life, as_given=None):
     """Return the state after some more time steps.
 
     Parameters
@@ -106,6 +119,8 @@ def after_losses(state, losses, shares, half_life):
         What each time step counts beside the others, 1 on average.
     half_life : float
         Number of time steps after which a loss counts half.
+    as_given : ndarray of shape (n_members,), dtype bool, default=None
+        Members whose losses count whatever they are, as the user has given them; None for none.
 
     Returns
     -------
@@ -119,6 +134,8 @@ def after_losses(state, losses, shares, half_life):
     known = np.isfinite(high)
     scaled = np.clip((losses - low) / (high - low), 0.0, 1.0) if known else losses
     for loss, one, share in zip(losses, scaled, shares, strict=True):
+        most = most_that_counts(State(recent=recent, count=count, total=total, rounds=rounds, low=low, high=high))
+        loss = np.minimum(loss, most if as_given is None else np.where(as_given, LARGEST, most))
         recent, count = decay * recent + share * loss, decay * count + share
         if known:
             total, rounds = total + share * one, rounds + share

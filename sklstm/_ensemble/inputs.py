@@ -268,6 +268,11 @@ def read_groups(groups, n_samples):
     return labels_of(groups), np.split(np.arange(n_samples), blocks[1:-1])
 
 
+def bounds_of(blocks, n_samples):
+    """Return where the groups of a table begin, and the end of the last, of the blocks of `read_groups`."""
+    return np.array([0, n_samples] if blocks is None else [*(rows[0] for rows in blocks), n_samples], np.intp)
+
+
 def take_rows(values, rows):
     """Select rows of anything that has rows, as a view where the rows are consecutive.
 

@@ -62,7 +62,7 @@ class _Attempt:
             return Failed(error)
 
 
-def aligned_answers(model, method, align, X, n_rows, routed, chosen, *, finite=False):
+def aligned_answers(model, method, align, X, n_rows, routed, chosen):
     """Yield the answers of members as arrays of one column for each output, in the order of the members.
 
     Parameters
@@ -79,14 +79,11 @@ def aligned_answers(model, method, align, X, n_rows, routed, chosen, *, finite=F
         Parameters of the call of each member, by name.
     chosen : ndarray of shape (n_members,), dtype bool
         Members that are asked.
-    finite : bool, default=False
-        Whether NaN or infinity in an answer is an error even if failing members are; with a number as `error_score`
-        it always is.
 
     Yields
     ------
     answer : ndarray, Failed or None
-        None for members that are not asked.
+        Finite numbers; None for members that are not asked.
     """
     members = list(zip(model._names(), model.estimators_, strict=True))
     raises = model.error_score == "raise"
@@ -101,13 +98,22 @@ def aligned_answers(model, method, align, X, n_rows, routed, chosen, *, finite=F
         if not is_failed(answer):
             try:
                 answer = align(name, member, answer)
-                if (finite or not raises) and not np.isfinite(answer).all():
-                    raise ValueError(f"{title_of(name, member)} predicted NaN or infinity; finite numbers are needed.")
+                _refuse_not_finite(title_of(name, member), method, answer)
             except ValueError as error:
                 if raises:
                     raise
                 answer = Failed(error)
         yield answer
+
+
+def _refuse_not_finite(title, method, answer):
+    """Raise if an answer holds NaN or infinity, which would be those of the mean of all members too."""
+    finite = np.isfinite(answer).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{title} predicted NaN or infinity: its {method} returned them for {len(finite) - finite.sum()} of "
+            f"{len(finite)} rows, the first is row {finite.argmin()}. Finite numbers are needed."
+        )
 
 
 def report_left_out(names, results, action):

@@ -122,10 +122,12 @@ class EnsembleParameters:
 
     The others than the `select` best get the floor alone. The weights move towards these, but at most by `max_change`:
     half the sum of the absolute changes in one update. A callable `weights_loss` is called once for all rows of an
-    update.
+    update. A loss counts at most 1,000 times the range above, or the recent loss of the median member where that has
+    grown beyond: a wrong truth (1e30 for a missing one) does not hide all losses of the next thousand steps. If all
+    members are so far off, a warning says so.
 
-    **Members that fail** (they raise, answer in a wrong shape, or, unless ``error_score="raise"``, with NaN or
-    infinity) are left out with a warning, if `error_score` is a number: in ``fit``, in a fold or on all rows, for good,
+    **Members that fail** (they raise, answer in a wrong shape, or with NaN or infinity) are an error that names the
+    member, or left out with a warning, if `error_score` is a number: in ``fit``, in a fold or on all rows, for good,
     as if they had been dropped, and the weights of the others are scaled up; in ``predict``, for this call; in
     ``update`` they are given `error_score` as their loss, or the weighted mean loss of the others for NaN, so that they
     keep about the weight that they have. If all fail, the error of the first is raised, and the ensemble stays as it

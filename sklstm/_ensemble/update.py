@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -9,16 +10,27 @@ from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 
-from sklstm._ensemble.dynamics import after_losses, check_settings, moved, recent_losses, settings_of, target_weights
-from sklstm._ensemble.inputs import read_sample_weight
+from sklstm._ensemble.dynamics import (
+    WILD,
+    after_losses,
+    check_settings,
+    most_that_counts,
+    moved,
+    recent_losses,
+    settings_of,
+    target_weights,
+)
+from sklstm._ensemble.inputs import bounds_of, read_sample_weight
+from sklstm._ensemble.locks import lock_of
 from sklstm._ensemble.losses import CallableLoss, member_losses
 from sklstm._ensemble.parallel import aligned_answers, is_failed, report_left_out
 from sklstm._ensemble.search import scaled
 from sklstm._ensemble.start import LONGEST_HISTORY
 from sklstm._ensemble.steps import row_losses, step_losses, time_steps
-from sklstm._time_order import look_at_score
+from sklstm._time_order import look_at_score, look_at_truths
 from sklstm._typing import available_if, checks_parameters
 from sklstm._validation import refuse_target_per_row
+from sklstm._warn import warn_user
 
 
 def _is_dynamic(ensemble: Any) -> bool:
@@ -52,7 +64,8 @@ class UpdateMixin:
 
         There with ``weights="dynamic"``. All members predict `X`, those of weight 0 too, and their losses count as
         `update_rule` says. Rows may come one by one or many at a time; half_life counts them alike, but a call changes
-        the weights by at most `max_change`. Parameters that have been set since `fit` hold from now on.
+        the weights by at most `max_change`. Parameters that have been set since `fit` hold from now on. Calls of
+        several threads follow each other.
 
         Parameters
         ----------
@@ -82,47 +95,72 @@ class UpdateMixin:
         ------
         ValueError, TypeError
             If the input does not fit what the ensemble was fitted on: another number of columns, NaN, a y of another
-            length, a label that is not in `classes_`; if it was fitted with other weights, or if a member fails and
-            ``error_score="raise"``. The ensemble then is as before.
+            length, a label that is not in `classes_`; if times in the index of X (or of y) go back, are repeated, or do
+            not come after those of `fit` and of the update before; if it was fitted with other weights, or if a member
+            fails and ``error_score="raise"``. The ensemble then is as before.
         """
-        model = self._fitted_model()
-        if not hasattr(model, "dynamics_"):
-            raise NotFittedError(f"{type(self).__name__} was fitted without weights='dynamic'; fit it again.")
-        settings = settings_of(model)
-        check_settings(settings, len(model.estimators_))
-        if y is None:
-            raise ValueError(f"{type(self).__name__}.update requires y to be passed, but the target y is None.")
-        offered = {"context_groups": context_groups, **params}
-        X, n_rows, routed, blocks = model._question("update", X, groups, context, offered, model._response_method)
-        refuse_target_per_row(X, y)
-        weights_of_rows = read_sample_weight(sample_weight, n_rows)
-        present = np.ones(n_rows, bool) if weights_of_rows is None else weights_of_rows > 0.0
-        target = model._read_truth(y, n_rows, present)
-        look_at_score(X, y, sample_weight, groups)
-
-        everyone = np.ones(len(model.estimators_), bool)
-        align = model._aligned_by(model._align)
-        answers = aligned_answers(model, model._response_method, align, X, n_rows, routed, everyone, finite=True)
-        answers = [answer if is_failed(answer) else answer[present] for answer in answers]
-        report_left_out(model._names(), answers, "update")
-        share = None if weights_of_rows is None else weights_of_rows[present]
-        rows = np.flatnonzero(present)
-        losses = _losses(model, answers, target[present], share)
-        losses, shares = step_losses(losses, time_steps(rows, None, blocks), share)
-
-        state = after_losses(model.dynamics_, losses, shares, model.half_life)
-        weights = moved(model.weights_, target_weights(state, settings), settings.max_change)
-        steps = model.history_steps_[-1] + len(losses)
-        new = {
-            "weights_": weights,
-            "weight_history_": np.vstack([model.weight_history_[1 - LONGEST_HISTORY :], weights]),
-            "history_steps_": np.append(model.history_steps_[1 - LONGEST_HISTORY :], steps),
-            "recent_losses_": recent_losses(state),
-            "dynamics_": dict(state),
-        }
-        # One assignment: a call of predict in another thread finds all of the old attributes or all of the new ones.
-        self.__dict__ = {**self.__dict__, **new}
+        with lock_of(self):
+            new = _updated(self._fitted_model(), X, y, groups, context, context_groups, sample_weight, params)
+            # One assignment: a call of predict in another thread finds all of the old attributes or all of the new.
+            self.__dict__ = {**self.__dict__, **new}
         return self
+
+
+def _updated(model, X, y, groups, context, context_groups, sample_weight, params):
+    """Return the attributes that an update changes; model is a snapshot, the rest are the arguments of `update`."""
+    title = type(model).__name__
+    if not hasattr(model, "dynamics_"):
+        raise NotFittedError(f"{title} was fitted without weights='dynamic'; fit it again.")
+    settings = settings_of(model)
+    check_settings(settings, len(model.estimators_))
+    if y is None:
+        raise ValueError(f"{title}.update requires y to be passed, but the target y is None.")
+    offered = {"context_groups": context_groups, **params}
+    given, method = X, model._response_method
+    X, n_rows, routed, blocks = model._question("update", X, groups, context, offered, method)
+    refuse_target_per_row(X, y)
+    weights_of_rows = read_sample_weight(sample_weight, n_rows)
+    present = np.ones(n_rows, bool) if weights_of_rows is None else weights_of_rows > 0.0
+    target = model._read_truth(y, n_rows, present)
+    look_at_score(X, y, sample_weight, groups)
+    order = None
+    if model._fitted_on == "table":
+        order = look_at_truths(getattr(model, "_row_order", None), given, y, groups, bounds_of(blocks, n_rows), present)
+
+    everyone = np.ones(len(model.estimators_), bool)
+    answers = aligned_answers(model, method, model._aligned_by(model._align), X, n_rows, routed, everyone)
+    answers = [answer if is_failed(answer) else answer[present] for answer in answers]
+    report_left_out(model._names(), answers, "update")
+    share = None if weights_of_rows is None else weights_of_rows[present]
+    losses = _losses(model, answers, target[present], share)
+    losses, shares = step_losses(losses, time_steps(np.flatnonzero(present), None, blocks), share)
+
+    failed = np.array([is_failed(answer) for answer in answers])
+    as_given = failed if isinstance(model.error_score, Real) and not np.isnan(model.error_score) else None
+    _tell_of_wild(model.dynamics_, losses[:, ~failed])
+    state = after_losses(model.dynamics_, losses, shares, model.half_life, as_given)
+    weights = moved(model.weights_, target_weights(state, settings), settings.max_change)
+    steps = model.history_steps_[-1] + len(losses)
+    return {
+        "weights_": weights,
+        "weight_history_": np.vstack([model.weight_history_[1 - LONGEST_HISTORY :], weights]),
+        "history_steps_": np.append(model.history_steps_[1 - LONGEST_HISTORY :], steps),
+        "recent_losses_": recent_losses(state),
+        "dynamics_": dict(state),
+        "_row_order": order,
+    }
+
+
+def _tell_of_wild(state, losses):
+    """Warn of time steps in which every member is so far off that the truth may be wrong."""
+    most = most_that_counts(state)
+    wild = np.flatnonzero(losses.min(axis=1) > most)
+    if len(wild):
+        warn_user(
+            f"The smallest loss of all members is {losses[wild[0]].min():.3g} at time step {wild[0]} of this update, "
+            f"beyond {WILD:g} times what is usual, and counts as {most:.3g} at most ({len(wild)} such steps). Is y "
+            "wrong there, or in another unit?"
+        )
 
 
 def _losses(model, answers, y, sample_weight):

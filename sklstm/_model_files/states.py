@@ -87,6 +87,7 @@ def _span(value, where, sizes):
         refuse(where, step, "a step between two rows")
 
 
+_ROW_ORDER = entries({"span": optional(_span), "groups": flag})
 _OF_A_NETWORK = {
     "parameters_": lambda value, where, sizes: None,  # checked by the layout
     "n_iter_": integer(0),
@@ -108,7 +109,7 @@ _NETWORK = {
     "_architecture": anything,  # checked before all else
     "_trained_dtype": text("float32", "float64", "bfloat16"),
     "_fitted_on": text("table", "sequences"),
-    "_row_order": entries({"span": optional(_span), "groups": flag}),
+    "_row_order": _ROW_ORDER,
 }
 _OTHERS_OF_NETWORK = {
     "weight_decay_": number(0),
@@ -270,6 +271,7 @@ _ENSEMBLE = {
     "_fitted_on": text("table", "sequences"),
 }
 _OTHERS_OF_ENSEMBLE = {
+    "_row_order": optional(_ROW_ORDER),
     "feature_names_in_": _names_of_features,
     "learned_weights_": array("float64", "members"),
     "shrinkage_": number(),

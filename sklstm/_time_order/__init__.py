@@ -10,6 +10,7 @@ import numpy as np
 from sklstm._time_order.junctions import Span, label_of_last, look_at_block, look_at_junction, span_of
 from sklstm._time_order.order import check_order, check_same_rows, is_one_series
 from sklstm._time_order.times import find_holes, row_times
+from sklstm._time_order.truths import look_at_truths, record_of
 from sklstm._validation import check_groups, is_set_of_sequences, refuse_target_per_row
 from sklstm._warn import warn_user
 
@@ -21,7 +22,9 @@ __all__ = [
     "look_at_question",
     "look_at_score",
     "look_at_training",
+    "look_at_truths",
     "look_at_validation",
+    "record_of",
 ]
 
 BY_POSITION = ("y", "sample_weight", "groups")

@@ -134,29 +134,63 @@ def look_at_block(span, times, blocks, groups, begins):
         return now
     if now is None or times.is_default:
         return span
-    known = {label: i for i, label in enumerate(span.groups)}
-    first, last, names = span.first.copy(), span.last.copy(), list(span.names)
-    new, back = [], None
-    for k, label in enumerate(now.groups):
-        i = known.get(label)
-        if i is None:
-            new.append(k)
-            continue
-        if now.first[k] != first[i] and not times.values[begins[k]] > last[i]:
-            back = (k, names[i]) if back is None else back
-        last[i], names[i] = now.last[k], now.names[k]
-    if back is not None:
-        k, name = back
+    place = begins_before(span, now, times, begins, new_pass=True)
+    if place is not None:
+        row, _, name = place
         warn_user(
-            f"X begins at {times.label(begins[k])}, but the block before it ended at {name}: hand the blocks of "
+            f"X begins at {times.label(row)}, but the block before it ended at {name}: hand the blocks of "
             "partial_fit over in time order, each row once a pass (rows that only fill the first windows with a "
             "sample_weight of 0). Blocks of several series need groups, a label for each row.",
             TimeOrderWarning,
         )
+    return span_after(span, now)
+
+
+def begins_before(span, now, times, begins, *, new_pass=False):
+    """Return the first row, its group and the label of the row before, of a table that does not come after a span.
+
+    Parameters
+    ----------
+    span : Span
+        Of the rows before.
+    now : Span
+        Of the table, of the same kind.
+    times : RowTimes
+    begins : sequence of int
+        First row of each group that counts.
+    new_pass : bool, default=False
+        Whether a group may begin where that of the span began.
+
+    Returns
+    -------
+    tuple or None
+        None where all groups come after those of the span.
+    """
+    known = {label: i for i, label in enumerate(span.groups)}
+    for k, label in enumerate(now.groups):
+        i = known.get(label)
+        if i is None or (new_pass and now.first[k] == span.first[i]):
+            continue
+        if not times.values[begins[k]] > span.last[i]:
+            return begins[k], label, span.names[i]
+    return None
+
+
+def span_after(span, now):
+    """Return the span of a table, None for none, and the one after it, of the same kind."""
+    if span is None or span.kind != now.kind:
+        return now
+    known = {label: i for i, label in enumerate(span.groups)}
+    # Of the finer of two units: a time that was rounded would seem to be another.
+    last, names = span.last.astype(np.promote_types(span.last.dtype, now.last.dtype)), list(span.names)
+    new = [k for k, label in enumerate(now.groups) if label not in known]
+    for k, label in enumerate(now.groups):
+        if label in known:
+            last[known[label]], names[known[label]] = now.last[k], now.names[k]
     return Span(
         span.kind,
         span.groups + [now.groups[k] for k in new],
-        np.concatenate([first, now.first[new]]),
+        np.concatenate([span.first, now.first[new]]),
         np.concatenate([last, now.last[new]]),
         names + [now.names[k] for k in new],
         now.step if span.step is None else span.step,

@@ -38,7 +38,7 @@ def check_order(X, blocks=None, name="X", *, instead=None, holes=False):
         return
     blocks = np.array([0, len(times.values)]) if blocks is None else blocks
     if blocks[-1] == len(times.values) and not names_the_blocks(times, blocks):
-        message = _disorder(times, blocks, name) or (holes and _holes([(times, blocks, name)], name))
+        message = disorder(times, blocks, name) or (holes and _holes([(times, blocks, name)], name))
         if message:
             warn_user(message, TimeOrderWarning)
 
@@ -47,7 +47,7 @@ def _check_order_of_list(frames, name, holes):
     found = [(row_times(frame), f"{name}[{i}]") for i, frame in enumerate(frames)]
     found = [(times, np.array([0, len(times.values)]), title) for times, title in found if times is not None]
     for times, blocks, title in found:
-        message = _disorder(times, blocks, title)
+        message = disorder(times, blocks, title)
         if message:
             warn_user(message, TimeOrderWarning)
             return
@@ -56,7 +56,7 @@ def _check_order_of_list(frames, name, holes):
         warn_user(message, TimeOrderWarning)
 
 
-def _disorder(times, blocks, name):
+def disorder(times, blocks, name):
     """Return the message about rows that do not come after the row before them, None if there are none."""
     rows, steps = steps_inside(times.values, blocks)
     zero = np.zeros(1, steps.dtype)[0]

@@ -1,5 +1,7 @@
 """Dynamic weights: what the rules ask for, floor, bound of the change, half-life, history, regret."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -208,6 +210,30 @@ def test_losses_of_any_size_give_weights():
     for losses in ([[1e300, 1e308, np.inf]], [[0.0, 0.0, 0.0]], [[1e-300, 1e-320, 1.0]]):
         state = after_losses(start_state(3), np.array(losses), np.ones(1), 50.0)
         assert_simplex(target_weights(state, settings))
+
+
+@pytest.mark.parametrize("truth", [1e30, -1e200])
+def test_one_wild_truth_is_told_and_soon_forgotten(truth):
+    rows = np.random.default_rng(1).normal(size=(300, 3))
+    targets = rows[:, 0].copy()
+    model = dynamic(half_life=10.0, max_change=1.0).fit(X, Y).update(rows[:100], targets[:100])
+    recent = model.recent_losses_
+    targets[100] = truth
+    with pytest.warns(UserWarning, match=r"beyond 1000 times what is usual, .*\(1 such steps\). Is y wrong there"):
+        model.update(rows[100:102], targets[100:102])
+    assert model.recent_losses_.max() < 1000 * max(recent.max(), model.dynamics_["high"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.update(rows[102:], targets[102:])
+    assert_allclose(model.weights_, [1 - 0.1 / 3, 0.05 / 3, 0.05 / 3], rtol=1e-2)
+
+
+def test_losses_may_grow_by_any_factor():
+    model = dynamic(half_life=10.0, max_change=1.0).fit(X, Y)
+    rows = np.random.default_rng(1).normal(size=(100, 3)) * 1e9
+    with pytest.warns(UserWarning, match="counts as"):
+        model.update(rows, rows[:, 0] + 1e8)
+    assert model.weights_[0] > 0.9
 
 
 # --- time steps

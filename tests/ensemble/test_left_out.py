@@ -7,9 +7,16 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 
 from ensemble.cases import LABELS, X, Y, classifier, fitted_names, regressor
-from ensemble.members import Column, FailsOn, ReturnsProbabilities
+from ensemble.members import Column, FailsOn, Returns, ReturnsProbabilities
 
 GOOD = [("one", Column(0)), ("two", Column(1))]
+
+
+class Quantiles(Returns):
+    """Answers for quantiles whatever `answer` makes of X."""
+
+    def predict_quantiles(self, rows):
+        return self.answer(rows)
 
 
 def members(**params):
@@ -93,8 +100,26 @@ def test_an_error_in_predict_is_one_by_default():
     model.estimators_[1].set_params(troubles=("predict",))
     with pytest.raises(RuntimeError, match="no answer"):
         model.predict(X)
-    model.estimators_[1].set_params(answers_nan=True)
-    assert np.isnan(model.predict(X)).sum() == 1  # NaN passes through, as ever
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_never_passed_on(value):
+    def answer(rows):
+        return np.where(np.arange(len(rows)) == 1, value, 0.0)
+
+    message = "Member 'odd' .* predicted NaN or infinity: .* for 1 of 60 rows, the first is row 1"
+    model = regressor([GOOD[0], ("odd", Returns(answer))]).fit(X, Y)
+    for ask in (model.predict, lambda rows: model.score(rows, Y)):
+        with pytest.raises(ValueError, match=message):
+            ask(X)
+    odd = ReturnsProbabilities(lambda rows: np.column_stack([answer(rows)] * 3), (0, 1, 2))
+    votes = classifier([("logit", LogisticRegression()), ("odd", odd)]).fit(X, LABELS)
+    for ask in (votes.predict, votes.predict_proba):
+        with pytest.raises(ValueError, match=message):
+            ask(X)
+    model.estimators_ = [Quantiles(lambda rows: np.column_stack([answer(rows)] * 2))] * 2
+    with pytest.raises(ValueError, match=r"Member 'one' .* predicted NaN or infinity: its predict_quantiles"):
+        model.predict_quantiles(X)
 
 
 @pytest.mark.parametrize("rule", ["exponential", "hedge", "best"])

@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from ensemble.cases import LABELS, X, Y, classifier, regressor
 from ensemble.members import Column, Log, Returns, Wants
 from sklstm import DeepRNNRegressor, load_model, save_model
+from sklstm.exceptions import TimeOrderWarning
 
 RIDGES = [("ridge", Ridge()), ("strict", Ridge(alpha=100.0))]
 
@@ -175,3 +179,94 @@ def test_a_shallow_copy_keeps_its_own_history():
     other.update(X[20:], Y[20:])
     assert not np.array_equal(model.weights_, other.weights_)
     assert len(model.weight_history_) == len(other.weight_history_) == 2
+
+
+# --- order in time
+
+TIMES = pd.date_range("2025-01-01", periods=60, freq="h")
+FRAME, SERIES = pd.DataFrame(X, TIMES), pd.Series(Y, TIMES)
+
+
+def at(*rows):
+    return list(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (at(31, 30), r"X is not in time order: row 1 .* does not come after row 0"),
+        (at(31, 31), "The index holds times more than once"),
+        (at(24, 25), r"its first row, 2025-01-02 00:00:00, does not come after the last one before it, 2025-01-02 00"),
+        (at(3, 4), "does not come after the last one before it"),
+    ],
+)
+def test_rows_out_of_time_order_are_refused(rows, message):
+    model = dynamic().fit(FRAME[:20], SERIES[:20]).update(FRAME[20:25], SERIES[20:25])
+    before = state_of(model)
+    for x, y in ((FRAME.iloc[rows], SERIES.iloc[rows]), (X[rows], SERIES.iloc[rows])):
+        with pytest.raises(ValueError, match=message.replace("X is", "[Xy] is")):
+            model.update(x, y)
+    assert_same_state(model, before)
+    model.update(X[rows], Y[rows])  # nothing says when they were
+    model.update(FRAME[25:], SERIES[25:])
+
+
+def test_rows_of_the_fit_are_refused_and_times_of_another_kind():
+    model = dynamic(initial_weights="out_of_fold").fit(FRAME[:20], SERIES[:20])
+    with pytest.raises(ValueError, match="does not come after the last one before it"):
+        model.update(FRAME[10:30], SERIES[10:30])
+    with pytest.raises(ValueError, match="holds times of the kind datetime with a time zone"):
+        model.update(FRAME[20:30].tz_localize("UTC"), Y[20:30])
+    copies = [pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
+    for one in (model, *copies):
+        one.update(FRAME[20:30], SERIES[20:30])
+        with pytest.raises(ValueError, match="does not come after"):
+            one.update(FRAME[20:30], SERIES[20:30])
+    model.fit(FRAME[:20], SERIES[:20]).update(FRAME[20:30], SERIES[20:30])
+
+
+def test_series_of_a_panel_have_times_of_their_own(tmp_path):
+    labels = np.repeat(["a", "b"], 10)
+    two = pd.concat([FRAME[:10], FRAME[:10]])
+    model = dynamic().fit(two, Y[:20], groups=labels)
+    later = pd.concat([FRAME[10:12], FRAME[5:7]])
+    with pytest.raises(ValueError, match="its first row of group 'b', 2025-01-01 05:00:00, does not come after"):
+        model.update(later, Y[:4], groups=["a", "a", "b", "b"])
+    # Rows of weight zero may be repeated, to fill windows.
+    model.update(FRAME[8:12], Y[8:12], groups=["a"] * 4, sample_weight=[0, 0, 1, 1])
+    save_model(model, tmp_path / "model")
+    for one in (model, load_model(tmp_path / "model")):
+        one.update(later, Y[:4], groups=["c", "c", "d", "d"])
+        with pytest.raises(ValueError, match="of group 'a', 2025-01-01 10:00:00, does not come after"):
+            one.update(later, Y[:4], groups=["a", "a", "e", "e"])
+
+
+def test_numbers_in_the_index_are_told():
+    frame = FRAME.reset_index(drop=True)
+    model = dynamic().fit(frame[:20], Y[:20]).update(frame[20:30], Y[20:30])
+    with pytest.warns(TimeOrderWarning, match="its first row, 25, does not come after the last one before it, 29"):
+        model.update(frame[25:30], Y[25:30])
+
+
+# --- threads
+
+
+def test_updates_of_several_threads_follow_each_other():
+    def slow(rows):
+        time.sleep(0.002)
+        return rows[:, 0]
+
+    calls = [slice(3 * k, 3 * k + 3) for k in range(5)]
+    members = [("slow", Returns(slow)), ("two", Column(1))]
+    model = dynamic(members, max_change=1.0).fit(X, Y)
+    orders = [copy.deepcopy(model) for _ in range(120)]
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda rows: model.update(X[rows], Y[rows]), calls))
+    assert_array_equal(model.history_steps_, np.arange(0, 18, 3))
+    members[0][1].answer = lambda rows: rows[:, 0]
+    for one, order in zip(orders, permutations(calls), strict=True):
+        one.estimators_[0].answer = lambda rows: rows[:, 0]
+        for rows in order:
+            one.update(X[rows], Y[rows])
+    assert any(np.array_equal(one.weight_history_, model.weight_history_) for one in orders)
+    assert not any("lock" in name for name in vars(model))
