@@ -2,13 +2,15 @@
 
     python tests/reliability/line_coverage.py [--workers 2] [--json FILE] [-- PYTEST ARGUMENTS]
 
-The environment needs pytest-cov. Left out are tests that run no Python code of the package (types), those of the
-reference alone, and tests/reliability itself. What fails here is listed, but decides nothing: tests of speed may fail
-under measurement. Compiled modules are not counted.
+The environment needs pytest-cov, and dask for what runs on its workers. Left out are tests that run no Python code of
+the package (types), those of the reference alone, and tests/reliability itself. Child processes are measured too:
+pyproject.toml says how. What fails here is listed, but decides nothing: tests of speed may fail under measurement.
+Compiled modules are not counted.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,13 +22,17 @@ LEAST = 95.0
 WITHOUT = ("typing", "reference", "reliability", "benchmarks")
 
 
-def measure(report, workers, arguments):
-    """Run the suite under measurement; return what pytest said, line by line."""
+def measure(report, workers, arguments, data):
+    """Run the suite under measurement; return what pytest said, line by line.
+
+    A child that outlives the suite writes its data late: into the folder of `data`, not into the tree.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(workers)]
     command += ["--cov", "--cov-branch", f"--cov-report=json:{report}"]
     command += arguments or ["tests", *(f"--ignore=tests/{name}" for name in WITHOUT)]
     said = []
-    with subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, text=True) as run:
+    environment = {"COVERAGE_FILE": str(data), **os.environ}
+    with subprocess.Popen(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             said.append(line.rstrip())
             if re.match(r"(FAILED|ERROR) ", line):
@@ -73,9 +79,9 @@ def main():
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--json", type=Path, help="where the report of coverage is kept")
     options = parser.parse_args(given[:end])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         report = (options.json or Path(folder) / "coverage.json").resolve()
-        said = measure(report, options.workers, given[end + 1 :])
+        said = measure(report, options.workers, given[end + 1 :], Path(folder) / "data")
         if not report.exists():
             raise SystemExit("\n".join(said[-20:]))
         print(said[-1])
