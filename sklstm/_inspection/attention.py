@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._base import BaseRNN
 from sklstm._compression.models import check_model
-from sklstm._inspection.drawing import SEVERAL, check_choice, draw_image, legend, open_axes, style, whole_ticks
+from sklstm._inspection.drawing import SEVERAL, check_choice, draw_curve, draw_image, legend, open_axes, whole_ticks
 from sklstm._inspection.windows import check_samples
 
 SPREAD = (10, 90)
@@ -221,8 +221,6 @@ class AttentionDisplay:
         return self
 
     def _draw_means(self, ax, names, given):
-        from matplotlib.lines import Line2D
-
         for k, name in enumerate(names):
             weights = np.asarray(self.weights[name], np.float64)
             steps = np.arange(1 - weights.shape[1], 1)
@@ -235,8 +233,8 @@ class AttentionDisplay:
             own = {"color": color, "linestyle": STYLES[k % len(STYLES)], "label": name, "linewidth": 1.5}
             if len(steps) <= 64:
                 own |= {"marker": "o", "markersize": 3.0}
-            self.lines_ += ax.plot(steps, np.nanmean(present, axis=0), **style(own, given, "line_kwargs", Line2D))
-        ax.set_ylabel("Weight (share of 1)" if not self.bands_ else "Mean weight (share of 1; band: 10 to 90 %)")
+            self.lines_.append(draw_curve(ax, steps, np.nanmean(present, axis=0), own, given, "line_kwargs"))
+        ax.set_ylabel("Weight (share of 1)" if not self.bands_ else "Mean weight (share of 1;\nband: 10 to 90 %)")
         ax.set_ylim(bottom=0.0)
         legend(ax)
 

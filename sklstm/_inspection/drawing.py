@@ -56,6 +56,27 @@ def style(defaults, given, name, kind):
     return {**defaults, **normalize_kwargs(given, kind)}
 
 
+def draw_curve(ax, x, y, defaults, given, name):
+    """Draw a curve, a single point as a marker, and return its Line2D.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    x, y : ndarray of shape (n_points,)
+    defaults : dict
+        Keyword arguments of `Axes.plot`.
+    given : dict or None
+        Those of the user.
+    name : str
+        Of the argument that held them.
+    """
+    from matplotlib.lines import Line2D
+
+    alone = {"marker": "o"} if len(x) == 1 else {}
+    (line,) = ax.plot(x, y, **style({**alone, **defaults}, given, name, Line2D))
+    return line
+
+
 def check_choice(value, choices, name):
     """Raise a ValueError unless a value is one of some strings."""
     if not isinstance(value, str) or value not in choices:
@@ -93,10 +114,12 @@ def legend(ax, handles=None):
     ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), **form)
 
 
-def label_height(ax, label):
-    """Write a label at the vertical axis, in small letters where there is little room."""
+def label_axes(ax, x_label, y_label, handles=None):
+    """Write what curves show: labels at both axes, the vertical one in letters that fit, and a legend (see there)."""
+    ax.set_xlabel(x_label)
     height = ax.get_position().height * ax.figure.get_figheight()
-    ax.set_ylabel(label, fontsize="medium" if height > NARROW else "small" if height > NARROW / 2 else "x-small")
+    ax.set_ylabel(y_label, fontsize="medium" if height > NARROW else "small" if height > NARROW / 2 else "x-small")
+    legend(ax, handles)
 
 
 def width_of(ax):

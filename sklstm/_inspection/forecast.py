@@ -13,8 +13,8 @@ from sklstm._inspection.drawing import (
     BLUE,
     GREY,
     TICK,
-    label_height,
-    legend,
+    draw_curve,
+    label_axes,
     open_axes,
     style,
     whole_ticks,
@@ -295,33 +295,27 @@ default=None
         display : ForecastDisplay
         """
         ax = open_axes(self, ax)
-        from matplotlib.lines import Line2D
-
         n = len(self.y_pred)
         times = np.arange(n) if self.times is None else np.asarray(self.times)
         line: dict[str, Any] = {"linewidth": 0.8 if n > MANY else 1.4}
         if n == 1:
-            line |= {"marker": "o", "linestyle": "none"}
+            line["linestyle"] = "none"
         self.truth_line_ = self.history_line_ = None
         self._draw_bands(ax, times, band_kwargs)
         if self.history is not None:
             own = {"color": GREY, "linewidth": 1.2, "label": "Before"}
             if len(self.history) == 1:
                 own |= {"marker": ".", "linestyle": "none"}
-            (self.history_line_,) = ax.plot(np.asarray(self.history_times), self.history, **own)
+            self.history_line_ = draw_curve(ax, np.asarray(self.history_times), self.history, own, None, "history")
         if self.y_true is not None:
-            own = style({**line, "color": BLACK, "label": "Truth"}, truth_kwargs, "truth_kwargs", Line2D)
-            (self.truth_line_,) = ax.plot(times, self.y_true, **own)
+            own = {**line, "color": BLACK, "label": "Truth"}
+            self.truth_line_ = draw_curve(ax, times, self.y_true, own, truth_kwargs, "truth_kwargs")
         dashed = {"linestyle": "--"} if n > 1 and n <= MANY else {}
         label = "Prediction" if self.bands is None else "Median"
         own = {**line, **dashed, "color": BLUE, "label": label}
-        (self.prediction_line_,) = ax.plot(
-            times, self.y_pred, **style(own, prediction_kwargs, "prediction_kwargs", Line2D)
-        )
+        self.prediction_line_ = draw_curve(ax, times, self.y_pred, own, prediction_kwargs, "prediction_kwargs")
         self._label_times(ax, times)
-        ax.set_xlabel(self.time_name)
-        label_height(ax, self.target_name)
-        legend(ax)
+        label_axes(ax, self.time_name, self.target_name)
         return self
 
     def _draw_bands(self, ax, times, given):

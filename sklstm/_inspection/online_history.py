@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from sklstm._inspection.drawing import BLUE, GREEN, GREY, ORANGE, PINK, label_height, legend, open_axes, style
+from sklstm._inspection.drawing import BLUE, GREEN, GREY, ORANGE, PINK, draw_curve, label_axes, open_axes, style
 
 # Drawn as vertical lines: what happened, in the words of the legend, with colour and line.
 EVENTS = {
@@ -164,23 +164,17 @@ class OnlineHistoryDisplay:
         -------
         display : OnlineHistoryDisplay
         """
-        from matplotlib.lines import Line2D
-
         ax = open_axes(self, ax, (8.0, 4.0))
         kinds, rows = (np.asarray(self.history[name]) for name in ("kind", "row"))
         is_loss = kinds == "loss"
         self.refit_bars_ = self._draw_refits(ax, kinds, rows)
         self.share_ax_, self.share_line_ = self._draw_shares(ax, kinds, rows)
         defaults = {"color": BLUE, "linewidth": 1.2, "label": "Loss", "zorder": 3}
-        if is_loss.sum() == 1:
-            defaults["marker"] = "o"
         losses = np.asarray(self.history["loss"], np.float64)[is_loss]
-        (self.loss_line_,) = ax.plot(rows[is_loss], losses, **style(defaults, loss_kwargs, "loss_kwargs", Line2D))
+        self.loss_line_ = draw_curve(ax, rows[is_loss], losses, defaults, loss_kwargs, "loss_kwargs")
         self.event_lines_ = self._draw_events(ax, kinds, rows, event_kwargs)
-        ax.set_xlabel("Row")
-        label_height(ax, self.loss_label)
         handles = [self.loss_line_, *self.event_lines_.values(), self.refit_bars_, self.share_line_]
-        legend(ax, [one for one in handles if one is not None])
+        label_axes(ax, "Row", self.loss_label, [one for one in handles if one is not None])
         return self
 
     def _draw_events(self, ax, kinds, rows, given):

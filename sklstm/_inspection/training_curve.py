@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._base import BaseRNN
 from sklstm._compression.models import check_model
-from sklstm._inspection.drawing import BLACK, BLUE, ORANGE, label_height, legend, open_axes, style, whole_ticks
+from sklstm._inspection.drawing import BLACK, BLUE, ORANGE, draw_curve, label_axes, open_axes, whole_ticks
 
 LOSS_LABELS = {
     "squared": "Half squared error\n(target in standard deviations)",
@@ -205,24 +205,18 @@ class TrainingCurveDisplay:
             if epoch >= 1:
                 label = "Kept" if not self.best_lines_ else None
                 self.best_lines_.append(ax.axvline(epoch, color=BLACK, linewidth=0.8, linestyle=":", label=label))
-        ax.set_xlabel("Epoch")
-        label_height(ax, self.loss_label)
         whole_ticks(ax)
-        legend(ax)
+        label_axes(ax, "Epoch", self.loss_label)
         return self
 
     def _curves(self, ax, curves, label, color, linestyle, given, name):
         """Draw the curve of each network, those of all but the first lighter."""
-        from matplotlib.lines import Line2D
-
         lines = []
         for k, (curve, training) in enumerate(zip(curves, self.training_loss, strict=True)):
             epochs = np.arange(len(training) - len(curve) + 1, len(training) + 1)
             defaults = {"color": color, "linestyle": linestyle, "linewidth": 1.5 if k == 0 else 0.8}
             defaults |= {"alpha": 1.0 if k == 0 else 0.5, "label": label if k == 0 else None}
-            if len(curve) == 1:
-                defaults["marker"] = "o"
-            lines += ax.plot(epochs, curve, **style(defaults, given, f"{name}_kwargs", Line2D))
+            lines.append(draw_curve(ax, epochs, curve, defaults, given, f"{name}_kwargs"))
         return lines
 
 

@@ -27,9 +27,10 @@ from sklstm._inspection.drawing import (
     check_choice,
     check_count,
     check_names,
-    legend,
+    label_axes,
     open_axes,
     shortened,
+    strongest,
     style,
 )
 
@@ -201,16 +202,12 @@ class WeightHistoryDisplay:
         -------
         display : WeightHistoryDisplay
         """
-        check_matplotlib_support(f"{type(self).__name__}.plot")
-        from matplotlib.collections import PolyCollection
-
         most = min(check_count(most, "most"), len(SEVERAL) - 1)
         ax = open_axes(self, ax)
-        n_members = self.weights.shape[1]
-        shown = np.arange(n_members)
-        if n_members > most:
-            shown = np.sort(np.argsort(-self.weights.mean(axis=0), kind="stable")[:most])
-        rest = np.setdiff1d(np.arange(n_members), shown)
+        from matplotlib.collections import PolyCollection
+
+        shown, rest = strongest(self.weights.mean(axis=0), most)
+        shown = np.sort(shown)
         layers = [(shortened(str(self.names[int(k)])), self.weights[:, k], SEVERAL[i]) for i, k in enumerate(shown)]
         if len(rest):
             layers.append((f"{len(rest)} others", self.weights[:, rest].sum(axis=1), GREY))
@@ -223,8 +220,8 @@ class WeightHistoryDisplay:
             style_of = style(defaults, area_kwargs, "area_kwargs", PolyCollection)
             self.areas_.append(ax.fill_between(steps, low, high, **style_of))
             low = high
-        ax.set(xlim=(steps[0], steps[-1]), ylim=(0.0, 1.0), xlabel="Time step", ylabel="Weight")
-        legend(ax)
+        ax.set(xlim=(steps[0], steps[-1]), ylim=(0.0, 1.0))
+        label_axes(ax, "Time step", "Weight")
         return self
 
 
