@@ -11,7 +11,7 @@ from sklstm.cli.metrics import choose, compute
 from sklstm.cli.models import load, quantiles_of
 from sklstm.cli.predict import add_reading, names
 from sklstm.cli.progress import Progress
-from sklstm.cli.runs import answers_of, open_run, threads
+from sklstm.cli.runs import answers_of, open_run, read_labels, threads
 from sklstm.cli.tables import require_arrow
 
 
@@ -41,11 +41,10 @@ def evaluate(options):
     chosen, methods = choose(model, options.metrics)
     with threads(options.jobs):
         others = options.target + ([options.weight] if options.weight else [])
-        run = open_run(options, methods, others, model)
-        if not hasattr(model, "classes_"):
-            run.table.widen(options.target)
-        elif np.asarray(model.classes_).dtype.kind in "UO" and all(isinstance(one, str) for one in model.classes_):
-            run.table.read_as_text(options.target)
+        numbers = ([options.weight] if options.weight else []) + ([] if hasattr(model, "classes_") else options.target)
+        run = open_run(options, methods, others, model, numbers)
+        if hasattr(model, "classes_") and np.ndim(model.classes_) == 1:
+            read_labels(run.table, options.target, known=np.asarray(model.classes_))
         y, weights, answers, n_without = _collect(run, options)
     found = {"model": str(options.model), "table": str(options.table), "rows": len(y), "rows_without_target": n_without}
     _check_shapes(model, y, answers, options)

@@ -5,6 +5,8 @@ import os
 from hashlib import file_digest
 from typing import NamedTuple
 
+import numpy as np
+
 from sklstm.cli.errors import ModelError, one_line
 from sklstm.exceptions import ModelFormatError
 
@@ -131,6 +133,15 @@ def takes_groups(model, method):
             return False
         model = model.steps[-1][1]
     return "groups" in inspect.signature(getattr(model, method)).parameters
+
+
+def labels_of(model):
+    """Return the labels of groups that a fitted model knows, as an array; None for one that compares them alone."""
+    for one in networks_in(model):
+        for name in ("group_labels_", "context_groups_"):
+            if hasattr(one, name):
+                return np.asarray(getattr(one, name))
+    return None
 
 
 def _refuse_steps_that_look_back(steps):

@@ -130,8 +130,10 @@ class RowOrder:
 
         kind = column.type
         if not (types.is_integer(kind) or types.is_floating(kind) or (types.is_temporal(kind))):
+            first = f", {column[0].as_py()!r} in row {self._n_rows}" if len(column) else ""
             raise InputError(
-                f"{self._path}: column {self._time!r} holds {kind}, expected timestamps, dates, durations or numbers."
+                f"{self._path}: column {self._time!r} holds {kind}{first}; expected timestamps, dates, durations or "
+                "numbers (without leading zeros)."
             )
         if types.is_temporal(kind) and not types.is_interval(kind):
             width = pa.int32() if kind.bit_width == 32 else pa.int64()

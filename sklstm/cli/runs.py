@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sklstm.cli.answers import open_answers
 from sklstm.cli.errors import InputError, UsageError, say
 from sklstm.cli.features import columns_of, open_features
-from sklstm.cli.models import load, reading_of
+from sklstm.cli.models import labels_of, load, reading_of
 from sklstm.cli.order import RowOrder
 from sklstm.cli.tables import open_table, refuse_unknown
 
@@ -47,7 +47,7 @@ class Run(NamedTuple):
     batch_rows: int
 
 
-def open_run(options, methods, others, model=None):
+def open_run(options, methods, others, model=None, numbers=()):
     """Return the `Run` that the options of a command stand for.
 
     Parameters
@@ -59,6 +59,8 @@ def open_run(options, methods, others, model=None):
         Further columns that are read.
     model : estimator or None, default=None
         None to read it.
+    numbers : list of str, default=()
+        Those of `others` that are numbers, whatever they look like.
     """
     for name, least in (("batch_rows", 1), ("context_rows", 0)):
         value = getattr(options, name)
@@ -70,10 +72,21 @@ def open_run(options, methods, others, model=None):
     keys = list(dict.fromkeys([name for name in (options.group, options.time) if name is not None] + others))
     refuse_unknown(table, keys)
     columns = columns_of(model, table, options.features, keys)
-    table.widen([name for name in columns if name not in keys])
+    table.widen([name for name in columns if name not in keys] + list(numbers))
+    read_labels(table, [options.group] if options.group else [], columns, labels_of(model))
+    table.read_exactly([name for name in keys if name not in columns and name not in numbers])
     features = open_features(model, table, columns, reading.reach)
     batch_rows = options.batch_rows or batch_rows_of(len(columns) + len(keys), reading.reach)
     return Run(model, reading, table, features, columns, keys, options.group, options.time, methods, batch_rows)
+
+
+def read_labels(table, names, columns=(), known=None):
+    """Let a CSV table give some columns as labels: as texts, unless the labels that are known, an array, are numbers.
+
+    Those that a model reads as numbers, `columns`, stay numbers.
+    """
+    are_numbers = known is not None and known.dtype.kind in "biuf"
+    table.read_as_text([name for name in names if not are_numbers and name not in columns])
 
 
 def batch_rows_of(n_columns, reach):

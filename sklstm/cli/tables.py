@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sklstm.cli.errors import InputError, UsageError, nearest, one_line
+from sklstm.cli.texts import as_numbers, first_not_exact, is_exact, without_empty
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 # Of a column of a Parquet file, so that a row group of any size takes no more memory than its pages.
@@ -76,6 +77,9 @@ class _Table:
     def read_as_text(self, columns):
         """Read some columns as texts, where the file does not say what they are."""
 
+    def read_exactly(self, columns):
+        """Read some columns as texts where numbers would lose what the file says, as 007 or very long ones."""
+
     def batches(self, columns, n_rows, first=0):
         """Give the table in batches.
 
@@ -125,7 +129,8 @@ class ParquetTable(_Table):
         from pyarrow.parquet import ParquetFile
 
         # Read as a stream: neither a row group nor the file as a whole is held in memory.
-        self._file = ParquetFile(self.path, buffer_size=COLUMN_BUFFER, pre_buffer=False, memory_map=False)
+        options = {"buffer_size": COLUMN_BUFFER, "pre_buffer": False, "memory_map": False}
+        self._file = ParquetFile(self.path, page_checksum_verification=True, **options)
         self.schema = self._file.schema_arrow
         self.n_rows = self._file.metadata.num_rows
         refuse_repeated_names(self.path, self.schema.names)
@@ -157,7 +162,9 @@ class CsvTable(_Table):
     """
 
     def _open(self):
-        self.schema = self._reader(None).schema
+        with self._reader(None) as reader:
+            self.schema = reader.schema
+        self._texts, self._guessed = set(), {}
         refuse_repeated_names(self.path, self.schema.names)
 
     def _reader(self, columns, types=None):
@@ -186,16 +193,62 @@ class CsvTable(_Table):
                 self.types[name] = pa.float64()
 
     def read_as_text(self, columns):
-        """Read some columns as texts: labels such as 01 are no numbers."""
+        """Read some columns as texts, an empty cell as no value: labels such as 01 are no numbers, NA may be one."""
+        self._texts |= set(columns)
+
+    def read_exactly(self, columns):
+        """Read some columns as texts where the numbers of the first megabytes would lose what the file says."""
         import pyarrow as pa
 
-        self.types.update(dict.fromkeys(columns, pa.string()))
+        columns = [name for name in columns if name not in self._texts]
+        if not columns:
+            return
+        with self.reading(), self._reader(columns, dict.fromkeys(columns, pa.string())) as reader:
+            first = next(iter(reader), None)
+        for name in columns if first is not None else ():
+            kind = self.schema.field(name).type
+            if not is_exact(first.column(name), kind):
+                self._texts.add(name)
+            elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+                self._guessed[name] = kind
 
     def _pieces(self, columns, first):
-        for piece in self._reader(columns, {name: self.types[name] for name in columns}):
-            if first < piece.num_rows:
-                yield piece.slice(first)
-            first = max(first - piece.num_rows, 0)
+        import pyarrow as pa
+
+        as_texts = self._texts | self._guessed.keys()
+        types = {name: pa.string() if name in as_texts else self.types[name] for name in columns}
+        row = 0
+        with self._reader(columns, types) as reader:
+            for piece in reader:
+                if first < row + piece.num_rows:
+                    yield self._converted(piece, row).slice(max(first - row, 0))
+                row += piece.num_rows
+
+    def _converted(self, piece, row):
+        """Return a piece, which begins at a row of the file, with its texts as what they stand for."""
+        for place, name in enumerate(piece.schema.names):
+            if name in self._texts or name in self._guessed:
+                column = without_empty(piece.column(name))
+                if name in self._guessed:
+                    column = self._as_numbers(column, name, row)
+                piece = piece.set_column(place, name, column)
+        return piece
+
+    def _as_numbers(self, column, name, row):
+        import pyarrow as pa
+
+        kind = self._guessed[name]
+        place = first_not_exact(column, kind)
+        if place is not None:
+            raise InputError(
+                f"{self.path}: row {row + place} holds {column[place].as_py()!r} in column {name!r}, of which a number "
+                "would lose digits, while the rows before hold numbers. Write the table in Parquet, and this column as "
+                "text."
+            )
+        try:
+            return as_numbers(column, kind)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{self.path}: column {name!r} begins with numbers: {one_line(error)}") from error
 
 
 def refuse_repeated_names(path, names):
@@ -230,7 +283,11 @@ def open_writer(file, schema, kind):
     import pyarrow as pa
     from pyarrow import csv, parquet
 
-    writer = parquet.ParquetWriter(file, schema) if kind == "parquet" else csv.CSVWriter(file, schema)
+    writer = (
+        parquet.ParquetWriter(file, schema, write_page_checksum=True)
+        if kind == "parquet"
+        else csv.CSVWriter(file, schema)
+    )
 
     def write(batch):
         """Append a batch."""

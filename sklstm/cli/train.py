@@ -9,6 +9,7 @@ import numpy as np
 from sklstm.cli.configuration import make_estimator, read
 from sklstm.cli.errors import InputError, UsageError, one_line, output_errors, say
 from sklstm.cli.order import RowOrder
+from sklstm.cli.runs import read_labels, threads
 from sklstm.cli.tables import open_table, refuse_unknown, require_arrow
 
 
@@ -30,7 +31,7 @@ def add_to(commands):
 def train(options):
     """Run the command; the options are those of `add_to`."""
     require_arrow()
-    from sklstm.cli.runs import threads
+    from sklearn.base import is_classifier
 
     configuration = read(options.config)
     estimator = make_estimator(options.config, configuration)
@@ -42,11 +43,11 @@ def train(options):
         if not hasattr(last, "early_stopping"):
             raise UsageError(f"{options.config}: [validation] goes with a network, not with an ensemble.")
         last.set_params(early_stopping=True, validation_fraction=validation["fraction"])
-    X, y, more = _read_data(data, data["tables"], hasattr(last, "class_weight"))
+    X, y, more = _read_data(data, data["tables"], is_classifier(last))
     if "tables" in validation:
         if hasattr(estimator, "steps") or not hasattr(last, "early_stopping"):
             raise UsageError(f"{options.config}: validation.tables goes with a network without steps; set fraction.")
-        X_val, y_val, of_val = _read_data(data, validation["tables"], hasattr(last, "class_weight"))
+        X_val, y_val, of_val = _read_data(data, validation["tables"], is_classifier(last))
         more |= {"X_val": X_val, "y_val": y_val, **{f"{name}_val": value for name, value in of_val.items()}}
     if options.check:
         if not options.quiet:
@@ -109,9 +110,13 @@ def _read_data(data, paths, is_classifier):
     read = list(dict.fromkeys([*features, *keys, *data["target"]]))
     parts = []
     order = RowOrder(" and ".join(paths), data.get("group"), data.get("time"))
+    labels = [data["group"]] if "group" in data else []
+    exact = [data[name] for name in ("group", "time") if name in data] + (data["target"] if is_classifier else [])
     for table in tables:
         refuse_unknown(table, read)
-        table.widen([name for name in [*features, *([] if is_classifier else data["target"])] if name not in keys])
+        table.widen([name for name in read if name not in exact])
+        read_labels(table, labels, features)
+        table.read_exactly([name for name in exact if name not in features])
         for batch in table.batches(read, 1 << 18):
             order.follow(batch)
             parts.append(batch)

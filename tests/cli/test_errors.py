@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from batch_case import COLUMNS, model, run, table
+from batch_case import COLUMNS, SIZES, model, run, table
+from pyarrow import parquet
+from sklearn.linear_model import LinearRegression
 
-from sklstm import DeepLSTMRegressor, save_model
+from sklstm import DeepLSTMRegressor, WeightedEnsembleRegressor, save_model
 
 OPTIONS = ("--group", "series", "--time", "time", "--batch-rows", "50")
 
@@ -60,6 +62,17 @@ def test_a_table_with_damaged_pages(files, capsys):
     content[begin : begin + column.total_compressed_size] = b"\xff" * column.total_compressed_size
     path.write_bytes(content)
     assert "table.parquet: " in fails(3, files, capsys)
+
+
+def test_a_byte_that_has_changed_is_found_in_tables_of_our_own(files, capsys):
+    command = ("predict", files / "model", files / "table.parquet", files / "own.parquet", *OPTIONS, "--quiet")
+    assert run(*command, "--keep", "a,b,c") == 0
+    content = (files / "own.parquet").read_bytes()
+    column = parquet.ParquetFile(files / "own.parquet").metadata.row_group(3).column(3)
+    end = column.data_page_offset if column.has_dictionary_page else column.data_page_offset + 400
+    for place in range(end - 90, end - 10, 16):
+        (files / "own.parquet").write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert "own.parquet: " in fails(3, files, capsys, source="own.parquet")
 
 
 def test_a_csv_file_that_is_none(files, capsys):
@@ -238,6 +251,55 @@ def test_keys_without_a_value(column, what, files, capsys):
     assert f"column '{column}' holds {what} in row 123" in fails(3, files, capsys)
 
 
+def renamed(files, names, **columns):
+    """Write the table as CSV with other names of its groups, and other columns."""
+    frame = table().assign(**columns)
+    frame["series"] = frame["series"].map(dict(zip(frame["series"].unique(), names, strict=True)))
+    frame.to_csv(files / "table.csv", index=False)
+    return frame
+
+
+def test_names_in_a_csv_are_texts(files):
+    number = np.arange(len(table()))
+    ids, long = [f"{k % 7:03d}" for k in number], [f"9007199254740993{k:05d}" for k in number]
+    frame = renamed(files, ["01", "1", "NA", "null", "1.0"], id=ids, long=long)
+    command = ("predict", files / "model", files / "table.csv", files / "out.parquet", *OPTIONS)
+    assert run(*command, "--keep", "id,long,label", "--quiet") == 0
+    found = pd.read_parquet(files / "out.parquet")
+    for name in ("series", "id", "long", "label"):
+        assert found[name].tolist() == frame[name].tolist()
+    expected = model("regressor").predict(frame[COLUMNS], groups=frame["series"].to_numpy())
+    assert found["prediction"].to_numpy().tobytes() == expected.tobytes()
+
+
+def test_an_empty_cell_is_no_name_of_a_group(files, capsys):
+    renamed(files, ["01", "1", "NA", "", "2"])
+    assert "column 'series' holds no label in row 217" in fails(3, files, capsys, source="table.csv")
+
+
+def test_numbers_of_the_labels_that_a_model_knows_are_numbers(files):
+    frame = table().copy()
+    frame["series"] = frame["series"].map(dict(zip(SIZES, range(5), strict=True)))
+    frame.to_csv(files / "table.csv", index=False)
+    network = DeepLSTMRegressor(4, sequence_length=3, max_iter=1, carry_context=True, random_state=0)
+    save_model(network.fit(frame[COLUMNS], frame["y"], groups=frame["series"]), files / "model")
+    assert run("predict", files / "model", files / "table.csv", files / "out.parquet", *OPTIONS, "--quiet") == 0
+    expected = network.predict(frame[COLUMNS], groups=frame["series"].to_numpy())
+    assert pd.read_parquet(files / "out.parquet")["prediction"].to_numpy().tobytes() == expected.tobytes()
+
+
+def test_times_and_labels_that_numbers_would_change(files, capsys, monkeypatch):
+    number = np.arange(len(table()))
+    renamed(files, "abcde", time=[f"{k:05d}" for k in number])
+    assert "'time' holds string, '00000' in row 0" in fails(3, files, capsys, source="table.csv")
+    renamed(files, "abcde", time=[str(2**63 + int(k)) for k in number])
+    assert "'time' holds string, '9223372036854775808' in row 0" in fails(3, files, capsys, source="table.csv")
+    monkeypatch.setattr("sklstm.cli.tables.CSV_BLOCK", 4000)
+    renamed(files, "abcde", id=[f"{k + 1}" if k < 390 else f"0{k}" for k in number])
+    message = fails(3, files, capsys, *OPTIONS, "--keep", "id", source="table.csv")
+    assert "row 390 holds '0390' in column 'id', of which a number would lose digits" in message
+
+
 # Models that cannot
 
 
@@ -251,6 +313,14 @@ def test_models_of_sequences_and_decoders(files, capsys):
     sequences = DeepLSTMRegressor(hidden_size=4, max_iter=1).fit(np.zeros((4, 3, 3)) + frame["a"][0], [0, 1, 0, 1])
     save_model(sequences, files / "model")
     assert "was fitted on a set of sequences" in fails(4, files, capsys)
+    decoder = DeepLSTMRegressor(4, max_iter=1, sequence_length=4, decoder="recurrent", known_columns=["c"])
+    y = np.column_stack([frame["y"], frame["y"]])[:50]
+    save_model(decoder.fit(frame[COLUMNS][:50], y, future=frame[COLUMNS][50:52]), files / "model")
+    assert "has a decoder that reads known_columns of the rows ahead" in fails(4, files, capsys)
+    # An ensemble is predicted, but not with members that read all rows before.
+    mixed = WeightedEnsembleRegressor([("all", model("stateful")), ("line", LinearRegression())])
+    save_model(mixed.fit(frame[COLUMNS], frame["y"], groups=frame["series"]), files / "model")
+    assert "with members of training='stateful' reads all rows before each" in fails(4, files, capsys)
 
 
 def test_a_group_without_a_unit(files, capsys):

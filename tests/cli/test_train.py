@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from batch_case import COLUMNS, as_bytes, model, run, table
+from batch_case import COLUMNS, SIZES, as_bytes, model, run, table
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNRegressor, load_model, save_model
 from sklstm.cells import GRU
@@ -123,6 +123,20 @@ def test_steps_and_members(files, capsys):
     ensemble, told = trained(files, text, capsys)
     assert told["weights"] == {"net": 0.5, "line": 0.5}
     assert list(ensemble.named_estimators_) == ["net", "line"]
+
+
+def test_labels_of_a_csv_are_texts_for_networks_and_ensembles(files, capsys):
+    names = ["01", "1", "NA", "null", "2"]
+    frame = table().replace({"label": {"up": "01", "down": "1"}, "series": dict(zip(SIZES, names, strict=True))})
+    frame.to_csv(files / "table.csv", index=False)
+    data = DATA.replace("table.parquet", "table.csv").replace('"y"', '"label"')
+    network, _ = trained(files, head("DeepLSTMClassifier") + PARAMETERS + data, capsys)
+    expected = DeepLSTMClassifier(**KNOWN).fit(frame[COLUMNS], frame["label"], groups=frame["series"])
+    assert network.classes_.tolist() == ["01", "1"]
+    assert_same_answers(network, expected)
+    line = '[[members]]\nname = "line"\nestimator = "LogisticRegression"\n'
+    ensemble, _ = trained(files, head("WeightedEnsembleClassifier") + data + line, capsys)
+    assert ensemble.classes_.tolist() == ["01", "1"]
 
 
 def test_check_fits_nothing(files, capsys):
