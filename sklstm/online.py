@@ -17,6 +17,7 @@ from sklstm._online.learner import LearnerParts
 from sklstm._online.rollout import Rollout
 from sklstm._online.runs import engine_from_folder
 from sklstm._online.seen import SeenAttributes
+from sklstm._time_order import look_at_score
 from sklstm._typing import Array, available_if, checks_parameters
 
 __all__ = ["OnlineLearner", "PageHinkley", "Rollout"]
@@ -67,9 +68,9 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
     on_missing : "raise" or "hold", default="raise"
         Whether NaN in a row is an error, or takes the value of the row before.
     warm_up : int, default=200
-        Truths with which `learn_one` fits a learner that was not fitted before.
+        Truths with which `learn_one` fits a learner that was not fitted before; the rows until then are in memory only.
     path : str, path-like or None, default=None
-        Folder for checkpoints, the journal and the versions of the model; None for none.
+        Folder for checkpoints, the journal and the versions of the model, from the first fit on; None for none.
     checkpoint_every : int, default=1000
         Calls for single rows between two checkpoints.
     sync_every : int or None, default=None
@@ -396,7 +397,8 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         ------
         ValueError
             If no row of this key waits for its truth, as it was never predicted or its truth has come before, if x is
-            another row, or y no truth. Nothing has changed then.
+            another row or lacks a number, or y is no truth, or is more than 1,000 times as far from the mean of the
+            truths of the fit as any before it. Nothing has changed then.
         OSError
             If the journal cannot be written. The truth was not taken.
         """
@@ -423,7 +425,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         Returns
         -------
         ndarray of shape (n_rows,) or (n_rows, n_outputs)
-            The predictions.
+            The predictions; before the first fit None for each row.
 
         Raises
         ------
@@ -431,6 +433,8 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
             As by `predict_one`; if a row of X is wrong, none was taken.
         """
         with self._lock():
+            if not self.__sklearn_is_fitted__():
+                return self._predict_warm(X, keys)
             table, times, keys = self._read_rows(X, keys)
             self._engine.refuse_rows(times, keys)
             shown = [self.predict_one(x, key, time=time) for x, key, time in zip(table, keys, times, strict=True)]
@@ -456,13 +460,15 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         Raises
         ------
         ValueError
-            As by `learn_one`; if X or y is wrong, nothing was taken.
+            As by `learn_one`, or if X and y have an index each that share no row; nothing was taken then.
         """
         with self._lock():
             engine = self.__dict__.get("_engine")
             if engine is None:
                 self._warm_many(X, y, keys)
                 return self
+            if X is not None:
+                look_at_score(X, y, None, None)
             truths = engine.truths.read_all(y)
             if X is None:
                 if keys is None:

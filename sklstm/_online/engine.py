@@ -223,10 +223,10 @@ class Engine:
 
     def _is_row(self, x, number):
         row = self.buffer.X[self.buffer.slot(number)]
-        if type(x) is np.ndarray and x.shape == row.shape:
-            return same_row(x, row)
-        read, _ = RowReader.read(self.reader, x, row)
-        return same_row(read, row)
+        if type(x) is not np.ndarray or x.shape != row.shape:
+            x, _ = self.reader.read(x, row)
+        self.reader.refuse_missing(x)
+        return same_row(x, row)
 
     def _no_such_row(self, key):
         """Return the error for the truth of a row that does not wait."""
@@ -348,6 +348,7 @@ class Engine:
         buffer.y[slot] = truth
         buffer.flags[slot] = (flags & ~IS_WAITING) | HAS_TRUTH | IS_FRESH
         self.waiting.remove(number)
+        self.truths.follow(truth)
         self.n_truths += 1
         loss = self.truths.loss(buffer.answers[slot], truth)
         other = self.truths.loss(buffer.others[slot], truth) if self.challenger is not None else float("nan")

@@ -25,8 +25,9 @@ from sklstm._online.inputs import (
 )
 from sklstm._online.rows import read_time
 from sklstm._online.runs import begin_run
-from sklstm._online.warm_up import WarmUp
+from sklstm._online.warm_up import WarmUp, expected_of
 from sklstm._pickles import VersionedPickles
+from sklstm._time_order import check_same_rows, look_at_score
 from sklstm._warn import warn_user
 
 
@@ -129,8 +130,10 @@ class LearnerParts(VersionedPickles):
         return PageHinkley()
 
     def _warming(self):
-        made = WarmUp(is_classifier(self.model), getattr(unfrozen(self.model), "loss", None))
-        return self.__dict__.setdefault("_warm_up", made)
+        warm = self.__dict__.get("_warm_up")
+        if warm is None:
+            warm = self._warm_up = WarmUp(is_classifier(self.model), **expected_of(unfrozen(self.model)))
+        return warm
 
     def _warm(self, x, y, key, time):
         warm = self._warming()
@@ -147,13 +150,11 @@ class LearnerParts(VersionedPickles):
 
     def _warm_many(self, X, y, keys):
         """Take truths before the first fit, all of which are checked before the first is taken."""
+        look_at_score(X, y, None, None)
         truths = list(y)
-        times = times_of(X) or [None] * len(truths)
-        names = list(X.columns) if hasattr(X, "iloc") else [None]
-        table = [None] * len(truths) if X is None else np.asarray(X, np.float64)
-        if all(isinstance(name, str) for name in names):
-            table = [dict(zip(names, row, strict=True)) for row in table]
-        keys = [None] * len(truths) if keys is None else list(keys)
+        if not is_classifier(self.model) and np.ndim(y) == 2 and np.shape(y)[1] == 1:
+            truths = list(np.ravel(y))
+        table, times, keys = self._warm_rows(X, keys, len(truths))
         if not len(table) == len(truths) == len(keys):
             raise ValueError(f"X has {len(table)} rows, y {len(truths)} and keys {len(keys)}: expected one number.")
         rows = list(zip(table, truths, keys, times, strict=True))
@@ -163,6 +164,27 @@ class LearnerParts(VersionedPickles):
         for x, truth, key, time in rows:
             self.learn_one(x, truth, key, time=time)
 
+    def _warm_rows(self, X, keys, n_rows=0):
+        """Return rows, times and keys of a table before the first fit; `n_rows` that are not there for None."""
+        times = times_of(X)
+        table = [None] * n_rows if X is None else np.asarray(X, np.float64)
+        names = list(X.columns) if hasattr(X, "iloc") else [None]
+        if all(isinstance(name, str) for name in names):
+            table = [dict(zip(names, row, strict=True)) for row in table]
+        keys = [None] * len(table) if keys is None else list(keys)
+        return table, times or [None] * len(table), keys
+
+    def _predict_warm(self, X, keys):
+        """Take rows before the first fit, all of which are checked before the first is taken."""
+        table, times, keys = self._warm_rows(X, keys)
+        if len(table) != len(keys):
+            raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")
+        trial = self._warming().copy()
+        for x, key, time in zip(table, keys, times, strict=True):
+            trial.predict(x, key, time)
+        self._warm_up = trial
+        return np.full(len(table), None, object)
+
     def _read_rows(self, X, keys):
         """Return rows, times and keys of a table."""
         engine = self._fitted()
@@ -171,6 +193,7 @@ class LearnerParts(VersionedPickles):
         else:
             table = read_table(engine.champion.first_model, X)
         times = times_of(X) or [None] * len(table)
+        check_same_rows(X, keys, "keys")
         keys = [None] * len(table) if keys is None else list(keys)
         if len(keys) != len(table):
             raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")

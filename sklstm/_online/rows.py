@@ -52,6 +52,11 @@ class RowReader:
         x[missing] = before[missing]
         return x, n
 
+    def refuse_missing(self, x):
+        """Raise if a row lacks a number, unless those are held."""
+        if not self._holds and np.isnan(np.asarray(x, np.float64)).any():
+            raise self._checks.not_finite(x)
+
     def _is_named(self, x):
         """Return whether x is a Series to be read as a dict: its names are those of rows before the first fit."""
         return self._names is not None and not self._model_has_names and names_of(x) is not None

@@ -6,6 +6,10 @@ import numpy as np
 
 # Of a probability, so that one wrong answer has a finite loss.
 LEAST_PROBABILITY = 1e-15
+# A truth so many times as far from the mean as any before is an error: trained on, it would hide all that was learnt.
+FAR = 1000.0
+# Of fewer truths in the fit, or equal ones, nothing is known of how far others may be.
+ENOUGH = 30
 # NumPy would turn them into numbers.
 NO_NUMBERS = (str, bytes, np.datetime64, np.timedelta64)
 
@@ -23,6 +27,16 @@ def numbers_in(y, found=""):
     raise ValueError(f"y must hold numbers{found}.")
 
 
+def _spread(y):
+    """Return the mean of truths, and how far the farthest is from it: infinitely if all are equal, None for few."""
+    if len(y) < ENOUGH:
+        return None, None
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre = np.nanmean(y, axis=0)
+        reach = np.nanmax(np.abs(y - centre), axis=0)
+    return (centre, np.where(reach > 0, reach, np.inf)) if np.isfinite(centre).all() else (None, None)
+
+
 class Numbers:
     """Truths of a regressor.
 
@@ -35,24 +49,28 @@ class Numbers:
         That is predicted.
     scale : ndarray of shape (n_targets,)
         What errors are divided by.
+    centre, reach : ndarray of shape (n_targets,) or None, default=None
+        Mean of the truths of the fit, and how far from it any truth so far was; None where no truth is too far.
     """
 
-    def __init__(self, shape, loss, quantile, scale):
+    def __init__(self, shape, loss, quantile, scale, centre=None, reach=None):
         self.shape, self.n_targets = shape, int(np.prod(shape, dtype=int))
         self.n_answers = self.n_targets
         self._loss, self._quantile = loss, quantile
         self._scale, self._one_scale = scale, float(scale[0])
+        self._centre, self._reach = centre, reach
 
     @classmethod
     def of(cls, model, y):
         """Make those of a fitted model, and of the truths that it was fitted on."""
         shape = tuple(model._coding["shape"])
         quantiles = model._coding["quantiles"]
-        scale = np.asarray(y, np.float64).reshape(len(y), -1)
+        y = np.asarray(y, np.float64).reshape(len(y), -1)
         with np.errstate(over="ignore", invalid="ignore"):
-            scale = np.nanstd(scale, axis=0) if len(scale) else np.ones(scale.shape[1])
+            scale = np.nanstd(y, axis=0) if len(y) else np.ones(y.shape[1])
+        centre, reach = _spread(y)
         scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
-        return cls(shape, model.loss, quantiles[0] if quantiles and len(quantiles) == 1 else None, scale)
+        return cls(shape, model.loss, quantiles[0] if quantiles and len(quantiles) == 1 else None, scale, centre, reach)
 
     def read(self, y):
         """Return the truth of one row as an array of shape (n_targets,)."""
@@ -67,7 +85,33 @@ class Numbers:
             raise ValueError(f"y is {y!r}: the truth of a row must be finite. Leave it out while it is not known.")
         if self._loss == "poisson" and (array < 0).any():
             raise ValueError(f"y is {y!r}; loss='poisson' needs targets of at least 0.")
+        self._refuse_far(array[np.newaxis])
         return array
+
+    def _refuse_far(self, truths):
+        """Raise if one of some truths, in their order, is much farther off than all before it."""
+        if self._reach is None:
+            return
+        if truths.size == 1 and abs(float(truths[0, 0]) - float(self._centre[0])) <= FAR * float(self._reach[0]):
+            return  # the usual case, in a microsecond
+        with np.errstate(over="ignore"):
+            distances = np.abs(truths - self._centre)
+            before = np.maximum.accumulate(np.vstack([self._reach, distances[:-1]]))
+            wrong = np.argwhere(distances > FAR * before)
+        if len(wrong):
+            row, place = wrong[0]
+            where = f" in row {row}" if len(truths) > 1 else ""
+            raise ValueError(
+                f"y holds {truths[row, place]:g}{where}, {distances[row, place]:.3g} from the mean of the truths of "
+                f"the fit, more than {FAR:g} times as far as any before it ({before[row, place]:.3g}): it would hide "
+                "all that was learnt. Is it an error, or a code for a missing value? Where the unit of y has changed, "
+                "fit anew."
+            )
+
+    def follow(self, truth):
+        """Remember how far from the mean a truth was that is taken."""
+        if self._reach is not None:
+            self._reach = np.maximum(self._reach, np.abs(truth - self._centre))
 
     def read_all(self, y):
         """Return the truths of several rows as an array of shape (n_rows, n_targets)."""
@@ -81,6 +125,8 @@ class Numbers:
         wrong = np.flatnonzero((array < 0).any(axis=1)) if self._loss == "poisson" else ()
         if len(wrong):
             raise ValueError(f"y is below 0 in row {wrong[0]}; loss='poisson' needs targets of at least 0.")
+        if len(array):
+            self._refuse_far(array)
         return array
 
     def decoded(self, truths):
@@ -112,7 +158,8 @@ class Numbers:
     @property
     def state(self):
         """What `Numbers` is made of."""
-        return {"shape": self.shape, "loss": self._loss, "quantile": self._quantile, "scale": self._scale}
+        own = {"shape": self.shape, "loss": self._loss, "quantile": self._quantile, "scale": self._scale}
+        return {**own, "centre": self._centre, "reach": self._reach}
 
 
 class Labels:
@@ -158,6 +205,9 @@ class Labels:
         """Return truths, as an array of shape (n, n_targets), as the labels that the model takes."""
         codes = truths.astype(np.intp)
         return codes if self._many else self._classes[codes[:, 0]]
+
+    def follow(self, truth):
+        """Remember nothing: any known label may follow any other."""
 
     def shown(self, answer):
         """Return the labels of these probabilities; None where there are none."""

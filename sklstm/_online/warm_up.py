@@ -6,7 +6,22 @@ from copy import copy
 import numpy as np
 
 from sklstm._online.rows import NO_ROW_WAITS, check_key, label_of, names_of, read_time, refuse_earlier, same_row
-from sklstm._online.truths import Numbers, numbers_in
+from sklstm._online.truths import Labels, Numbers, numbers_in
+
+
+def expected_of(model):
+    """Return what a model says of its rows and truths before it is fitted, as parameters of `WarmUp`.
+
+    Parameters
+    ----------
+    model : estimator
+        A network; one that is fitted, and taken as it is, says all.
+    """
+    n_features, coding = getattr(model, "n_features_in_", None), getattr(model, "_coding", None)
+    n_axes = None if getattr(model, "decoder", "direct") == "direct" else (1, 2)
+    shape = None if coding is None else tuple(coding["shape"])
+    known = {"n_features": n_features, "shape": shape, "n_axes": n_axes, "classes": getattr(model, "classes_", None)}
+    return {"loss": getattr(model, "loss", None), **known}
 
 
 class WarmUp:
@@ -18,6 +33,14 @@ class WarmUp:
         Whether truths are labels.
     loss : str or None
         Of a regressor.
+    n_features : int or None
+        Of a row, where the model knows it.
+    shape : tuple or None
+        Of the truth of a row, where the model knows it.
+    n_axes : tuple of int or None
+        How many axes the truth of a row may have, where the model knows that.
+    classes : ndarray or None
+        Where the model knows them.
 
     Attributes
     ----------
@@ -32,8 +55,9 @@ class WarmUp:
         Of the last row that had one, as `read_time` returns it.
     """
 
-    def __init__(self, has_classes, loss):
-        self._has_classes, self._loss = has_classes, loss
+    def __init__(self, has_classes, loss, n_features=None, shape=None, n_axes=None, classes=None):
+        self._has_classes, self._loss, self._n_features = has_classes, loss, n_features
+        self._shape, self._n_axes, self._classes = shape, n_axes, classes
         self.rows, self.truths, self.keys, self.names, self.last_time = [], {}, [], None, None
 
     def copy(self):
@@ -95,11 +119,11 @@ class WarmUp:
         """Return a truth, of the kind and the shape of those before it."""
         before = next(iter(self.truths.values()), None)
         if not self._has_classes:
-            shape = numbers_in(y, f", found {y!r}").shape if before is None else np.shape(before)
-            if len(shape) > 2:
-                raise ValueError(f"y has shape {shape}: expected the truth of one row.")
+            shape = self._shape_of(numbers_in(y, f", found {y!r}").shape, before)
             n_targets = int(np.prod(shape, dtype=int))
             return Numbers(shape, self._loss, None, np.ones(n_targets)).read(y).reshape(shape)
+        if self._classes is not None:
+            Labels(self._classes).read(y)
         labels = np.asarray(y)
         labels = labels.reshape(()) if labels.size == 1 and labels.ndim == 1 else labels
         first = labels if before is None else np.asarray(before)
@@ -109,6 +133,22 @@ class WarmUp:
         if labels.shape != first.shape or is_text != (first.dtype.kind in "US"):
             raise ValueError(f"y is {y!r}, but a label before it was {before!r}: expected one of the same kind.")
         return labels if labels.ndim else labels.item()
+
+    def _shape_of(self, found, before):
+        """Return the shape that a truth must have: that which the model knows, or of the first one."""
+        expected, whose = self._shape, "the model's targets have"
+        if expected is None and before is not None:
+            expected, whose = np.shape(before), "the first truth had"
+        if expected is not None and found != expected:
+            raise ValueError(f"y has shape {found}, expected {expected}, which {whose}: the truth of one row.")
+        n_axes = (0, 1, 2) if self._n_axes is None else self._n_axes
+        if len(found) not in n_axes or 0 in found:
+            what = "a number, or an array of shape (n_outputs,)"
+            what = what if self._n_axes is None else "an array of shape (horizon,)"
+            raise ValueError(f"y has shape {found}: the truth of one row is {what} or (horizon, n_targets).")
+        if found == (1,) and self._n_axes is None:
+            raise ValueError(f"y is an array of one number, of shape {found}: the truth of one target is that number.")
+        return found
 
     def _read(self, x):
         names = names_of(x)
@@ -123,8 +163,9 @@ class WarmUp:
         row = np.array(x, np.float64)
         if row.ndim == 2 and len(row) == 1:
             row = row[0]
-        if row.ndim != 1 or (self.rows and row.shape != self.rows[0].shape):
-            expected = "one row" if not self.rows else f"a row of {len(self.rows[0])} numbers"
+        n_features = len(self.rows[0]) if self.rows else self._n_features
+        if row.ndim != 1 or (n_features is not None and len(row) != n_features):
+            expected = "one row" if n_features is None else f"a row of {n_features} numbers"
             raise ValueError(f"x has shape {row.shape}, expected {expected}.")
         if not np.isfinite(row).all():
             raise ValueError("x contains NaN or infinity; the rows before the first fit must be complete.")

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from online_case import learner, regressor
 
 from sklstm._online.drift import DriftWatch, LossNormaliser, PageHinkley
 
@@ -224,6 +225,31 @@ def test_river_over_two_changes(name):
     assert all(near), alarms
     assert [row for row in alarms if row < 600] == []
     assert alarms_of(make(), losses * 0.01) == alarms
+
+
+@pytest.mark.parametrize("name", ["ADWIN", "PageHinkley", "KSWIN"])
+def test_river_in_a_learner_over_two_changes(name):
+    detector = river_detectors()[name]()
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1500, 3))
+    truths = np.convolve(rows[:, 0], [0.5, 0.3, 0.2])[:1500] + 0.2 * rng.normal(size=1500)
+    truths[500:1000] *= -1.5
+    one = learner(
+        regressor(max_iter=15, learning_rate_init=0.02),
+        update_every=25,
+        refit="inline",
+        drift_rows=250,
+        detector=detector,
+    ).fit(rows[:200], truths[:200])
+    for row, truth in zip(rows[200:], truths[200:].tolist(), strict=True):
+        one.predict_one(row)
+        one.learn_one(row, truth)
+    alarms = one.history_["row"][one.history_["kind"] == "drift"]
+    assert len(alarms) == 2 == one.metrics()["drifts"], alarms  # counted here: ADWIN forgets how many there were
+    assert 500 < alarms[0] <= 650, alarms
+    assert 1000 < alarms[1] <= 1150, alarms
+    assert one.version_ == 3
+    assert not detector.drift_detected  # a copy is used
 
 
 def test_what_is_known_of_river():

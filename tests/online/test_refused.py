@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from online_case import LABELS, N_FITTED, X, Y, classifier, learner
+from online_case import LABELS, N_FITTED, X, Y, classifier, learner, regressor
+from sklearn.frozen import FrozenEstimator
 
 THEN = X[N_FITTED:]
 
@@ -151,3 +152,93 @@ def test_a_first_fit_that_fails_takes_no_truth(tmp_path):
     one.set_params(path=None)
     one.learn_one(THEN[2], Y[2])
     assert one.n_rows_seen_ == 3
+
+
+def test_truths_of_other_rows_by_their_index_are_not_taken():
+    times = pd.date_range("2025", periods=20, freq="h")
+    frame, truths = pd.DataFrame(THEN[:20], times), pd.Series(Y[N_FITTED : N_FITTED + 20], times)
+    one, new = fitted(), learner()
+    before = state(one)
+    for call in (one.learn_many, one.partial_fit, one.score, new.learn_many):
+        with pytest.raises(ValueError, match="X and y share no row"):
+            call(frame[:5], truths[10:15])
+    with pytest.raises(ValueError, match="X and keys share no row"):
+        one.predict_many(frame[:5], keys=pd.Series(range(5), times[5:10]))
+    assert state(one) == before
+    assert not hasattr(new, "_warm_up")
+    one.learn_many(frame[:5], truths[:5])
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_truth_comes_with_a_row_that_is_whole(key):
+    one = fitted()
+    one.predict_one(THEN[0], key=key)
+    before = state(one)
+    for x in (THEN[0] * np.nan, [np.nan, *THEN[0, 1:]], pd.Series(THEN[0] * np.nan)):
+        with pytest.raises(ValueError, match="x contains NaN at feature 0"):
+            one.learn_one(x, 1.0, key=key)
+    assert state(one) == before
+    one.learn_one(THEN[0], 1.0, key=key)
+
+
+def test_a_truth_that_is_far_off_is_not_taken(tmp_path):
+    one = fitted(path=tmp_path / "run", update_every=None)
+    before = state(one)
+    for far in (1e30, -1e5, np.float64(1e308)):
+        with pytest.raises(ValueError, match="more than 1000 times as far as any before it"):
+            one.learn_one(THEN[0], far)
+    with pytest.raises(ValueError, match=r"y holds 1e\+20 in row 1, .* \(300"):
+        one.learn_many(THEN[:2], [300.0, 1e20])
+    assert state(one) == before
+    one.learn_many(THEN[:2], [300.0, 1e4])  # each of the size that those before allow
+    one.close()
+    again = type(one).resume(tmp_path / "run")
+    again.learn_one(THEN[2], 1e6)
+    with pytest.raises(ValueError, match=r"as far as any before it \(1e\+06\)"):
+        again.learn_one(THEN[3], 1e10)
+    again.close()
+
+
+def test_a_target_that_did_not_move_says_nothing_of_how_far_it_may():
+    one = learner().fit(X[:N_FITTED], np.ones(N_FITTED))
+    one.learn_many(THEN[:3], [1.0, 1.0 + 1e-9, 1e4])
+    assert one.n_truths_seen_ == N_FITTED + 3
+
+
+def test_a_table_before_the_first_fit_is_taken_as_row_by_row():
+    frame = pd.DataFrame(THEN[:4], pd.date_range("2025", periods=4, freq="h"), list("abc"))
+    one, other = learner(), learner()
+    assert one.predict_many(frame, keys=list("wxyz")).tolist() == [None] * 4
+    for time, row in frame.iterrows():
+        assert other.predict_one(row, key="wxyz"[frame.index.get_loc(time)]) is None
+    assert vars(one._warm_up).keys() == vars(other._warm_up).keys()
+    assert pickle.dumps(one._warm_up.keys) == pickle.dumps(other._warm_up.keys)
+    np.testing.assert_array_equal(one._warm_up.rows, other._warm_up.rows)
+    for rows, keys, message in ((frame[3:], None, "out of order"), (THEN[:2], ["a", "w"], "has come before")):
+        with pytest.raises(ValueError, match=message):
+            one.predict_many(rows, keys=keys)
+    assert len(one._warm_up.rows) == 4
+
+
+def test_the_first_truth_is_of_the_shape_that_the_model_takes():
+    trained = regressor().fit(X[:N_FITTED], np.column_stack([Y, Y])[:N_FITTED])
+    labelled = classifier().fit(X[:N_FITTED], LABELS[:N_FITTED])
+    for model, y, message in (
+        (regressor(), [1.0], "an array of one number"),
+        (regressor(), [], "the truth of one row is a number"),
+        (regressor(decoder="recurrent"), 1.0, r"an array of shape \(horizon,\)"),
+        (FrozenEstimator(trained), 1.0, r"y has shape \(\), expected \(2,\), which the model's targets have"),
+        (FrozenEstimator(labelled), "left", "is not among the classes"),
+    ):
+        one = learner(model)
+        with pytest.raises(ValueError, match=message):
+            one.learn_one(X[0], y)
+        assert one._warm_up.rows == []
+    with pytest.raises(ValueError, match="expected a row of 3 numbers"):
+        learner(FrozenEstimator(trained)).predict_one(X[0, :2])
+    one = learner()
+    one.learn_one(X[0], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"expected \(2,\), which the first truth had"):
+        one.learn_one(X[1], 1.0)
+    one = learner(warm_up=3).learn_many(X[:3], Y[:3, np.newaxis])  # a column of numbers
+    assert one.predict_one(X[3]) is not None
