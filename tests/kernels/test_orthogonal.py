@@ -59,6 +59,7 @@ def test_the_same_bits_for_any_number_of_threads():
         assert_array_equal(draw((400, 400), n_threads=n_threads), expected)
 
 
+@pytest.mark.every_isa
 def test_instruction_sets_with_a_joined_product_agree():
     """Every number is summed in one order, whatever the width of a vector."""
     expected = draw((70, 65), isa=available_isas()[-1])

@@ -239,6 +239,7 @@ def test_shapes_of_parameters(cell):
     assert all(shape[-1] in (8, 10) for name, shape in found.items() if name not in named)
 
 
+@pytest.mark.every_isa
 @each_dtype
 @each_cell
 def test_windows_of_a_table_share_their_products(cell, dtype):

@@ -22,6 +22,7 @@ def test_matrices_are_those_of_scipy(order, theta):
         found[0] = 0.0
 
 
+@pytest.mark.every_isa
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_networks_of_different_windows_differ(dtype):
     """Each network has matrices of its own, whatever others were made before or after it."""

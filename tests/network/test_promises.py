@@ -230,6 +230,7 @@ def test_neither_table_nor_memory_matters(problem, dtype, isa):
     assert_same_bits(found, expected)
 
 
+@pytest.mark.every_isa
 @each_dtype
 def test_wide_layers_stay_in_their_memory(dtype):
     """More inputs and outputs than one panel; and a single unit. One thread more than chunks."""

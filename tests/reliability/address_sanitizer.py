@@ -30,7 +30,7 @@ int shifted(int n) { return 1 << n; }
 CONTROL = "import ctypes; library = ctypes.CDLL('./faults.so'); library.{}({})"
 # Tests of one instruction set: the best of this machine, which alone is built.
 OTHERS = "not baseline and not x86_v3"
-PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-n", "2", "-m", "not every_isa"]
+PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--maxfail=10", "-n", "2", "-m", "not every_isa"]
 # Compiled anew by the tests themselves, without Python, or at the mercy of a clock.
 LEFT_OUT = ["kernels/test_pool_stress.py", "kernels/test_reduced_products.py", "kernels/test_integer_tiles.py"]
 LEFT_OUT += ["network/test_signals.py", "kernels/test_isa.py"]

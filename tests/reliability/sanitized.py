@@ -8,17 +8,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# -O1: at -O3 the sanitizers take minutes for the text of the kernels. The other flags of setup.py stay, those of the
-# instruction sets too.
+# -O1: at -O3 the sanitizers take minutes for the text of the kernels; and where a variable lives at each instruction is
+# not noted, which took as long again. The other flags of setup.py stay, those of the instruction sets too.
 COMPILER = """#!/bin/sh
 for argument; do
     shift
     case "$argument" in
-        -O2 | -O3 | -g0) ;;
+        -O2 | -O3 | -g | -g0) ;;
         *) set -- "$@" "$argument" ;;
     esac
 done
-exec gcc -O1 -g1 -fno-omit-frame-pointer {flags} "$@"
+exec gcc -O1 -g1 -fno-var-tracking -fno-omit-frame-pointer {flags} "$@"
 """
 BUILD = """
 import sys
