@@ -13,7 +13,7 @@ from sklstm.cells import LSTM
 # What the constructor's parameters exclude is drawn again; any other error is a failure.
 REFUSED = re.compile(
     r"cannot be combined with|must divide the|must be smaller than hidden_size|needs groups|goes with a 2-D table|"
-    r"training='stateful' needs|cannot be set where"
+    r"training='stateful' needs|cannot be set where|^Training diverged"
 )
 N_ROWS, N_SEQUENCES = 230, 130
 
@@ -156,7 +156,7 @@ class Drawn:
 
 
 def draw(number, attempts=60):
-    """Return the first draw of a number that the estimator does not refuse, fitted by one thread, and the draw."""
+    """Return the first draw of a number that is neither refused nor diverges, fitted by one thread, and the draw."""
     for attempt in range(attempts):
         drawn = Drawn(number, attempt)
         with warnings.catch_warnings():
@@ -166,7 +166,7 @@ def draw(number, attempts=60):
             except ValueError as error:
                 if not REFUSED.search(str(error)):
                     raise RuntimeError(f"{drawn}") from error
-    raise RuntimeError(f"number {number}: all {attempts} draws were refused")
+    raise RuntimeError(f"number {number}: all {attempts} draws were refused or diverged")
 
 
 def bits(value):
