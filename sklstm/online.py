@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._online.drift import PageHinkley
+from sklstm._online.inputs import read_keys
 from sklstm._online.learner import LearnerParts
 from sklstm._online.rollout import Rollout
 from sklstm._online.runs import engine_from_folder
@@ -243,7 +244,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
 
     @checks_parameters(prefer_skip_nested_validation=False)
     def partial_fit(self, X: ArrayLike, y: ArrayLike, *, classes: ArrayLike | None = None) -> Self:
-        """Take rows with their truths, one after the other; the first call is a `fit`.
+        """Take rows with their truths, one after the other; the first call is a `fit`, of the rows before it too.
 
         Parameters
         ----------
@@ -265,7 +266,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
             If the input is not as described; no row was taken then.
         """
         if not self.__sklearn_is_fitted__():
-            return self._fit(X, y, classes)
+            return self._fit_first(X, y, classes)
         if classes is not None and not np.array_equal(np.unique(classes), np.ravel(self.classes_)):
             raise ValueError(f"classes={np.unique(classes)} differ from those of the first call, {self.classes_}.")
         return self.learn_many(X, y)
@@ -473,11 +474,12 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
             if X is None:
                 if keys is None:
                     raise ValueError("X is None, which needs keys: they say whose truths these are.")
-                table, times, keys = [None] * len(truths), [None] * len(truths), list(keys)
+                table, times = [None] * len(truths), [None] * len(truths)
+                keys = read_keys(keys, None, len(truths))
             else:
                 table, times, keys = self._read_rows(X, keys)
-            if not len(table) == len(truths) == len(keys):
-                raise ValueError(f"X has {len(table)} rows, y {len(truths)} and keys {len(keys)}: expected one number.")
+            if len(table) != len(truths):
+                raise ValueError(f"X has {len(table)} rows, y {len(truths)}: expected one number.")
             engine.refuse_truths(table, times, keys)
             try:
                 for x, truth, key, time in zip(table, engine.truths.decoded(truths), keys, times, strict=True):
@@ -545,6 +547,7 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
         with self._lock():
             engine = self.__dict__.pop("_engine", None)
             if engine is not None:
+                self._is_closed = True
                 engine.close()
 
     def __sklearn_tags__(self) -> Any:

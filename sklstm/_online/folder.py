@@ -68,14 +68,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._take()
         try:
-            if (self.path / RUN_FILE).exists():
-                found = self.read_run()["learner"]
-                other = differences(found, described)
-                which = "another model" if other else "a learner like this one"
-                raise ValueError(
-                    f"path={str(self.path)!r} holds the run of {which}{other}. Go on with it by "
-                    "OnlineLearner.resume(path), or choose another folder."
-                )
+            self.refuse_run(described)
             for old in (*self._numbered("checkpoint"), *self._numbered("journal")):
                 old[1].unlink()
             self.run = secrets.token_hex(16)
@@ -86,6 +79,17 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+
+    def refuse_run(self, described):
+        """Raise if there is a run, as a learner that is described would write over it."""
+        if not (self.path / RUN_FILE).exists():
+            return
+        other = differences(self.read_run()["learner"], described)
+        which = "another model" if other else "a learner like this one"
+        raise ValueError(
+            f"path={str(self.path)!r} holds the run of {which}{other}. Go on with it by OnlineLearner.resume(path), or "
+            "choose another folder."
+        )
 
     def read_run(self):
         """Return what stands in the file of the run."""

@@ -1,5 +1,6 @@
 """Models that can learn online, and tables of rows for them."""
 
+from collections.abc import Mapping, Set
 from copy import copy
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklstm._base import BaseRNN
 from sklstm._fitted import refuse_quantised
 from sklstm._fitting import refuse_single_epochs
 from sklstm._online.updates import fit_anew
-from sklstm._validation import check_sequences, is_set_of_sequences
+from sklstm._time_order import check_same_rows
+from sklstm._validation import check_sequences, is_set_of_sequences, refuse_masked
 
 
 def check_model(model, trains, buffer_size, update_every):
@@ -108,6 +110,31 @@ def read_table(model, X):
     """Return the rows of a table as C-contiguous float64, checked by a fitted model."""
     refuse_sequences(X)
     return np.ascontiguousarray(check_sequences(model, X).table, np.float64)
+
+
+def read_warm_table(X):
+    """Return the rows of a table that comes before the first fit as an array of float64."""
+    refuse_sequences(X)
+    refuse_masked(X, "X")
+    table = np.asarray(X)
+    if table.dtype.kind not in "biufO":
+        raise ValueError(f"X must hold numbers, found dtype {table.dtype}.")
+    if table.ndim != 2 or not len(table):
+        raise ValueError(f"X has shape {table.shape}, expected a table of rows: (n_rows, n_features).")
+    return table.astype(np.float64)
+
+
+def read_keys(keys, X, n_rows):
+    """Return the keys of some rows of X as a list; None for each of them where there are none."""
+    if keys is None:
+        return [None] * n_rows
+    if isinstance(keys, str | bytes | Mapping | Set) or np.ndim(keys) > 1:
+        raise TypeError(f"keys must be a sequence with a key for each row, found a {type(keys).__name__}.")
+    check_same_rows(X, keys, "keys")
+    keys = list(keys)
+    if len(keys) != n_rows:
+        raise ValueError(f"keys has {len(keys)} entries, but there are {n_rows} rows.")
+    return keys
 
 
 def refuse_sequences(X):

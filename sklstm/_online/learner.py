@@ -11,23 +11,25 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from sklstm._online.drift import PageHinkley
+from sklstm._online.drift import DriftWatch, PageHinkley
 from sklstm._online.engine import Config, Engine
 from sklstm._online.inputs import (
     check_model,
     first_model,
     held,
+    read_keys,
     read_table,
+    read_warm_table,
     refuse_sequences,
     rows_with_missing,
     times_of,
     unfrozen,
 )
 from sklstm._online.rows import read_time
-from sklstm._online.runs import begin_run
+from sklstm._online.runs import begin_run, refuse_run
 from sklstm._online.warm_up import WarmUp, expected_of
 from sklstm._pickles import VersionedPickles
-from sklstm._time_order import check_same_rows, look_at_score
+from sklstm._time_order import look_at_score
 from sklstm._warn import warn_user
 
 
@@ -45,8 +47,16 @@ class LearnerParts(VersionedPickles):
     def _fitted(self, kind: type[Exception] = NotFittedError) -> Engine:
         engine = self.__dict__.get("_engine")
         if engine is None:
+            self._refuse_closed()
             raise kind(f"this {type(self).__name__} is not fitted yet: call fit, or learn_one for the first rows.")
         return engine
+
+    def _refuse_closed(self):
+        """Raise if the learner was closed: what it is told would go nowhere."""
+        if self.__dict__.get("_is_closed"):
+            raise ValueError(
+                f"this {type(self).__name__} was closed. Go on with OnlineLearner.resume(path), or begin anew with fit."
+            )
 
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a model."""
@@ -56,7 +66,9 @@ class LearnerParts(VersionedPickles):
         with self._lock():
             engine = self.__dict__.get("_engine")
             if engine is None:
-                self._warming().predict(x, key, time)
+                warm = self._warming()
+                warm.predict(x, key, time)
+                self._warm_up = warm
                 return None
             try:
                 return engine.predict(x, key, time)[which]
@@ -118,6 +130,7 @@ class LearnerParts(VersionedPickles):
         if self.path is not None:
             begin_run(self, engine)
         self.__dict__.pop("_warm_up", None)
+        self.__dict__.pop("_is_closed", None)
         self._lock()  # made here, as predictions leave the attributes alone
         self._engine = engine
         return self
@@ -130,15 +143,26 @@ class LearnerParts(VersionedPickles):
         return PageHinkley()
 
     def _warming(self):
+        """Return the rows before the first fit; what the fit would refuse whatever they are is refused at the first."""
         warm = self.__dict__.get("_warm_up")
-        if warm is None:
-            warm = self._warm_up = WarmUp(is_classifier(self.model), **expected_of(unfrozen(self.model)))
-        return warm
+        if warm is not None:
+            return warm
+        self._refuse_closed()
+        self._validate_params()
+        check_model(unfrozen(self.model), self.update_every is not None, self.buffer_size, self.update_every)
+        unfrozen(self.model)._validate_params()
+        detector = self._detector()
+        if detector is not None:
+            DriftWatch(detector)
+        if self.path is not None:
+            refuse_run(self)
+        return WarmUp(is_classifier(self.model), **expected_of(unfrozen(self.model)))
 
     def _warm(self, x, y, key, time):
-        warm = self._warming()
-        before = warm.copy()
+        before = self._warming()
+        warm = before.copy()
         warm.learn(x, y, key, time)
+        self._warm_up = warm
         n = len(warm.truths)
         if n >= self.warm_up and (not is_classifier(self.model) or warm.has_labels):
             try:
@@ -150,35 +174,46 @@ class LearnerParts(VersionedPickles):
 
     def _warm_many(self, X, y, keys):
         """Take truths before the first fit, all of which are checked before the first is taken."""
+        rows, _ = self._warm_truths(X, y, keys)
+        for x, truth, key, time in rows:
+            self.learn_one(x, truth, key, time=time)
+
+    def _warm_truths(self, X, y, keys):
+        """Return rows with their truths before the first fit, and what comes of them."""
         look_at_score(X, y, None, None)
         truths = list(y)
         if not is_classifier(self.model) and np.ndim(y) == 2 and np.shape(y)[1] == 1:
             truths = list(np.ravel(y))
         table, times, keys = self._warm_rows(X, keys, len(truths))
-        if not len(table) == len(truths) == len(keys):
-            raise ValueError(f"X has {len(table)} rows, y {len(truths)} and keys {len(keys)}: expected one number.")
+        if len(table) != len(truths):
+            raise ValueError(f"X has {len(table)} rows, y {len(truths)}: expected one number.")
         rows = list(zip(table, truths, keys, times, strict=True))
         trial = self._warming().copy()
         for row in rows:
             trial.learn(*row)
-        for x, truth, key, time in rows:
-            self.learn_one(x, truth, key, time=time)
+        return rows, trial
+
+    def _fit_first(self, X, y, classes):
+        """Fit the rows that came before the first fit, if any, and those of a table."""
+        with self._lock():
+            self._refuse_closed()
+            if self.__dict__.get("_warm_up") is None:
+                return self._fit(X, y, classes)
+            _, warm = self._warm_truths(X, y, None)
+            return self._fit(*warm.samples(), classes, warm)
 
     def _warm_rows(self, X, keys, n_rows=0):
         """Return rows, times and keys of a table before the first fit; `n_rows` that are not there for None."""
         times = times_of(X)
-        table = [None] * n_rows if X is None else np.asarray(X, np.float64)
+        table = [None] * n_rows if X is None else read_warm_table(X)
         names = list(X.columns) if hasattr(X, "iloc") else [None]
         if all(isinstance(name, str) for name in names):
             table = [dict(zip(names, row, strict=True)) for row in table]
-        keys = [None] * len(table) if keys is None else list(keys)
-        return table, times or [None] * len(table), keys
+        return table, times or [None] * len(table), read_keys(keys, X, len(table))
 
     def _predict_warm(self, X, keys):
         """Take rows before the first fit, all of which are checked before the first is taken."""
         table, times, keys = self._warm_rows(X, keys)
-        if len(table) != len(keys):
-            raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")
         trial = self._warming().copy()
         for x, key, time in zip(table, keys, times, strict=True):
             trial.predict(x, key, time)
@@ -192,12 +227,7 @@ class LearnerParts(VersionedPickles):
             table = rows_with_missing(X, read_table(engine.champion.first_model, held(X, engine.last_row)))
         else:
             table = read_table(engine.champion.first_model, X)
-        times = times_of(X) or [None] * len(table)
-        check_same_rows(X, keys, "keys")
-        keys = [None] * len(table) if keys is None else list(keys)
-        if len(keys) != len(table):
-            raise ValueError(f"keys has {len(keys)} entries, but X {len(table)} rows.")
-        return table, times, keys
+        return table, times_of(X) or [None] * len(table), read_keys(keys, X, len(table))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a copy is made of: plain arrays and numbers."""

@@ -33,6 +33,11 @@ def begin_run(learner, engine):
     engine.keep_version("fit")
 
 
+def refuse_run(learner):
+    """Raise if the folder of a learner that is not fitted holds a run."""
+    RunFolder(learner.path).refuse_run(describe(learner))
+
+
 def _parameters(learner):
     """Return the parameters of a learner as plain data."""
     parameters = learner.get_params(deep=False)

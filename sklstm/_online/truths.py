@@ -4,6 +4,8 @@ from math import isfinite, log
 
 import numpy as np
 
+from sklstm._validation import refuse_masked
+
 # Of a probability, so that one wrong answer has a finite loss.
 LEAST_PROBABILITY = 1e-15
 # A truth so many times as far from the mean as any before is an error: trained on, it would hide all that was learnt.
@@ -16,6 +18,7 @@ NO_NUMBERS = (str, bytes, np.datetime64, np.timedelta64)
 
 def numbers_in(y, found=""):
     """Return y as an array of float64; texts, dates and complex numbers are none, though NumPy would turn them."""
+    refuse_masked(y, "y")
     try:
         array = np.asarray(y)
         if array.dtype.kind in "biufO":
@@ -178,6 +181,7 @@ class Labels:
 
     def read(self, y):
         """Return the truth of one row as an array of shape (n_targets,)."""
+        refuse_masked(y, "y")
         if self._many:
             array = np.asarray(y)
             if array.shape != (self.n_targets,) or not np.isin(array, (0, 1)).all():
@@ -193,6 +197,7 @@ class Labels:
 
     def read_all(self, y):
         """Return the truths of several rows as an array of shape (n_rows, n_targets)."""
+        refuse_masked(y, "y")
         labels = np.asarray(y)
         if not self._many and labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]

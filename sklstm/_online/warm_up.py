@@ -7,6 +7,7 @@ import numpy as np
 
 from sklstm._online.rows import NO_ROW_WAITS, check_key, label_of, names_of, read_time, refuse_earlier, same_row
 from sklstm._online.truths import Labels, Numbers, numbers_in
+from sklstm._validation import refuse_masked
 
 
 def expected_of(model):
@@ -124,6 +125,7 @@ class WarmUp:
             return Numbers(shape, self._loss, None, np.ones(n_targets)).read(y).reshape(shape)
         if self._classes is not None:
             Labels(self._classes).read(y)
+        refuse_masked(y, "y")
         labels = np.asarray(y)
         labels = labels.reshape(()) if labels.size == 1 and labels.ndim == 1 else labels
         first = labels if before is None else np.asarray(before)
@@ -151,7 +153,10 @@ class WarmUp:
         return found
 
     def _read(self, x):
+        refuse_masked(x, "x")
         names = names_of(x)
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError(f"x has two columns of the same name: {names}.")
         if names is not None and (self.names is not None or not self.rows):
             x = dict(zip(names, np.asarray(x), strict=True))
         if isinstance(x, Mapping):
@@ -160,7 +165,10 @@ class WarmUp:
                 raise ValueError(f"x has the columns {sorted(map(str, x))}, expected {sorted(names)}.")
             self.names = names
             x = [x[name] for name in names]
-        row = np.array(x, np.float64)
+        row = np.asarray(x)
+        if row.dtype.kind not in "biufO":
+            raise ValueError(f"x must hold numbers, found dtype {row.dtype}.")
+        row = row.astype(np.float64)
         if row.ndim == 2 and len(row) == 1:
             row = row[0]
         n_features = len(self.rows[0]) if self.rows else self._n_features

@@ -143,9 +143,9 @@ def test_labels_before_the_first_fit_are_of_one_kind():
 
 def test_a_first_fit_that_fails_takes_no_truth(tmp_path):
     run = tmp_path / "run"
-    fitted(path=run).close()
     one = learner(warm_up=3, path=run)
     one.learn_many(THEN[:2], Y[:2])
+    fitted(path=run).close()  # another learner was faster
     for _ in range(2):
         with pytest.raises(ValueError, match="run"):
             one.learn_one(THEN[2], Y[2])
@@ -233,7 +233,7 @@ def test_the_first_truth_is_of_the_shape_that_the_model_takes():
         one = learner(model)
         with pytest.raises(ValueError, match=message):
             one.learn_one(X[0], y)
-        assert one._warm_up.rows == []
+        assert not hasattr(one, "_warm_up")
     with pytest.raises(ValueError, match="expected a row of 3 numbers"):
         learner(FrozenEstimator(trained)).predict_one(X[0, :2])
     one = learner()
@@ -242,3 +242,69 @@ def test_the_first_truth_is_of_the_shape_that_the_model_takes():
         one.learn_one(X[1], 1.0)
     one = learner(warm_up=3).learn_many(X[:3], Y[:3, np.newaxis])  # a column of numbers
     assert one.predict_one(X[3]) is not None
+
+
+@pytest.mark.parametrize("call", ["predict_one", "predict_many", "learn_one", "learn_many", "partial_fit"])
+def test_a_closed_learner_takes_nothing(call):
+    one = fitted()
+    one.close()
+    one.close()
+    rows, truths = (X[0], Y[0]) if call.endswith("one") else (X[:5], Y[:5])
+    with pytest.raises(ValueError, match="was closed"):
+        getattr(one, call)(*((rows,) if call.startswith("predict") else (rows, truths)))
+    assert one.fit(X[:N_FITTED], Y[:N_FITTED]).predict_one(X[0]) is not None
+
+
+def test_what_the_first_fit_would_refuse_is_refused_at_the_first_row(tmp_path):
+    fitted(path=tmp_path / "run").close()
+    for one, message in (
+        (learner(update_every=0), "The 'update_every' parameter"),
+        (learner(regressor(batch_size=0)), "batch_size"),
+        (learner(buffer_size=3), "buffer_size=3 must be at least"),
+        (learner(detector="adwin"), "detector='adwin'"),
+        (learner(path=tmp_path / "run"), "holds the run of a learner like this one"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            one.learn_one(X[0], Y[0])
+
+
+def test_masks_and_columns_of_one_name_are_refused():
+    row, truths = np.ma.array(X[0], mask=[0, 1, 0]), np.ma.array(Y[:2], mask=[0, 1])
+    for one in (fitted(), learner()):
+        with pytest.raises(ValueError, match="x is a masked array"):
+            one.predict_one(row)
+        with pytest.raises(ValueError, match="y is a masked array"):
+            one.learn_many(X[:2], truths)
+        with pytest.raises(ValueError, match="y is a masked array"):
+            one.learn_one(X[0], np.ma.masked)
+    with pytest.raises(ValueError, match="X is a masked array"):
+        learner().predict_many(np.ma.array(X[:1], mask=[[0, 1, 0]]))
+    for x in (np.array(["2024"] * 3, "M8[s]"), ["1", "2", "3"], [1j, 2, 3]):
+        with pytest.raises(ValueError, match="x must hold numbers"):
+            learner().predict_one(x)
+    with pytest.raises(ValueError, match="two columns of the same name"):
+        learner().predict_one(pd.Series(X[0], index=["a", "b", "a"]))
+
+
+@pytest.mark.parametrize("keys", ["ab", {"a": 1, "b": 2}, {"a", "b"}, pd.DataFrame({"a": [1, 2], "b": [1, 2]})])
+def test_keys_are_a_sequence(keys):
+    for one in (fitted(), learner()):
+        with pytest.raises(TypeError, match="keys must be a sequence with a key for each row"):
+            one.predict_many(X[:2], keys=keys)
+
+
+def test_rows_before_a_partial_fit_are_not_lost():
+    one = learner()
+    one.predict_one(X[0], key="late")
+    one.learn_many(X[1:60], Y[1:60])
+    one.partial_fit(X[60:N_FITTED], Y[60:N_FITTED])
+    assert (one.n_rows_seen_, one.n_truths_seen_, [key for key, _ in one.pending_]) == (
+        N_FITTED,
+        N_FITTED - 1,
+        ["late"],
+    )
+    one.learn_one(None, Y[0], key="late")
+    labelled = learner(classifier())
+    labelled.learn_one(X[0], "up")
+    labelled.partial_fit(X[1:N_FITTED], LABELS[1:N_FITTED], classes=["up", "down", "same"])
+    assert labelled.classes_.tolist() == ["down", "same", "up"]
