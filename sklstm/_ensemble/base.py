@@ -190,6 +190,8 @@ class BaseWeightedEnsemble(
         groups, blocks = read_groups(groups, n_rows)
         if context is not None:
             self._check_context(context)
+        elif params.get("context_groups") is not None:
+            raise ValueError("context_groups needs context, the rows that these labels are of.")
         members = list(zip(self._names(), self.estimators_, strict=True))
         routed = self._route(caller, members, method, groups=groups, context=context, **params)
         return X, n_rows, routed, blocks

@@ -7,6 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
+# Of probabilities computed in 16 bits.
+ROUNDING = 1e-2
+
 
 def title_of(name, member):
     """Return what messages call a member."""
@@ -316,7 +319,7 @@ def align_classes(name, member, answer, n_classes):
     Raises
     ------
     ValueError
-        If the columns do not belong to classes of the target.
+        If the columns do not belong to classes of the target, or hold no probabilities.
     """
     title = title_of(name, member)
     known = np.asarray(getattr(member, "classes_", np.arange(n_classes)))
@@ -330,8 +333,23 @@ def align_classes(name, member, answer, n_classes):
             f"{title} has classes_ {known.tolist()} that it was not fitted on: members get "
             f"the labels as numbers from 0 to {n_classes - 1}."
         )
+    _refuse_no_probabilities(title, answer)
     if np.array_equal(known, np.arange(n_classes)):
         return answer
     probabilities = np.zeros((answer.shape[0], n_classes))
     probabilities[:, known.astype(np.intp)] = answer
     return probabilities
+
+
+def _refuse_no_probabilities(title, answer):
+    """Raise if numbers are below 0 or above 1, or the sum of a row is not about 1; NaN is refused elsewhere."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = answer.sum(axis=1)
+        wrong = (answer < -ROUNDING).any(axis=1) | (answer > 1.0 + ROUNDING).any(axis=1) | (abs(sums - 1.0) > ROUNDING)
+    wrong &= np.isfinite(sums)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{title} returned no probabilities: row {row} is {answer[row].tolist()}, expected numbers from 0 to 1 of "
+            "sum 1."
+        )

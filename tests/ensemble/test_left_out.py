@@ -105,7 +105,7 @@ def test_an_error_in_predict_is_one_by_default():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_never_passed_on(value):
     def answer(rows):
-        return np.where(np.arange(len(rows)) == 1, value, 0.0)
+        return np.where(np.arange(len(rows)) == 1, value, 1 / 3)
 
     message = "Member 'odd' .* predicted NaN or infinity: .* for 1 of 60 rows, the first is row 1"
     model = regressor([GOOD[0], ("odd", Returns(answer))]).fit(X, Y)
@@ -170,3 +170,19 @@ def test_probabilities_of_the_others_sum_to_one():
     with pytest.warns(UserWarning, match="failed in predict_proba"):
         found = model.predict_proba(X)
     assert_allclose(found, model.estimators_[0].predict_proba(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", [[-0.5, 0.5, 1.0], [5.0, 3.0, 2.0], [0.0, 0.0, 0.0], [0.3, 0.3, 0.3]])
+def test_numbers_that_are_no_probabilities_are_refused(row):
+    odd = ReturnsProbabilities(lambda rows: np.tile(row, (len(rows), 1)), (0, 1, 2))
+    members = [("logit", LogisticRegression()), ("odd", odd)]
+    model = classifier(members).fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"Member 'odd' .* returned no probabilities: row 0 is \[.*of sum 1"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="returned no probabilities"):
+        classifier(members, weights="auto").fit(X, LABELS)
+
+
+def test_labels_of_a_context_need_the_context():
+    with pytest.raises(ValueError, match="context_groups needs context"):
+        regressor().fit(X, Y).predict(X, context_groups=np.zeros(4))
