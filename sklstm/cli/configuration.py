@@ -79,6 +79,7 @@ def read(path):
             for key in ("tables", "target"):
                 if isinstance(found[name].get(key), str):
                     found[name][key] = [found[name][key]]
+    _refuse_columns(path, found["data"])
     for name in ("steps", "members"):
         for entry in found.get(name, ()):
             if not isinstance(entry, dict):
@@ -111,6 +112,20 @@ def _check(path, table, name):
     for key in NEEDED.get(name, ()):
         if key not in table:
             raise UsageError(f"{path}: {title}the key {key!r} is missing.")
+
+
+def _refuse_columns(path, data):
+    """Raise for columns that are named twice, and for targets among the features of the same row."""
+    for key in ("features", "target"):
+        twice = [name for place, name in enumerate(data.get(key, ())) if name in data[key][:place]]
+        if twice:
+            raise UsageError(f"{path}: [data]: {key} names {twice[0]!r} twice.")
+    known = [name for name in data["target"] if name in data.get("features", ())]
+    if known and "horizon" not in data:
+        raise UsageError(
+            f"{path}: [data]: the target {known[0]!r} is a feature too: a row would tell its own target. Leave it out, "
+            "or set horizon for targets of later rows."
+        )
 
 
 def make_estimator(path, configuration):

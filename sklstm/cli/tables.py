@@ -161,9 +161,13 @@ class CsvTable(_Table):
     path : str or path-like
     """
 
+    _has_empty_rows = False
+
     def _open(self):
         with self._reader(None) as reader:
             self.schema = reader.schema
+        # In a file of one column a line without anything is a row without a value, in others it is no row.
+        self._has_empty_rows = len(self.schema) == 1
         self._texts, self._guessed = set(), {}
         refuse_repeated_names(self.path, self.schema.names)
 
@@ -173,6 +177,7 @@ class CsvTable(_Table):
         return csv.open_csv(
             self.path,
             read_options=csv.ReadOptions(block_size=CSV_BLOCK),
+            parse_options=csv.ParseOptions(ignore_empty_lines=not self._has_empty_rows),
             convert_options=csv.ConvertOptions(include_columns=columns, column_types=types),
         )
 

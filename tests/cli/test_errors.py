@@ -277,6 +277,12 @@ def test_an_empty_cell_is_no_name_of_a_group(files, capsys):
     assert "column 'series' holds no label in row 217" in fails(3, files, capsys, source="table.csv")
 
 
+def test_an_empty_line_of_a_single_column_is_a_row(files, capsys):
+    save_model(DeepLSTMRegressor(2, max_iter=1).fit(table()[["a"]], table()["y"]), files / "model")
+    (files / "table.csv").write_text("a\n1\n\n2\n")
+    assert "row 1 holds nan in column 'a'" in fails(3, files, capsys, "--quiet", source="table.csv")
+
+
 def test_numbers_of_the_labels_that_a_model_knows_are_numbers(files):
     frame = table().copy()
     frame["series"] = frame["series"].map(dict(zip(SIZES, range(5), strict=True)))
