@@ -183,6 +183,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         void *pair_rows
         Py_ssize_t pair_stride
         const LayerOptions *options
+        int is_derived, is_initial_fixed
 
     Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, Py_ssize_t hidden_stride, Py_ssize_t lanes)
 
@@ -195,7 +196,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         void (*options_backward)(const LayerCall *call) noexcept nogil
         Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps) noexcept nogil
         void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
-                               void *products) noexcept nogil
+                               void *products, Py_ssize_t stride) noexcept nogil
         void (*add_d_sums)(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums) noexcept nogil
         Py_ssize_t (*words_size)(const LayerCall *call) noexcept nogil
         void (*pack_words)(const LayerCall *call, const void *weights, void *words) noexcept nogil

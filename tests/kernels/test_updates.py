@@ -11,7 +11,7 @@ from reference.optimizers import clip_by_global_norm as reference_clip
 from reference.vectors import load_cases
 
 from sklstm._kernels import available_isas
-from sklstm._kernels.optim._updates import squared_norm, update_step
+from sklstm._kernels.optim._updates import UPDATE_RULES, squared_norm, update_step
 from sklstm._training.clipping import Clipping, global_norm
 
 CASES = load_cases("torch_adamw")
@@ -222,3 +222,22 @@ def test_wrong_arrays_are_refused(name, value, message):
     valid = step_arguments()
     update_step("adamw", *valid.values(), 1, scale=1.0, step=1, **SETTINGS)
     assert_allclose(valid["parameters"], 0.99, rtol=1e-8)
+
+
+@each_dtype
+@pytest.mark.parametrize("rule", UPDATE_RULES)
+@pytest.mark.parametrize("n", [N, (1 << 20) + 37], ids=["near", "far"])
+def test_a_step_from_one_place_to_another(rule, n, dtype):
+    generator = np.random.default_rng(0)
+    arrays = [generator.random(n).astype(dtype) for _ in range(4)]
+    x, gradient, first, second = arrays
+    ends = np.array([17, 5000, n], np.intp)
+    settings = {**SETTINGS, "scale": 0.5, "step": 3, "mixing": 0.1}
+    before = [array.copy() for array in arrays]
+    room = [np.full(n + 1, np.nan, dtype)[1:] for _ in range(3)]  # not where vectors usually begin
+    update_step(rule, room[0], gradient, *room[1:], ends, DECAYS[:3], 2, source=(x, first, second), **settings)
+    for array, kept in zip(arrays, before, strict=True):
+        assert_array_equal(array, kept)
+    update_step(rule, x, gradient, first, second, ends, DECAYS[:3], 1, **settings)
+    for found, expected in zip(room, (x, first, second), strict=True):
+        assert_array_equal(found, expected)

@@ -44,7 +44,7 @@ void drive_outer(int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize
 void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t n_vecs,
           const real *a, Py_ssize_t a_stride, const real *panels, real *out, Py_ssize_t out_stride, int add) {
     product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride,
-                 add);
+                 add, n_rows & 1);
 }
 void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
@@ -72,7 +72,7 @@ void sigmoid(Py_ssize_t n, const real *x, real *out) { sigmoid_array(n, x, out);
 void flushed_runs(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                   const real *panels, real *out, Py_ssize_t out_stride, int add) {
     const unsigned before = flush_denormals();
-    product_runs(format_in_use, n_rows, 1, n_k, 0, n_vecs, a, a_stride, panels, out, out_stride, add);
+    product_runs(format_in_use, n_rows, 1, n_k, 0, n_vecs, a, a_stride, panels, out, out_stride, add, 0);
     restore_denormals(before);
 }
 void flushed_outer(Py_ssize_t n_pairs, Py_ssize_t n_k, int vecs, const real *a, Py_ssize_t a_stride, const real *d,

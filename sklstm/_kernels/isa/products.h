@@ -1,13 +1,14 @@
 /* Dense products on the register tile: rows by panels, and the outer products of gradients. */
 
 /* A row of a may be made of runs: n_runs times run_length words, run_stride apart (some sums of each unit). One run is a
- * plain row. */
+ * plain row. last_first: the panels from the last to the first. */
 static void product_runs(int format, Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
                          Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride, const real *panels, real *out,
-                         Py_ssize_t out_stride, int add) {
-    const Py_ssize_t n_k = n_runs * run_length;
+                         Py_ssize_t out_stride, int add, int last_first) {
+    const Py_ssize_t n_k = n_runs * run_length, n_panels = (n_vecs + TILE_VECS - 1) / TILE_VECS;
     const real *rows[2 * TILE_ROWS];
-    for (Py_ssize_t first = 0; first < n_vecs; first += TILE_VECS) {
+    for (Py_ssize_t p = 0; p < n_panels; p++) {
+        const Py_ssize_t first = (last_first ? n_panels - 1 - p : p) * TILE_VECS;
         const int vecs = (int)(n_vecs - first < TILE_VECS ? n_vecs - first : TILE_VECS);
         for (Py_ssize_t r = 0; r < n_rows;) {
             const int count = tile_rows(vecs, n_rows - r);
@@ -43,7 +44,7 @@ static void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const 
     const real *rows = (const real *)a, *panel = (const real *)panels;
     real *target = (real *)out;
     if (!(how & FIRST_VECTOR)) {
-        product_runs(REALS, n_rows, 1, n_k, 0, n_vecs, rows, a_stride, panel, target, out_stride, how);
+        product_runs(REALS, n_rows, 1, n_k, 0, n_vecs, rows, a_stride, panel, target, out_stride, how, 0);
         return;
     }
     Py_ssize_t r = 0;

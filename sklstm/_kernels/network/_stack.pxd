@@ -177,6 +177,7 @@ cdef class Stack:
     cdef Decoder decoder
     cdef Copy *copies
     cdef Py_ssize_t n_layers, n_copies
+    cdef Py_ssize_t layer_transposed  # where the longest transposed copies of one direction of a layer begin
     cdef readonly Py_ssize_t n_parameters, state_size, panels_size, transposed_size, n_outputs, hidden_size, input_size
     cdef readonly object architecture, dtype, segments
     cdef int format              # BF16_PAIRS: the weights are rounded to words at each step; or REALS

@@ -73,6 +73,7 @@ include "parameter_passes.pxi"
 include "inputs.pxi"
 include "time_gaps.pxi"
 include "shared_rows.pxi"
+include "step_products.pxi"
 include "workspace.pxi"
 include "attention.pxi"
 include "head.pxi"
@@ -175,6 +176,7 @@ cdef class Stack:
             raise MemoryError()
         for i in range(self.n_copies):
             self.copies[i] = plan.copies[i]
+        init_layer_transposed(self)
         init_words(self, plan)
         self.state_size = sum(size for _, size in shape.states)
         self.n_outputs, self.hidden_size, self.input_size = shape.n_outputs, shape.features_size, shape.input_size

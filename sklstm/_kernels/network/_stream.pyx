@@ -90,7 +90,7 @@ cdef class StackStream(StreamBuffers):
     Parameters
     ----------
     stack : Stack
-        Bound to weights, which must not change from now on.
+        Bound to weights, which must not change but for a call of `weights_changed`.
     n_streams : int
     sequence_length : int
         0: the state is carried. Otherwise each output is that of the window of so many last rows.
@@ -256,7 +256,8 @@ cdef class StackStream(StreamBuffers):
         cdef Py_ssize_t place = stream * self.ring + position
         cdef const LayerCall *call = &self.calls[0]
         memcpy(self.rows + place * d, raw, d * sizeof(double))
-        self.stack.layers[0].kernels.input_products(call, 1, row, d, self.products + place * call.x_step * size)
+        self.stack.layers[0].kernels.input_products(call, 1, row, d, self.products + place * call.x_step * size,
+                                                    call.x_step)
 
     cdef void rewind_ring(self) noexcept nogil:
         """Move the last sequence_length - 1 rows back to the beginning: once in sequence_length steps."""
@@ -283,6 +284,22 @@ cdef class StackStream(StreamBuffers):
             memcpy(self.out + r * width, self.z + r * stride, width)
 
     # The state: h and c of every layer (layout of `Stack.forward`), or the rows of the windows.
+
+    def weights_changed(self):
+        """Take the weights that the stack is bound to now, as they are now.
+
+        Products with rows of the past stay those of the weights before, until `set_rows`.
+        """
+        cdef Py_ssize_t i
+        self.refuse_other_threads()
+        if self.by_rows:
+            raise ValueError("integers of a quantised network do not change")
+        self.panels = self.stack.panels
+        self.stack.make_words()
+        self.words = self.stack.words
+        self.describe()
+        for i in range(self.stack.n_layers * self.n_shares):
+            self.calls[i].is_derived = False
 
     def get_state(self, state):
         """Fill `state` (n_streams, state_size) with the states of every layer."""

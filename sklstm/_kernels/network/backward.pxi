@@ -46,7 +46,7 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
     describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options, NULL, NULL)
-    if call.layer_words_size > 0:
+    if call.layer_words_size > 0 or call.layer_transposed >= 0:
         transpose_layer(call, buffers, recurrence)
     if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
@@ -61,6 +61,7 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     else:
         split_directions(call, buffers, layer, direction, first, n, from_above)
         layer_call.d_h_above = buffers.d_run
+    layer_call.is_initial_fixed = call.d_initial_state == NULL and call.decoder.n_turns == 0
     layer_call.d_h = buffers.d_h
     layer_call.d_c = buffers.d_c
     layer_call.d_x = buffers.d_x[i % 2] if direction == 0 else buffers.d_x_backward

@@ -75,6 +75,9 @@ cdef void describe(Stack stack, StackCall *call, char table_code, Py_ssize_t n_s
     call.n_chunks = 1 if n_samples < 16 else 2 * ((n_samples + 2 * CHUNK_SIZE - 1) // (2 * CHUNK_SIZE))
     call.chunk_size = max(1, (n_samples + call.n_chunks - 1) // call.n_chunks)
     call.n_chunks = (n_samples + call.chunk_size - 1) // call.chunk_size
+    call.layer_transposed = -1
+    if training and call.n_chunks == 1 and call.format == REALS and call.decoder.n_turns == 0:
+        call.layer_transposed = stack.layer_transposed
     call.panels_size = stack.panels_size
     call.n_slots = min(call.n_chunks, MAX_SLOTS, max(2, SLOT_MEMORY // (stack.panels_size * stack.kernels.item_size)))
 

@@ -101,7 +101,7 @@ cdef void turn_products(const StackCall *call, const ChunkBuffers *turn_buffers,
         if call.input.n_known > 0:
             layer_call.bias = own
             layer.kernels.input_products(layer_call, n, turn_buffers.turn_inputs + k * n * layer.input_size * size,
-                                         layer.input_size, products)
+                                         layer.input_size, products, width)
         else:
             for r in range(n):
                 memcpy(products + r * row, own, row)

@@ -121,6 +121,7 @@ cdef void describe_layer(const StackCall *call, const ChunkBuffers *buffers, Py_
         transposed = call.transposed
         if call.layer_words_size > 0:
             transposed = buffers.layer_words
+        transposed = transposed + own_offset(call, recurrence) * size
         layer_call.h_transposed = transposed + recurrence.h_transposed * size
         layer_call.gated_transposed = transposed + recurrence.gated_transposed * size
         if i > 0 or call.want_d_x:
@@ -228,6 +229,7 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
                                          buffers.layer_words)
             if i == 0 and shares(call):
                 share_products(call, buffers, d, first, n, n_steps, &layer_call)
+            multiply_all_steps(call, buffers, i, first, n, &layer_call)
             if layer_call.options != NULL:
                 layer.kernels.options_forward(&layer_call)
             else:

@@ -75,6 +75,22 @@ cdef int init_words(Stack stack, plan) except -1:
     return 0
 
 
+cdef void init_layer_transposed(Stack stack) noexcept:
+    """Find the longest transposed copies of one direction of a layer; -1 where there are none."""
+    cdef const Recurrence *recurrence
+    cdef Py_ssize_t i, d, begin, end, longest = 0
+    stack.layer_transposed = -1
+    for i in range(stack.n_layers):
+        for d in range(stack.layers[i].n_directions):
+            recurrence = &stack.layers[i].directions[d]
+            if recurrence.n_copies == 0 or stack.copies[recurrence.first_copy].by_layer:
+                continue
+            begin, end = stack.copies[recurrence.first_copy].transposed, recurrence.first_copy + recurrence.n_copies
+            end = stack.copies[end].transposed if end < stack.n_copies else stack.transposed_size
+            if end - begin > longest:
+                stack.layer_transposed, longest = begin, end - begin
+
+
 cdef int reserve_words(Stack stack) except -1:
     """Make room for the weights as words."""
     cdef Py_ssize_t begin

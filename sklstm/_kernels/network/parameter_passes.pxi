@@ -68,6 +68,7 @@ cdef struct TransposeCall:
     const Copy *copies
     int format
     bint input_gradient
+    bint by_layer
     const char *panels
     char *transposed
     SignalWatch *watch
@@ -80,6 +81,8 @@ cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
     cdef Py_ssize_t size = call.kernels.item_size
     if copy.input_only and not call.input_gradient or copy.by_layer or must_stop(call.watch, worker):
         return
+    if call.by_layer and copy.words:
+        return
     call.kernels.pack_transposed(call.format if copy.words else REALS, call.panels + copy.panels * size, copy.n_vecs,
                                  &copy.part, copy.n_columns, call.transposed + copy.transposed * size)
 
@@ -88,12 +91,22 @@ cdef void transpose_layer(const StackCall *call, const ChunkBuffers *buffers,
                           const Recurrence *recurrence) noexcept nogil:
     """The transposed copies of one direction of a layer, in the place of its words, which forward has read."""
     cdef Py_ssize_t size = call.kernels.item_size, k
+    cdef char *out = buffers.layer_words
     cdef const Copy *copy
+    if call.layer_transposed >= 0:
+        out = <char *> call.transposed + own_offset(call, recurrence) * size
     for k in range(recurrence.first_copy, recurrence.first_copy + recurrence.n_copies):
         copy = &call.copies[k]
         if not copy.input_only or call.want_d_x:
             call.kernels.pack_transposed(call.format, call.panels + copy.panels * size, copy.n_vecs, &copy.part,
-                                         copy.n_columns, buffers.layer_words + copy.transposed * size)
+                                         copy.n_columns, out + copy.transposed * size)
+
+
+cdef inline Py_ssize_t own_offset(const StackCall *call, const Recurrence *recurrence) noexcept nogil:
+    """From where the copies of one direction of a layer have their offsets: 0, unless in the place of another's."""
+    if call.layer_transposed < 0 or recurrence.n_copies == 0:
+        return 0
+    return call.layer_transposed - call.copies[recurrence.first_copy].transposed
 
 
 cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
@@ -101,7 +114,7 @@ cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) n
     cdef TransposeCall job
     job.kernels, job.copies, job.format = stack.kernels, stack.copies, stack.format
     job.panels, job.transposed, job.input_gradient = call.panels, <char *> call.transposed, stack.input_gradient
-    job.watch = call.watch
+    job.watch, job.by_layer = call.watch, call.layer_transposed >= 0
     pool_run(transpose_task, &job, <int> stack.n_copies, n_threads if stack.transposed_size > BLOCK_SIZE else 1)
 
 

@@ -36,7 +36,7 @@ cdef void share_products(const StackCall *call, const ChunkBuffers *buffers, int
     if n_rows == 0:
         return
     layer.kernels.input_products(layer_call, n_rows, covered_inputs(call, buffers, begin), input_stride(call),
-                                 buffers.products)
+                                 buffers.products, layer.cell.n_sums * layer.hidden_stride)
     layer_call.x_is_product = True
     layer_call.x_step = layer.cell.n_sums * layer.hidden_stride
     for r in range(n):

@@ -50,6 +50,7 @@ cdef struct StackCall:
     const char *words            # the weights as words of bf16; NULL with REALS, and with those of a layer at a time
     Py_ssize_t layer_words_size  # numbers of the longest of these; 0: all of them at once
     const Copy *copies           # the transposed copies
+    Py_ssize_t layer_transposed  # where the only chunk makes those of each layer in turn, in the cache; -1: it does not
     double *ranges               # (n_threads, ranges_size) what layers read is measured there; NULL: it is not
     Py_ssize_t ranges_size
     # the sequences: row t of sequence i is table + (starts[i] + t) * row_stride
@@ -122,6 +123,7 @@ cdef struct ChunkBuffers:
     char *features               # (n, output_stride of the top layer)
     char *z                      # (n, head stride), or (T, n, head stride)
     char *sums                   # of one panel, or of one step
+    char *step_products          # (n, T, S Hp) x W_ih of all steps of a layer, where gates do not hold it; NULL
     char *words                  # rows of x and h as words; NULL with REALS
     char *gradient_words
     char *layer_words            # weights of one direction of a layer as words, then their transposed copies; NULL

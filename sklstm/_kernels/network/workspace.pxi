@@ -105,6 +105,7 @@ cdef char *lay_out(const StackCall *call, LayerBuffers *layers, char *base, Chun
         buffers.words = take_bytes(&base, words * size)
         buffers.gradient_words = take_bytes(&base, gradient_words * size)
         buffers.layer_words = take_bytes(&base, call.layer_words_size * size)
+    buffers.step_products = take_bytes(&base, step_products_size(call) * size)
     if shares(call):
         buffers.products = take_bytes(&base, (call.layers[0].cell.n_sums * shared_rows(n, steps)
                                               * call.layers[0].hidden_stride * size))

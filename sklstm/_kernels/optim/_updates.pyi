@@ -24,5 +24,6 @@ def update_step(
     epsilon: float,
     step: int,
     mixing: float = 0.0,
+    source: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | None = None,
     isa: str | None = None,
 ) -> None: ...

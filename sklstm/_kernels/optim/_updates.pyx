@@ -1,5 +1,10 @@
 """Steps on flat vectors: the norm of a gradient and the optimizer's update, block by block in the thread pool."""
 
+from libc.string cimport memcpy
+
+cdef extern from "core/streaming.h":
+    void copy_past_cache(void *out, const void *source, Py_ssize_t n_bytes) nogil
+
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels._calls cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, UpdateStep
 from sklstm._kernels._table cimport KernelTable
@@ -10,6 +15,10 @@ include "../core/signals.pxi"
 cdef enum:
     # Elements of one task. Fixed: the blocks of a norm are part of its value.
     BLOCK_SIZE = 1 << 14
+    # Elements that a step from one place to another makes in the cache before they are written.
+    PIECE_SIZE = 1 << 10
+    # Elements of vectors that are so large that they leave the cache before they are read again.
+    FAR_SIZE = 1 << 20
 
 
 UPDATE_RULES = {"adamw": ADAMW, "adam": ADAM, "sgd": SGD, "schedule_free": SCHEDULE_FREE}
@@ -22,6 +31,7 @@ cdef struct Update:
     double *sums                 # (n_blocks,)
     int rule
     UpdateStep step              # of the whole vector
+    const char *source[3]        # what x, first and second are before the step, where that is elsewhere; NULL
     const Py_ssize_t *ends       # (n_segments,) where each segment of the vector ends
     const double *decays         # (n_segments,)
     SignalWatch *watch
@@ -32,6 +42,46 @@ cdef void norm_task(void *context, int task, int worker) noexcept nogil:
     cdef Py_ssize_t begin = <Py_ssize_t> task * BLOCK_SIZE
     update.sums[task] = update.kernels.sum_of_squares(min(<Py_ssize_t> BLOCK_SIZE, update.n - begin),
                                                       update.gradient + begin * update.kernels.item_size)
+
+
+cdef void step_elsewhere(const Update *update, UpdateStep *step, Py_ssize_t offset) noexcept nogil:
+    """A step of some numbers, from `source` to where `step` points."""
+    cdef Py_ssize_t n_bytes = step.n * update.kernels.item_size
+    if update.n >= FAR_SIZE:
+        step_past_cache(update, step, offset)
+        return
+    memcpy(step.x, update.source[0] + offset, n_bytes)
+    memcpy(step.first, update.source[1] + offset, n_bytes)
+    if update.source[2] != NULL:
+        memcpy(step.second, update.source[2] + offset, n_bytes)
+    update.kernels.update_steps[update.rule](step)
+
+
+cdef void step_past_cache(const Update *update, UpdateStep *step, Py_ssize_t offset) noexcept nogil:
+    """The same piece by piece, made in the cache and written past it.
+
+    A store would read the line of a large vector first: a third of what memory has to move.
+    """
+    cdef double pieces[3 * PIECE_SIZE]
+    cdef Py_ssize_t size = update.kernels.item_size, n_left = step.n, done = 0, n_bytes
+    cdef char *out[3]
+    cdef int k
+    out[0], out[1], out[2] = <char *> step.x, <char *> step.first, <char *> step.second
+    step.x, step.first, step.second = pieces, pieces + PIECE_SIZE, pieces + 2 * PIECE_SIZE
+    while n_left > 0:
+        step.n = min(n_left, <Py_ssize_t> PIECE_SIZE)
+        n_bytes = step.n * size
+        for k in range(3):
+            if update.source[k] != NULL:
+                memcpy(pieces + k * PIECE_SIZE, update.source[k] + offset + done, n_bytes)
+        update.kernels.update_steps[update.rule](step)
+        for k in range(3):
+            if update.source[k] != NULL:
+                copy_past_cache(out[k] + done, pieces + k * PIECE_SIZE, n_bytes)
+        step.gradient = <const char *> step.gradient + n_bytes
+        n_left -= step.n
+        done += n_bytes
+    step.x, step.first, step.second = out[0], out[1], out[2]
 
 
 cdef void update_task(void *context, int task, int worker) noexcept nogil:
@@ -52,7 +102,10 @@ cdef void update_task(void *context, int task, int worker) noexcept nogil:
         step.gradient = <const char *> update.step.gradient + offset
         step.first = <char *> update.step.first + offset
         step.second = <char *> update.step.second + offset
-        update.kernels.update_steps[update.rule](&step)
+        if update.source[0] != NULL:
+            step_elsewhere(update, &step, offset)
+        else:
+            update.kernels.update_steps[update.rule](&step)
         begin = stop
 
 
@@ -79,15 +132,17 @@ def squared_norm(gradient, int n_threads, isa=None):
 
 def update_step(rule, parameters, gradient, first, second, ends, decays, int n_threads, *, double scale,
                 double learning_rate, double beta1, double beta2, double epsilon, Py_ssize_t step, double mixing=0.0,
-                isa=None):
+                source=None, isa=None):
     """One step of an optimizer in place (`UPDATE_RULES`; isa/optimizers.pxi says what `first` and `second` are).
 
-    `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. A signal handler that raises ends it
-    between two blocks.
+    `step` counts from 1; segment k ends at `ends[k]` and decays by `decays[k]`. With `source`, parameters, first and
+    second that stay as they are, the three arrays become what the step makes of these. A signal handler that raises
+    ends it between two blocks.
     """
     cdef Update update
     cdef SignalWatch watch
     cdef list errors = []
+    cdef Py_ssize_t k
     cdef char code = code_of(parameters.dtype)
     update.kernels, update.rule, update.n = open_table(code, isa), UPDATE_RULES[rule], parameters.size
     update.ends = <const Py_ssize_t *> data_of(ends, INTP, 1)
@@ -98,6 +153,8 @@ def update_step(rule, parameters, gradient, first, second, ends, decays, int n_t
     update.step.gradient = data_of(gradient, code, update.n)
     update.step.first = data_of(first, code, update.n, True)
     update.step.second = data_of(second, code, update.n, True)
+    for k, array in enumerate(source or (None, None, None)):
+        update.source[k] = data_of(array, code, update.n)
     update.step.gradient_scale, update.step.learning_rate, update.step.epsilon = scale, learning_rate, epsilon
     update.step.beta1, update.step.beta2, update.step.mixing = beta1, beta2, mixing
     update.step.correction1, update.step.correction2 = 1 - beta1 ** step, 1 - beta2 ** step

@@ -74,6 +74,6 @@ SKLSTM_NOINLINE void measure_rows(const LayerRanges *ranges, int reads, Py_ssize
 static void integer_sums_of_panel(const CellShape *cell, const LayerCall *call, Py_ssize_t unit, Py_ssize_t n_rows,
                                   const real *const *x, const real *const *h, real *z, Py_ssize_t z_stride);
 static void integer_input_products(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *const *x,
-                                   real *products);
+                                   real *products, Py_ssize_t stride);
 
 #endif

@@ -81,14 +81,13 @@ SKLSTM_NOINLINE void integer_sums_of_panel(const CellShape *cell, const LayerCal
                              z_stride);
 }
 
-/* products (n_rows, S Hp) = bias + x W_ih */
+/* products (n_rows, S Hp) = bias + x W_ih, rows `stride` apart */
 SKLSTM_NOINLINE void integer_input_products(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows,
-                                            const real *const *x, real *products) {
+                                            const real *const *x, real *products, Py_ssize_t stride) {
     const LayerPanels panels = panels_of(cell, call, call->format);
-    const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES;
     const real *bias = (const real *)call->bias;
     for (Py_ssize_t r = 0; r < n_rows && cell->x_count < cell->n_sums; r++)
-        memcpy(products + r * stride, bias, (size_t)stride * sizeof(real));
+        memcpy(products + r * stride, bias, (size_t)(panels.n_vecs * cell->n_sums * LANES) * sizeof(real));
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit);
         const Py_ssize_t first = (unit * cell->n_sums + cell->x_first) * LANES;

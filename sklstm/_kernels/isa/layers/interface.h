@@ -135,8 +135,8 @@ typedef struct {
     void *z;                     /* scratch for sums: scratch_size numbers */
     /* the panels that forward computes: a part of them when threads share a step */
     Py_ssize_t first_panel, n_panels;
-    /* For steps one by one, in the elementwise driver: what is derived of the per-unit weights is in z already; and the panels are
-     * taken from the last to the first, which finds those of the step before in L1. */
+    /* For steps one by one: what is derived of the per-unit weights is in z already (elementwise driver); and the panels are taken
+     * from the last to the first, which finds those of the step before in the cache. */
     int is_derived, last_panel_first;
     /* backward */
     const void *d_h_above;       /* (T, n, output_stride) gradient of h from the layer above; NULL: none */
@@ -144,6 +144,7 @@ typedef struct {
     const void *d_c_last;        /* (n, C Hp) the same of the second state; NULL: none */
     void *d_h;                   /* (n, output_stride) scratch; holds the gradient of the initial h on return */
     void *d_c;                   /* (n, C Hp) scratch; holds the gradient of the initial c on return */
+    int is_initial_fixed;        /* the gradient of the initial h is not wanted: the plain layer may leave it out */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
     /* called before each step and each block of pairs: whether to return early; NULL: never */
@@ -186,9 +187,9 @@ typedef struct {
     void (*options_backward)(const LayerCall *call);
     /* bytes of LayerOptions.workspace; the pointers in `options` are only compared with NULL */
     Py_ssize_t (*options_workspace)(const LayerCall *call, Py_ssize_t n_samples, Py_ssize_t n_steps);
-    /* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows */
+    /* products (n_rows, S Hp) = bias + x W_ih, rows `stride` apart: of the rows of several windows or steps at once */
     void (*input_products)(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,
-                           void *products);
+                           void *products, Py_ssize_t stride);
     /* after backward: sums (S Hp) += the d_sums of n_rows rows, from row `first` of (T n) rows on */
     void (*add_d_sums)(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums);
     /* Words of all panels of `format`, and the panels `weights` as such words */

@@ -77,9 +77,9 @@
         return lay_out_options(&shape, call, n_samples, n_steps, NULL, &buffers);                                             \
     }                                                                                                                         \
     static void C##_input_products(const LayerCall *call, Py_ssize_t n_rows, const void *x_rows, Py_ssize_t x_stride,         \
-                                   void *products) {                                                                          \
+                                   void *products, Py_ssize_t stride) {                                                       \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
-        products_of_rows(&shape, call, n_rows, (const real *)x_rows, x_stride, (real *)products);                             \
+        products_of_rows(&shape, call, n_rows, (const real *)x_rows, x_stride, (real *)products, stride);                     \
     }                                                                                                                         \
     static void C##_add_d_sums(const LayerCall *call, Py_ssize_t first, Py_ssize_t n_rows, void *sums) {                      \
         add_d_sums(C.n_sums * call->hidden_stride, call, first, n_rows, (real *)sums);                                        \

@@ -82,7 +82,7 @@ SKLSTM_INLINE void gates_backward_of_step(const CellShape *cell, const RowFuncti
         if (norm) gated_norm_backward(cell, call, b, t, stage);
         product_of_gradients(cell, call, n_active, norm ? b->sums_gated + row * width : b->d_sums,
                              cell->gated_first + stage * count, count, n_vecs,
-                             (const real *)call->gated_transposed + stage * copy, b->d_gated, hp, 0);
+                             (const real *)call->gated_transposed + stage * copy, b->d_gated, hp, 0, 0);
         for (Py_ssize_t r = 0; r < n_active; r++) {
             real *d_gated = b->d_gated + r * hp, *past = cell->chain ? b->d_chain + r * hp : NULL, *d_sums = b->d_sums + r * width;
             real *gates = (real *)call->gates + (row + r) * width;
@@ -161,7 +161,7 @@ SKLSTM_SHARED void options_backward(const CellShape *cell, const RowFunctions *f
         if (cell->gated_count) gates_backward_of_step(cell, functions, call, &b, t);
         sums_backward_of_step(cell, call, &b, t);
         if (!cell->h_count && !unchanged) memset(d_h, 0, (size_t)(n_active * op) * sizeof(real));
-        state_gradients(cell, call, n_active, d_sums, d_h, 0);
+        state_gradients(cell, call, t, d_sums, d_h, 0);
         if (!b.scale_h && !b.direct) continue;
         for (Py_ssize_t r = 0; r < n_active; r++)
             scale_row(op, d_h + r * op, b.scale_h ? b.scale_h + r * op : NULL, b.direct ? b.direct + r * op : NULL,

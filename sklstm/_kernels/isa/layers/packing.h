@@ -101,6 +101,38 @@ SKLSTM_INLINE void pack_transposed_pairs(const real *source, Py_ssize_t step, Py
 #  endif
 #endif
 
+#if SKLSTM_AVX512 && SKLSTM_REAL_IS_FLOAT
+/* 16 rows of 16 numbers become 16 columns. Interleaving rows i and i + 8 rotates the bits of row and column by one: four times
+ * exchange the two. */
+SKLSTM_INLINE void transpose_block(const real *source, Py_ssize_t step, real *out, Py_ssize_t width) {
+    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    __m512 a[16], b[16];
+#  pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) a[i] = _mm512_loadu_ps(source + i * step);
+#  pragma GCC unroll 2
+    for (int k = 0; k < 2; k++) {
+#  pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = _mm512_permutex2var_ps(a[i], low, a[i + 8]);
+            b[2 * i + 1] = _mm512_permutex2var_ps(a[i], high, a[i + 8]);
+        }
+#  pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            a[2 * i] = _mm512_permutex2var_ps(b[i], low, b[i + 8]);
+            a[2 * i + 1] = _mm512_permutex2var_ps(b[i], high, b[i + 8]);
+        }
+    }
+#  pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) _mm512_storeu_ps(out + i * width, a[i]);
+}
+#else
+SKLSTM_INLINE void transpose_block(const real *source, Py_ssize_t step, real *out, Py_ssize_t width) {
+    for (Py_ssize_t j = 0; j < LANES; j++)
+        for (int lane = 0; lane < LANES; lane++) out[lane * width + j] = source[j * step + lane];
+}
+#endif
+
 /* The transposed matrix of a part as words: panels over its columns, whose k runs over the sums, unit by unit. The last panel
  * may have fewer than 4 vectors. */
 static void pack_transposed(int format, const void *panels, Py_ssize_t n_vecs, const PanelPart *part, Py_ssize_t n_columns,
@@ -121,7 +153,9 @@ static void pack_transposed(int format, const void *panels, Py_ssize_t n_vecs, c
                     continue;
                 }
 #endif
-                for (Py_ssize_t j = 0; j < n_valid; j++)
+                Py_ssize_t j = 0;
+                for (; j + LANES <= n_valid; j += LANES) transpose_block(source + j * step, step, out + j, width);
+                for (; j < n_valid; j++)
                     for (int lane = 0; lane < LANES; lane++) out[lane * width + j] = source[j * step + lane];
             }
         }

@@ -23,15 +23,18 @@ SKLSTM_INLINE void recurrent_forward(const Cell *cell, CellLoop cells, const Lay
             gates = (stored *)call->gates + cell->n_sums * t * call->kept_step;
             kept = cell->n_kept ? (stored *)call->kept + cell->n_kept * t * call->kept_step : NULL;
         }
-        /* Panels in the outer loop: one panel (4 lanes x k) stays in L1 for all rows of the chunk. */
-        for (Py_ssize_t p = call->first_panel; p < call->first_panel + call->n_panels; p++) {
-            const int joined = n_active < ROWS_OF_A_PANEL; /* all panels first, then all cells */
+        /* Panels in the outer loop: one panel (4 lanes x k) stays in L1 for all rows of the chunk. With few rows every other step
+         * takes them from the last to the first, which finds those of the step before in the cache. */
+        const int joined = n_active < ROWS_OF_A_PANEL; /* all panels first, then all cells */
+        const int last_first = joined && ((t + call->last_panel_first) & 1);
+        for (Py_ssize_t i = 0; i < call->n_panels; i++) {
+            const Py_ssize_t p = call->first_panel + (last_first ? call->n_panels - 1 - i : i);
             const Py_ssize_t begin = joined ? first : p * cell->units;
             const Py_ssize_t count = joined ? n_units : smaller(cell->units, hp / LANES - begin);
             const Py_ssize_t z_stride = count * cell->n_sums * LANES, u = begin * LANES;
             sums_of_panel(&cell->shape, call, p, n_active, x, h_prev,
                           z + (joined ? (p - call->first_panel) * cell->units * cell->n_sums * LANES : 0), z_stride);
-            if (joined && p + 1 < call->first_panel + call->n_panels) continue;
+            if (joined && i + 1 < call->n_panels) continue;
             const CellArrays arrays = {
                 kept_at(COMPACT, gates, cell->n_sums * u), kept_at(COMPACT, kept, cell->n_kept * u),
                 vectors_at(&cell->shape, call, u), h_row + u,
@@ -114,7 +117,8 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
         }
         if (!cell->reads_h && !cell->h_count) /* nothing else was written */
             memset(d_h + n_before * hp, 0, (size_t)((n_active - n_before) * hp) * sizeof(real));
-        state_gradients(shape, call, n_active, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
+        if (t || !call->is_initial_fixed)
+            state_gradients(shape, call, t, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
     }
     if (cell->derive) cell->derive_backward(&derivation);
     collect_weight_gradients(shape, call, NULL);

@@ -130,10 +130,10 @@ SKLSTM_INLINE void sums_of_panel(const CellShape *cell, const LayerCall *call, P
 
 /* The products of some rows of words. */
 SKLSTM_INLINE void products_of_words(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
-                                     Py_ssize_t x_stride, real *products) {
+                                     Py_ssize_t x_stride, real *products, Py_ssize_t stride) {
     const int format = format_of(call);
     const LayerPanels panels = panels_of(cell, call, format);
-    const Py_ssize_t stride = panels.n_vecs * cell->n_sums * LANES, n_x = words_of(format, call->input_size);
+    const Py_ssize_t n_x = words_of(format, call->input_size);
     const real *x[2 * TILE_ROWS], *start[TILE_ROWS];
     for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
@@ -163,11 +163,11 @@ SKLSTM_INLINE void products_of_words(const CellShape *cell, const LayerCall *cal
     }
 }
 
-/* products (n_rows, S Hp) = bias + x W_ih, shared by overlapping windows. */
+/* products (n_rows, S Hp) = bias + x W_ih, rows `stride` apart. */
 SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const real *x_rows,
-                                    Py_ssize_t x_stride, real *products) {
+                                    Py_ssize_t x_stride, real *products, Py_ssize_t stride) {
 #if SKLSTM_REDUCED
-    const Py_ssize_t most = 2 * call->n_samples + PAIRS, width = cell->n_sums * call->hidden_stride;
+    const Py_ssize_t most = 2 * call->n_samples + PAIRS;
     const real **rows = (const real **)call->row_pointers;
     for (Py_ssize_t first = 0; first < n_rows && (call->format != REALS || call->ranges); first += most) {
         const Py_ssize_t count = smaller(most, n_rows - first);
@@ -175,14 +175,14 @@ SKLSTM_SHARED void products_of_rows(const CellShape *cell, const LayerCall *call
         rows_to_words(call, READS_X, count, call->input_size, rows, 0);
         if (call->format == REALS) continue;
         if (is_integer(call->format)) {
-            integer_input_products(cell, call, count, rows, products + first * width);
+            integer_input_products(cell, call, count, rows, products + first * stride, stride);
             continue;
         }
-        products_of_words(cell, call, count, (const real *)call->words, call->words_stride, products + first * width);
+        products_of_words(cell, call, count, (const real *)call->words, call->words_stride, products + first * stride, stride);
     }
     if (call->format != REALS) return;
 #endif
-    products_of_words(cell, call, n_rows, x_rows, x_stride, products);
+    products_of_words(cell, call, n_rows, x_rows, x_stride, products, stride);
 }
 
 /* The padding of h, units H .. Hp, stays zero by itself, unless the cell leaves zero. */

@@ -211,19 +211,19 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
 /* out (rows) = some sums of each unit @ a transposed part, or added to what out holds; `first`, `count`: of the n_sums. */
 SKLSTM_INLINE void product_of_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const void *d_sums,
                                       int first, int count, Py_ssize_t n_vecs, const void *transposed, real *out,
-                                      Py_ssize_t out_stride, int add) {
+                                      Py_ssize_t out_stride, int add, int last_first) {
     const int format = format_of(call);
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, stride = words_of(format, width);
     const Py_ssize_t vector = words_of(format, LANES), n_units = call->hidden_stride / LANES;
     const real *words = gradient_words(call, n_rows, d_sums, width) + first * vector, *panels = (const real *)transposed;
     if (count == cell->n_sums && count <= TILE_VECS) { /* a plain row */
-        product_runs(format, n_rows, 1, stride, 0, n_vecs, words, stride, panels, out, out_stride, add);
+        product_runs(format, n_rows, 1, stride, 0, n_vecs, words, stride, panels, out, out_stride, add, last_first);
         return;
     }
     EACH_RUN(run, count) {
         const int taken = run_vecs(run, count);
         product_runs(format, n_rows, n_units, taken * vector, cell->n_sums * vector, n_vecs, words + run * vector, stride, panels,
-                     out, out_stride, add || run);
+                     out, out_stride, add || run, last_first);
         panels += n_units * taken * vector * n_vecs * LANES;
     }
 }
@@ -237,19 +237,20 @@ SKLSTM_SHARED void input_gradients(const CellShape *cell, const LayerCall *call)
     if (call->n_active[call->n_steps - 1] == call->n_samples && (compact || format_of(call) == REALS)) {
         /* All of one length: one product with every (t, sequence) as a row, so that a panel is loaded once. */
         product_of_gradients(cell, call, call->n_samples * call->n_steps, call->gates, cell->x_first, cell->x_count, n_vecs,
-                           call->x_transposed, d_x, stride, 0);
+                           call->x_transposed, d_x, stride, 0, 0);
         return;
     }
     for (Py_ssize_t t = 0; t < call->n_steps; t++)
         product_of_gradients(cell, call, call->n_active[t], kept_at(compact, call->gates, t * call->n_samples * width),
                            cell->x_first, cell->x_count, n_vecs, call->x_transposed, d_x + t * call->n_samples * stride,
-                           stride, 0);
+                           stride, 0, 0);
 }
 
-/* d_h (rows) = the sums that read h @ W_hh, or added to what d_h holds. */
-SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t n_rows, const void *d_sums,
-                                   real *d_h, int add) {
+/* d_h (rows) of step t = the sums that read h @ W_hh, or added to what d_h holds. Every other step takes the panels from the last
+ * to the first, which finds those of the step before in the cache. */
+SKLSTM_SHARED void state_gradients(const CellShape *cell, const LayerCall *call, Py_ssize_t t, const void *d_sums, real *d_h,
+                                   int add) {
     if (!cell->h_count) return;
-    product_of_gradients(cell, call, n_rows, d_sums, cell->h_first, cell->h_count, call->output_stride / LANES,
-                       call->h_transposed, d_h, call->output_stride, add);
+    product_of_gradients(cell, call, call->n_active[t], d_sums, cell->h_first, cell->h_count, call->output_stride / LANES,
+                       call->h_transposed, d_h, call->output_stride, add, t & 1);
 }
