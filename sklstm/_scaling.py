@@ -60,6 +60,10 @@ def column_scales(table, weights, n_threads=1):
         return tuple(np.concatenate(one) for one in zip(*known, strict=True))
     if not weights.any():
         return np.zeros(table.shape[1]), np.zeros(table.shape[1])
+    if len(table) == 1:  # as often in an update of a model that learns online
+        return table[0].astype(np.float64) + 0.0, np.zeros(table.shape[1])
+    if (weights == weights[0]).all():
+        weights = None
     moments = column_moments(table, weights, n_threads=n_threads)
     constant = moments.deviation <= CONSTANT * np.abs(moments.mean)
     return moments.mean, np.where(constant, 0.0, moments.deviation)
@@ -88,10 +92,16 @@ class Moments:
     mean: np.ndarray
     deviation: np.ndarray
 
+    def _weight_times(self, exponent):
+        """Return the sums of weights divided by ``2**exponent``."""
+        if self.exponent == exponent:
+            return self.weight
+        return np.ldexp(self.weight, max(self.exponent - exponent, -2000))
+
     def joined(self, other):
         """Return the moments of both together; those of equal parts have the same bits (Chan, Golub & LeVeque)."""
         exponent = max(self.exponent, other.exponent)
-        own, more = (np.ldexp(one.weight, max(one.exponent - exponent, -2000)) for one in (self, other))
+        own, more = self._weight_times(exponent), other._weight_times(exponent)
         total = own + more
         share = np.divide(more, total, out=np.zeros_like(total), where=total > 0)
         distance = other.mean - self.mean
@@ -191,11 +201,12 @@ def followed_scales(mean, scale, before, moments, *, may_grow):
     have learnt next to nothing from them. `before` and `moments` are the `Moments` of the rows so far, without and with
     the new ones.
     """
+    counts_more = moments.weight >= (1.0 + LARGEST_GROWTH) * before._weight_times(moments.exponent)
+    if (before.deviation > 0).all() and not counts_more.any():
+        return mean, scale
     # The mean stays: it is the value that was read as 0 so far, so the network's answers do not change.
     about = np.where(mean == before.mean, moments.mean - mean, 0.0)
     distance = np.where(moments.deviation > 0, np.hypot(moments.deviation, about), 1.0)
-    weight = np.ldexp(before.weight, max(before.exponent - moments.exponent, -2000))
-    counts_more = moments.weight >= (1.0 + LARGEST_GROWTH) * weight
     known = np.maximum(before.deviation, scale)
     grown = may_grow & counts_more & (before.deviation > 0) & (moments.deviation / LARGEST_GROWTH > known)
     scale = np.where(before.deviation == 0, distance, np.where(grown, moments.deviation, scale))

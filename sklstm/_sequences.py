@@ -79,6 +79,8 @@ class Sequences:
 
         To its end, where there are `bounds`.
         """
+        if self.bounds is None and len(self) and (self.starts == self.starts[0]).all():
+            return self.starts[:1], self.lengths.max(keepdims=True)
         begins, which = np.unique(self.starts, return_inverse=True)
         if self.bounds is not None:
             return begins, self.bounds[np.searchsorted(self.bounds, begins) + 1] - begins

@@ -120,8 +120,10 @@ class OnlineLearner(SeenAttributes, LearnerParts, MetaEstimatorMixin, BaseEstima
     order, as long as their rows are in the buffer. What is not as described is refused, and nothing has changed then.
 
     **Updates** are `partial_fit` on the rows whose truths came since the last, each with the window of rows before it.
-    Where one fails (a UserWarning and `history_` say so), the model stays as it was. With ``training="stateful"`` the
-    states go on from the old parameters to the new.
+    Where one fails (a UserWarning and `history_` say so), the model stays as it was. With ``training="stateful"`` each
+    row is read once: the states behind the last row that was learnt are carried to the update by the rows after it, and
+    those of the predictions go on from the old parameters to the new. Rows that do not follow it, whose truths came
+    late or that are replayed, are learnt with `bptt_steps` rows before them, from states of zero.
 
     **Refits.** A clone of `model` is fitted to the newest rows by a process of its own. `refit_delay` truths later it
     learns from what came meanwhile, and takes part. `predict_one` never waits for it. Without drift, `refit_every` says

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._batch_size import automatic_stateful_batch_size
 from sklstm._sequences import Sequences
-from sklstm._training.passes import cut_series
+from sklstm._training.passes import SeriesPasses, cut_series
 from sklstm.cells import LSTM
 
 STATEFUL = {"training": "stateful", "shuffle": False, "bptt_steps": 8, "batch_size": 3}
@@ -333,3 +333,18 @@ def test_one_row(case):
     assert_array_equal(case.output(model, case.X[:1]), case.output(model, case.X)[:1])
     alone = DeepLSTMRegressor(4, **STATEFUL, max_iter=2, random_state=0).fit(case.X[:1], [3.0])
     assert alone.predict(case.X[:1]) == pytest.approx([3.0], abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"dtype": "bfloat16", "n_layers": 2}, {"linear_skip": 2, "bptt_steps": 4}], ids=str
+)
+def test_rows_without_weight_bring_the_states_along(options, monkeypatch):
+    """Steps without a sample have no gradient: forward alone gives the same bits."""
+    X, y = LONG[:60], LONG[:60, 0]
+    weights = (np.arange(60) > 37).astype(float)
+    model = DeepLSTMRegressor(4, **{**STATEFUL, "batch_size": 1, "max_iter": 2, "random_state": 0, **options})
+    found = flat(model.fit(X, y, sample_weight=weights))
+    skipped = []
+    monkeypatch.setattr(SeriesPasses, "_is_without_noise", property(lambda one: skipped.append(1)))
+    assert_array_equal(flat(model.fit(X, y, sample_weight=weights)), found)
+    assert len(skipped) == 2 * (37 // model.bptt_steps)

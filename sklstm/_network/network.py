@@ -90,6 +90,11 @@ class Network:
         self._stack.to_panels(flat, self.weights)
         self._stack.weights_changed()
 
+    def use(self, weights):
+        """Use another vector of panels as `weights` from now on, which is not copied."""
+        self.weights = weights
+        self._stack.bind(weights, self._transposed)
+
     def to_panels(self, flat):
         """Return a flat vector in the order of the parameters, packed as `weights` are."""
         if np.shape(flat) != (self.layout.size,):

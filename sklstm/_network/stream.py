@@ -104,6 +104,13 @@ class RowStream:
         """
         return self._kernels.step_value
 
+    def weights_changed(self):
+        """Take the weights of the network as they are now, and compute what is kept of the rows anew."""
+        rows = None if self._window is None else self.state
+        self._kernels.weights_changed()
+        if rows is not None:
+            self.set_state(rows)
+
     def reset(self, mask):
         """Reset the streams where `mask`, a bool array of shape (n_streams,), is True."""
         self._kernels.clear(mask.astype(np.uint8))
@@ -188,6 +195,9 @@ class CallStream:
     def step_value(self, x):
         """Return None: every row is taken by `step`."""
         return None
+
+    def weights_changed(self):
+        """Take the weights of the network as they are now: each step does."""
 
     def reset(self, mask):
         """Reset the streams where `mask`, a bool array of shape (n_streams,), is True."""

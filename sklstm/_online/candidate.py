@@ -28,6 +28,8 @@ class Candidate:
 
     def __init__(self, model):
         self._model, self._session = model, None
+        # In stateful training, the row behind the last one that was learnt, and the states before it.
+        self._carried = None
         self.is_classifier = hasattr(model, "classes_")
         self.stream = self._open()
         # The number of the update that it has learnt from.
@@ -66,46 +68,54 @@ class Candidate:
             return answer
         return answer, answer.ravel() if isinstance(answer, np.ndarray) else answer
 
-    def learnt(self, table, rows, y):
+    def learnt(self, table, rows, y, number=0):
         """Return what becomes of it in one epoch on some rows of a table, see `update`; its stream goes on.
 
-        That is the candidate itself, or another one; an error leaves it as it was.
+        `number` is that of the first row of the table, since the beginning of the stream. In stateful training the
+        states behind the last row that was learnt are carried to the rows that follow it, and the rows before those are
+        not read again. Returned is the candidate itself, or another one; an error leaves it as it was.
         """
         if self._session is None and is_plain(self._model):
             self._session = Session(self._model)
         if self._session is not None:
+            begin, states = self._carried_to(rows, number)
             try:
-                self._session.update(table, rows, y)
+                states = self._session.update(table[begin:], rows[begin:], y[begin:], states)
             except NeedsUpdate:
                 pass
             else:
+                self._carried = None if states is None else (number + len(table), states)
                 self._take_parameters()
                 return self
         made = type(self)(update(self.model, table, rows, y))
         made.stream.state = self.stream.state
         return made
 
+    def _carried_to(self, rows, number):
+        """Return the row of a table that training begins with, and the states before it, None for zeros."""
+        if self._carried is None:
+            return 0, None
+        behind, states = self._carried
+        first = int(rows.argmax())  # that is learnt
+        return (behind - number, states) if 0 <= behind - number <= first else (0, None)
+
     def _take_parameters(self):
         """Give the stream the parameters of the session; what it keeps of its rows is computed anew."""
-        network, rows = self.stream._network, self.stream._numbers
-        state = rows.state
-        if network.dtype_name == "bfloat16":  # a stream has rounded words of its own
-            self._model = self._session.model()
-            self.stream = self._open()
-            self.stream.state = state
-            return
-        np.copyto(network.weights, self._session.network.weights)
-        network._stack.weights_changed()
-        rows.set_state(state)
+        # They share one array: the next update writes to another.
+        self.stream._network.use(self._session.network.weights)
+        self.stream._numbers.weights_changed()
 
     @property
     def state(self):
-        """Model and stream."""
-        return {"model": self.model, "stream": self.stream.state}
+        """Model, stream and what is carried from update to update."""
+        behind, states = self._carried or (None, None)
+        return {"model": self.model, "stream": self.stream.state, "behind": behind, "carried": states}
 
     @classmethod
     def from_state(cls, state):
         """Return what a state was taken of."""
         made = cls(state["model"])
         made.stream.state = state["stream"]
+        if state.get("carried") is not None:
+            made._carried = int(state["behind"]), state["carried"]
         return made

@@ -11,6 +11,7 @@ from sklstm._fitted import empty_network
 from sklstm._fitting import encode, learn_inputs
 from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
+from sklstm._network.workspace import aligned_empty
 from sklstm._network_training import Plan, settings_of
 from sklstm._parts import Part
 from sklstm._seeds import n_networks
@@ -23,6 +24,8 @@ from sklstm._training.passes import PASSES
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 
 _OPTIONS_OF_OTHERS = {"window_norm": None, "group_scaling": None, "decoder": "direct", "recurrent_constraint": None}
+# Cells whose h is a product of numbers within -1 and 1, or a mean of such.
+BOUNDED = ("lstm", "gru", "gru_reset_before", "mgu", "elman")
 
 
 def is_plain(model):
@@ -69,15 +72,18 @@ class Session:
         self._mean_weight = MeanWeight(self._loop["mean_weight"])
         self._optimizer, self._settings = None, None
         self._losses, self._norms, self._new_targets_needed = [], [], False
-        self._before = None
+        self._before = self._spare = None
 
     def _new_targets(self):
         targets = self._model._targets()
         targets.n_networks = 1
         return targets
 
-    def update(self, table, rows, y):
+    def update(self, table, rows, y, states=None):
         """Train for one epoch on some rows of a table, see `update`.
+
+        In stateful training `states` (1, n_states) are those before the first row, None for zeros. Returns those behind
+        the last row, None for windows.
 
         Raises
         ------
@@ -101,13 +107,14 @@ class Session:
             raise NeedsUpdate
         samples = encode(part, targets, inputs, array_dtype(model.dtype))
         try:
-            self._train(samples)
+            states = self._train(samples, states)
         except BaseException:
             self._targets = self._new_targets()
             raise
         model.__dict__.update(targets.fitted())
         moments = inputs.moments
         model._input_moments = {name: getattr(moments, name) for name in ("weight", "exponent", "mean", "deviation")}
+        return states
 
     def _sequences(self, table, ends):
         """Return the sequences that end at some rows of a table."""
@@ -124,8 +131,8 @@ class Session:
             np.array_equal(before[name], after[name]) for name in ("target_mean_", "target_scale_") if name in after
         )
 
-    def _train(self, samples):
-        """Train for one epoch; an error leaves all as it was."""
+    def _train(self, samples, states):
+        """Train for one epoch; return the final states. An error leaves all as it was."""
         weights, exponent = in_unit_range(samples.weights)
         settings = self._settings_for(samples)
         samples = replace(samples, weights=weights.astype(self.network.dtype))
@@ -133,27 +140,40 @@ class Session:
         mean = mean_weight.include(samples.weights, exponent + samples.exponent)
         factor = mean / float(samples.weights.mean(dtype=np.float64))
         passes = PASSES[settings.training](self.network, samples, settings, mean)
+        if states is not None:
+            passes.first_states = states
         if self._optimizer is None:
             decay = self._model.weight_decay_
             self._optimizer = OPTIMIZERS[settings.optimizer](self.network, decay, self._loop["moments"])
         schedule = TrainingSchedule(settings, passes.n_steps, self._loop)
         epoch = self._model.n_iter_ + len(self._losses)
-        self._keep()
+        self._keep(settings.recurrent_bound)
         try:
-            if settings.recurrent_bound is not None:  # it depends on the length of the samples
-                self._optimizer.hold_bound(settings.recurrent_bound)
             loss, norm = run_epoch(passes, self._optimizer, epoch, schedule)
             schedule.schedule.observe(factor * loss)
-            few = samples.sequences.take(slice(0, settings.batch_size))
             with np.errstate(over="ignore", invalid="ignore"):
-                check_last_step(passes, self.network.forward(few), epoch)
+                check_last_step(passes, self._predict_newest(samples.sequences), epoch)
         except BaseException:
             self._put_back()
             raise
+        self._spare = self._before[0], self._before[1][0]
         self._mean_weight = mean_weight
         self._loop = {**self._loop, **schedule.state}
         self._losses.append(factor * loss)
         self._norms.append(norm)
+        return passes.final_states if settings.training == "stateful" else None
+
+    def _predict_newest(self, sequences):
+        """Return what the network now says of the newest sample, or of its last row alone where that says as much.
+
+        It does where h is within -1 and 1 whatever the states: the output is finite if the weights are.
+        """
+        model, end = self._model, int(sequences.starts[-1] + sequences.lengths[-1])
+        length = min(int(sequences.lengths[-1]), model.bptt_steps if model.training == "stateful" else end)
+        length = 1 if model._architecture["cell"] in BOUNDED else length
+        newest = Sequences(sequences.table, np.array([end - length]), np.array([length]), np.array([0, 1]))
+        states = np.zeros((1, self.network.n_states), self.network.dtype) if model.training == "stateful" else None
+        return self.network.forward(newest, states=states)
 
     def _settings_for(self, samples):
         lengths = n_in_batches(self._model, samples), int(samples.sequences.lengths.max())
@@ -165,22 +185,29 @@ class Session:
             self._lengths = lengths
         return self._settings
 
-    def _vectors(self):
-        return [self.network.weights, *self._optimizer._vectors.values()]
-
-    def _keep(self):
-        """Keep what an update changes, in arrays that are allocated once."""
-        if self._before is None:
-            self._before = [np.empty_like(vector) for vector in self._vectors()]
-        for kept, vector in zip(self._before, self._vectors(), strict=True):
-            np.copyto(kept, vector)
-        self._n_steps = self._optimizer._n_steps
+    def _keep(self, bound):
+        """Let what an update changes be written to other arrays, which are allocated once."""
+        weights, (vectors, n_steps) = self.network.weights, self._optimizer.vectors_and_steps
+        self._before = weights, (vectors, n_steps)
+        if self._spare is None:
+            room = aligned_empty(weights.nbytes).view(weights.dtype)
+            self._spare = room, {name: np.empty_like(vector) for name, vector in vectors.items()}
+        if bound is None:
+            self._optimizer.write_next_to(*self._spare)
+            return
+        # The bound depends on the length of the samples: weights are cut before the first step.
+        room, vectors_room = self._spare
+        np.copyto(room, weights)
+        for name, vector in vectors.items():
+            np.copyto(vectors_room[name], vector)
+        self.network.use(room)
+        self._optimizer.vectors_and_steps = vectors_room, n_steps
+        self._optimizer.hold_bound(bound)
 
     def _put_back(self):
-        for kept, vector in zip(self._before, self._vectors(), strict=True):
-            np.copyto(vector, kept)
-        self._optimizer._n_steps = self._n_steps
-        self.network._stack.weights_changed()
+        weights, of_optimizer = self._before
+        self.network.use(weights)
+        self._optimizer.vectors_and_steps = of_optimizer
 
     def model(self):
         """Return the model as it is now, as `update` would have made it."""

@@ -104,7 +104,7 @@ def learnt(engine, candidate, chosen, failure):
     chosen = chosen[begin:end]
     truths = np.where(chosen[:, np.newaxis], buffer.y[part], engine.truths.unknown)
     try:
-        return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths))
+        return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths), buffer.first + begin)
     except (ValueError, Warning) as error:  # a warning where the user has made errors of them
         engine.history.append(failure, buffer.n_seen, n=int(chosen.sum()))
         engine.metrics.count("update_failures")

@@ -1,7 +1,6 @@
 """Numbers, one or several for each sample."""
 
 from contextlib import nullcontext
-from dataclasses import asdict
 
 import numpy as np
 from sklearn.utils import assert_all_finite
@@ -178,7 +177,7 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
     def _measure_by(self, moments, mean, scale):
         shape = self._coding["shape"]
         self._mean, self._scale = mean.reshape(shape)[()], scale.reshape(shape)[()]
-        self._coding["moments"] = asdict(moments)
+        self._coding["moments"] = dict(vars(moments))
         self._coding["is_huge"] = bool(max(np.abs(mean).max(), scale.max(), self._groups.largest()) > HUGE_TARGET)
 
     def _head_change(self, mean, scale, new_mean, new_scale, which):

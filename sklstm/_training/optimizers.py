@@ -40,7 +40,7 @@ class AdamW:
             for name in self.vectors
         }
         self._ends, self._decays = network.decay_segments(weight_decay)
-        self._bound, self._bounded = None, None
+        self._bound, self._bounded, self._next = None, None, None
 
     def hold_bound(self, bound):
         """Keep the weights by which units read their own h within -bound and bound, now and after every step."""
@@ -52,6 +52,20 @@ class AdamW:
             weights[self._bounded] = np.clip(weights[self._bounded], -self._bound, self._bound)
 
     @property
+    def vectors_and_steps(self):
+        """The vectors of the state by name, which steps write to, and the number of steps."""
+        return self._vectors, self._n_steps
+
+    @vectors_and_steps.setter
+    def vectors_and_steps(self, value):
+        self._vectors, self._n_steps = value
+        self._next = None
+
+    def write_next_to(self, weights, vectors):
+        """Let the next step leave the weights and the state, and write both to other arrays, which are used then."""
+        self._next = weights, vectors
+
+    @property
     def state(self):
         """The state as a dict of plain arrays and numbers."""
         vectors = {name: self._network.from_panels(vector) for name, vector in self._vectors.items()}
@@ -61,6 +75,10 @@ class AdamW:
         """Update `weights` in place by the gradient times `scale`."""
         self._n_steps += 1
         first, second = (*self._vectors.values(), None)[:2]
+        source = None
+        if self._next is not None:
+            source, (weights, vectors) = (weights, first, second), self._next
+            first, second = (*vectors.values(), None)[:2]
         _updates.update_step(
             self.rule,
             weights,
@@ -76,8 +94,12 @@ class AdamW:
             beta2=self.beta2,
             epsilon=self.epsilon,
             step=self._n_steps,
+            source=source,
             **more,
         )
+        if source is not None:
+            self._vectors, self._next = vectors, None
+            self._network.use(weights)
         self._cut_to_bound(weights)
         for name in self.vectors:
             if name in self.weight_vectors:

@@ -14,6 +14,8 @@ from sklstm._network.noise import Noise
 
 def permutation(seed, epoch, n):
     """Return the order of the samples in one epoch: a function of seed and epoch alone."""
+    if n < 2:
+        return np.arange(n)
     bits = np.random.Philox(key=seed, counter=[0, 0, epoch, 1])
     return np.random.Generator(bits).permutation(n)
 
@@ -182,6 +184,13 @@ class SeriesPasses:
     each segment of the batch; the states are carried from step to step, and gradients are truncated at its first row.
     Parameters and attributes are those of `WindowPasses`; each sequence of `samples` holds all rows of its series up to
     the sample's own. Rows between them that are no samples update the states and do not enter the loss.
+
+    Attributes
+    ----------
+    first_states : ndarray of shape (1, n_states) or None
+        What an epoch begins with at the first row of the table; None for zeros, as at other segments.
+    final_states : ndarray of shape (1, n_states) or None
+        Those behind the last row, once an epoch is over.
     """
 
     def __init__(self, network, samples, settings, mean_weight=None):
@@ -194,6 +203,7 @@ class SeriesPasses:
         edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
         self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
         self.n_steps = sum(self._rows.count(*step[1:]) > 0 for step in self._all_steps())
+        self.first_states = self.final_states = None
 
     @property
     def gradient(self):
@@ -212,12 +222,39 @@ class SeriesPasses:
         current, states = None, None
         for step, (which, starts, lengths) in enumerate(self._all_steps()):
             if which != current:
-                current = which
-                states = np.zeros((len(self._rounds[which][0]), self.network.n_states), self.network.dtype)
+                current, states = which, self._states_at(self._rounds[which][0])
             n_samples = self._rows.count(starts, lengths)
+            if not n_samples and self._is_without_noise:
+                self._skip(starts, lengths, states[: len(starts)])
+                continue
             value = self._step(starts, lengths, states[: len(starts)], epoch, step, n_samples)
             if n_samples:
                 yield value, n_samples
+        begins, lengths = self._rounds[-1]
+        self.final_states = states[[int((begins + lengths).argmax())]]
+
+    def _states_at(self, starts):
+        """Return what the segments of a batch begin with."""
+        states = np.zeros((len(starts), self.network.n_states), self.network.dtype)
+        if self.first_states is not None:
+            states[starts == 0] = self.first_states
+        return states
+
+    @property
+    def _is_without_noise(self):
+        """Whether states are in training what they are in prediction."""
+        settings = self.settings
+        rates = settings.dropout, settings.recurrent_dropout, settings.weight_dropout
+        return not (any(rates) or self.network.architecture.zoneout)
+
+    def _skip(self, starts, lengths, states):
+        """Bring the states behind rows that have no loss and so no gradient."""
+        out = np.empty((len(self._table), self.network.layout.n_outputs), self.network.dtype)
+        self.network.run(self._table, starts, lengths, out, states=states, first_rows=self._first_rows(starts))
+
+    def _first_rows(self, starts):
+        """Return the first row of the series of each segment, to which the linear skip reads back."""
+        return self._begins[np.searchsorted(self._begins, starts, side="right") - 1]
 
     def _step(self, starts, lengths, states, epoch, step, n_samples):
         """Return the mean loss over these rows; `gradient` is then its gradient, `states` the final ones."""
@@ -234,8 +271,7 @@ class SeriesPasses:
             loss=settings.loss,
             loss_parameter=settings.loss_parameter,
             scale=1.0 / (max(n_samples, 1) * self._mean_weight),
-            # The linear skip reads back to the first row of the series.
-            first_rows=self._begins[np.searchsorted(self._begins, starts, side="right") - 1],
+            first_rows=self._first_rows(starts),
         )
 
 
@@ -245,6 +281,8 @@ def cut_series(sequences, n_segments):
     At most `n_segments`, as equal as that allows; where there are more series than that, each is one segment.
     """
     begins, totals = sequences.series()
+    if n_segments == len(totals) == 1:
+        return begins, totals
     longest = shortest_cut(totals, max(n_segments, len(totals)))
     n_pieces = -(-totals // longest)
     series = np.repeat(np.arange(len(totals)), n_pieces)

@@ -5,7 +5,7 @@
 second reads the row alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 import numpy as np
@@ -14,18 +14,22 @@ from jobs import Shape
 from rows import Row, Target
 from timing import Side
 
-RIVER, MLP, STATEFUL = "deep-river", "scikit-learn's MLP", "ours, stateful"
+RIVER, MLP, WINDOWS = "deep-river", "scikit-learn's MLP", "ours, windows"
 N_ROWS = 240
 
 
 @dataclass(frozen=True)
 class Live:
-    """A learner that is updated every `n_rows` rows; `repeats` rows are timed together."""
+    """A learner that is updated every `n_rows` rows; `repeats` rows are timed together.
+
+    In stateful training gradients go back to the first row of an update, in windows `steps` rows.
+    """
 
     shape: Shape
     steps: int
     n_rows: int
     repeats: int = 1
+    training: str = "windows"
 
     def data(self):
         """Return rows and their truths."""
@@ -34,18 +38,20 @@ class Live:
         return x, x[:, 0] + 0.1 * rng.standard_normal(N_ROWS)
 
 
-def _learner(job, n_threads, training="windows", detector=None, update_every=None):
+def _learner(job, n_threads, detector=None, update_every=None):
     """Return a learner of that shape, hardly trained."""
     from sklstm import DeepLSTMRegressor
     from sklstm.online import OnlineLearner
 
+    in_windows = job.training == "windows"
     model = DeepLSTMRegressor(
         job.shape.units,
         job.shape.layers,
         sequence_length=job.steps,
-        training=training,
-        shuffle=training == "windows",
-        batch_size=64 if training == "windows" else "auto",
+        training=job.training,
+        shuffle=in_windows,
+        bptt_steps=max(job.steps, job.n_rows),
+        batch_size=64 if in_windows else "auto",
         max_iter=1,
         early_stopping=False,
         n_jobs=n_threads,
@@ -58,30 +64,36 @@ def _learner(job, n_threads, training="windows", detector=None, update_every=Non
     return learner.fit(x[:40], y[:40]), x[40:], y[40:]
 
 
-def update(job, n_threads, training="windows"):
+def update(job, n_threads):
     """Time updates by the newest `n_rows` rows, all that belongs to them included."""
     from sklstm._online import work
     from sklstm._online.buffer import IS_FRESH
 
-    learner, x, y = _learner(job, n_threads, training)
+    learner, x, y = _learner(job, n_threads)
     for row, truth in zip(x, y, strict=True):
         learner.learn_one(row, truth)
-    engine = learner._engine
-    flags = engine.buffer.flags
+    engine, carried = learner._engine, None
+    flags, first = engine.buffer.flags, engine.buffer.n_seen - job.n_rows
     flags &= ~np.uint8(IS_FRESH)
 
     def call():
         rows = engine.buffer.rows()
         flags[rows.stop - job.n_rows : rows.stop] |= IS_FRESH
+        if carried is not None:  # the update before ended where this one begins, as in a stream
+            engine.champion._carried = first, carried
         work.train(engine)
 
+    if job.training == "stateful":
+        call()  # the first makes what is kept from update to update
+        call()
+        carried = engine.champion._carried[1]
     return Side(call)
 
 
-def stateful_update(job, n_threads):
-    """Time the same of a model that is trained on the series with carried states: each row once, not as a window."""
-    side = update(job, n_threads, "stateful")
-    side.flop = float(job.shape.training_flop * job.n_rows)
+def update_by_windows(job, n_threads):
+    """Time the same of a model that is trained on the window of each row, not on each row once."""
+    side = update(replace(job, training="windows"), n_threads)
+    side.flop = float(job.shape.training_flop * job.steps * job.n_rows)
     return side
 
 
@@ -161,21 +173,23 @@ def perceptron(job, n_threads):
 
 
 def _update_row(shape, n_rows, steps, bound):
-    job = Live(shape, steps, n_rows)
+    job = Live(shape, steps, n_rows, training="stateful")
     rows = "one row" if n_rows == 1 else f"{n_rows} rows"
-    title = f"update by {rows}, {shape}, windows of {steps}"
-    flop = shape.training_flop * steps * n_rows
-    sides = {STATEFUL: stateful_update}
+    title = f"update by {rows}, each read once (stateful), {shape}; windows of {steps}"
+    flop = shape.training_flop * n_rows
+    sides = {WINDOWS: update_by_windows}
     name = f"update-{n_rows}-{shape.layers}x{shape.units}"
     return Row(name, title, job, update, flop, sides, (Target("seconds", bound),), products_decide=False)
 
 
-def _learn_row(shape, n_rows, repeats, steps):
-    job = Live(shape, steps, n_rows, repeats)
+def _learn_row(shape, n_rows, repeats, steps, training):
+    job = Live(shape, steps, n_rows, repeats, training)
     often = "each row" if n_rows == 1 else f"{n_rows} rows"
-    title = f"a row with its truth, updates after {often}, {shape}, windows of {steps}"
-    sides = {RIVER: deep_river, MLP: perceptron}
+    how = f"windows of {steps}" if training == "windows" else "stateful"
+    title = f"a row with its truth, updates after {often}, {shape}, {how}"
+    sides = {RIVER: deep_river, MLP: perceptron} if training == "windows" else {RIVER: deep_river}
     name = f"learn-{n_rows}-{shape.layers}x{shape.units}"
+    name += "" if training == "windows" else "-stateful"
     return Row(name, title, job, learn, None, sides, (Target("ratio", 5.0, RIVER),))
 
 
@@ -195,7 +209,7 @@ def live_rows():
                 targets=(Target("seconds", 0.002 * scale),),
                 threads=(1,),
             ),
-            _learn_row(shape, 1, repeats, 32),
-            _learn_row(shape, 100, 100, 32),
+            *(_learn_row(shape, 1, repeats, 32, training) for training in ("windows", "stateful")),
+            *(_learn_row(shape, 100, 100, 32, training) for training in ("windows", "stateful")),
         ]
     return rows

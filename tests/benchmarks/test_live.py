@@ -17,21 +17,27 @@ def modules():
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in ("jobs", "live", "online_study")})
 
 
-def job_of(modules, n_rows, layers=1):
-    return modules.live.Live(modules.jobs.Shape(layers, 4, 2), 3, n_rows, 5)
+def job_of(modules, n_rows, layers=1, training="windows"):
+    return modules.live.Live(modules.jobs.Shape(layers, 4, 2), 3, n_rows, 5, training)
 
 
 @pytest.mark.parametrize("n_rows", [1, 20])
 @pytest.mark.parametrize("training", ["windows", "stateful"])
 def test_a_call_is_one_update_by_so_many_rows(modules, n_rows, training, monkeypatch):
-    from sklstm._online import work
+    from sklstm._online import session, work
 
     seen, learnt = [], work.learnt
     monkeypatch.setattr(work, "learnt", lambda *args: seen.append(int(args[2].sum())) or learnt(*args))
-    side = modules.live.update(job_of(modules, n_rows), 1, training)
+    read = []
+    epoch = session.run_epoch
+    monkeypatch.setattr(session, "run_epoch", lambda one, *args: read.append(one.samples) or epoch(one, *args))
+    side = modules.live.update(job_of(modules, n_rows, training=training), 1)
+    del seen[:], read[:]
     side.call()
     side.call()
     assert seen == [n_rows, n_rows]
+    if training == "stateful":  # each row once
+        assert [len(one.sequences.table) for one in read] == seen
 
 
 def test_a_call_takes_so_many_rows(modules, monkeypatch):
@@ -68,7 +74,7 @@ def test_peers_learn(modules):
 
 def test_names_and_targets(modules):
     rows = modules.live.live_rows()
-    assert len({row.name for row in rows}) == len(rows) == 10
+    assert len({row.name for row in rows}) == len(rows) == 14
     bounds = {row.name: [target.bound for target in row.targets] for row in rows}
     assert bounds["update-100-5x512"] == [0.12]
     assert bounds["update-1-1x64"] == pytest.approx([8e-5])

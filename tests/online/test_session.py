@@ -1,8 +1,10 @@
 """Updates whose network stays from one to the next have the bits of `partial_fit`."""
 
+import copy
+
 import numpy as np
 import pytest
-from online_case import LABELS, X, Y, classifier, regressor
+from online_case import LABELS, N_FITTED, X, Y, calls, classifier, digest, do, learner, regressor
 from sklearn.base import clone
 
 from sklstm import DeepRNNRegressor
@@ -34,6 +36,8 @@ PLAIN = {
     "accumulation": (regressor(batch_size=3, accumulation_steps=2, shuffle="blocks"), Y),
     "stateful": (regressor(training="stateful", shuffle=False, bptt_steps=4), Y),
     "stateful labels": (classifier(training="stateful", shuffle=False, batch_size=3, n_layers=2, dropout=0.3), LABELS),
+    "derived": (recurrent(cell="rglru", learning_rate_init=0.5), Y),  # streams keep what is derived of weights
+    "stateful derived": (recurrent(cell="rglru", training="stateful", shuffle=False, learning_rate_init=0.5), Y),
     "bound": (recurrent(cell="indrnn", learning_rate_init=0.5), Y),
     "stateful bound": (recurrent(cell="indrnn", training="stateful", shuffle=False, learning_rate_init=0.5), Y),
     "no scaling": (regressor(input_scaling=None), Y),
@@ -71,6 +75,7 @@ def test_updates_have_the_bits_of_partial_fit(model, y):
     first = clone(model).fit(X[:100], y[:100])
     candidate, expected = Candidate(first), first
     candidate.follow(X[98:100])
+    candidate.step(X[100])
     for k, n in enumerate((9, 1, 9, 5, 1)):
         table, chosen = rows_of(100 + 10 * k, n)
         truths = y[98 + 10 * k : 100 + 10 * k + n]
@@ -86,8 +91,8 @@ def test_updates_have_the_bits_of_partial_fit(model, y):
         for row in X[90:95]:
             np.testing.assert_equal(candidate.step(row), other.step(row))
     else:
-        shown, _ = candidate.step(X[100])
-        np.testing.assert_equal(shown, expected.predict(X[98:101])[-1])
+        shown, _ = candidate.step(X[101])
+        np.testing.assert_equal(shown, expected.predict(X[99:102])[-1])
 
 
 def test_targets_that_outgrow_their_scale_are_measured_anew():
@@ -137,3 +142,40 @@ def test_an_update_that_diverges_leaves_everything(monkeypatch):
     assert candidate.step(X[110]) == other.step(X[110])
     assert before[0] != candidate.step(X[111])[0]
     same(candidate.learnt(table, chosen, Y[98:109]).model, update(expected, table, chosen, Y[98:109]))
+
+
+@pytest.mark.parametrize("options", [{}, {"cell": "gru", "n_layers": 2}], ids=str)
+def test_states_are_carried_from_update_to_update(options):
+    """Updates of `bptt_steps` rows, each from where the one before ended, are one update by all of them."""
+    model = recurrent(training="stateful", shuffle=False, bptt_steps=8, batch_size=1, **options).fit(X[:100], Y[:100])
+    # The first update makes what is kept; it learns from rows that are far away.
+    far, chosen = X[700:709], np.arange(9) > 7
+    candidate = Candidate(model).learnt(far, chosen, Y[700:709], 700)
+    whole = Candidate(candidate.model).learnt(X[100:132], np.ones(32, bool), Y[100:132], 100)
+    for begin in range(100, 132, 8):
+        first = max(100, begin - 8)
+        chosen = np.arange(first, begin + 8) >= begin
+        candidate = candidate.learnt(X[first : begin + 8], chosen, Y[first : begin + 8], first)
+        candidate = Candidate.from_state(candidate.state)  # also from a checkpoint
+    for name, value in whole.model.parameters_.items():
+        np.testing.assert_array_equal(value, candidate.model.parameters_[name])
+    assert candidate.state["behind"] == 132
+    np.testing.assert_array_equal(candidate.state["carried"], whole.state["carried"])
+    # Truths that come late are learnt from zero states.
+    before = candidate.model
+    late, chosen = X[110:116], np.arange(6) > 3
+    expected = update(before, late, chosen, Y[110:116])
+    same(candidate.learnt(late, chosen, Y[110:116], 110).model, expected)
+
+
+def test_a_copy_of_a_stateful_learner_goes_on_with_the_same_bits():
+    model = regressor(training="stateful", shuffle=False, bptt_steps=4)
+    one = learner(model, update_every=3).fit(X[:N_FITTED], Y[:N_FITTED])
+    steps = list(calls(40))
+    for call in steps[:47]:
+        do(one, call)
+    other = copy.deepcopy(one)
+    for call in steps[47:]:
+        np.testing.assert_equal(do(one, call), do(other, call))
+    assert one._engine.champion.state["behind"] is not None
+    assert digest(one) == digest(other)
