@@ -5,30 +5,22 @@ what is predicted. So the journal of the calls since a checkpoint, applied again
 """
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
 
 import numpy as np
 
 from sklstm._online import work
+from sklstm._online.admission import read_row, row_of
 from sklstm._online.buffer import BY_CHALLENGER, HAS_TRUTH, IS_FRESH, IS_WAITING, RowBuffer
 from sklstm._online.candidate import Candidate
 from sklstm._online.drift import DriftWatch
+from sklstm._online.engine_state import buffer_from, restore, state_of
 from sklstm._online.history import History
 from sklstm._online.metrics import Metrics
 from sklstm._online.records import ROW, ROW_WITH_TRUTH, TRUTH, read_record, row_record, truth_record
-from sklstm._online.rows import (
-    NO_ROW_WAITS,
-    RowReader,
-    check_key,
-    hash_of,
-    label_of,
-    read_time,
-    refuse_earlier,
-    refuse_unordered,
-    same_row,
-)
+from sklstm._online.rows import RowReader, hash_of
 from sklstm._online.truths import truths_from, truths_of
 from sklstm._online.waiting import Waiting
 
@@ -132,7 +124,7 @@ class Engine:
         """Take the next row; return what `Candidate.step` does, of the model that the row is for."""
         self.finish_due()
         begin = perf_counter()
-        x, key, time, n_held = self._read_row(x, key, time)
+        x, key, time, n_held = read_row(self, x, key, time)
         record = None if self.folder is None else row_record(x, key, time, n_held)
         shown = self._act(record, self._take, x, key, time, n_held)
         self.metrics.count("predictions")
@@ -147,9 +139,9 @@ class Engine:
         self.finish_due()
         begin = perf_counter()
         truth = self.truths.read(y)
-        number = self._row_of(x, key)
+        number = row_of(self, x, key)
         if number is None:
-            x, key, time, n_held = self._read_row(x, None, time)
+            x, key, time, n_held = read_row(self, x, None, time)
             record = None if self.folder is None else row_record(x, key, time, n_held, truth)
             self._act(record, self._take_with_truth, x, key, time, n_held, truth)
         else:
@@ -179,99 +171,6 @@ class Engine:
         kind, read = read_record(record, self.buffer.X.shape[1])
         self._act(None, {ROW: self._take, ROW_WITH_TRUTH: self._take_with_truth, TRUTH: self._learn}[kind], **read)
         self.finish_due()
-
-    def _read_row(self, x, key, time):
-        """Return row, key and time, checked, and how many numbers are held."""
-        if key is not None:
-            key = check_key(key)
-            if key in self.waiting:
-                raise ValueError(
-                    f"key={key!r} is that of a row that waits for its truth: each row has a key of its own."
-                )
-        if time is None:
-            time = label_of(x)
-        if time is not None:
-            shown, time = time, read_time(time)
-            refuse_earlier(time, self.last_time, shown)
-        x, n_held = self.reader.read(x, self.last_row)
-        return x, key, time, n_held
-
-    def _row_of(self, x, key):
-        """Return the number of the row that waits for this truth; None for a row that has not come yet."""
-        if key is not None:
-            key = check_key(key)
-            number = self.waiting.number_of(key)
-            if number is None:
-                raise self._no_such_row(key)
-        else:
-            number = self.waiting.oldest()
-            if number is None:
-                if x is None:
-                    raise ValueError(NO_ROW_WAITS)
-                return None
-        self._refuse_other(x, number, key)
-        return number
-
-    def _refuse_other(self, x, number, key):
-        """Raise if x is given and is not the row of this number."""
-        if x is not None and not self._is_row(x, number):
-            named = f"of key={key!r}" if key is not None else "that has waited longest for its truth"
-            raise ValueError(
-                f"x is not the row {named} (row {number}). Truths without a key come in the order of their rows; name "
-                "the rows by keys where they come in another, or some never come."
-            )
-
-    def _is_row(self, x, number):
-        row = self.buffer.X[self.buffer.slot(number)]
-        if type(x) is not np.ndarray or x.shape != row.shape:
-            x, _ = self.reader.read(x, row)
-        self.reader.refuse_missing(x)
-        return same_row(x, row)
-
-    def _no_such_row(self, key):
-        """Return the error for the truth of a row that does not wait."""
-        kept = self.buffer.keys[self.buffer.rows()]
-        if (kept == hash_of(key)).any():
-            return ValueError(f"the truth of the row of key={key!r} has come before: each row has one.")
-        return ValueError(
-            f"no row of key={key!r} waits for its truth: it was never predicted, or is older than the "
-            f"{self.config.buffer_size} rows of the buffer."
-        )
-
-    def refuse_rows(self, times, keys):
-        """Raise unless some rows can all be taken, one after the other."""
-        refuse_unordered(times, self.last_time)
-        known = set()
-        for key in keys:
-            if key is None:
-                continue
-            key = check_key(key)
-            if key in known or key in self.waiting:
-                where = "comes twice" if key in known else "is that of a row that waits for its truth"
-                raise ValueError(f"key={key!r} {where}: each row has a key of its own.")
-            known.add(key)
-
-    def refuse_truths(self, table, times, keys):
-        """Raise unless some truths can all be taken, one after the other."""
-        plain, new, known = iter(self.waiting.plain()), [], set()
-        for x, key, time in zip(table, keys, times, strict=True):
-            if key is not None:
-                key = check_key(key)
-                if key in known:
-                    raise ValueError(f"key={key!r} comes twice: each row has one truth.")
-                known.add(key)
-                number = self.waiting.number_of(key)
-                if number is None or number < self.buffer.n_seen + len(new) - self.buffer.capacity:
-                    raise self._no_such_row(key)
-            else:
-                number = next(plain, None)
-            if number is not None:
-                self._refuse_other(x, number, key)
-            elif x is None:
-                raise ValueError(NO_ROW_WAITS)
-            else:
-                new.append(time)
-        refuse_unordered(new, self.last_time)
 
     def pending(self):
         """Return key and prediction of each row that waits."""
@@ -400,28 +299,7 @@ class Engine:
     @property
     def state(self):
         """The state as nested dicts of arrays, numbers, texts and estimators."""
-        counts = ("n_calls", "n_truths", "n_updates", "n_refits", "version", "n_drifts")
-        numbers = ("loss_now", "loss_at_training", "challenger_loss", "refit_at", "refit_behind", "wanted")
-        refit = None if self.refit is None else dict(zip(("X", "y", "is_known"), self.refit.task[1:4], strict=True))
-        return {
-            **{name: getattr(self, name) for name in (*counts, *numbers)},
-            "config": asdict(self.config),
-            "parameters": self.parameters,
-            "template": self.template,
-            "names": self.names,
-            "last_time": self.last_time,
-            "last_row": None if self.last_row is None else self.last_row.copy(),
-            "champion": self.champion.state,
-            "challenger": None if self.challenger is None else self.challenger.state,
-            "truths": self.truths.state,
-            "buffer": self.buffer.state,
-            "waiting": self.waiting.state,
-            "history": self.history.state(),
-            "metrics": self.metrics.state(),
-            "watch": None if self.watch is None else self.watch.state(trust=True),
-            "rollout": None if self.rollout is None else self.rollout.state(),
-            "refit": refit,
-        }
+        return state_of(self)
 
     @classmethod
     def from_state(cls, state, detector, rollout, *, trust):
@@ -429,26 +307,9 @@ class Engine:
 
         With `trust`, the state of a detector of another package is unpickled.
         """
+        config = Config(**state["config"])
+        buffer = buffer_from(state["buffer"], config.buffer_size)
         champion, truths = Candidate.from_state(state["champion"]), truths_from(state["truths"])
-        config, rows = Config(**state["config"]), state["buffer"]
-        shapes = rows["X"].shape[1], rows["y"].shape[1], rows["answers"].shape[1]
-        buffer = RowBuffer(config.buffer_size, *shapes)
-        buffer.restore(rows)
         made = cls(config, state["template"], champion, truths, buffer, state["names"], detector, rollout)
-        for name in ("n_calls", "n_truths", "n_updates", "n_refits", "version", "n_drifts", "loss_now"):
-            setattr(made, name, state[name])
-        for name in ("loss_at_training", "challenger_loss", "refit_at", "refit_behind", "wanted", "last_row"):
-            setattr(made, name, state[name])
-        made.last_time = None if state["last_time"] is None else tuple(state["last_time"])
-        made.n_checked = made.n_calls
-        if state["challenger"] is not None:
-            made.challenger = Candidate.from_state(state["challenger"])
-        made.waiting, made.history = Waiting.from_state(state["waiting"]), History.from_state(state["history"])
-        made.metrics = Metrics.from_state(state["metrics"])
-        if state["watch"] is not None:
-            made.watch = DriftWatch.from_state(state["watch"], detector, trust=trust)
-        if state["rollout"] is not None:
-            made.rollout = type(rollout).from_state(state["rollout"])
-        if state["refit"] is not None:
-            made.refit = work.new_refit(made, state["refit"], made.n_refits)
+        restore(made, state, detector, rollout, trust)
         return made
