@@ -161,9 +161,11 @@ class RunFolder:
         self._open_journal(n_calls, sync_every)
         self._journal.cut_to(ends[len(ends) - 1 - left])
 
+    def _journal_file(self, n_calls):
+        return self.path / f"journal-{n_calls:015d}.log"
+
     def _open_journal(self, n_calls, sync_every):
-        file = self.path / f"journal-{n_calls:015d}.log"
-        self._journal = Journal(file, bytes.fromhex(self.run), n_calls, sync_every)
+        self._journal = Journal(self._journal_file(n_calls), bytes.fromhex(self.run), n_calls, sync_every)
 
     def append(self, record):
         """Write a record of the journal."""
@@ -187,12 +189,18 @@ class RunFolder:
         writer = ObjectWriter()
         description = write_json(writer.encode(state))
         metadata = {"format": "sklstm", "format_version": "1", "run": self.run, "state": description}
-        write_file(self.path / f"checkpoint-{n_calls:015d}.safetensors", metadata, writer.arrays)
+        file = self.path / f"checkpoint-{n_calls:015d}.safetensors"
+        write_file(file, metadata, writer.arrays)
         before, self._journal = self._journal, None
         try:
             self._open_journal(n_calls, sync_every)
         except BaseException:
             self._journal = before
+            if before is not None and before.path != self._journal_file(n_calls):
+                # The journal of before goes on: behind a newer checkpoint it would not be read.
+                for one in (file, self._journal_file(n_calls)):
+                    with contextlib.suppress(OSError):
+                        one.unlink()
             raise
         if before is not None:
             before.close()
