@@ -91,6 +91,10 @@ def either(*others):
     return check
 
 
+# Not kinds, although they are made of such characters.
+_NAMES = ("bool", "float64", "int64", "uint8")
+
+
 def array(kinds, *shape, finite=True, least=None):
     """Return a check for an array.
 
@@ -113,7 +117,7 @@ def array(kinds, *shape, finite=True, least=None):
             refuse(where, value, f"an array of shape ({shown})")
         if any(n is not None and n != found for n, found in zip(expected, value.shape, strict=True)):
             refuse(where, value, f"an array of shape ({shown})")
-        if value.dtype.name != kinds and value.dtype.kind not in kinds:
+        if value.dtype.name != kinds and (kinds in _NAMES or value.dtype.kind not in kinds):
             refuse(where, value, f"one of {kinds}")
         if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
             refuse(where, value, "finite numbers")
