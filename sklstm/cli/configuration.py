@@ -172,10 +172,7 @@ def _make(path, name, parameters, table, title, more=None):
         if key not in known:
             raise UsageError(f"{where}{name} has no parameter {key!r}{nearest(key, known) or '.'}")
     values = {key: _value(where, key, value) for key, value in parameters.items()}
-    try:
-        return cls(**values, **(more or {}))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}{name}: {one_line(error)}") from error
+    return cls(**values, **(more or {}))  # what a value may be is checked by the fit
 
 
 def _value(where, key, value):

@@ -79,6 +79,8 @@ def _collect(run, options):
     if len(y) == 0:
         raise InputError(f"{options.table}: no row has a target in {', '.join(options.target)}.")
     weights = np.concatenate(weights) if weights else None
+    if weights is not None and not weights.any():
+        raise InputError(f"{options.table}: column {options.weight!r} holds no weight above 0.")
     return y, weights, {method: np.concatenate(parts) for method, parts in answers.items()}, n_without
 
 

@@ -78,8 +78,6 @@ def _load_pickle(path):
 
     try:
         return joblib.load(path)
-    except OSError:
-        raise
     except Exception as error:
         raise ModelError(f"{path}: joblib cannot read it: {type(error).__name__}: {one_line(error)}") from error
 

@@ -79,10 +79,7 @@ def _save(estimator, path):
     from sklstm.persistence import save_model
 
     with output_errors(path):
-        try:
-            save_model(estimator, path)
-        except TypeError as error:
-            raise UsageError(f"{path}: {one_line(error)}") from error
+        save_model(estimator, path)
 
 
 def _summary(model, configuration, y, seconds):

@@ -329,6 +329,11 @@ def test_models_of_sequences_and_decoders(files, capsys):
     assert "with members of training='stateful' reads all rows before each" in fails(4, files, capsys)
 
 
+def test_models_that_read_all_rows_before(files, capsys):
+    save_model(model("stateful"), files / "model")
+    assert "reads all rows before each, found --context-rows 3" in fails(4, files, capsys, "--context-rows", "3")
+
+
 def test_a_group_without_a_unit(files, capsys):
     save_model(model("units"), files / "model")
 

@@ -7,7 +7,7 @@ import pytest
 from batch_case import COLUMNS, model, run, table
 from sklearn import metrics
 
-from sklstm import DeepLSTMClassifier, save_model
+from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, save_model
 
 OPTIONS = ("--group", "series", "--time", "time", "--batch-rows", "70", "--quiet")
 
@@ -79,6 +79,35 @@ def test_quantiles(files, capsys):
         assert found["coverage"][f"{level:g}"] == pytest.approx(np.mean(y <= quantiles[:, k]))
 
 
+def test_answers_that_no_metric_needs_are_not_computed(files, capsys, monkeypatch):
+    def unused(*arguments, **more):
+        raise AssertionError
+
+    monkeypatch.setattr(DeepLSTMRegressor, "predict", unused)
+    found = evaluated(files, capsys, "--metrics", "coverage", name="quantiles")["metrics"]
+    assert list(found) == ["coverage"]
+    monkeypatch.setattr(DeepLSTMClassifier, "predict", unused)
+    found = evaluated(files, capsys, "--metrics", "log_loss", name="classifier", target="label")["metrics"]
+    assert list(found) == ["log_loss"]
+
+
+def test_a_horizon_of_several_targets_is_refused(files, capsys):
+    frame = table()[["y", "a"]].to_numpy()
+    horizon = DeepLSTMRegressor(2, sequence_length=3, max_iter=1).fit(
+        table()[COLUMNS], np.stack([frame, frame], axis=1)
+    )
+    save_model(horizon, files / "model")
+    assert run("evaluate", files / "model", files / "table.parquet", "--target", "y,a,y,a", *OPTIONS) == 4
+    assert "a horizon of several targets; evaluate it in Python" in capsys.readouterr().err
+
+
+def test_several_classes(files, capsys):
+    y = np.digitize(table()["y"], [-0.3, 0.3])
+    found, classifier, X = evaluated_labels(files, capsys, y, ["label"], "--metrics", "roc_auc_score,log_loss")
+    expected = metrics.roc_auc_score(y, classifier.predict_proba(X), multi_class="ovr")
+    assert found["roc_auc_score"] == pytest.approx(expected, rel=1e-12)
+
+
 def test_several_outputs(files, capsys):
     found = evaluated(files, capsys, name="two outputs", target="y,a")["metrics"]
     expected = metrics.r2_score(table()[["y", "a"]].to_numpy(), answer("two outputs"))
@@ -102,9 +131,15 @@ def test_a_file_instead_of_the_standard_output(files, capsys):
         (3, ("--target", "label"), "'label' must hold numbers"),
         (3, ("--target", "x"), "'x' is not among"),
         (3, ("--target", "y", "--weight", "a"), "'a' must hold finite weights of at least 0"),
+        (3, ("--target", "y", "--weight", "label"), "column 'label' must hold numbers"),
+        (3, ("--target", "y", "--weight", "zero", "--metrics", "mean_error"), "'zero' holds no weight above 0"),
+        (3, ("--target", "nothing"), "no row has a target in nothing"),
+        (3, ("--target", "huge", "--metrics", "mean_squared_error"), "Input contains infinity"),
+        (3, ("--target", "y,label"), "the columns y, label must hold numbers"),
     ],
 )
 def test_what_cannot_be_compared(code, options, told, files, capsys):
+    table().assign(zero=0.0, nothing=np.nan, huge=np.inf).to_parquet(files / "table.parquet")
     assert run("evaluate", files / "model", files / "table.parquet", *OPTIONS, *options) == code
     found = capsys.readouterr()
     assert told in found.err

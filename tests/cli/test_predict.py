@@ -1,5 +1,8 @@
 """`sklstm predict`: its table holds the bits of the model's own answers, however the rows come."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -205,6 +208,22 @@ def test_a_bar_in_a_terminal(files, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert run("predict", files / "model", files / "table.parquet", files / "out.parquet", "--group", "series") == 0
     assert "wrote" in capsys.readouterr().err
+
+
+def test_a_pipeline_transforms_each_group_alone(files):
+    save_model(model("pipeline"), files / "model")
+    command = ("predict", files / "model", files / "table.parquet", files / "out.parquet", "--method", "transform")
+    assert run(*command, "--group", "series", "--batch-rows", 50, "--quiet") == 0
+    found = pd.read_parquet(files / "out.parquet").drop(columns="series").to_numpy()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="groups is missing")
+        groups = [model("pipeline").transform(part[COLUMNS]) for _, part in table().groupby("series", sort=False)]
+    assert as_bytes(found) == as_bytes(np.concatenate(groups))
+
+
+def test_outside_of_the_main_thread(files):
+    with ThreadPoolExecutor(1) as executor:  # which takes no signals
+        assert executor.submit(run, "info", files / "model").result() == 0
 
 
 def test_fewer_context_rows_than_the_network_reads_change_nothing(files):

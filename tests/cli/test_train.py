@@ -1,13 +1,16 @@
 """`sklstm train` and `sklstm info`: the fit of a configuration is that in Python."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from batch_case import COLUMNS, SIZES, as_bytes, model, run, table
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNRegressor, load_model, save_model
+from sklstm._model_files.classes import KINDS
 from sklstm.cells import GRU
+from sklstm.cli.configuration import ESTIMATORS, MEMBERS, STEPS
 from sklstm.model_selection import make_horizon
 
 PARAMETERS = "[parameters]\nhidden_size = 6\nsequence_length = 9\nmax_iter = 2\nrandom_state = 0\n"
@@ -139,6 +142,44 @@ def test_labels_of_a_csv_are_texts_for_networks_and_ensembles(files, capsys):
     assert ensemble.classes_.tolist() == ["01", "1"]
 
 
+def test_columns_are_all_others_and_quiet_tells_nothing(files, capsys):
+    table()[["a", "y", "b", "label"]].to_parquet(files / "table.parquet")
+    data = '[data]\ntables = "table.parquet"\ntarget = "label"\n'
+    (files / "config.toml").write_text(head("DeepLSTMClassifier") + PARAMETERS + data)
+    assert run("train", files / "config.toml", "--check", "--quiet") == 0
+    assert run("train", files / "config.toml", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert list(load_model(files / "new.safetensors").feature_names_in_) == ["a", "y", "b"]
+
+
+def test_a_model_file_holds_every_class_that_a_configuration_names():
+    named = {(module, name) for name, module in {**ESTIMATORS, **MEMBERS, **STEPS}.items()}
+    assert named <= {(kind.module, kind.name) for kind in KINDS.values()}
+
+
+def test_tables_that_do_not_fit(files, capsys):
+    """Labels of two types, labels that are missing, no row at all, and no pandas."""
+    table().assign(label=1.5).to_parquet(files / "other.parquet")
+    table().assign(label=table()["label"].where(table().index != 3)).to_parquet(files / "missing.parquet")
+    table()[:0].to_parquet(files / "empty.parquet")
+    for names, told in (
+        ('["table.parquet", "other.parquet"]', "other.parquet: their columns do not fit together"),
+        ('"missing.parquet"', "column 'label' holds no label in 1 rows"),
+        ('["empty.parquet"]', "empty.parquet: has no rows"),
+    ):
+        data = f'[data]\ntables = {names}\ntarget = "label"\nfeatures = ["a", "b"]\n'
+        (files / "config.toml").write_text(head("DeepLSTMClassifier") + PARAMETERS + data)
+        assert run("train", files / "config.toml", "--check") == 3
+        assert told in capsys.readouterr().err
+
+
+def test_without_pandas(files, capsys, monkeypatch):
+    (files / "config.toml").write_text(head() + PARAMETERS + DATA)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert run("train", files / "config.toml") == 2
+    assert "pip install pandas" in capsys.readouterr().err
+
+
 def test_check_fits_nothing(files, capsys):
     (files / "config.toml").write_text(head() + PARAMETERS + DATA)
     assert run("train", files / "config.toml", "--check") == 0
@@ -146,8 +187,10 @@ def test_check_fits_nothing(files, capsys):
     assert not (files / "new.safetensors").exists()
 
 
+ENSEMBLE = head("WeightedEnsembleRegressor") + 'members = [{ name = "line", estimator = "Ridge" }]\n'
 WRONG = [
     (2, head().replace("estimator", "estimater") + DATA, "unknown key 'estimater'; did you mean 'estimator'?"),
+    (2, None, "config.toml: cannot be read: No such file"),
     (2, 'output = "x"\n' + DATA, "the key 'estimator' is missing"),
     (2, head("DeepLSTMRegresor") + DATA, "there is no 'DeepLSTMRegresor'; did you mean 'DeepLSTMRegressor'"),
     (2, head("os.system") + DATA, "there is no 'os.system'; known: "),
@@ -164,7 +207,13 @@ WRONG = [
     (2, head() + DATA.replace('"y"', '["y", "y"]'), "[data]: target names 'y' twice"),
     (2, head() + DATA + "[validation]\nfraction = 0.1\ntables = 'x.parquet'\n", "tables or a fraction, not both"),
     (2, head("WeightedEnsembleRegressor") + DATA, "needs [[members]]"),
+    (2, ENSEMBLE + DATA + "[validation]\nfraction = 0.2\n", "goes with a network, not with an ensemble"),
+    (2, ENSEMBLE + DATA + "[validation]\ntables = 'x.parquet'\n", "goes with a network without steps"),
+    (2, head() + ENSEMBLE.partition("\n")[2].partition("\n")[2] + DATA, "members are those of an ensemble"),
+    (2, head() + "steps = [1]\n" + DATA, "each entry of steps must be a table, found 1"),
+    (2, head() + "parameters = { cell = { reset_after = true } }\n" + DATA, "cell needs its class"),
     (2, head() + DATA + "x = \n", "is no TOML"),
+    (3, head() + DATA + "horizon = 1000\n", "table.parquet: "),
     (3, head() + DATA.replace('"y"', '"z"'), "column 'z' is not among"),
     (3, head() + DATA.replace("table.parquet", "none.parquet"), "none.parquet: cannot be read"),
     (3, head() + DATA.replace('"y"', '"label"'), "column 'label' holds "),
@@ -173,7 +222,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("code", "text", "told"), WRONG, ids=range(len(WRONG)))
 def test_configurations_that_are_wrong(code, text, told, files, capsys):
-    (files / "config.toml").write_text(text)
+    if text is not None:
+        (files / "config.toml").write_text(text)
     assert run("train", files / "config.toml") == code
     found = capsys.readouterr()
     assert told in found.err
