@@ -1,9 +1,15 @@
-"""Markers of tests, and fixtures of those of the estimators."""
+"""Markers of tests, fixtures of those of the estimators, and Ctrl-C."""
+
+import signal
 
 import pytest
 from estimator_case import Case
 
 from sklstm import DeepRNNClassifier, DeepRNNRegressor
+
+# What a shell starts in the background ignores Ctrl-C, and with it what tests send to themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

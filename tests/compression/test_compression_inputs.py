@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from estimator_case import SMALL
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -95,6 +96,15 @@ def test_integers():
     assert distill(model, DeepRNNRegressor(**SMALL), X, y).n_iter_ > 0
 
 
+class Nameless:
+    """Its probabilities are of nobody knows what."""
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
+    predict = predict_proba
+
+
 labels = np.where(y > 0.5, "up", np.where(y < -0.5, "down", "flat"))
 
 
@@ -109,6 +119,14 @@ labels = np.where(y > 0.5, "up", np.where(y < -0.5, "down", "flat"))
         (LinearRegression().fit(X, y), DeepRNNClassifier, ValueError, "has no predict_proba, .* it is a regressor"),
         (RidgeClassifier().fit(X, y > 0), DeepRNNClassifier, ValueError, "no predict_proba, .*CalibratedClassifierCV"),
         (LogisticRegression().fit(X, y > 0), DeepRNNRegressor, ValueError, "is a classifier, but the student predicts"),
+        (DummyClassifier().fit(X, y > 9), DeepRNNClassifier, ValueError, r"knows one class only, \[np.False_\]"),
+        (Nameless(), DeepRNNClassifier, ValueError, "has no classes_, which name its probabilities"),
+        (
+            DeepRNNRegressor(targets="sequence", **SMALL).fit(X[np.newaxis], y[np.newaxis]),
+            DeepRNNRegressor,
+            ValueError,
+            "has targets='sequence' and answers for each row of each sequence",
+        ),
     ],
 )
 def test_teachers_that_cannot_teach(teacher, student, kind, message):
@@ -180,6 +198,24 @@ def test_answers_that_are_no_logarithms_of_probabilities(logarithms):
     teacher.predict_log_proba = lambda X: np.vstack([np.tile(np.log(0.5), (7, 2)), np.tile(logarithms, (53, 1))])
     with pytest.raises(ValueError, match=r"predict_log_proba of the teacher returned something .* for sample 7"):
         distill(teacher, DeepRNNClassifier(**SMALL), X, (y > 0).astype(int))
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([np.full((60, 2), 0.5), np.ones((60, 1))], "a label of the teacher Odd was not both 0 and 1 in its training"),
+        (np.full((60, 2), 1.5), "is no matrix of probabilities of labels"),
+        (np.full(60, 0.5), "is no matrix of probabilities of labels"),
+    ],
+)
+def test_answers_that_are_no_probabilities_of_labels(answers, message):
+    with pytest.raises(ValueError, match=message):
+        distill(Odd(answers), DeepRNNClassifier(**SMALL), X, np.c_[y > 0, y > 1].astype(int))
+
+
+def test_a_student_with_a_decoder():
+    with pytest.raises(ValueError, match="a student with decoder='recurrent' cannot be taught; set decoder='direct'"):
+        distill(LinearRegression().fit(X, y), DeepRNNRegressor(decoder="recurrent", **SMALL), X)
 
 
 def test_answers_that_are_no_predictions():

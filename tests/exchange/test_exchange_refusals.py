@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from estimator_case import parameters_equal
 from exchange_case import model_of
 from reference.vectors import load_cases
 from sklearn.exceptions import NotFittedError
@@ -20,6 +21,7 @@ from sklstm import (
     to_onnx,
     to_torch,
 )
+from sklstm._exchange.arrays import as_array
 from sklstm.cells import GRU, LSTM, Elman
 
 STATE = load_cases("exchange_torch")["gru"]["state"]
@@ -338,6 +340,34 @@ def test_networks_of_keras_that_are_no_such(said):
     layers, estimator, keywords = FROM_KERAS[said]
     with pytest.raises(ValueError, match=f"from_keras: .*{said}"):
         from_keras(layers, estimator=estimator, **keywords)
+
+
+def test_a_model_is_its_layers():
+    model = type("Sequential", (), {"layers": [layer("LSTM"), HEAD_LAYER]})()
+    found, expected = (from_keras(one, estimator=REGRESSOR) for one in (model, model.layers))
+    assert parameters_equal(found, expected)
+
+
+def test_tensors_of_any_dtype_and_device_become_arrays():
+    class Tensor:
+        """A number of bfloat16 on another device, as far as `as_array` looks."""
+
+        def __init__(self, array, done=()):
+            self.array, self.done = array, done
+
+        def is_floating_point(self):
+            return self.array.dtype.kind == "f"
+
+        def numpy(self):
+            assert self.done == (("detach", "cpu", "double") if self.is_floating_point() else ("detach", "cpu"))
+            return self.array
+
+        def __getattr__(self, name):
+            return lambda: Tensor(self.array, (*self.done, name))
+
+    for array in (np.float32([0.5, -2.0]), np.arange(3)):
+        found = as_array(Tensor(array), "it")
+        np.testing.assert_array_equal(found, array.astype(np.float64), strict=True)
 
 
 def test_layers_of_other_types():

@@ -88,6 +88,16 @@ def test_without_groups_nothing_is_copied():
     assert np.shares_memory(make_horizon(y, 300)[1].to_numpy(), y.to_numpy())
 
 
+def test_nullable_columns_of_pandas_have_their_numbers():
+    series = pd.Series([1, 2, None, 4, 5], dtype="Int64")
+    expected = make_horizon(np.array([1, 2, np.nan, 4, 5]), 2)
+    for y in (series, series.to_frame("a").assign(b=series.astype("Float64"))):
+        rows, Y = make_horizon(y, 2)
+        Y = Y if y is series else Y[..., 0]
+        np.testing.assert_array_equal(np.asarray(Y, np.float64), expected[1])
+        np.testing.assert_array_equal(rows, expected[0])
+
+
 def test_what_is_missing_stays_missing_and_is_not_learnt():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 2))

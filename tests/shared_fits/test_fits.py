@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
 from sklstm import DeepRNNClassifier, DeepRNNRegressor
+from sklstm._distributed.messages import Lost, connect
+from sklstm._distributed.pool import WorkerPool
 from sklstm.distributed import LocalWorkers
 from sklstm.exceptions import WorkerError
 
@@ -282,6 +285,47 @@ def test_other_threads_fit_alone(workers):
 def test_numbers_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
         LocalWorkers(**options)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("raise SystemExit(3)", r"worker 1 of 1 ended before it had (connected|begun) \(exit code 3\)"),
+        ("import time; time.sleep(600)", r"0 of 1 workers have connected to 127.0.0.1 within 0.2 seconds"),
+    ],
+)
+def test_a_worker_that_does_not_come(program, message, monkeypatch):
+    from sklstm import distributed
+
+    started, start = [], LocalWorkers._new_process
+    monkeypatch.setattr(distributed, "_START", program)
+    monkeypatch.setattr(distributed, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(LocalWorkers, "_new_process", lambda self: started.append(start(self)) or started[-1])
+    with pytest.raises(WorkerError, match=message), LocalWorkers(1, timeout=0.2 if "sleep" in program else 60.0):
+        pass
+    assert [process.poll() is None for process in started] == [False]
+
+
+def test_those_that_came_are_let_go_when_others_do_not():
+    came = []
+
+    class OneWorker(WorkerPool):
+        def _start_missing(self):
+            if not came:
+                came.append(executor.submit(connect, self._address, self._secret, 5.0))
+
+        def _stop(self):
+            came.append("stopped")
+
+    with ThreadPoolExecutor(1) as executor:
+        message = r"1 of 2 workers have connected to 127.0.0.1 within 0.3 seconds"
+        with pytest.raises(WorkerError, match=message), OneWorker(2, "127.0.0.1", 0.3):
+            pass
+        connection, stopped = came[0].result(), came[1]
+    assert stopped == "stopped"
+    with pytest.raises(Lost, match="closed the connection"):
+        connection.receive()
+    connection.close()
 
 
 def test_a_stranger_is_no_worker(monkeypatch):
