@@ -71,8 +71,8 @@ class Session:
         self._targets, self._loop = self._new_targets(), model._training_state["loop"]
         self._mean_weight = MeanWeight(self._loop["mean_weight"])
         self._optimizer, self._settings = None, None
-        self._losses, self._norms, self._new_targets_needed = [], [], False
-        self._before = self._spare = None
+        self._losses, self._norms = [], []
+        self._before, self._rooms = None, []
 
     def _new_targets(self):
         targets = self._model._targets()
@@ -156,7 +156,6 @@ class Session:
         except BaseException:
             self._put_back()
             raise
-        self._spare = self._before[0], self._before[1][0]
         self._mean_weight = mean_weight
         self._loop = {**self._loop, **schedule.state}
         self._losses.append(factor * loss)
@@ -189,14 +188,15 @@ class Session:
         """Let what an update changes be written to other arrays, which are allocated once."""
         weights, (vectors, n_steps) = self.network.weights, self._optimizer.vectors_and_steps
         self._before = weights, (vectors, n_steps)
-        if self._spare is None:
+        if not self._rooms:
             room = aligned_empty(weights.nbytes).view(weights.dtype)
-            self._spare = room, {name: np.empty_like(vector) for name, vector in vectors.items()}
+            more = {name: np.empty_like(vector) for name, vector in vectors.items()}
+            self._rooms = [(weights, vectors), (room, more)]
+        room, vectors_room = self._rooms[self._rooms[0][0] is weights]
         if bound is None:
-            self._optimizer.write_next_to(*self._spare)
+            self._optimizer.write_next_to(room, vectors_room)
             return
         # The bound depends on the length of the samples: weights are cut before the first step.
-        room, vectors_room = self._spare
         np.copyto(room, weights)
         for name, vector in vectors.items():
             np.copyto(vectors_room[name], vector)

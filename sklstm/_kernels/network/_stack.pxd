@@ -14,6 +14,13 @@ cdef extern from "workspace.h" nogil:
     Py_ssize_t odd_cache_lines(Py_ssize_t n, Py_ssize_t item_size)
 
 
+cdef enum:
+    # With so many sequences a step has enough rows by itself: step_products.pxi.
+    MANY_SEQUENCES = 8
+    # Rows of products of several steps that there is room for, where gates do not hold them.
+    STEP_PRODUCTS = 1024
+
+
 cdef struct Recurrence:
     # One direction of a layer: offsets in elements, into a vector of panels (weights, moments and gradients alike), ...
     Py_ssize_t panels

@@ -11,8 +11,10 @@ from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
-    InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward, take_bytes, words_stride)
-from sklstm._kernels._calls cimport BF16_PAIRS, PAIRS, REALS, U8_S8, IntegerLayer, LayerCall, scratch_size
+    MANY_SEQUENCES, STEP_PRODUCTS, InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward,
+    take_bytes, words_stride)
+from sklstm._kernels._calls cimport (
+    BF16_PAIRS, PAIRS, REALS, RECURRENT, U8_S8, CellLayers, IntegerLayer, LayerCall, scratch_size)
 from sklstm._kernels._table cimport KernelTable
 
 cdef extern from "isa/layers/interface.h":
@@ -238,7 +240,10 @@ cdef class StackStream(StreamBuffers):
             call.n_steps = n_steps
             if call.c != NULL:
                 memset(call.c, 0, self.n * call.hidden_stride * size)
-            self.stack.layers[i].kernels.forward(call)
+            if i > 0 and self.multiplies_all_steps() and self.stack.layers[i].cell.driver == RECURRENT:
+                self.forward_of_products(&step, i)
+            else:
+                self.stack.layers[i].kernels.forward(call)
             prepare_next_step(call)
             output_forward(&step, i, 0)
         call = &self.calls[self.stack.n_layers - 1]
@@ -248,6 +253,21 @@ cdef class StackStream(StreamBuffers):
             stream = self.order[r]
             memcpy(self.features + stream * stride,
                    top + ((self.counts[stream] - 1) * self.n + r) * stride, stride)
+
+    cdef void forward_of_products(self, const StepShares *step, Py_ssize_t i) noexcept nogil:
+        """Run layer i over the windows, its products with what it reads computed for all steps at once."""
+        cdef LayerCall *call = &self.calls[i]
+        cdef const CellLayers *kernels = self.stack.layers[i].kernels
+        cdef Py_ssize_t width = self.sums_size(i), size = self.stack.kernels.item_size, r
+        cdef Py_ssize_t between = self.stack.layers[i - 1].hidden_stride
+        kernels.input_products(call, self.n * call.n_steps, output_of(step, i - 1), between, self.step_products, width)
+        call.x_is_product, call.x_step = True, self.n * width
+        for r in range(self.n):
+            call.x_rows[r] = self.step_products + r * width * size
+        kernels.forward(call)
+        call.x_is_product, call.x_step = False, self.n * between
+        for r in range(self.n):
+            call.x_rows[r] = output_of(step, i - 1) + r * between * size
 
     cdef void store_row(self, Py_ssize_t stream, Py_ssize_t position, const double *raw,
                         const char *row) noexcept nogil:

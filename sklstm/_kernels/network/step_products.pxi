@@ -2,10 +2,6 @@
 # at a time would read all of W_ih, which is more than a cache holds of a large layer.
 
 cdef enum:
-    # With so many sequences a step has enough rows by itself.
-    MANY_SEQUENCES = 8
-    # Rows of products that a chunk has room for, where gates do not hold them.
-    STEP_PRODUCTS = 1024
     # Rows between two looks for signals.
     PRODUCT_ROWS = 512
 

@@ -33,6 +33,7 @@ cdef class StreamBuffers(OneThread):
     cdef char *x                     # (n, D) as the first layer reads them
     cdef double *rows                # (n, ring, D) the rows seen last, as they came
     cdef char *products              # (n, ring, S Hp of the first layer)
+    cdef char *step_products         # (T, n, S Hp) of the longest layer behind the first, of few streams; NULL
     cdef char *gaps                  # (T, n) time since the row before; NULL: no cell reads it
     cdef char *features              # (n, Hp of the top layer), by stream
     cdef char *z
@@ -71,7 +72,7 @@ cdef class StreamBuffers(OneThread):
 
     cdef char *lay_out(self, char *base) noexcept:
         """Cut one block into all arrays; return its end."""
-        cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers
+        cdef Py_ssize_t size = self.stack.kernels.item_size, n_layers = self.stack.n_layers, widest = 0, i
         self.calls = <LayerCall *> take_bytes(&base, n_layers * self.n_shares * sizeof(LayerCall))
         self.integers = <IntegerLayer *> take_bytes(&base, n_layers * sizeof(IntegerLayer))
         self.outputs = <char **> take_bytes(&base, n_layers * sizeof(char *))
@@ -79,6 +80,10 @@ cdef class StreamBuffers(OneThread):
         self.x = take_bytes(&base, self.n * self.stack.input_size * size)
         self.rows = <double *> take_bytes(&base, self.n * self.ring * self.stack.input_size * sizeof(double))
         self.products = take_bytes(&base, self.n * self.ring * self.sums_size(0) * size)
+        if self.multiplies_all_steps():
+            for i in range(1, n_layers):
+                widest = max(widest, self.sums_size(i))
+            self.step_products = take_bytes(&base, self.n * self.length * widest * size)
         if self.stack.input.time_column >= 0:
             self.gaps = take_bytes(&base, max(1, self.length) * self.n * size)
         self.features = take_bytes(&base, self.n * self.stack.layers[n_layers - 1].hidden_stride * size)
@@ -88,6 +93,10 @@ cdef class StreamBuffers(OneThread):
         self.counts = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
         self.order = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
         return self.lay_out_layers(base, base == NULL or self.block == NULL)
+
+    cdef bint multiplies_all_steps(self) noexcept nogil:
+        """Whether the layers behind the first multiply what they read at all steps of the windows at once."""
+        return 0 < self.n * self.length <= STEP_PRODUCTS and self.n < MANY_SEQUENCES
 
     cdef Py_ssize_t sums_size(self, Py_ssize_t i) noexcept nogil:
         """Numbers of all sums of a layer."""
