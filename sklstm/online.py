@@ -126,6 +126,7 @@ class OnlineLearner(RowByRow, SeenAttributes, LearnerParts, MetaEstimatorMixin, 
     those of a run that was never interrupted. What came after ``n_calls_`` calls is to be sent again.
 
     **Threads** may call one learner: their calls follow each other. Pickles and copies go on in memory, without `path`.
+    Parameters that are set after `fit` hold from the next `fit` on.
 
     Examples
     --------
