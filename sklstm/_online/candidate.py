@@ -84,7 +84,7 @@ class Candidate:
             except NeedsUpdate:
                 pass
             else:
-                self._carried = None if states is None else (number + len(table), states)
+                self._carried = None if states is None else (int(number) + len(table), states)
                 self._take_parameters()
                 return self
         made = type(self)(update(self.model, table, rows, y))

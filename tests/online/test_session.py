@@ -178,4 +178,4 @@ def test_a_copy_of_a_stateful_learner_goes_on_with_the_same_bits():
     for call in steps[47:]:
         np.testing.assert_equal(do(one, call), do(other, call))
     assert one._engine.champion.state["behind"] is not None
-    assert digest(one) == digest(other)
+    assert digest(one) == digest(other) == digest(copy.deepcopy(one))
