@@ -17,6 +17,7 @@ from test_continued_training import same
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor, DeepRNNRegressor
 from sklstm._callbacks import checkpoint_file
+from sklstm._callbacks.fingerprint import in_words
 from sklstm.callbacks import Checkpoint
 
 RNG = np.random.default_rng(0)
@@ -339,3 +340,13 @@ def test_it_is_set_on_the_network(tmp_path):
     assert isinstance(Checkpoint(tmp_path / "net.npz"), callback.FitCallback)
     with pytest.raises(TypeError, match=r"which GridSearchCV has none of: set it on the network itself"):
         search.set_callbacks(Checkpoint(tmp_path / "net.npz")).fit(X, y)
+
+
+def test_parameters_have_the_same_words_in_every_process():
+    """Of values that are equal: for other numbers of NumPy, lists and tuples; without addresses."""
+    for one, other in ((np.float64(0.5), 0.5), (np.array([1, 2]), (1, 2)), ([0.5, None], (np.float64(0.5), None))):
+        assert in_words(one) == in_words(other)
+    assert in_words(np.random.RandomState(0)) == in_words(np.random.RandomState(1)) == "RandomState"
+    assert in_words(np.mean) == "numpy.mean"
+    assert in_words(object()) == in_words(object()) == "<object object>"
+    assert in_words(0.5) != in_words(0.25)

@@ -2,6 +2,8 @@
 
 import inspect
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -240,6 +242,17 @@ def test_drawing_shows_the_members():
     drawing = estimator_html_repr(regressor())
     assert "linear" in drawing
     assert "DecisionTreeRegressor" in drawing
+
+
+def test_drawing_by_scikit_learn_1_6(monkeypatch):
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+
+    monkeypatch.setitem(sys.modules, "sklearn.utils._repr_html.estimator", None)
+    monkeypatch.setitem(
+        sys.modules, "sklearn.utils._estimator_html_repr", types.SimpleNamespace(_VisualBlock=_VisualBlock)
+    )
+    block = regressor()._sk_visual_block_()
+    assert (block.kind, block.names) == ("parallel", ("linear", "tree"))
 
 
 @pytest.mark.parametrize("tag", ["allow_nan", "sparse", "three_d_array"])

@@ -76,8 +76,6 @@ class History:
         row = _row(row)
         values = {}
         for name, value in numbers.items():
-            if name in ("kind", "row"):
-                raise ValueError(f"a number cannot be called {name!r}.")
             try:
                 values[name] = float(value)
             except (TypeError, ValueError) as error:

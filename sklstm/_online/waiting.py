@@ -28,10 +28,6 @@ class Waiting:
         """Return the number of the row of a key, or None."""
         return self._numbers.get(key)
 
-    def key_of(self, number):
-        """Return the key of a row, or None."""
-        return self._keys.get(number)
-
     def oldest(self):
         """Return the number of the row without a key that waits longest, or None."""
         return next(iter(self._plain), None)

@@ -58,6 +58,7 @@ class AdamW:
 
     @vectors_and_steps.setter
     def vectors_and_steps(self, value):
+        """Set both."""
         self._vectors, self._n_steps = value
         self._next = None
 
