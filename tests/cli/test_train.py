@@ -1,6 +1,8 @@
 """`sklstm train` and `sklstm info`: the fit of a configuration is that in Python."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -270,3 +272,14 @@ def test_info_of_a_pickle_needs_trust(files, capsys):
     assert "--trust" in capsys.readouterr().err
     assert run("info", files / "model.joblib", "--trust") == 0
     assert "class: DeepLSTMRegressor" in capsys.readouterr().out
+
+
+def test_the_package_is_a_command_and_whoever_reads_may_stop(files):
+    command = [sys.executable, "-m", "sklstm", "info", str(files / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "class: DeepLSTMRegressor" in done.stdout
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

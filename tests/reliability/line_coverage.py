@@ -1,11 +1,12 @@
 """Measure which lines and branches of the Python code the suite runs: at least 95 % of both together.
 
-    python tests/reliability/line_coverage.py [--workers 2] [--json FILE] [-- PYTEST ARGUMENTS]
+    python tests/reliability/line_coverage.py [--workers 2] [--cases N] [--json FILE] [-- PYTEST ARGUMENTS]
 
 The environment needs pytest-cov, and dask for what runs on its workers. Left out are tests that run no Python code of
 the package (types), those of the reference alone, and tests/reliability itself. Child processes are measured too:
 pyproject.toml says how. What fails here is listed, but decides nothing: tests of speed may fail under measurement.
-Compiled modules are not counted.
+Compiled modules are not counted. `--cases 3` runs three cases of each test function: a lower bound, in a third of the
+time.
 """
 
 import argparse
@@ -22,16 +23,20 @@ LEAST = 95.0
 WITHOUT = ("typing", "reference", "reliability", "benchmarks")
 
 
-def measure(report, workers, arguments, data):
+def measure(report, options, arguments, data):
     """Run the suite under measurement; return what pytest said, line by line.
 
     A child that outlives the suite writes its data late: into the folder of `data`, not into the tree.
     """
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(workers)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(options.workers)]
     command += ["--cov", "--cov-branch", f"--cov-report=json:{report}"]
     command += arguments or ["tests", *(f"--ignore=tests/{name}" for name in WITHOUT)]
     said = []
     environment = {"COVERAGE_FILE": str(data), **os.environ}
+    if options.cases is not None:
+        command += ["-p", "fewer_cases"]
+        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {"PYTHONPATH": os.pathsep.join(paths), "FEWER_CASES": str(options.cases)}
     with subprocess.Popen(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             said.append(line.rstrip())
@@ -77,11 +82,12 @@ def main():
     end = given.index("--") if "--" in given else len(given)
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--cases", type=int, help="most cases of each test function (default: all)")
     parser.add_argument("--json", type=Path, help="where the report of coverage is kept")
     options = parser.parse_args(given[:end])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         report = (options.json or Path(folder) / "coverage.json").resolve()
-        said = measure(report, options.workers, given[end + 1 :], Path(folder) / "data")
+        said = measure(report, options, given[end + 1 :], Path(folder) / "data")
         if not report.exists():
             raise SystemExit("\n".join(said[-20:]))
         print(said[-1])
