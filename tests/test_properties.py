@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.losses import binary_log_loss, half_squared_error, multinomial_log_loss
@@ -236,7 +236,9 @@ def reference_loss(model, sequences, y, weights, parameters):
     z = raw_by_reference(model, [sequences[i] for i in kept], parameters)
     shares = weights[kept] / weights.sum()
     if isinstance(model, DeepRNNRegressor):
-        scaled = np.reshape((y - model.target_mean_) / model.target_scale_, (len(y), -1))[kept]
+        # A target that never changes has no scale: it is its mean.
+        mean, scale = model.target_mean_, np.where(model.target_scale_, model.target_scale_, 1.0)
+        scaled = np.reshape((y[kept] - mean) / scale, (len(kept), -1))
         return half_squared_error(z, scaled, shares)[0] / scaled.shape[1]
     labels = np.searchsorted(model.classes_, y)[kept]
     return (binary_log_loss if z.shape[1] == 1 else multinomial_log_loss)(z, labels, shares)[0]
@@ -269,5 +271,10 @@ def test_loss_and_gradient_with_weights_of_samples(data, model, n, n_columns, se
         reference_loss(one, sequences, y, weights, {name: start[name] + step * direction[name] for name in start})
         for step in (1e-5, -1e-5)
     ]
+    ahead, behind = (ends[0] - one.loss_) / 1e-5, (one.loss_ - ends[1]) / 1e-5
+    # Differences say little where the loss is bent: a rectifier at 0, as of a column's median, or a norm over two units
+    # of almost the same value. The slopes on both sides tell, and the gradient is one of them, or between them.
+    bend = abs(ahead - behind)
+    assume(bend < 1e-3 * max(1.0, abs(ahead)))
     size = np.sqrt(sum(np.sum(array**2) for array in gradient.values()))
-    assert_allclose(along, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-6 * max(size, 1.0))
+    assert_allclose(along, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-6 * max(size, 1.0) + bend / 2)

@@ -57,8 +57,8 @@ def build(folder, flags, isas):
         Where; what is there is used again, and only what has changed is compiled.
     flags : str
         Flags of the compiler.
-    isas : sequence of str
-        Instruction sets that are built.
+    isas : collection of str
+        Instruction sets that are built, and that the copy has: tests that go through all of them meet no others.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("sklstm", "tests"):
@@ -66,6 +66,9 @@ def build(folder, flags, isas):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
     for name in ("setup.py", "pyproject.toml", "README.md"):
         shutil.copy2(ROOT / name, folder)
+    kernels, head = folder / "sklstm" / "_kernels" / "__init__.py", "\n\n\ndef available_isas"
+    only = f"\nVARIANTS = {{name: tuple(x for x in isas if x in {sorted(isas)}) for name, isas in VARIANTS.items()}}"
+    kernels.write_text(kernels.read_text().replace(head, only + head, 1))
     compiler = folder / "compiler"
     if not compiler.exists():  # or all would be compiled again
         compiler.write_text(COMPILER.format(flags=flags))
