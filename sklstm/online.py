@@ -19,6 +19,7 @@ from sklstm._online.row_by_row import RowByRow, model_has
 from sklstm._online.runs import engine_from_folder
 from sklstm._online.seen import SeenAttributes
 from sklstm._typing import Array, available_if, checks_parameters
+from sklstm._warn import warn_user
 
 __all__ = ["OnlineLearner", "PageHinkley", "Rollout"]
 
@@ -378,6 +379,8 @@ class OnlineLearner(RowByRow, SeenAttributes, LearnerParts, MetaEstimatorMixin, 
             if engine is not None:
                 self._is_closed = True
                 engine.close()
+                for note in engine.notes:
+                    warn_user(note)
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags of the model, for one table."""

@@ -276,7 +276,14 @@ class Engine:
 
     def _watch(self, loss):
         begin = perf_counter()
-        if self.watch.update(loss):
+        try:
+            is_drift = self.watch.update(loss)
+        except Exception as error:  # of a detector of any kind: the truth was taken, and would be again after a crash
+            self.watch, is_drift = None, False
+            self.history.append("detector_failed", self.buffer.n_seen)
+            why = f"{type(error).__name__}: {error}"
+            self.notes.append(f"the detector failed, and nothing looks for drift until the next model: {why}")
+        if is_drift:
             self.n_drifts += 1
             self.metrics.count("drifts")
             self.history.append("drift", self.buffer.n_seen, loss=self.loss_now)

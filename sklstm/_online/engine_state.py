@@ -55,8 +55,8 @@ def restore(engine, state, detector, rollout, trust):
         engine.challenger = Candidate.from_state(state["challenger"])
     engine.waiting, engine.history = Waiting.from_state(state["waiting"]), History.from_state(state["history"])
     engine.metrics = Metrics.from_state(state["metrics"])
-    if state["watch"] is not None:
-        engine.watch = DriftWatch.from_state(state["watch"], detector, trust=trust)
+    watch = state["watch"]  # none too where the detector has failed
+    engine.watch = None if watch is None else DriftWatch.from_state(watch, detector, trust=trust)
     if state["rollout"] is not None:
         engine.rollout = type(rollout).from_state(state["rollout"])
     if state["refit"] is not None:

@@ -113,6 +113,8 @@ class RunFolder:
         state : dict
         records : list of bytes
         """
+        if not self.path.is_dir():
+            raise ValueError(f"{self.path} holds no run of a learner: there is no such folder.")
         self._take()
         try:
             self.run = self.read_run()["run"]

@@ -2,11 +2,12 @@
 
 import datetime as dt
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from online_case import LABELS, N_FITTED, X, Y, classifier, learner, regressor
+from online_case import LABELS, N_FITTED, X, Y, classifier, digest, learner, regressor
 from sklearn.frozen import FrozenEstimator
 
 THEN = X[N_FITTED:]
@@ -308,3 +309,39 @@ def test_rows_before_a_partial_fit_are_not_lost():
     labelled.learn_one(X[0], "up")
     labelled.partial_fit(X[1:N_FITTED], LABELS[1:N_FITTED], classes=["up", "down", "same"])
     assert labelled.classes_.tolist() == ["down", "same", "up"]
+
+
+class Breaks:
+    """A detector that fails at its fifth value."""
+
+    drift_detected, n = False, 0
+
+    def update(self, x):
+        self.n += 1
+        if self.n == 5:
+            raise RuntimeError("no more values")
+
+
+def test_a_detector_that_fails_takes_no_truth_along(tmp_path):
+    """A truth whose journal entry cannot be applied again would end every `resume`."""
+    one = fitted(detector=Breaks(), path=tmp_path / "run", update_every=None)
+    with pytest.warns(UserWarning, match="the detector failed, and nothing looks for drift .*: RuntimeError: no more"):
+        one.learn_many(THEN[:200], Y[N_FITTED : N_FITTED + 200])
+    assert (one.n_truths_seen_, list(one.history_["kind"]).count("detector_failed")) == (N_FITTED + 200, 1)
+    found, kind = digest(one), type(one)
+    del one  # as a crash would
+    with pytest.warns(UserWarning, match="the detector failed"):
+        again = kind.resume(tmp_path / "run", trust=True)
+    assert digest(again) == found
+    again.learn_one(THEN[200], Y[N_FITTED + 200])
+    again.close()
+
+
+def test_a_last_checkpoint_that_cannot_be_written_is_told(tmp_path):
+    one = fitted(path=tmp_path / "run")
+    one.learn_one(THEN[0], Y[N_FITTED])
+    shutil.rmtree(tmp_path / "run")
+    with pytest.warns(UserWarning, match="no checkpoint could be written"):
+        one.close()
+    with pytest.raises(ValueError, match="holds no run of a learner: there is no such folder"):
+        type(one).resume(tmp_path / "run")
