@@ -28,13 +28,18 @@ def row_weights(sequences, weights):
     ndarray of shape (n_rows,)
     """
     starts, ends, n = sequences.starts, sequences.starts + sequences.lengths, len(sequences.table) + 1
+    is_equal = (weights == weights[0]).all()
+    if is_equal and (starts == starts[0]).all():
+        covered = np.zeros(n - 1)
+        covered[starts[0] : ends.max()] = 1.0
+        return covered
 
     def sums(values=None):
         """Return for each row the sum of some values over the samples that contain it."""
         return np.cumsum(np.bincount(starts, values, n) - np.bincount(ends, values, n))[:-1]
 
     n_readers = sums()
-    if (weights == weights[0]).all():
+    if is_equal:
         return (n_readers > 0).astype(np.float64)
     # Rounding of the running sum may go below zero.
     return np.where(n_readers > 0, np.maximum(sums(weights), 0.0) / np.maximum(n_readers, 1), 0.0)

@@ -200,8 +200,8 @@ class SeriesPasses:
         self._mean_weight = float(samples.weights.mean(dtype=np.float64)) if mean_weight is None else mean_weight
         self._begins = samples.sequences.series()[0]
         starts, lengths = cut_series(samples.sequences, settings.batch_size)
-        edges = np.arange(settings.batch_size, len(starts), settings.batch_size)
-        self._rounds = list(zip(np.split(starts, edges), np.split(lengths, edges), strict=True))
+        edges = range(0, len(starts), settings.batch_size)
+        self._rounds = [(starts[k : k + settings.batch_size], lengths[k : k + settings.batch_size]) for k in edges]
         self.n_steps = sum(self._rows.count(*step[1:]) > 0 for step in self._all_steps())
         self.first_states = self.final_states = None
 

@@ -2,9 +2,6 @@
 
 from libc.string cimport memcpy
 
-cdef extern from "core/streaming.h":
-    void copy_past_cache(void *out, const void *source, Py_ssize_t n_bytes) nogil
-
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels._calls cimport ADAM, ADAMW, SCHEDULE_FREE, SGD, UpdateStep
 from sklstm._kernels._table cimport KernelTable
@@ -15,10 +12,6 @@ include "../core/signals.pxi"
 cdef enum:
     # Elements of one task. Fixed: the blocks of a norm are part of its value.
     BLOCK_SIZE = 1 << 14
-    # Elements that a step from one place to another makes in the cache before they are written.
-    PIECE_SIZE = 1 << 10
-    # Elements of vectors that are so large that they leave the cache before they are read again.
-    FAR_SIZE = 1 << 20
 
 
 UPDATE_RULES = {"adamw": ADAMW, "adam": ADAM, "sgd": SGD, "schedule_free": SCHEDULE_FREE}
@@ -44,44 +37,9 @@ cdef void norm_task(void *context, int task, int worker) noexcept nogil:
                                                       update.gradient + begin * update.kernels.item_size)
 
 
-cdef void step_elsewhere(const Update *update, UpdateStep *step, Py_ssize_t offset) noexcept nogil:
-    """A step of some numbers, from `source` to where `step` points."""
-    cdef Py_ssize_t n_bytes = step.n * update.kernels.item_size
-    if update.n >= FAR_SIZE:
-        step_past_cache(update, step, offset)
-        return
-    memcpy(step.x, update.source[0] + offset, n_bytes)
-    memcpy(step.first, update.source[1] + offset, n_bytes)
-    if update.source[2] != NULL:
-        memcpy(step.second, update.source[2] + offset, n_bytes)
-    update.kernels.update_steps[update.rule](step)
-
-
-cdef void step_past_cache(const Update *update, UpdateStep *step, Py_ssize_t offset) noexcept nogil:
-    """The same piece by piece, made in the cache and written past it.
-
-    A store would read the line of a large vector first: a third of what memory has to move.
-    """
-    cdef double pieces[3 * PIECE_SIZE]
-    cdef Py_ssize_t size = update.kernels.item_size, n_left = step.n, done = 0, n_bytes
-    cdef char *out[3]
-    cdef int k
-    out[0], out[1], out[2] = <char *> step.x, <char *> step.first, <char *> step.second
-    step.x, step.first, step.second = pieces, pieces + PIECE_SIZE, pieces + 2 * PIECE_SIZE
-    while n_left > 0:
-        step.n = min(n_left, <Py_ssize_t> PIECE_SIZE)
-        n_bytes = step.n * size
-        for k in range(3):
-            if update.source[k] != NULL:
-                memcpy(pieces + k * PIECE_SIZE, update.source[k] + offset + done, n_bytes)
-        update.kernels.update_steps[update.rule](step)
-        for k in range(3):
-            if update.source[k] != NULL:
-                copy_past_cache(out[k] + done, pieces + k * PIECE_SIZE, n_bytes)
-        step.gradient = <const char *> step.gradient + n_bytes
-        n_left -= step.n
-        done += n_bytes
-    step.x, step.first, step.second = out[0], out[1], out[2]
+cdef void load(void *out, const char *source, Py_ssize_t offset, Py_ssize_t n_bytes) noexcept nogil:
+    if source != NULL:
+        memcpy(out, source + offset, n_bytes)
 
 
 cdef void update_task(void *context, int task, int worker) noexcept nogil:
@@ -102,10 +60,11 @@ cdef void update_task(void *context, int task, int worker) noexcept nogil:
         step.gradient = <const char *> update.step.gradient + offset
         step.first = <char *> update.step.first + offset
         step.second = <char *> update.step.second + offset
-        if update.source[0] != NULL:
-            step_elsewhere(update, &step, offset)
-        else:
-            update.kernels.update_steps[update.rule](&step)
+        # Block by block, what is copied is still in the cache when it is changed.
+        load(step.x, update.source[0], offset, step.n * update.kernels.item_size)
+        load(step.first, update.source[1], offset, step.n * update.kernels.item_size)
+        load(step.second, update.source[2], offset, step.n * update.kernels.item_size)
+        update.kernels.update_steps[update.rule](&step)
         begin = stop
 
 
