@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
@@ -164,7 +165,7 @@ class Stream:
         self._out_shape = answer.shape[1:] if self._is_one else answer.shape
         # Fast path of a single number, without arrays.
         self._decode_one = targets.decode_one(response_method) if self._is_one and not is_transform else None
-        self._step_value = self._numbers.step_value
+        self._step_value = None if self._decode_one is None else self._numbers.step_value
         if scales is not None and self._decode_one is not None:
             self._decode_one = scales.decode_one(self._decode_one)
             self._step_value = partial(scales.step_value, self._numbers.step_value)
@@ -228,7 +229,7 @@ class Stream:
             If the label of x, the name of a Series or the index of a table of one row, is a time that does not come
             after that of the row before, or a number below it.
         """
-        if out is None and self._decode_one is not None and type(x) is np.ndarray and x.ndim == 1 and future is None:
+        if type(x) is ndarray and out is None and future is None and self._step_value is not None:
             # Needs no claim: it returns a number and not an array that the next step overwrites.
             z = self._step_value(x)
             if z is not None:
@@ -237,7 +238,7 @@ class Stream:
                 return self._decode_one(z)
         label = None
         if (
-            type(x) is not np.ndarray
+            type(x) is not ndarray
             or x.shape != self._shape
             or not (x.dtype is FLOAT32 or x.dtype is FLOAT64)
             or not x.flags.c_contiguous

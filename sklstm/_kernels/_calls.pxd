@@ -170,6 +170,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         void *d_h
         void *d_c
         void *d_x
+        int keeps_d_sums
         void *d_weights
         void *d_bias
         void *d_vectors

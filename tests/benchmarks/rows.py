@@ -24,6 +24,8 @@ CELL_TARGETS = {
     "indrnn_tanh": {LSTM: 5.0},
     "sru": {LSTM: 2.5},
     "rglru": {LSTM: 2.5},
+    # These have 6 to 12 blocks of weights, `qrnn_f` has four.
+    **{name: {} for name in ("qrnn_fo", "qrnn_ifo", "qrnn_f_3", "qrnn_fo_3", "qrnn_ifo_3")},
 }
 OF_ELEMENTWISE = {LSTM: 2.5}
 

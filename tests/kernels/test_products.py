@@ -36,6 +36,8 @@ WIDE_FLAGS = {
     "x86_v3": ["-mavx2", "-mfma"],
     "x86_v4": ["-mavx512f", "-mavx512dq"],
 }
+# The rows of the tiles of so many vectors.
+ROWS = {4: (6, 5, 4, 3, 2, 1), 3: (6, 4, 2, 1), 2: (12, 6, 4, 2, 1), 1: (12, 6, 4, 2, 1)}
 CLOSE = {"float32": {"rtol": 2e-6, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
 
 
@@ -75,7 +77,7 @@ def test_product_tile(tile, add, n_k, vecs):
     panel, a = normal(rng, tile, n_k, width), normal(rng, tile, 12, n_k + 3)
     before = normal(rng, tile, 12, width + 5)
     full = None
-    for rows in {4: (6, 5, 4, 3, 2, 1), 3: (6, 1), 2: (12, 6, 1), 1: (12, 6, 1)}[vecs]:
+    for rows in ROWS[vecs]:
         out = before.copy()
         call(
             tile.library.drive_product, rows, vecs, add, n_k, row_addresses(a), panel, out, out.shape[1]
@@ -91,12 +93,11 @@ def test_product_tile(tile, add, n_k, vecs):
 
 @pytest.mark.parametrize("vecs", [4, 3, 2, 1])
 def test_any_number_of_rows_is_cut_into_tiles_that_exist(tile, vecs):
-    exist = {4: {6, 5, 4, 3, 2, 1}, 3: {6, 1}, 2: {12, 6, 1}, 1: {12, 6, 1}}[vecs]
     for n_rows in range(1, 40):
         left = n_rows
         while left > 0:
             rows = tile.library.next_rows(vecs, ctypes.c_ssize_t(left))
-            assert rows in exist
+            assert rows in ROWS[vecs]
             assert rows <= left
             left -= rows
 
@@ -109,7 +110,7 @@ def test_outer_tile(tile, n_pairs, vecs):
     a, d = normal(rng, tile, n_pairs, 9), normal(rng, tile, n_pairs, width + 2)
     before = normal(rng, tile, 6, width)
     full = None
-    for rows in (6, 5, 4, 3, 2, 1) if vecs == 4 else (6, 1):
+    for rows in (rows for rows in ROWS[vecs] if rows <= 6):
         out = before.copy()
         call(tile.library.drive_outer, rows, vecs, n_pairs, a, a.shape[1], d, d.shape[1], out)
         exact = a[:, :rows].astype(np.float64).T @ d[:, :width].astype(np.float64)
@@ -136,6 +137,27 @@ def test_product_of_runs(tile, n_runs, length, stride, n_vecs, add):
         out.shape[1], add,
     )  # fmt: skip
     exact = a[:, places].astype(np.float64) @ weight.astype(np.float64) + add * before
+    assert_allclose(out, exact, **tile.close)
+
+
+@pytest.mark.parametrize("add", [0, 1])
+@pytest.mark.parametrize("n_vecs", [1, 2, 6])
+@pytest.mark.parametrize(("n_full", "n_runs", "length", "stride"), [(0, 1, 3, 8), (12, 4, 1, 8), (7, 3, 4, 4)])
+def test_product_of_padded_rows(tile, n_full, n_runs, length, stride, n_vecs, add):
+    """The numbers behind the first ones of each run at the end of a row are passed over, whatever they are."""
+    rng = np.random.default_rng(n_vecs)
+    n_k = n_full + n_runs * stride
+    a, weight = normal(rng, tile, 17, n_k + 2), normal(rng, tile, n_k, n_vecs * tile.lanes)
+    is_read = np.r_[np.ones(n_full, bool), np.tile(np.arange(stride) < length, n_runs)]
+    a[:, :n_k][:, ~is_read] = np.nan
+    panels = [weight[:, k : k + 4 * tile.lanes].ravel() for k in range(0, weight.shape[1], 4 * tile.lanes)]
+    before = normal(rng, tile, 17, weight.shape[1])
+    out = before.copy()
+    call(
+        tile.library.drive_padded, 17, n_k, n_runs, length, stride, n_vecs, a, a.shape[1], np.concatenate(panels), out,
+        out.shape[1], add,
+    )  # fmt: skip
+    exact = a[:, :n_k][:, is_read].astype(np.float64) @ weight[is_read].astype(np.float64) + add * before
     assert_allclose(out, exact, **tile.close)
 
 

@@ -46,6 +46,12 @@ void drive_runs(Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ssize_t run_length, Py_
     product_runs(format_in_use, n_rows, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out, out_stride,
                  add, n_rows & 1);
 }
+void drive_padded(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride,
+                  Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride, const real *panels, real *out,
+                  Py_ssize_t out_stride, int add) {
+    product_of_padded(format_in_use, n_rows, n_k, n_runs, run_length, run_stride, n_vecs, a, a_stride, panels, out,
+                      out_stride, add, 0);
+}
 void transposed(Py_ssize_t n_rows, Py_ssize_t n_pairs, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride,
                 const real *d, Py_ssize_t d_stride, real *out, Py_ssize_t out_stride) {
     transposed_product(n_rows, n_pairs, n_vecs, a, a_stride, d, d_stride, out, out_stride);

@@ -141,6 +141,17 @@ def test_gradients_in_single_precision(cell, size, isa):
         assert_close(one, other, GRADIENT_TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if DRIVERS[cell.driver] == "elementwise"])
+def test_gradients_without_that_of_the_input(cell, dtype):
+    """Then nothing but the product with x reads the gradients of the sums: the same bits, in blocks of many steps."""
+    case = OptionsCase(None, (17,), n=21, longest=40, seed=4, dtype=dtype, cell=cell)
+    with_input = case.gradients()[0].copy()
+    case.loss()
+    without = case.network.from_panels(case.slots[: case.network.weights.nbytes].view(case.dtype))
+    assert_array_equal(without, with_input)
+
+
 @each_dtype
 @each_cell_and_isa
 def test_threads_and_parts_of_a_batch(cell, dtype, isa):

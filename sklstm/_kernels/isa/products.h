@@ -16,8 +16,34 @@ static void product_runs(int format, Py_ssize_t n_rows, Py_ssize_t n_runs, Py_ss
             for (int i = 0; i < count; i++) rows[i] = a + (r + i) * a_stride;
             if (n_runs == 1) product_tile(format, count, vecs, add, n_k, rows, panels + first * n_k * LANES, target, out_stride);
             else
-                product_tile_of_runs(format, count, vecs, add, n_runs, run_length, run_stride, rows,
+                product_tile_of_runs(format, count, vecs, add, n_runs, run_length, run_stride, run_length, rows,
                                      panels + first * n_k * LANES, target, out_stride);
+            r += count;
+        }
+    }
+}
+
+/* out = a @ panels, rows of n_k words whose last n_runs times run_stride words hold run_length numbers at the begin of each run,
+ * and then zeros, which are passed over; last_first as above. */
+static void product_of_padded(int format, Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_runs, Py_ssize_t run_length,
+                              Py_ssize_t run_stride, Py_ssize_t n_vecs, const real *a, Py_ssize_t a_stride, const real *panels,
+                              real *out, Py_ssize_t out_stride, int add, int last_first) {
+    const Py_ssize_t n_full = n_k - n_runs * run_stride, n_panels = (n_vecs + TILE_VECS - 1) / TILE_VECS;
+    const real *rows[2 * TILE_ROWS], *ends[2 * TILE_ROWS];
+    for (Py_ssize_t p = 0; p < n_panels; p++) {
+        const Py_ssize_t first = (last_first ? n_panels - 1 - p : p) * TILE_VECS;
+        const int vecs = (int)(n_vecs - first < TILE_VECS ? n_vecs - first : TILE_VECS);
+        const real *panel = panels + first * n_k * LANES;
+        for (Py_ssize_t r = 0; r < n_rows;) {
+            const int count = tile_rows(vecs, n_rows - r);
+            real *target = out + r * out_stride + first * LANES;
+            for (int i = 0; i < count; i++) {
+                rows[i] = a + (r + i) * a_stride;
+                ends[i] = rows[i] + n_full;
+            }
+            if (n_full) product_tile(format, count, vecs, add, n_full, rows, panel, target, out_stride);
+            product_tile_of_runs(format, count, vecs, add || n_full, n_runs, run_length, run_stride, run_stride, ends,
+                                 panel + n_full * vecs * LANES, target, out_stride);
             r += count;
         }
     }
@@ -58,7 +84,7 @@ static void product(Py_ssize_t n_rows, Py_ssize_t n_k, Py_ssize_t n_vecs, const 
 static void outer_panel(int format, Py_ssize_t n_pairs, Py_ssize_t n_k, int vecs, const real *a, Py_ssize_t a_stride, const real *d,
                         Py_ssize_t d_stride, real *panel) {
     for (Py_ssize_t k = 0; k < n_k;) {
-        const int rows = vecs == TILE_VECS || n_k - k >= TILE_ROWS ? (int)smaller(n_k - k, TILE_ROWS) : 1;
+        const int rows = vecs == TILE_VECS ? (int)smaller(n_k - k, TILE_ROWS) : narrow_rows(n_k - k);
         outer_tile(format, rows, vecs, n_pairs, a + k, a_stride, d, d_stride, panel + k * vecs * LANES);
         k += rows;
     }

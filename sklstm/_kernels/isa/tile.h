@@ -70,17 +70,17 @@ SKLSTM_INLINE void accumulate_outer(const int format, const int rows, const int 
 #endif
 
 /* out (rows, vecs) = start + a @ panel; rows of start, which may be out, are start_stride apart, and NULL stands for zeros. A row
- * of a is n_runs times run_length numbers, run_stride apart. The last panel of a matrix may have fewer than 4 vectors; it takes
- * twice the rows where that keeps the FMA units busy. */
+ * of a is n_runs times run_length numbers, run_stride apart, of the panel panel_stride rows. The last panel of a matrix may have
+ * fewer than 4 vectors; it takes twice the rows where that keeps the FMA units busy. */
 SKLSTM_INLINE void product_rows(const int format, const int rows, const int vecs, const real *start, Py_ssize_t start_stride,
-                                Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
-                                const real *restrict panel, real *out, Py_ssize_t out_stride) {
+                                Py_ssize_t n_runs, Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t panel_stride,
+                                const real *const *a, const real *restrict panel, real *out, Py_ssize_t out_stride) {
     vec acc[2 * TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) acc[r][v] = start ? v_load(start + r * start_stride + v * LANES) : v_broadcast(0);
-    for (Py_ssize_t run = 0; run < n_runs; run++, panel += run_length * vecs * LANES)
+    for (Py_ssize_t run = 0; run < n_runs; run++, panel += panel_stride * vecs * LANES)
         accumulate(format, rows, 0, vecs, run * run_stride, run_length, a, panel, acc);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
@@ -103,11 +103,14 @@ SKLSTM_INLINE void outer_rows(const int format, const int rows, const int vecs, 
         for (int v = 0; v < vecs; v++) v_store(out + (r * vecs + v) * LANES, acc[r][v]);
 }
 
+/* The rows of a tile of fewer than 4 vectors when `left` are left. */
+SKLSTM_INLINE int narrow_rows(Py_ssize_t left) { return left >= TILE_ROWS ? TILE_ROWS : left > 3 ? 4 : left > 1 ? 2 : 1; }
+
 /* The rows that product_tile takes at once when `left` are left. */
 SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
     if (vecs == TILE_VECS) return left < TILE_ROWS ? (int)left : TILE_ROWS;
     if (vecs < 3 && left >= 2 * TILE_ROWS) return 2 * TILE_ROWS;
-    return left >= TILE_ROWS ? TILE_ROWS : 1;
+    return narrow_rows(left);
 }
 
 /* TILE(rows, vecs) must see constants, or the accumulators live in memory: one instance for each size that tile_rows gives. */
@@ -123,6 +126,8 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 #endif
 #define FOR_NARROW_TILE(rows, vecs, TILE) \
     if (rows == TILE_ROWS) TILE(TILE_ROWS, vecs); \
+    else if (rows == 4 && TILE_ROWS > 4) TILE(4, vecs); \
+    else if (rows == 2) TILE(2, vecs); \
     else TILE(1, vecs)
 #define FOR_TALL_TILE(rows, vecs, TILE) \
     if (rows == 2 * TILE_ROWS) TILE(2 * TILE_ROWS, vecs); \
@@ -153,7 +158,7 @@ SKLSTM_INLINE int tile_rows(int vecs, Py_ssize_t left) {
 
 SKLSTM_INLINE void product_tile_in(const int format, int rows, int vecs, const real *start, Py_ssize_t start_stride,
                                    Py_ssize_t n_k, const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
-#define TILE(n, v) product_rows(format, n, v, start, start_stride, 1, n_k, 0, a, panel, out, out_stride)
+#define TILE(n, v) product_rows(format, n, v, start, start_stride, 1, n_k, 0, n_k, a, panel, out, out_stride)
     FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
 #undef TILE
 }
@@ -172,19 +177,21 @@ SKLSTM_INLINE void product_tile(int format, int rows, int vecs, int add, Py_ssiz
 }
 
 SKLSTM_INLINE void product_tile_of_runs_in(const int format, int rows, int vecs, int add, Py_ssize_t n_runs,
-                                           Py_ssize_t run_length, Py_ssize_t run_stride, const real *const *a,
-                                           const real *panel, real *out, Py_ssize_t out_stride) {
+                                           Py_ssize_t run_length, Py_ssize_t run_stride, Py_ssize_t panel_stride,
+                                           const real *const *a, const real *panel, real *out, Py_ssize_t out_stride) {
 #define TILE(n, v)                                                                                                            \
-    product_rows(format, n, v, add ? out : NULL, out_stride, n_runs, run_length, run_stride, a, panel, out, out_stride)
+    product_rows(format, n, v, add ? out : NULL, out_stride, n_runs, run_length, run_stride, panel_stride, a, panel, out,     \
+                 out_stride)
     FOR_TILE(rows, vecs, TILE, FOR_TALL_TILE)
 #undef TILE
 }
 
 /* Of gradients: reals or bf16. */
 static void product_tile_of_runs(int format, int rows, int vecs, int add, Py_ssize_t n_runs, Py_ssize_t run_length,
-                                 Py_ssize_t run_stride, const real *const *a, const real *panel, real *out,
-                                 Py_ssize_t out_stride) {
-#define CALL(f) product_tile_of_runs_in(f, rows, vecs, add, n_runs, run_length, run_stride, a, panel, out, out_stride)
+                                 Py_ssize_t run_stride, Py_ssize_t panel_stride, const real *const *a, const real *panel,
+                                 real *out, Py_ssize_t out_stride) {
+#define CALL(f)                                                                                                               \
+    product_tile_of_runs_in(f, rows, vecs, add, n_runs, run_length, run_stride, panel_stride, a, panel, out, out_stride)
     if (SKLSTM_REDUCED && format == BF16_PAIRS) CALL(BF16_PAIRS);
     else CALL(REALS);
 #undef CALL
@@ -197,7 +204,7 @@ SKLSTM_INLINE void outer_tile_in(const int format, int rows, int vecs, Py_ssize_
 #undef TILE
 }
 
-/* With fewer than 4 vectors: TILE_ROWS rows, or one. Of gradients: reals or bf16. */
+/* Of gradients: reals or bf16. */
 static void outer_tile(int format, int rows, int vecs, Py_ssize_t n_pairs, const real *a, Py_ssize_t a_stride, const real *d,
                        Py_ssize_t d_stride, real *out) {
     if (SKLSTM_REDUCED && format == BF16_PAIRS)

@@ -11,8 +11,8 @@ from libc.string cimport memcpy, memmove, memset
 
 from sklstm._kernels.core._pool cimport pool_run
 from sklstm._kernels.network._stack cimport (
-    MANY_SEQUENCES, STEP_PRODUCTS, InputStage, Layer, Stack, describe_integers, finish_row, has_output, head_forward,
-    take_bytes, words_stride)
+    MANY_SEQUENCES, STEP_PRODUCTS, InputStage, Layer, Stack, copy_states, describe_integers, finish_row, has_output,
+    head_forward, take_bytes, words_stride)
 from sklstm._kernels._calls cimport (
     BF16_PAIRS, PAIRS, REALS, RECURRENT, U8_S8, CellLayers, IntegerLayer, LayerCall, scratch_size)
 from sklstm._kernels._table cimport KernelTable
@@ -111,15 +111,15 @@ cdef class StackStream(StreamBuffers):
         stream also takes a 1-D row.
         """
         self.refuse_other_threads()
-        if not self.read_rows(x):
+        if not self.read_rows(x, False):
             return False
         self.advance()
         return True
 
     def step_value(self, x):
-        """Read one row of the only stream and return its only output as a float; None for unsupported input."""
+        """Read a 1-D row of the only stream and return its only output as a float; None for unsupported input."""
         self.refuse_other_threads()
-        if not self.read_rows(x):
+        if not self.read_rows(x, True):
             return None
         self.advance()
         return (<float *> self.out)[0] if self.stack.code == FLOAT32 else (<double *> self.out)[0]
@@ -127,22 +127,30 @@ cdef class StackStream(StreamBuffers):
     cdef void advance(self):
         """Run a step. Claimed meanwhile: two steps at once would write beyond the memory of the windows."""
         cdef unsigned long claimed = self.owner
-        cdef unsigned int before
         self.owner = PyThread_get_thread_ident()
-        with nogil:
-            before = self.stack.kernels.enter()
-            if self.length:
-                self.step_window()
-            else:
-                self.step_carried()
-            self.store_output()
-            self.stack.kernels.leave(before)
+        if self.is_short:
+            self.run()
+        else:
+            with nogil:
+                self.run()
         self.owner = claimed
 
-    cdef bint read_rows(self, object x):
-        """Copy and standardise x; False for another type or shape, numbers not finite or too large, a negative gap."""
+    cdef void run(self) noexcept nogil:
+        cdef unsigned int before = self.stack.kernels.enter()
+        if self.length:
+            self.step_window()
+        else:
+            self.step_carried()
+        self.store_output()
+        self.stack.kernels.leave(before)
+
+    cdef bint read_rows(self, object x, bint one_row):
+        """Copy and standardise x; False for another type or shape, numbers not finite or too large, a negative gap.
+
+        `one_row`: of one dimension only.
+        """
         cdef Py_buffer view
-        cdef Py_ssize_t i, total = self.n * self.stack.input_size
+        cdef Py_ssize_t i, total = self.n * self.stack.input_size, n_right = 0
         cdef bint single, right
         try:
             PyObject_GetBuffer(x, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
@@ -150,7 +158,7 @@ cdef class StackStream(StreamBuffers):
             return False
         single = has_code(&view, FLOAT32)
         right = (single or has_code(&view, FLOAT64)) and (
-            (view.ndim == 2 and view.shape[0] == self.n and view.shape[1] == self.stack.input_size)
+            (view.ndim == 2 and not one_row and view.shape[0] == self.n and view.shape[1] == self.stack.input_size)
             or (view.ndim == 1 and self.n == 1 and view.shape[0] == total))
         if right:
             for i in range(total):
@@ -158,10 +166,11 @@ cdef class StackStream(StreamBuffers):
             self.standardise(self.n, self.raw)
             if self.stack.code == FLOAT32:
                 for i in range(total):
-                    right = right and fabs((<float *> self.x)[i]) <= self.stack.largest_input
+                    n_right += fabs((<float *> self.x)[i]) <= self.stack.largest_input
             else:
                 for i in range(total):
-                    right = right and fabs((<double *> self.x)[i]) <= self.stack.largest_input
+                    n_right += fabs((<double *> self.x)[i]) <= self.stack.largest_input
+            right = n_right == total
             for i in range(self.n if self.gaps != NULL else 0):
                 right = right and self.raw[i * self.stack.input_size + self.stack.input.time_column] >= 0
         PyBuffer_Release(&view)
@@ -239,7 +248,7 @@ cdef class StackStream(StreamBuffers):
             call = &self.calls[i]
             call.n_steps = n_steps
             if call.c != NULL:
-                memset(call.c, 0, self.n * call.hidden_stride * size)
+                memset(call.c, 0, self.n * call.sizes.n_states * call.hidden_stride * size)
             if i > 0 and self.multiplies_all_steps() and self.stack.layers[i].cell.driver == RECURRENT:
                 self.forward_of_products(&step, i)
             else:
@@ -335,20 +344,16 @@ cdef class StackStream(StreamBuffers):
         cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, hidden, stride
         cdef const Layer *layer
         cdef char *outside
-        cdef char *inside[2]
-        cdef int part
+        cdef char *inside
         for i in range(self.stack.n_layers):
             layer = &self.stack.layers[i]
             hidden, stride = layer.hidden_size * size, layer.hidden_stride * size
             for r in range(self.n):
-                inside[0] = <char *> self.calls[i * self.n_shares].h + r * stride
-                inside[1] = <char *> self.calls[i * self.n_shares].c + r * stride
-                for part in range(1 + <int> layer.sizes.n_states):
-                    outside = state + (r * self.stack.state_size + layer.directions[0].state) * size + part * hidden
-                    if put:
-                        memcpy(inside[part], outside, hidden)
-                    else:
-                        memcpy(outside, inside[part], hidden)
+                outside = state + (r * self.stack.state_size + layer.directions[0].state) * size
+                inside = <char *> self.calls[i * self.n_shares].h + r * stride
+                memcpy(inside if put else outside, outside if put else inside, hidden)
+                inside = <char *> self.calls[i * self.n_shares].c + r * layer.sizes.n_states * stride
+                copy_states(layer, size, outside + hidden, inside, put)
 
     def get_rows(self, rows, counts):
         """Fill `rows` (n_streams, sequence_length - 1, n_features) of float64: the next window without its last row.
@@ -401,7 +406,8 @@ cdef class StackStream(StreamBuffers):
             for i in range(self.stack.n_layers):
                 stride = self.stack.layers[i].hidden_stride * size
                 memset(<char *> self.calls[i * self.n_shares].h + r * stride, 0, stride)
-                if self.calls[i * self.n_shares].c != NULL:
+                stride *= self.stack.layers[i].sizes.n_states
+                if stride > 0:
                     memset(<char *> self.calls[i * self.n_shares].c + r * stride, 0, stride)
         self.sort()
 

@@ -67,6 +67,7 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     layer_call.d_x = buffers.d_x[i % 2] if direction == 0 else buffers.d_x_backward
     layer_call.d_weights = slot + recurrence.panels * size
     layer_call.d_bias = slot + recurrence.panel_bias * size
+    layer_call.keeps_d_sums = call.over_horizon
     if recurrence.vectors >= 0:
         layer_call.d_vectors = options.d_vectors = slot + recurrence.vectors * size
     if layer_call.options != NULL:

@@ -3,6 +3,9 @@
 cdef enum:
     # Multiplications in one layer's step from which several threads are worth waking.
     SHARED_STEP = 1 << 20
+    # Multiplications of a step up to which it keeps the GIL, for some microseconds: giving it up and taking it back
+    # costs 5 % of a step of 64 units.
+    SHORT_STEP = 1 << 17
     # Rows of a thread from which each computes all layers of its own rows, where the products are of bytes: the threads
     # meet once in a step, and each reads all weights. With fewer rows, or weights of 16 bits (5x512, 32 rows: 2.03 ms
     # for 1.82), that costs more than to take panels of a layer each, and to meet after every layer.
@@ -26,6 +29,7 @@ cdef class StreamBuffers(OneThread):
     cdef Py_ssize_t n, length, ring  # ring: rows that a stream keeps, twice the window
     cdef Py_ssize_t position         # where the next row of the ring goes
     cdef int n_shares
+    cdef bint is_short               # a step keeps the GIL
     cdef bint by_rows                # shares are of rows, through all layers; otherwise of the panels of a layer
     cdef int *share_rows             # (n_shares,) rows of each
     cdef bint want_hidden
@@ -57,6 +61,7 @@ cdef class StreamBuffers(OneThread):
         self.out = data_of(out, stack.code, n_streams * (stack.hidden_size if want_hidden else stack.n_outputs), True)
         self.n_shares = 1 if sequence_length else n_threads
         self.by_rows = self.is_shared_by_rows()
+        self.is_short = self.products_of_step() <= SHORT_STEP
         n_bytes = self.lay_out(NULL) - <char *> NULL
         self.block = <char *> calloc(n_bytes + 64, 1)
         if self.block == NULL:
@@ -115,7 +120,9 @@ cdef class StreamBuffers(OneThread):
             scratch = scratch_size(self.n, self.stack.layers[i].cell.n_sums, self.stack.layers[i].hidden_stride,
                                    self.stack.kernels.lanes)
             arrays[0] = take_bytes(&base, (steps + 1) * state)
-            arrays[1] = take_bytes(&base, state) if self.stack.layers[i].sizes.n_states > 0 else NULL
+            arrays[1] = NULL
+            if self.stack.layers[i].sizes.n_states > 0:
+                arrays[1] = take_bytes(&base, self.stack.layers[i].sizes.n_states * state)
             arrays[2] = take_bytes(&base, self.n * sizeof(void *))
             out = take_bytes(&base, steps * state) if has_output(&self.stack.layers[i]) else NULL
             if not measuring:
@@ -132,15 +139,23 @@ cdef class StreamBuffers(OneThread):
                     call.x_rows, call.row_pointers = <const void **> arrays[2], <const void **> pointers
         return base
 
-    cdef bint is_shared_by_rows(self) noexcept nogil:
+    cdef double products_of_step(self) noexcept nogil:
+        """Multiplications of a step, at most."""
         cdef const Layer *layer
-        cdef Py_ssize_t i, products = 0
+        cdef Py_ssize_t i
+        cdef double products = 0
         for i in range(self.stack.n_layers):
             layer = &self.stack.layers[i]
-            if layer.format != U8_S8:
+            products += self.sums_size(i) * <double> (layer.input_size + layer.hidden_size)
+        return products * self.n * max(1, self.length)
+
+    cdef bint is_shared_by_rows(self) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.stack.n_layers):
+            if self.stack.layers[i].format != U8_S8:
                 return False
-            products += self.sums_size(i) * (layer.input_size + layer.hidden_size) * self.n
-        return self.n_shares > 1 and self.n >= ROWS_OF_A_SHARE * self.n_shares and products >= SHARED_STEP
+        return (self.n_shares > 1 and self.n >= ROWS_OF_A_SHARE * self.n_shares
+                and self.products_of_step() >= SHARED_STEP)
 
     cdef int describe(self) except -1:
         """Fill the arguments of the kernel calls that stay the same from step to step."""
@@ -217,6 +232,6 @@ cdef class StreamBuffers(OneThread):
                 call.x_rows = call.x_rows + first
                 call.h = <char *> call.h + first * call.hidden_stride * size
                 if call.c != NULL:
-                    call.c = <char *> call.c + first * call.hidden_stride * size
+                    call.c = <char *> call.c + first * call.sizes.n_states * call.hidden_stride * size
                 if call.gaps != NULL:
                     call.gaps = <const char *> call.gaps + first * size

@@ -42,6 +42,8 @@ typedef struct {
     Py_ssize_t stride;
     vec h[SIDE_BY_SIDE];               /* in: previous h, if reads_h; out: next h */
     vec c[SIDE_BY_SIDE];               /* in: previous c, if has_c; out: next c */
+    const real *c_prev[SIDE_BY_SIDE];  /* in, with more_states: state k of c is k * stride behind c_prev, */
+    real *c_next[SIDE_BY_SIDE];        /* and what follows it goes to k * stride behind c_next, which may be c_prev */
     vec gap[SIDE_BY_SIDE];             /* in: time since the step before, if reads_gap */
     /* out, in training (gates is not NULL): n_sums vectors to gates + n_sums * u[j], n_kept more to kept + n_kept * u[j].
      * After `activate` the layer has stored the gates already. */
@@ -61,6 +63,9 @@ typedef struct {
     vec d_h, d_c;                       /* in: gradients of the next states; out: of the previous states, without what comes
                                            through the sums; d_h if reads_h, d_c if has_c */
     vec direct_c;                       /* in: to be added to d_c out (zoneout) */
+    const real *more_c;                 /* in, with more_states: previous states of c, k * stride behind; */
+    real *more_d_c;                     /* in: gradients of the next ones; out: of the previous ones, */
+    const real *more_direct_c;          /* with these added to them; NULL: nothing */
     vec d_sums[MAX_SUMS];               /* out; for a gate of `gate` the part that does not come through the gated h */
     vec d_vectors[MAX_VECTORS];         /* out: gradients of the per-unit weights */
 } CellBackward;
@@ -128,6 +133,7 @@ typedef struct {
         CellShape shape;
         struct { CELL_NUMBERS };
     };
+    int more_states;                    /* states of c beside the first, in an elementwise cell */
     unsigned char ranges[MAX_SUMS];     /* with `activate`: the range of each of an even number of gates (kept.h), in pairs */
     void (*forward)(const int n, CellForward *s);
     void (*backward)(CellBackward *s);

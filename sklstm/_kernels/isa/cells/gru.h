@@ -6,18 +6,16 @@ SKLSTM_INLINE void gru_forward(const int n, CellForward *s) {
     vec r[SIDE_BY_SIDE], z[SIDE_BY_SIDE], candidate[SIDE_BY_SIDE], n_h[SIDE_BY_SIDE];
     EACH r[j] = v_load(s->sums[j] + LANES);
     v_sigmoid(n, r);
+    if (s->gates) EACH keep(s->compact, UNIT, s->gates, 4 * s->u[j] + LANES, r[j]);
     EACH z[j] = v_load(s->sums[j] + 2 * LANES);
     v_sigmoid(n, z);
+    if (s->gates) EACH keep(s->compact, UNIT, s->gates, 4 * s->u[j] + 2 * LANES, z[j]);
     EACH n_h[j] = v_load(s->sums[j] + 3 * LANES);
+    if (s->gates) EACH keep(s->compact, ANY, s->gates, 4 * s->u[j] + 3 * LANES, n_h[j]);
     EACH candidate[j] = v_fma(r[j], n_h[j], v_load(s->sums[j]));
     v_tanh(n, candidate);
+    if (s->gates) EACH keep(s->compact, SYMMETRIC, s->gates, 4 * s->u[j], candidate[j]);
     EACH s->h[j] = v_fma(z[j], v_sub(s->h[j], candidate[j]), candidate[j]);
-    if (s->gates) EACH {
-        keep(s->compact, SYMMETRIC, s->gates, 4 * s->u[j], candidate[j]);
-        keep(s->compact, UNIT, s->gates, 4 * s->u[j] + LANES, r[j]);
-        keep(s->compact, UNIT, s->gates, 4 * s->u[j] + 2 * LANES, z[j]);
-        keep(s->compact, ANY, s->gates, 4 * s->u[j] + 3 * LANES, n_h[j]);
-    }
 }
 
 SKLSTM_INLINE void gru_backward(CellBackward *s) {

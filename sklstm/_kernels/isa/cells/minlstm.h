@@ -24,20 +24,20 @@ SKLSTM_INLINE void minlstm_step(const int n, CellForward *s, const int positive)
     EACH f[j] = v_load(s->sums[j]);
     EACH i[j] = v_load(s->sums[j] + LANES);
     v_forget_share(n, f, i, share);
+    if (s->gates) EACH keep(s->compact, UNIT, s->kept, s->u[j], share[j]);
     EACH candidate[j] = v_load(s->sums[j] + 2 * LANES);
     if (positive) v_positive_candidate(n, candidate);
     else v_tanh(n, candidate);
+    if (s->gates) EACH keep(s->compact, positive ? ANY : SYMMETRIC, s->gates, 3 * s->u[j] + 2 * LANES, candidate[j]);
     EACH s->h[j] = v_fma(share[j], v_sub(s->h[j], candidate[j]), candidate[j]);
     if (!s->gates) return;
     /* 1 - f and 1 - i are sigmoid(-.). */
     EACH f[j] = v_sub(v_broadcast(0), f[j]);
     EACH i[j] = v_sub(v_broadcast(0), i[j]);
     v_sigmoid(n, f);
-    v_sigmoid(n, i);
     EACH keep(s->compact, UNIT, s->gates, 3 * s->u[j], f[j]);
+    v_sigmoid(n, i);
     EACH keep(s->compact, UNIT, s->gates, 3 * s->u[j] + LANES, i[j]);
-    EACH keep(s->compact, positive ? ANY : SYMMETRIC, s->gates, 3 * s->u[j] + 2 * LANES, candidate[j]);
-    EACH keep(s->compact, UNIT, s->kept, s->u[j], share[j]);
 }
 
 /* The share is sigmoid(log f - log i), so its slope by the sum of f is share (1 - share) (1 - f). */

@@ -1,4 +1,4 @@
-/* The quasi-recurrent network (Bradbury et al. 2016) with a window of two or three inputs and its three poolings, row cells.
+/* The quasi-recurrent network (Bradbury et al. 2016) with a window of two or three inputs and its three poolings.
  *   z = tanh(.)   f, o, i = sigmoid(.)   each sum W x_t + b + [W' x + b']_{t-1} (+ [W'' x + b'']_{t-2})
  *   f:   h' = f h + (1 - f) z
  *   fo:  c' = f c + (1 - f) z   h' = o c'
@@ -8,78 +8,62 @@
  * in the same order, then those for two.
  */
 
-/* n vectors of units from u on; G gates, 2 for f, 3 for fo, 4 for ifo; windows of K inputs. */
-SKLSTM_INLINE void qrnn_units_forward(const int n, const int G, const int K, CellRow *row, Py_ssize_t u) {
-    const vec one = v_broadcast(1);
-    const Py_ssize_t p = row->stride;
-    vec gate[4][SIDE_BY_SIDE], c[SIDE_BY_SIDE];
+/* The range of gate k (kept.h): z, or one of f, o, i. */
+#define QRNN_RANGE(k) ((k) ? UNIT : SYMMETRIC)
+
+/* G gates, 2 for f, 3 for fo, 4 for ifo; windows of K inputs. Gate k and what is added to it `later` steps on are state
+ * 1 + (later - 1) G + k. */
+SKLSTM_INLINE void qrnn_step(const int n, const int G, const int K, CellForward *s) {
+    vec gate[4][SIDE_BY_SIDE];
+#pragma GCC unroll 4
     for (int k = 0; k < G; k++) {
-        EACH {
-            const Py_ssize_t at = u + j * LANES;
-            const real *sums = row->gates + K * G * at + k * LANES;
-            gate[k][j] = v_add(v_load(sums), v_load(row->c_prev + (1 + k) * p + at));
-            for (int later = 1; later < K; later++) {
-                const Py_ssize_t state = (1 + (later - 1) * G + k) * p + at;
-                const vec sum = v_load(sums + later * G * LANES);
-                v_store(row->c_next + state, later + 1 < K ? v_add(sum, v_load(row->c_prev + state + G * p)) : sum);
-            }
+        EACH gate[k][j] = v_add(v_load(s->sums[j] + k * LANES), v_load(s->c_prev[j] + (1 + k) * s->stride));
+#pragma GCC unroll 4
+        for (int later = 1; later < K; later++) EACH {
+            const Py_ssize_t state = (1 + (later - 1) * G + k) * s->stride;
+            const vec sum = v_load(s->sums[j] + (later * G + k) * LANES);
+            const vec carried = later + 1 < K ? v_add(sum, v_load(s->c_prev[j] + state + G * s->stride)) : sum;
+            v_store(s->c_next[j] + state, carried);
         }
         if (k) v_sigmoid(n, gate[k]);
         else v_tanh(n, gate[k]);
+        if (s->gates) EACH keep(s->compact, QRNN_RANGE(k), s->gates, K * G * s->u[j] + k * LANES, gate[k][j]);
     }
     EACH {
-        const Py_ssize_t at = u + j * LANES;
-        const vec entering = v_mul(G == 4 ? gate[3][j] : v_sub(one, gate[1][j]), gate[0][j]);
-        c[j] = v_fma(gate[1][j], v_load(row->c_prev + at), entering);
-        v_store(row->c_next + at, c[j]);
-        v_store(row->h_next + at, G == 2 ? c[j] : v_mul(gate[2][j], c[j]));
-        for (int k = 0; row->training && k < G; k++) v_store(row->gates + K * G * at + k * LANES, gate[k][j]);
+        const vec entering = v_mul(G == 4 ? gate[3][j] : v_sub(v_broadcast(1), gate[1][j]), gate[0][j]);
+        s->c[j] = v_fma(gate[1][j], s->c[j], entering);
+        s->h[j] = G == 2 ? s->c[j] : v_mul(gate[2][j], s->c[j]);
     }
 }
 
-SKLSTM_INLINE void qrnn_forward(const int G, const int K, CellRow *row) {
-    Py_ssize_t u = 0;
-    for (; u + SIDE_BY_SIDE * LANES <= row->stride; u += SIDE_BY_SIDE * LANES) qrnn_units_forward(SIDE_BY_SIDE, G, K, row, u);
-    for (; u < row->stride; u += LANES) qrnn_units_forward(1, G, K, row, u);
-}
-
-SKLSTM_INLINE void qrnn_backward(const int G, const int K, CellRow *row) {
-    const vec one = v_broadcast(1), none = v_broadcast(0);
-    const Py_ssize_t p = row->stride;
-    for (Py_ssize_t u = 0; u < p; u += LANES) {
-        const real *gates = row->gates + K * G * u;
-        const vec z = v_load(gates), f = v_load(gates + LANES), o = G > 2 ? v_load(gates + 2 * LANES) : one;
-        const vec i = G == 4 ? v_load(gates + 3 * LANES) : v_sub(one, f), c_prev = v_load(row->c_prev + u);
-        const vec d_h = v_load(row->d_h + u), d_c = v_fma(d_h, o, v_load(row->d_c + u));
-        vec d[4];
-        d[0] = v_mul(v_mul(d_c, i), v_sub(one, v_mul(z, z)));
-        d[1] = v_mul(v_mul(d_c, G == 4 ? c_prev : v_sub(c_prev, z)), v_mul(f, v_sub(one, f)));
-        if (G > 2) d[2] = v_mul(v_mul(d_h, v_fma(f, c_prev, v_mul(i, z))), v_mul(o, v_sub(one, o)));
-        if (G == 4) d[3] = v_mul(v_mul(d_c, z), v_mul(i, v_sub(one, i)));
-        for (int k = 0; k < G; k++) {
-            real *d_sums = row->d_sums + K * G * u + k * LANES;
-            for (int later = K - 1; later >= 0; later--) { /* the state behind has been read */
-                const Py_ssize_t at = (1 + (later - 1) * G + k) * p + u, behind = at + G * p;
-                const vec d_sum = later ? v_load(row->d_c + at) : d[k];
-                v_store(d_sums + later * G * LANES, d_sum);
-                if (later + 1 < K)
-                    v_store(row->d_c + behind, v_add(d_sum, row->direct_c ? v_load(row->direct_c + behind) : none));
-            }
+SKLSTM_INLINE void qrnn_gradient(const int G, const int K, CellBackward *s) {
+    const vec one = v_broadcast(1);
+    const vec z = kept(s->compact, SYMMETRIC, s->gates, 0), f = kept(s->compact, UNIT, s->gates, LANES);
+    const vec o = G > 2 ? kept(s->compact, UNIT, s->gates, 2 * LANES) : one;
+    const vec i = G == 4 ? kept(s->compact, UNIT, s->gates, 3 * LANES) : v_sub(one, f);
+    const vec d_c = v_fma(s->d_h, o, s->d_c);
+    s->d_sums[0] = v_mul(v_mul(d_c, i), v_sub(one, v_mul(z, z)));
+    s->d_sums[1] = v_mul(v_mul(d_c, G == 4 ? s->c_prev : v_sub(s->c_prev, z)), v_mul(f, v_sub(one, f)));
+    if (G > 2) s->d_sums[2] = v_mul(v_mul(s->d_h, v_fma(f, s->c_prev, v_mul(i, z))), v_mul(o, v_sub(one, o)));
+    if (G == 4) s->d_sums[3] = v_mul(v_mul(d_c, z), v_mul(i, v_sub(one, i)));
+#pragma GCC unroll 4
+    for (int k = 0; k < G; k++)
+#pragma GCC unroll 4
+        for (int later = 1; later < K; later++) {
+            const Py_ssize_t state = (1 + (later - 1) * G + k) * s->stride;
+            const vec before = s->d_sums[(later - 1) * G + k];
+            s->d_sums[later * G + k] = v_load(s->more_d_c + state);
+            v_store(s->more_d_c + state, s->more_direct_c ? v_add(before, v_load(s->more_direct_c + state)) : before);
         }
-        v_store(row->d_c + u, v_fma(d_c, f, row->direct_c ? v_load(row->direct_c + u) : none));
-    }
+    s->d_c = v_fma(d_c, f, s->direct_c);
 }
 
 #define QRNN(cell_name, G, K, names)                                                                                          \
-    SKLSTM_INLINE void cell_name##_forward(CellRow *row) { qrnn_forward(G, K, row); }                                         \
-    SKLSTM_INLINE void cell_name##_backward(CellRow *row) { qrnn_backward(G, K, row); }                                       \
-    SKLSTM_INLINE void cell_name##_sizes(const Py_ssize_t *numbers, CellSizes *sizes) {                                       \
-        (void)numbers;                                                                                                        \
-        sizes->n_states = 1 + G * (K - 1);                                                                                    \
-    }                                                                                                                         \
+    SKLSTM_INLINE void cell_name##_forward(const int n, CellForward *s) { qrnn_step(n, G, K, s); }                            \
+    SKLSTM_INLINE void cell_name##_backward(CellBackward *s) { qrnn_gradient(G, K, s); }                                      \
     static const Cell cell_name = {                                                                                           \
-        .name = #cell_name, .sums = names, .driver = ROWS, .n_sums = K * G, .units = 1, .x_count = K * G, .has_c = 1,         \
-        .row_forward = cell_name##_forward, .row_backward = cell_name##_backward, .sizes = cell_name##_sizes,                 \
+        .name = #cell_name, .sums = names, .driver = ELEMENTWISE, .n_sums = K * G, .units = 1, .x_count = K * G, .has_c = 1,  \
+        .more_states = G * (K - 1), .forward = cell_name##_forward, .backward = cell_name##_backward,                         \
     };
 QRNN(qrnn_f, 2, 2, "z f z_next f_next")
 QRNN(qrnn_fo, 3, 2, "z f o z_next f_next o_next")

@@ -7,17 +7,15 @@ SKLSTM_INLINE void sru_forward(const int n, CellForward *s) {
     EACH f[j] = v_fma(v_load(s->vectors[j]), s->c[j], v_load(s->sums[j]));
     EACH r[j] = v_fma(v_load(s->vectors[j] + s->stride), s->c[j], v_load(s->sums[j] + LANES));
     v_sigmoid(n, f);
-    v_sigmoid(n, r);
+    if (s->gates) EACH keep(s->compact, UNIT, s->gates, 4 * s->u[j], f[j]);
     EACH candidate[j] = v_load(s->sums[j] + 2 * LANES);
-    EACH highway[j] = v_load(s->sums[j] + 3 * LANES);
     EACH s->c[j] = v_fma(f[j], v_sub(s->c[j], candidate[j]), candidate[j]);
+    if (s->gates) EACH keep(s->compact, ANY, s->gates, 4 * s->u[j] + 2 * LANES, candidate[j]);
+    v_sigmoid(n, r);
+    if (s->gates) EACH keep(s->compact, UNIT, s->gates, 4 * s->u[j] + LANES, r[j]);
+    EACH highway[j] = v_load(s->sums[j] + 3 * LANES);
     EACH s->h[j] = v_fma(r[j], v_sub(s->c[j], highway[j]), highway[j]);
-    if (s->gates) EACH {
-        keep(s->compact, UNIT, s->gates, 4 * s->u[j], f[j]);
-        keep(s->compact, UNIT, s->gates, 4 * s->u[j] + LANES, r[j]);
-        keep(s->compact, ANY, s->gates, 4 * s->u[j] + 2 * LANES, candidate[j]);
-        keep(s->compact, ANY, s->gates, 4 * s->u[j] + 3 * LANES, highway[j]);
-    }
+    if (s->gates) EACH keep(s->compact, ANY, s->gates, 4 * s->u[j] + 3 * LANES, highway[j]);
 }
 
 SKLSTM_INLINE void sru_backward(CellBackward *s) {

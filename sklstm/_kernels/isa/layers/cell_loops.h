@@ -19,9 +19,13 @@ SKLSTM_INLINE CellDerivation plain_derivation(const LayerCall *call, Py_ssize_t 
                             derived, derived + hp, (real *)call->d_vectors};
 }
 
-/* The cells of n vectors of units: their states are at offsets u, their per-unit weights at offsets `column`. */
+/* Numbers of c for each of h. */
+SKLSTM_INLINE Py_ssize_t states_of(const Cell *cell) { return 1 + cell->more_states; }
+
+/* The cells of n vectors of units: they are at offsets `column` of their rows, whose states are at offsets u. */
 SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, const Py_ssize_t *u, const Py_ssize_t *column,
                               const real *gap, Py_ssize_t stride, const int compact, const CellArrays *a) {
+    Py_ssize_t at[SIDE_BY_SIDE]; /* of c */
     CellForward s;
     s.compact = compact;
     s.stride = stride;
@@ -31,12 +35,31 @@ SKLSTM_INLINE void step_cells(const Cell *cell, const int n, real *const *sums, 
     EACH s.sums[j] = sums[j];
     if (cell->n_vectors && !cell->vectors_are_optional) EACH s.vectors[j] = a->vectors + column[j];
     if (cell->reads_h) EACH s.h[j] = v_load(a->h_prev + u[j]);
-    if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + u[j]);
+    EACH at[j] = cell->more_states ? states_of(cell) * (u[j] - column[j]) + column[j] : u[j];
+    if (cell->has_c) EACH s.c[j] = v_load(a->c_prev + at[j]);
+    if (cell->more_states) EACH s.c_prev[j] = a->c_prev + at[j];
+    if (cell->more_states) EACH s.c_next[j] = a->c_next + at[j];
     if (cell->reads_gap) EACH s.gap[j] = v_broadcast(gap[j]);
     if (compact && cell->has_c && a->kept_c) EACH keep(compact, ANY, a->kept_c, u[j], s.c[j]);
     cell->forward(n, &s);
-    if (cell->has_c) EACH v_store(a->c_next + u[j], s.c[j]);
+    if (cell->has_c) EACH v_store(a->c_next + at[j], s.c[j]);
     EACH v_store(a->h_next + u[j], s.h[j]);
+}
+
+/* The cells of a vector of units of SIDE_BY_SIDE rows. */
+SKLSTM_INLINE void step_rows(const Cell *cell, Py_ssize_t first, Py_ssize_t q, Py_ssize_t stride, real *z, Py_ssize_t z_stride,
+                             const int compact, const CellArrays *a) {
+    const int n = SIDE_BY_SIDE;
+    real *sums[SIDE_BY_SIDE];
+    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE];
+    real gap[SIDE_BY_SIDE];
+    EACH {
+        sums[j] = z + (first + j) * z_stride + q * cell->n_sums * LANES;
+        u[j] = (first + j) * stride + q * LANES;
+        column[j] = q * LANES;
+        gap[j] = cell->reads_gap && a->gaps ? a->gaps[first + j] : 1;
+    }
+    step_cells(cell, n, sums, u, column, gap, stride, compact, a);
 }
 
 /* Cell.activate over all units, in place, with a copy for backward. In one loop with the states they would wait for each other:
@@ -63,16 +86,19 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
                                  Py_ssize_t z_stride, const int compact, const CellArrays *arrays) {
     const CellArrays copy = *arrays, *a = &copy;
     real *sums[SIDE_BY_SIDE];
-    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE] = {0};
+    Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE];
     real gap[SIDE_BY_SIDE];
     int waiting = 0;
     if (cell->driver == ROWS) return;
     if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, compact, a->gates);
-    for (Py_ssize_t r = 0; r < n_rows; r++)
+    Py_ssize_t first = 0;
+    for (; first + SIDE_BY_SIDE <= n_rows; first += SIDE_BY_SIDE)
+        for (Py_ssize_t q = 0; q < n_units; q++) step_rows(cell, first, q, stride, z, z_stride, compact, a);
+    for (Py_ssize_t r = first; r < n_rows; r++)
         for (Py_ssize_t q = 0; q < n_units; q++) {
             sums[waiting] = z + r * z_stride + q * cell->n_sums * LANES;
             u[waiting] = r * stride + q * LANES;
-            if (cell->n_vectors && !cell->vectors_are_optional) column[waiting] = q * LANES;
+            column[waiting] = q * LANES;
             if (cell->reads_gap) gap[waiting] = a->gaps ? a->gaps[r] : 1;
             if (++waiting == SIDE_BY_SIDE) {
                 step_cells(cell, SIDE_BY_SIDE, sums, u, column, gap, stride, compact, a);
@@ -84,7 +110,7 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
 
 /* One vector of units of a row: gradients of the next states -> d_sums and gradients of the previous states. In the plain layer
  * (`plain`) d_h is replaced by the gradient that bypasses the sums; in the layer with options that gradient is added to
- * direct_h. What is summed over rows (d_sums for the bias, d_vectors) is left in s. */
+ * direct_h. d_sums and d_vectors are left in s. */
 SKLSTM_INLINE void vector_backward(const Cell *cell, const CellRow *row, Py_ssize_t u, const int plain, CellBackward *s) {
     const int has_vectors = cell->n_vectors && !cell->vectors_are_optional, compact = COMPACT && plain;
     s->compact = compact;
@@ -101,14 +127,18 @@ SKLSTM_INLINE void vector_backward(const Cell *cell, const CellRow *row, Py_ssiz
         s->d_c = v_load(row->d_c + u);
         s->direct_c = row->direct_c ? v_load(row->direct_c + u) : v_broadcast(0);
     }
+    if (cell->more_states) {
+        s->more_c = row->c_prev + u;
+        s->more_d_c = row->d_c + u;
+        s->more_direct_c = row->direct_c ? row->direct_c + u : NULL;
+    }
     for (int v = 0; v < cell->n_sums && cell->gated_count; v++) s->d_sums[v] = v_broadcast(0);
     cell->backward(s);
     if (cell->has_c) v_store(row->d_c + u, s->d_c);
     if (cell->reads_h) v_store(row->direct_h + u, plain ? s->d_h : v_add(v_load(row->direct_h + u), s->d_h));
-    keep_gradients(compact, cell->n_sums, row->d_sums, cell->n_sums * u, s->d_sums);
 }
 
-/* The cells of one row. In the plain layer d_bias is collected too. */
+/* The cells of one row. In the plain layer of reduced numbers d_bias is collected too. */
 SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
     const int n_vectors = cell->vectors_are_optional ? 0 : cell->n_vectors;
     real *d_vectors = cell->derive ? row->d_derived : row->d_vectors;
@@ -116,7 +146,8 @@ SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const in
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
         vector_backward(cell, row, u, plain, &s);
-        if (plain) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
+        keep_gradients(COMPACT && plain, cell->n_sums, row->d_sums, cell->n_sums * u, s.d_sums);
+        if (row->d_bias) for (int v = 0; v < cell->n_sums; v++) collect(row->d_bias + cell->n_sums * u + v * LANES, s.d_sums[v]);
         for (int v = 0; v < n_vectors; v++) collect(d_vectors + v * row->stride + u, s.d_vectors[v]);
     }
 }

@@ -147,6 +147,7 @@ typedef struct {
     int is_initial_fixed;        /* the gradient of the initial h is not wanted: the plain layer may leave it out */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
+    int keeps_d_sums;            /* d_sums of all steps are read after backward (add_d_sums) */
     /* called before each step and each block of pairs: whether to return early; NULL: never */
     int (*interrupted)(void *context);
     void *interrupt_context;
@@ -165,7 +166,7 @@ typedef struct {
 /* Numbers of LayerCall.z in the plain layers: one panel of n rows, or of the rows of several steps, or all panels of few rows;
  * and behind them a vector that is derived of the per-unit weights, with room for its gradient. */
 static inline Py_ssize_t scratch_size(Py_ssize_t n_samples, Py_ssize_t n_sums, Py_ssize_t hidden_stride, Py_ssize_t lanes) {
-    const Py_ssize_t one_panel = (2 * n_samples + PAIRS) * 4 * lanes;
+    const Py_ssize_t one_panel = (2 * n_samples + PAIRS) * (n_sums > 4 ? n_sums : 4) * lanes;
     const Py_ssize_t all_panels = (n_samples < ROWS_OF_A_PANEL ? n_samples : ROWS_OF_A_PANEL) * n_sums * hidden_stride;
     return (one_panel > all_panels ? one_panel : all_panels) + 2 * hidden_stride;
 }

@@ -24,7 +24,7 @@
 #define LAYERS_OF(C)                                                                                                          \
     static void C##_describe(CellShape *shape) { *shape = SHAPE_OF(C); }                                                      \
     static void C##_measure(const Py_ssize_t *numbers, CellSizes *sizes) {                                                    \
-        *sizes = (CellSizes){C.has_c, C.n_kept, C.n_vectors, 0};                                                              \
+        *sizes = (CellSizes){C.has_c + C.more_states, C.n_kept, C.n_vectors, 0};                                                              \
         if (C.sizes) C.sizes(numbers, sizes);                                                                                 \
     }                                                                                                                         \
     static void C##_derive_row(CellDerivation *d) {                                                                           \
@@ -61,7 +61,9 @@
     }                                                                                                                         \
     static void C##_layer_backward(const LayerCall *call) {                                                                   \
         const CellShape shape = SHAPE_OF(C);                                                                                  \
-        if (!C.gated_count && C.driver != ROWS) plain_backward(&C, &shape, call);                                             \
+        if (C.gated_count || C.driver == ROWS) return;                                                                        \
+        if (C.driver == ELEMENTWISE) elementwise_backward(&C, &shape, call);                                                  \
+        else recurrent_backward(&C, &shape, call);                                                                            \
     }                                                                                                                         \
     static void C##_options_forward(const LayerCall *call) {                                                                  \
         const CellShape shape = SHAPE_OF(C);                                                                                  \

@@ -117,7 +117,8 @@ SKLSTM_INLINE void sums_backward_of_step(const CellShape *cell, const LayerCall 
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, step = cell->n_sums * LANES;
     const real *norm = (const real *)call->options->norm;
     real *d_norm = (real *)call->options->d_norm, *d_bias = (real *)call->d_bias;
-    add_step_of_rows(call->n_active[t], width, (const real *)call->gates + t * call->n_samples * width, d_bias);
+    if (!gathered_bias(call, b))
+        add_step_of_rows(call->n_active[t], width, (const real *)call->gates + t * call->n_samples * width, d_bias);
     for (Py_ssize_t r = 0; r < call->n_active[t] && norm; r++) {
         const Py_ssize_t row = t * call->n_samples + r;
         real *d_sums = (real *)call->gates + row * width;

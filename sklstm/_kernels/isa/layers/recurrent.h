@@ -56,50 +56,22 @@ SKLSTM_INLINE CellRow plain_row(const Cell *cell, const LayerCall *call, Py_ssiz
         .stride = hp, .gates = gates, .d_sums = gates,
         .kept = cell->n_kept ? (real *)kept_at(COMPACT, call->kept, cell->n_kept * here) : NULL,
         .vectors = (const real *)call->vectors, .h_prev = (const real *)call->h + here,
-        .c_prev = cell->has_c ? (const real *)call->c + here : NULL,
+        .c_prev = cell->has_c ? (const real *)call->c + here * states_of(cell) : NULL,
         .kept_c = kept_at(COMPACT, call->kept_c, here), .d_h = d_h,
         .d_h_more = call->d_h_above ? (const real *)call->d_h_above + here : NULL, .direct_h = d_h,
-        .d_c = cell->has_c ? (real *)call->d_c + r * hp : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
-        .d_bias = (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
+        .d_c = cell->has_c ? (real *)call->d_c + r * hp * states_of(cell) : NULL, .gap = cell->reads_gap ? gap_of(call, t, r) : 1,
+        .d_bias = gathered_bias(call, NULL) ? NULL : (real *)call->d_bias, .d_vectors = (real *)call->d_vectors,
         .derived = derivation->derived, .d_derived = cell->derive ? derivation->derived + hp : NULL,
     };
 }
 
-/* All rows of a step. Without a product between the steps there is little else to do: a vector of units takes all rows, and what
- * is summed over rows stays in registers. */
-SKLSTM_INLINE void elementwise_step_backward(const Cell *cell, const LayerCall *call, Py_ssize_t t,
-                                             const CellDerivation *derivation) {
-    real *d_vectors = cell->derive ? derivation->derived + call->hidden_stride : (real *)call->d_vectors;
-    for (Py_ssize_t u = 0; u < call->hidden_stride; u += LANES) {
-        real *d_bias = (real *)call->d_bias + cell->n_sums * u;
-        vec d_sums[MAX_SUMS], of_vectors[MAX_VECTORS];
-        for (int v = 0; v < cell->n_sums; v++) d_sums[v] = v_load(d_bias + v * LANES);
-        for (int v = 0; v < cell->n_vectors; v++) of_vectors[v] = v_load(d_vectors + v * call->hidden_stride + u);
-        for (Py_ssize_t r = 0; r < call->n_active[t]; r++) {
-            const CellRow row = plain_row(cell, call, t, r, derivation);
-            CellBackward s;
-            vector_backward(cell, &row, u, 1, &s);
-            for (int v = 0; v < cell->n_sums; v++) d_sums[v] = v_add(d_sums[v], s.d_sums[v]);
-            for (int v = 0; v < cell->n_vectors; v++) of_vectors[v] = v_add(of_vectors[v], s.d_vectors[v]);
-        }
-        for (int v = 0; v < cell->n_sums; v++) v_store(d_bias + v * LANES, d_sums[v]);
-        for (int v = 0; v < cell->n_vectors; v++) v_store(d_vectors + v * call->hidden_stride + u, of_vectors[v]);
-    }
-}
-
-/* Backward pass of the plain layer: d_sums over gates, then d_weights and, where wanted, d_x. For a cell without a product
- * with h this is a reverse scan. */
-SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
+/* Backward pass of the plain layer: d_sums over gates, then d_weights and, where wanted, d_x. */
+SKLSTM_INLINE void recurrent_backward(const Cell *cell, const CellShape *shape, const LayerCall *call) {
     const Py_ssize_t n = call->n_samples, hp = call->hidden_stride, state = n * hp;
     const real *last = (const real *)call->d_h_last, *last_c = cell->has_c ? (const real *)call->d_c_last : NULL;
+    const CellDerivation none = {0};
     real *d_h = (real *)call->d_h, *d_c = (real *)call->d_c;
     Py_ssize_t n_next = 0;
-    CellDerivation derivation = {0};
-    if (cell->derive) {
-        derivation = plain_derivation(call, cell->n_sums);
-        cell->derive(&derivation);
-        memset(derivation.derived + hp, 0, (size_t)hp * sizeof(real));
-    }
     memset(d_h, 0, (size_t)state * sizeof(real));
     if (cell->has_c) memset(d_c, 0, (size_t)state * sizeof(real));
     for (Py_ssize_t t = call->n_steps - 1; t >= 0; t--) {
@@ -108,19 +80,14 @@ SKLSTM_INLINE void plain_backward(const Cell *cell, const CellShape *shape, cons
         /* The sequences that end at this step enter with the gradients of their last states. */
         if (last) memcpy(d_h + n_next * hp, last + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
         if (last_c) memcpy(d_c + n_next * hp, last_c + n_next * hp, (size_t)((n_active - n_next) * hp) * sizeof(real));
-        const Py_ssize_t n_before = n_next;
         n_next = n_active;
-        if (cell->driver == ELEMENTWISE) elementwise_step_backward(cell, call, t, &derivation);
-        for (Py_ssize_t r = 0; r < n_active && cell->driver != ELEMENTWISE; r++) {
-            const CellRow row = plain_row(cell, call, t, r, &derivation);
+        for (Py_ssize_t r = 0; r < n_active; r++) {
+            const CellRow row = plain_row(cell, call, t, r, &none);
             cells_backward(cell, &row, 1);
         }
-        if (!cell->reads_h && !cell->h_count) /* nothing else was written */
-            memset(d_h + n_before * hp, 0, (size_t)((n_active - n_before) * hp) * sizeof(real));
         if (t || !call->is_initial_fixed)
             state_gradients(shape, call, t, kept_at(COMPACT, call->gates, cell->n_sums * t * state), d_h, cell->reads_h);
     }
-    if (cell->derive) cell->derive_backward(&derivation);
     collect_weight_gradients(shape, call, NULL);
     if (call->x_transposed) input_gradients(shape, call);
 }

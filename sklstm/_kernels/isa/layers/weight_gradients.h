@@ -4,9 +4,35 @@
  * 4 KB apart for 256 units, they would share two sets of L1 (outer product 1.6 times slower).
  */
 
-/* panel (n_pairs, width): columns from `first` on of rows of d_sums; as words of two rows (n_pairs / 2, width) in bf16. */
+/* Where gather_panel adds up the gradients of the sums, which it reads anyway, to that of the bias. Reduced numbers have rounded
+ * ones there, and normalised sums those of the products. */
+SKLSTM_INLINE real *gathered_bias(const LayerCall *call, const OptionBuffers *b) {
+    return SKLSTM_REDUCED || (b && call->options->norm) ? NULL : (real *)call->d_bias;
+}
+
+/* Some vectors of the columns of gather_panel, copied and added up. */
+SKLSTM_INLINE void gather_and_add(const int vecs, Py_ssize_t n_pairs, const void *const *d_sums, Py_ssize_t first, real *panel,
+                                  Py_ssize_t width, real *sums) {
+    vec sum[TILE_VECS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs; v++) sum[v] = v_load(sums + v * LANES);
+    for (Py_ssize_t i = 0; i < n_pairs; i++, panel += width) {
+        const real *row = (const real *)d_sums[i] + first;
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            const vec numbers = v_load(row + v * LANES);
+            v_store(panel + v * LANES, numbers);
+            sum[v] = v_add(sum[v], numbers);
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs; v++) v_store(sums + v * LANES, sum[v]);
+}
+
+/* panel (n_pairs, width): columns from `first` on of rows of d_sums; as words of two rows (n_pairs / 2, width) in bf16. sums
+ * (width) += these rows, if not NULL. */
 SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pairs, const void *const *d_sums, Py_ssize_t first,
-                                Py_ssize_t width, real *panel) {
+                                Py_ssize_t width, real *panel, real *sums) {
 #if SKLSTM_REDUCED
     for (Py_ssize_t i = 0; i < n_pairs && format == BF16_PAIRS; i += 2, panel += width) {
         const int alone = i + 1 == n_pairs;
@@ -21,7 +47,12 @@ SKLSTM_INLINE void gather_panel(int format, const int compact, Py_ssize_t n_pair
 #else
     (void)format, (void)compact;
 #endif
-    for (Py_ssize_t i = 0; i < n_pairs; i++, panel += width) copy_vectors(width, (const real *)d_sums[i] + first, panel);
+    Py_ssize_t k = 0;
+    for (; sums && k + TILE_VECS * LANES <= width; k += TILE_VECS * LANES)
+        gather_and_add(TILE_VECS, n_pairs, d_sums, first + k, panel + k, width, sums + k);
+    for (; sums && k < width; k += LANES) gather_and_add(1, n_pairs, d_sums, first + k, panel + k, width, sums + k);
+    for (Py_ssize_t i = 0; i < n_pairs && !sums; i++)
+        copy_vectors(width, (const real *)d_sums[i] + first, panel + i * width);
 }
 
 /* Rows as words of two rows in call->pair_rows: n_x numbers of x, then n_h of h, straight from where they are. */
@@ -63,10 +94,10 @@ SKLSTM_INLINE void outer_of_part(int format, Py_ssize_t n_words, Py_ssize_t n_k,
 
 /* Add the outer products of gathered rows, as words of the format that are `stride` apart, with their d_sums to every panel.
  * `rows` hold n_x numbers of x, then n_h of h, then n_gated of each gated vector; d_sums are the rows of S Hp numbers (`compact`:
- * of 16 bits) for each of these, the same where the sums are not normalised. */
+ * of 16 bits) for each of these, the same where the sums are not normalised; d_bias: gathered_bias. */
 SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, const int compact, Py_ssize_t n_pairs,
                                  Py_ssize_t stride, const void *const *const *d_sums, Py_ssize_t n_x, Py_ssize_t n_h,
-                                 Py_ssize_t n_gated) {
+                                 Py_ssize_t n_gated, real *d_bias) {
     const LayerPanels panels = panels_of(cell, call, REALS);
     const int format = format_of(call);
     real *rows = (real *)call->pair_rows, *panel = rows + PAIRS * call->pair_stride;
@@ -78,18 +109,18 @@ SKLSTM_INLINE void outer_of_rows(const CellShape *cell, const LayerCall *call, c
         const int units = (int)smaller(cell->units, panels.n_vecs - unit), vecs = units * cell->n_sums;
         const Py_ssize_t first = unit * cell->n_sums * LANES, width = vecs * LANES;
         real *out = (real *)call->d_weights + unit * panels.unit_size;
-        gather_panel(format, compact, n_pairs, d_x_sums, first, width, panel);
+        gather_panel(format, compact, n_pairs, d_x_sums, first, width, panel, d_bias ? d_bias + first : NULL);
         if (joined) { /* rows of x and h are adjacent in the panel too */
             outer_panel(format, n_words, n_x + n_h, vecs, rows, stride, panel, width, out);
             continue;
         }
         if (n_x)
             outer_of_part(format, n_words, n_x, units * cell->x_count, rows, stride, panel + cell->x_first * LANES, width, out);
-        if (d_h_sums != d_x_sums) gather_panel(format, compact, n_pairs, d_h_sums, first, width, panel);
+        if (d_h_sums != d_x_sums) gather_panel(format, compact, n_pairs, d_h_sums, first, width, panel, NULL);
         if (n_h && cell->h_count)
             outer_of_part(format, n_words, n_h, units * cell->h_count, rows + n_x, stride, panel + cell->h_first * LANES, width,
                           out + units * panels.h_offset);
-        if (d_gated_sums != d_h_sums) gather_panel(format, compact, n_pairs, d_gated_sums, first, width, panel);
+        if (d_gated_sums != d_h_sums) gather_panel(format, compact, n_pairs, d_gated_sums, first, width, panel, NULL);
         for (int stage = 0; n_gated && stage < stages_of(cell); stage++)
             outer_of_part(format, n_words, n_gated, units * sums_of_stage(cell), rows + n_x + n_h + stage * n_gated, stride,
                           panel + (cell->gated_first + stage * sums_of_stage(cell)) * LANES, width,
@@ -134,7 +165,7 @@ SKLSTM_INLINE void collect_shared_gradients(const CellShape *cell, const LayerCa
             d_sums[r] = sums + (row + r) * width;
         }
         pair_gathered_rows(format_of(call), n_pairs, call->input_size, call->pair_stride, rows);
-        outer_of_rows(cell, call, 0, n_pairs, gathered_stride(call), of_parts, call->input_size, 0, 0);
+        outer_of_rows(cell, call, 0, n_pairs, gathered_stride(call), of_parts, call->input_size, 0, 0, NULL);
     }
 }
 
@@ -176,7 +207,6 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
     const int direct = SKLSTM_REDUCED && !b && format_of(call) != REALS; /* rows are rounded, and so need not be copied */
     const Py_ssize_t most = direct && n_x + n_h >= WIDE_ROW ? MOST_PAIRS : PAIRS;
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
-    if (!n_x && !n_h && !n_gated && !b) return;
     while (t < call->n_steps) {
         Py_ssize_t n_pairs = 0;
         if (is_interrupted(call)) return;
@@ -202,7 +232,7 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
         if (direct) pair_rows(call, n_pairs, n_x, n_h, x, h);
         else pair_gathered_rows(format_of(call), n_pairs, n_x + n_h + stages_of(cell) * n_gated, call->pair_stride, rows);
         outer_of_rows(cell, call, is_compact(call), n_pairs, direct ? call->pair_stride : gathered_stride(call), of_parts, n_x,
-                      n_h, n_gated);
+                      n_h, n_gated, gathered_bias(call, b));
         if (b && b->m) collect_projection(call, b, first, n_pairs);
         first += n_pairs;
     }
@@ -216,6 +246,13 @@ SKLSTM_INLINE void product_of_gradients(const CellShape *cell, const LayerCall *
     const Py_ssize_t width = cell->n_sums * call->hidden_stride, stride = words_of(format, width);
     const Py_ssize_t vector = words_of(format, LANES), n_units = call->hidden_stride / LANES;
     const real *words = gradient_words(call, n_rows, d_sums, width) + first * vector, *panels = (const real *)transposed;
+    const Py_ssize_t units_at_end = call->hidden_size % LANES;
+    if (count == cell->n_sums && count <= TILE_VECS && units_at_end && 2 * units_at_end <= LANES) {
+        /* a plain row, whose last vectors of units are mostly padding */
+        product_of_padded(format, n_rows, stride, count, words_of(format, units_at_end), vector, n_vecs, words, stride, panels,
+                          out, out_stride, add, last_first);
+        return;
+    }
     if (count == cell->n_sums && count <= TILE_VECS) { /* a plain row */
         product_runs(format, n_rows, 1, stride, 0, n_vecs, words, stride, panels, out, out_stride, add, last_first);
         return;
