@@ -93,3 +93,22 @@ def as_bytes(values):
     """Return the bits of a column, for equality also where there are NaN."""
     values = np.asarray(values)
     return values.tolist() if values.dtype.kind in "OU" else values.tobytes()
+
+
+OPTIONS = ("--group", "series", "--time", "time", "--batch-rows", "50")
+
+
+def fails(code, files, capsys, *options, source="table.parquet", output="out.parquet", model="model"):
+    """Run `predict`, check that it fails as it should, and return its message."""
+    before = sorted(path.name for path in files.iterdir())
+    (files / "out.parquet").write_bytes(b"the output of yesterday")
+    assert run("predict", files / model, files / source, files / output, "--quiet", *(options or OPTIONS)) == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    lines = [line for line in told.err.splitlines() if "warning" not in line]
+    assert len(lines) == 1, told.err
+    assert lines[0].startswith("sklstm: error: ")
+    assert (files / "out.parquet").read_bytes() == b"the output of yesterday"
+    (files / "out.parquet").unlink()
+    assert sorted(path.name for path in files.iterdir()) == before
+    return lines[0]
