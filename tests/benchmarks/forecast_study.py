@@ -17,7 +17,7 @@ import numpy as np
 from study_archive import archive
 from study_elec2 import elec2
 from study_forecasts import beijing_pm25, etth1, exchange_rates, m4_hourly
-from study_ridge import network_predictions
+from study_ridge import network_predictions, ridge_predictions
 from study_rows import HEADER, Row
 
 from sklstm import DeepLSTMRegressor
@@ -35,6 +35,26 @@ ETTH1 = {
     "max_iter": 6,
     # The forecast is the mean of three networks: with the ridge regression, without, and without on a longer window.
     "members": [{"linear_skip": 336}, {}, {"sequence_length": 720, "patch_length": 48}],
+}
+TWO_DAYS_A_STEP = {"sequence_length": 720, "patch_length": 48}
+FOR_DAYS = {**TWO_DAYS_A_STEP, "decoder": "parallel"}
+# Further ahead, levels count as well as changes: some members read the windows as they are.
+LEVELS = {"window_norm": None}
+ETTH1_96 = {
+    **ETTH1,
+    "dtype": "bfloat16",
+    "members": [
+        {"clock": True},
+        {"clock": True, "linear_skip": 336},
+        {"clock": True, **TWO_DAYS_A_STEP},
+        FOR_DAYS,
+        {"ridge": 336, **LEVELS},
+    ],
+}
+ETTH1_336 = {
+    **ETTH1,
+    "dtype": "bfloat16",
+    "members": [FOR_DAYS, {**FOR_DAYS, **LEVELS}, {"ridge": 336}, {"ridge": 336, **LEVELS}],
 }
 M4 = {
     "hidden_size": 64,
@@ -105,20 +125,26 @@ SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "Arrow
 
 
 def forecast(make, horizon, settings, name, arguments):
-    """Return the row of a forecast, the mean of the networks of `members`."""
+    """Return the row of a forecast, the mean of `members`: networks, and ridge regressions on the last `ridge` rows."""
     changed = settings.pop("members", [{}])
     members = [{**settings, **changes} for changes in changed]
+    lengths = [member.pop("ridge", 0) for member in members]
     problems = [make(arguments.data, arguments.part, horizon, member) for member in members]
     score = problems[0].score
     simple = {key: score(predict()) for key, predict in problems[0].baselines.items()}
+    ridges = [
+        ridge_predictions(problem, length, member["window_norm"] == "last") if length else None
+        for member, problem, length in zip(members, problems, lengths, strict=True)
+    ]
     seeds = []
     for seed in arguments.seeds:
         answers = []
-        for member, problem in zip(members, problems, strict=True):
+        for member, problem, ridge in zip(members, problems, ridges, strict=True):
             model = DeepLSTMRegressor(**member, random_state=seed, n_jobs=arguments.n_jobs)
-            answers.append(network_predictions(model, problem))
+            answers.append(network_predictions(model, problem) if ridge is None else ridge)
             if arguments.verbose:
-                print(f"{name}, seed {seed}: {score(answers[-1])} {model}", file=sys.stderr, flush=True)
+                which = model if ridge is None else "ridge"
+                print(f"{name}, seed {seed}: {score(answers[-1])} {which}", file=sys.stderr, flush=True)
         seeds.append(score(np.mean(answers, axis=0)))
     return Row(name, problems[0].measures, simple, seeds)
 
@@ -135,7 +161,7 @@ def classify(settings, name, arguments):
 
 # What measures a task, and its settings.
 TASKS = {
-    **{f"etth1_{horizon}": (partial(forecast, etth1, horizon), ETTH1) for horizon in (24, 96, 336)},
+    **{f"etth1_{n}": (partial(forecast, etth1, n), s) for n, s in ((24, ETTH1), (96, ETTH1_96), (336, ETTH1_336))},
     "m4_hourly": (partial(forecast, m4_hourly, 48), M4),
     **{f"exchange_{days}": (partial(forecast, exchange_rates, days), EXCHANGE) for days in (3, 6, 12, 24)},
     "beijing_pm25": (partial(forecast, beijing_pm25, 1), PM25),

@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
 
+from forecast_study import forecast
 from study_archive import at_points, classifier, flat, with_differences
 from study_forecasts import m4_measures
 from study_ridge import ridge_predictions
@@ -44,6 +46,25 @@ def test_ridge_finds_an_autoregression(relative):
     best = 1.5 * cuts[2].X[rows, 0] - 0.7 * cuts[2].X[rows - 1, 0]
     answer = ridge_predictions(problem, 3, relative)[:, 0]
     assert np.corrcoef(answer, best)[0, 1] > 0.99
+
+
+def test_a_forecast_is_the_mean_of_networks_and_ridge_regressions():
+    walk = np.random.default_rng(0).normal(size=300).cumsum()
+    cuts = [series_samples([walk[a:b]], length=4, horizon=2) for a, b in ((0, 200), (200, 250), (250, 300))]
+
+    def make(_folder, _part, _horizon, _settings):
+        return Problem(*cuts, score=lambda answers: answers.ravel(), measures=())
+
+    def row(*members):
+        settings = {"hidden_size": 4, "sequence_length": 4, "max_iter": 2, "window_norm": "last", "members": members}
+        arguments = SimpleNamespace(data=None, part="test", seeds=[0], n_jobs=1, verbose=False)
+        return forecast(make, 2, settings, "walk", arguments).seeds[0]
+
+    network, changes, levels = {}, {"ridge": 4}, {"ridge": 4, "window_norm": None}
+    for member, relative in ((changes, True), (levels, False)):
+        np.testing.assert_array_equal(row(member), ridge_predictions(make(*[None] * 4), 4, relative).ravel())
+    parts = [row(member) for member in (network, changes, levels)]
+    np.testing.assert_allclose(row(network, changes, levels), np.mean(parts, axis=0))
 
 
 def test_measures_of_m4():
