@@ -68,19 +68,20 @@ class Candidate:
             return answer
         return answer, answer.ravel() if isinstance(answer, np.ndarray) else answer
 
-    def learnt(self, table, rows, y, number=0):
+    def learnt(self, table, rows, y, number=0, update_number=None):
         """Return what becomes of it in one epoch on some rows of a table, see `update`; its stream goes on.
 
         `number` is that of the first row of the table, since the beginning of the stream. In stateful training the
         states behind the last row that was learnt are carried to the rows that follow it, and the rows before those are
-        not read again. Returned is the candidate itself, or another one; an error leaves it as it was.
+        not read again. Returned is the candidate itself, or another one; an error leaves it as it was. A call with the
+        `update_number` of the last one, which was interrupted, makes what is left to do.
         """
         if self._session is None and is_plain(self._model):
             self._session = Session(self._model)
         if self._session is not None:
             begin, states = self._carried_to(rows, number)
             try:
-                states = self._session.update(table[begin:], rows[begin:], y[begin:], states)
+                states = self._session.update(table[begin:], rows[begin:], y[begin:], states, update_number)
             except NeedsUpdate:
                 pass
             else:

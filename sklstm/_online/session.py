@@ -72,18 +72,20 @@ class Session:
         self._mean_weight = MeanWeight(self._loop["mean_weight"])
         self._optimizer, self._settings = None, None
         self._losses, self._norms = [], []
-        self._before, self._rooms = None, []
+        # What an update that has not ended began with; and what the last one gives, which is taken over in parts.
+        self._before, self._rooms, self._result = None, [], None
 
     def _new_targets(self):
         targets = self._model._targets()
         targets.n_networks = 1
         return targets
 
-    def update(self, table, rows, y, states=None):
+    def update(self, table, rows, y, states=None, number=None):
         """Train for one epoch on some rows of a table, see `update`.
 
         In stateful training `states` (1, n_states) are those before the first row, None for zeros. Returns those behind
-        the last row, None for windows.
+        the last row, None for windows. An update of the same `number` as the last one, which was interrupted when it
+        had been made, is not made again.
 
         Raises
         ------
@@ -92,6 +94,31 @@ class Session:
         ValueError
             If training diverges; nothing has changed then.
         """
+        self._settle()
+        if number is None or self._result is None or self._result["number"] != number:
+            try:
+                self._result = {"number": number, "is_taken": False, **self._result_of(table, rows, y, states)}
+            except BaseException:
+                self._targets = self._new_targets()
+                raise
+        self._settle()
+        return self._result["states"]
+
+    def _settle(self):
+        """Take over the result of the last update, in steps that can be repeated; undo one that was interrupted."""
+        result = self._result
+        if result is not None and not result["is_taken"]:
+            self._model.__dict__.update(result["fitted"])
+            self._mean_weight, self._loop = result["mean_weight"], result["loop"]
+            self._losses[result["n_before"] :], self._norms[result["n_before"] :] = [result["loss"]], [result["norm"]]
+            self._before = None
+            result["is_taken"] = True
+        elif self._before is not None:
+            self._put_back()
+            self._targets = self._new_targets()
+
+    def _result_of(self, table, rows, y, states):
+        """Train, and return what then is to be taken over."""
         model = self._model
         ends = np.flatnonzero(rows)
         part = Part(self._sequences(table, ends), y[rows], np.full(len(ends), 0.5), 1, ends)
@@ -103,18 +130,10 @@ class Session:
         inputs = learn_inputs(model, part, weights, continued=True, running=True)
         is_same = (inputs.scale == model.input_scale_).all() and (inputs.mean == model.input_mean_).all()
         if not is_same or targets.learn(part, inputs, running=True) is not None or not self._has_same_unit():
-            self._targets = self._new_targets()
             raise NeedsUpdate
         samples = encode(part, targets, inputs, array_dtype(model.dtype))
-        try:
-            states = self._train(samples, states)
-        except BaseException:
-            self._targets = self._new_targets()
-            raise
-        model.__dict__.update(targets.fitted())
-        moments = inputs.moments
-        model._input_moments = {name: getattr(moments, name) for name in ("weight", "exponent", "mean", "deviation")}
-        return states
+        result = self._train(samples, states)
+        return {**result, "fitted": {**targets.fitted(), "_input_moments": dict(vars(inputs.moments))}}
 
     def _sequences(self, table, ends):
         """Return the sequences that end at some rows of a table."""
@@ -132,7 +151,7 @@ class Session:
         )
 
     def _train(self, samples, states):
-        """Train for one epoch; return the final states. An error leaves all as it was."""
+        """Train for one epoch; return what is to be taken over. An error leaves all as it was."""
         weights, exponent = in_unit_range(samples.weights)
         settings = self._settings_for(samples)
         samples = replace(samples, weights=weights.astype(self.network.dtype))
@@ -156,11 +175,14 @@ class Session:
         except BaseException:
             self._put_back()
             raise
-        self._mean_weight = mean_weight
-        self._loop = {**self._loop, **schedule.state}
-        self._losses.append(factor * loss)
-        self._norms.append(norm)
-        return passes.final_states if settings.training == "stateful" else None
+        return {
+            "mean_weight": mean_weight,
+            "loop": {**self._loop, **schedule.state},
+            "n_before": len(self._losses),
+            "loss": factor * loss,
+            "norm": norm,
+            "states": passes.final_states if settings.training == "stateful" else None,
+        }
 
     def _predict_newest(self, sequences):
         """Return what the network now says of the newest sample, or of its last row alone where that says as much.
@@ -208,9 +230,11 @@ class Session:
         weights, of_optimizer = self._before
         self.network.use(weights)
         self._optimizer.vectors_and_steps = of_optimizer
+        self._before = None
 
     def model(self):
         """Return the model as it is now, as `update` would have made it."""
+        self._settle()
         if self._losses:
             self._model = self._trained()
             self._losses, self._norms = [], []

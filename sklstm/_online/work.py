@@ -90,12 +90,12 @@ def _add_older(engine, chosen, older):
 def _learnt_once(engine, candidate, chosen, failure):
     """Return what becomes of a model by an update; one that was interrupted behind it is left as it is."""
     if candidate.last_update != engine.n_updates:
-        candidate = learnt(engine, candidate, chosen, failure)
+        candidate = learnt(engine, candidate, chosen, failure, engine.n_updates)
         candidate.last_update = engine.n_updates
     return candidate
 
 
-def learnt(engine, candidate, chosen, failure):
+def learnt(engine, candidate, chosen, failure, number=None):
     """Return what becomes of a model by the chosen rows of the buffer; where that fails, the model itself."""
     buffer, rows = engine.buffer, engine.buffer.rows()
     places = np.flatnonzero(chosen)
@@ -104,7 +104,7 @@ def learnt(engine, candidate, chosen, failure):
     chosen = chosen[begin:end]
     truths = np.where(chosen[:, np.newaxis], buffer.y[part], engine.truths.unknown)
     try:
-        return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths), buffer.first + begin)
+        return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths), buffer.first + begin, number)
     except (ValueError, Warning) as error:  # a warning where the user has made errors of them
         engine.history.append(failure, buffer.n_seen, n=int(chosen.sum()))
         engine.metrics.count("update_failures")

@@ -1,6 +1,8 @@
 """Updates whose network stays from one to the next have the bits of `partial_fit`."""
 
 import copy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +181,46 @@ def test_a_copy_of_a_stateful_learner_goes_on_with_the_same_bits():
         np.testing.assert_equal(do(one, call), do(other, call))
     assert one._engine.champion.state["behind"] is not None
     assert digest(one) == digest(other) == digest(copy.deepcopy(one))
+
+
+@pytest.mark.parametrize("training", ["windows", "stateful"])
+def test_an_update_that_is_interrupted_anywhere_is_made_once(training):
+    first = clone(regressor(training=training, shuffle=False, batch_size=4)).fit(X[:100], Y[:100])
+    table, chosen = rows_of(100, 9)
+    first = update(first, table, chosen, Y[98:109])
+
+    def updated(line=None):
+        """Make three updates; raise in one line of the second, and make that one again."""
+        candidate, count = Candidate(first), 0
+
+        def trace(frame, event, argument):
+            nonlocal count
+            if Path(frame.f_code.co_filename).name not in ("session.py", "candidate.py", "optimizers.py", "loop.py"):
+                return None
+            count += event == "line"
+            if event == "line" and count == line:
+                raise KeyboardInterrupt
+            return trace
+
+        for number in range(3):
+            first_row = 110 + 10 * number
+            table, chosen = rows_of(first_row, 9)
+            arguments = table, chosen, Y[first_row - 2 : first_row + 9], first_row - 2, number
+            if number == 1:
+                before = sys.gettrace()
+                sys.settrace(trace)
+                try:
+                    candidate.learnt(*arguments)
+                except KeyboardInterrupt:
+                    pass
+                finally:
+                    sys.settrace(before)
+            candidate.learnt(*arguments)
+        return candidate, count
+
+    expected, n_lines = updated()
+    for line in range(1, n_lines + 1, n_lines // 23):
+        found, _ = updated(line)
+        same(found.model, expected.model)
+        np.testing.assert_equal(found.step(X[150]), expected.step(X[150]))
+        expected.stream.reset()
