@@ -238,5 +238,7 @@ CELLS = {
             bounds=((1, 64), (1, 1_000_000)),
             constants=legendre_memory,
         ),
+        *(Cell(f"mingru_{candidate}", ("z", "n")) for candidate in ("relu", "softsign", "silu")),
+        *(Cell(f"minlstm_{candidate}", ("f", "i", "n")) for candidate in ("relu", "softsign", "silu")),
     )
 }

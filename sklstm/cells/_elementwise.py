@@ -15,8 +15,8 @@ class _MinimalCell(Cell):
 
     Parameters
     ----------
-    candidate : {"positive", "tanh"}, default="positive"
-        Function of the candidate's sum: one with positive values, as in the paper, or tanh.
+    candidate : {"positive", "tanh", "relu", "softsign", "silu"}, default="positive"
+        Function of the candidate's sum: one with positive values, as in the paper, or a usual activation.
 
     Notes
     -----
@@ -24,11 +24,11 @@ class _MinimalCell(Cell):
     `recurrent_dropout` and `weight_dropout` have nothing to act on.
     """
 
-    candidate: Literal["positive", "tanh"] = "positive"
+    candidate: Literal["positive", "tanh", "relu", "softsign", "silu"] = "positive"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **Cell._parameter_constraints,
-        "candidate": [StrOptions({"positive", "tanh"})],
+        "candidate": [StrOptions({"positive", "tanh", "relu", "softsign", "silu"})],
     }
 
 
@@ -44,7 +44,8 @@ class MinGRU(_MinimalCell):
         n = g(W_n x_t + b_n)        g(a) = a + 1/2 if a >= 0 else sigmoid(a)
         h_t = (1 - z) * h_(t-1) + z * n
 
-    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows z, n in ``weight_ih`` (W) and ``bias``.
+    or with another function for g, the candidate: tanh, ``max(0, a)``, ``a / (1 + abs(a))`` or ``a * sigmoid(a)``, with
+    blocks of rows z, n in ``weight_ih`` (W) and ``bias``.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class MinGRU(_MinimalCell):
     """
 
     def _kernel_name(self) -> str:
-        return "mingru" if self.candidate == "positive" else "mingru_tanh"
+        return "mingru" if self.candidate == "positive" else f"mingru_{self.candidate}"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -73,7 +74,8 @@ class MinLSTM(_MinimalCell):
         n = g(W_n x_t + b_n)        g(a) = a + 1/2 if a >= 0 else sigmoid(a)
         h_t = f / (f + i) * h_(t-1) + i / (f + i) * n
 
-    or ``n = tanh(W_n x_t + b_n)``, with blocks of rows f, i, n in ``weight_ih`` (W) and ``bias``.
+    or with another function for g, the candidate: tanh, ``max(0, a)``, ``a / (1 + abs(a))`` or ``a * sigmoid(a)``, with
+    blocks of rows f, i, n in ``weight_ih`` (W) and ``bias``.
 
     Examples
     --------
@@ -87,7 +89,7 @@ class MinLSTM(_MinimalCell):
     """
 
     def _kernel_name(self) -> str:
-        return "minlstm" if self.candidate == "positive" else "minlstm_tanh"
+        return "minlstm" if self.candidate == "positive" else f"minlstm_{self.candidate}"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

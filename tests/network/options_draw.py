@@ -16,7 +16,7 @@ from sklstm._network.cells import CELLS
 
 ALL_CONFIGURATIONS = bool(os.environ.get("SKLSTM_ALL_CONFIGURATIONS"))
 # Behind relu all four units of a layer may be off, at every step or at each but the last: weights without a gradient.
-RECTIFIED = {"elman_relu", "indrnn"}
+RECTIFIED = {"elman_relu", "indrnn", "mingru_relu", "minlstm_relu"}
 
 
 def raise_biases(case):

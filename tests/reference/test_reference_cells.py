@@ -46,6 +46,14 @@ def candidate(a):
     return a + 0.5 if a >= 0 else logistic(a)
 
 
+ACTIVATIONS = {
+    "tanh": math.tanh,
+    "relu": lambda a: max(0.0, a),
+    "softsign": lambda a: a / (1 + abs(a)),
+    "silu": lambda a: a * logistic(a),
+}
+
+
 def by_hand(name, x, h, w, u, b, v):
     """The new h of a cell of one unit and one input, written out once more; v are its per-unit weights."""
     s = [w_k * x + b_k for w_k, b_k in zip(w, b, strict=False)]
@@ -86,13 +94,13 @@ def by_hand(name, x, h, w, u, b, v):
     if name == "second_order":
         p, q = s[0], u[0] * h + b[2]
         return math.tanh(s[1] + u[1] * h + u[2] * p * q)
-    if name.endswith(("_softsign", "_silu")):
+    if name.startswith(("elman", "indrnn")) and name.endswith(("_softsign", "_silu")):
         a = s[0] + (u[0] if name.startswith("elman") else v[0]) * h
         return a / (1 + abs(a)) if name.endswith("softsign") else a * logistic(a)
     if name == "rglru":
         a = math.exp(-8.0 * math.log1p(math.exp(v[0])) * logistic(s[0]))
         return a * h + math.sqrt(1.0 - a**2) * logistic(s[1]) * s[2]
-    act = math.tanh if name.endswith("_tanh") else candidate
+    act = ACTIVATIONS.get(name.partition("_")[2], candidate)
     if name.startswith("mingru"):
         z = logistic(s[0])
         return (1 - z) * h + z * act(s[1])

@@ -33,8 +33,8 @@ from reference.cells.lru import LRU
 from reference.cells.lstm import LSTM
 from reference.cells.mamba import Mamba
 from reference.cells.mgu import MGU
-from reference.cells.mingru import MinGRU, MinGRUTanh
-from reference.cells.minlstm import MinLSTM, MinLSTMTanh
+from reference.cells.mingru import MinGRU, MinGRUReLU, MinGRUSiLU, MinGRUSoftsign, MinGRUTanh
+from reference.cells.minlstm import MinLSTM, MinLSTMReLU, MinLSTMSiLU, MinLSTMSoftsign, MinLSTMTanh
 from reference.cells.mlstm import MultiplicativeLSTM
 from reference.cells.qrnn import QRNNf, QRNNf3, QRNNfo, QRNNfo3, QRNNifo, QRNNifo3
 from reference.cells.retention import Retention
@@ -56,8 +56,14 @@ REFERENCE_CELLS = {
     "delta": Delta,
     "mingru": MinGRU,
     "mingru_tanh": MinGRUTanh,
+    "mingru_relu": MinGRUReLU,
+    "mingru_softsign": MinGRUSoftsign,
+    "mingru_silu": MinGRUSiLU,
     "minlstm": MinLSTM,
     "minlstm_tanh": MinLSTMTanh,
+    "minlstm_relu": MinLSTMReLU,
+    "minlstm_softsign": MinLSTMSoftsign,
+    "minlstm_silu": MinLSTMSiLU,
     "indrnn": IndRNN,
     "indrnn_tanh": IndRNNTanh,
     "sru": SRU,

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import expit as sigmoid
 
+from reference.cells.elman import ElmanReLU, ElmanSiLU, ElmanSoftsign
+
 
 def positive(a):
     """``g(a) = a + 1/2`` for ``a >= 0``, ``sigmoid(a)`` below: continuous, and above zero."""
@@ -34,3 +36,21 @@ class MinGRUTanh(MinGRU):
     """The same with ``n = tanh(W_n x + b_n)``."""
 
     candidate = staticmethod(np.tanh)
+
+
+class MinGRUReLU(MinGRU):
+    """The same with relu."""
+
+    candidate = staticmethod(ElmanReLU.activation)
+
+
+class MinGRUSoftsign(MinGRU):
+    """The same with softsign."""
+
+    candidate = staticmethod(ElmanSoftsign.activation)
+
+
+class MinGRUSiLU(MinGRU):
+    """The same with SiLU."""
+
+    candidate = staticmethod(ElmanSiLU.activation)

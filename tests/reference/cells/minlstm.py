@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import expit as sigmoid
 
+from reference.cells.elman import ElmanReLU, ElmanSiLU, ElmanSoftsign
 from reference.cells.mingru import positive
 
 
@@ -34,3 +35,21 @@ class MinLSTMTanh(MinLSTM):
     """The same with ``n = tanh(W_n x + b_n)``."""
 
     candidate = staticmethod(np.tanh)
+
+
+class MinLSTMReLU(MinLSTM):
+    """The same with relu."""
+
+    candidate = staticmethod(ElmanReLU.activation)
+
+
+class MinLSTMSoftsign(MinLSTM):
+    """The same with softsign."""
+
+    candidate = staticmethod(ElmanSoftsign.activation)
+
+
+class MinLSTMSiLU(MinLSTM):
+    """The same with SiLU."""
+
+    candidate = staticmethod(ElmanSiLU.activation)

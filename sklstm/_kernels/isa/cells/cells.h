@@ -33,7 +33,8 @@
 
 #define FOR_ALL_CELLS(ROW) \
     ROW(lstm) ROW(gru) ROW(gru_reset_before) ROW(elman) ROW(elman_relu) ROW(mgu) ROW(delta) ROW(mingru) ROW(mingru_tanh) \
-    ROW(minlstm) ROW(minlstm_tanh) ROW(indrnn) ROW(indrnn_tanh) \
+    ROW(mingru_relu) ROW(mingru_softsign) ROW(mingru_silu) \
+    ROW(minlstm) ROW(minlstm_tanh) ROW(minlstm_relu) ROW(minlstm_softsign) ROW(minlstm_silu) ROW(indrnn) ROW(indrnn_tanh) \
     ROW(sru) ROW(rglru) ROW(rglru_convolution) ROW(qrnn_f) ROW(qrnn_fo) ROW(qrnn_ifo) ROW(qrnn_f_3) ROW(qrnn_fo_3) ROW(qrnn_ifo_3) ROW(explstm) \
     ROW(elman_softsign) ROW(elman_silu) ROW(indrnn_softsign) ROW(indrnn_silu) \
     ROW(second_order) ROW(cfc) ROW(cfc_backbone) \

@@ -89,7 +89,7 @@ SKLSTM_INLINE void cells_forward(const Cell *cell, Py_ssize_t n_rows, Py_ssize_t
     Py_ssize_t u[SIDE_BY_SIDE], column[SIDE_BY_SIDE];
     real gap[SIDE_BY_SIDE];
     int waiting = 0;
-    if (cell->driver == ROWS) return;
+    if (!cell->forward) return;
     if (cell->activate) activate_sums(cell, n_rows, n_units, stride, z, z_stride, compact, a->gates);
     Py_ssize_t first = 0;
     for (; first + SIDE_BY_SIDE <= n_rows; first += SIDE_BY_SIDE)
@@ -142,7 +142,7 @@ SKLSTM_INLINE void vector_backward(const Cell *cell, const CellRow *row, Py_ssiz
 SKLSTM_INLINE void cells_backward(const Cell *cell, const CellRow *row, const int plain) {
     const int n_vectors = cell->vectors_are_optional ? 0 : cell->n_vectors;
     real *d_vectors = cell->derive ? row->d_derived : row->d_vectors;
-    if (cell->driver == ROWS) return;
+    if (!cell->backward) return;
     for (Py_ssize_t u = 0; u < row->stride; u += LANES) {
         CellBackward s;
         vector_backward(cell, row, u, plain, &s);
