@@ -189,7 +189,7 @@ def test_losses_that_square_nothing_reach_further(loss):
 # Dates
 
 DAYS = np.arange("2024-01-01", "2024-08-28", dtype="M8[D]")
-WITH_NAT = np.where(np.arange(240) == 5, np.datetime64("NaT"), DAYS)
+WITH_NAT = np.where(np.arange(240) == 5, np.datetime64("NaT", "D"), DAYS)
 
 
 @pytest.mark.parametrize(

@@ -256,5 +256,8 @@ def _nanoseconds(key):
     unit, n = np.datetime_data(key.dtype)
     per_second = {"ns": 1, "us": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "D": 86400 * 10**9}
     if unit not in per_second:
-        key, unit, n = key.astype("datetime64[s]"), "s", 1
+        try:
+            key, unit, n = key.astype("datetime64[s]"), "s", 1
+        except OverflowError:  # NumPy 2.5; before, the conversion wraps around
+            raise ValueError(f"key={key!r} lies too far off to be counted in seconds.") from None
     return int(key.astype(np.int64)) * n * per_second[unit]

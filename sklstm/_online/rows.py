@@ -136,8 +136,12 @@ def read_time(time):
     if not isinstance(time, dt.date | np.datetime64) or np.isnat(np.datetime64(time)):
         raise TypeError(f"time must be a number, a datetime or a numpy.datetime64, found {time!r}.")
     instant = np.datetime64(time)
-    nanoseconds = instant.astype("datetime64[ns]")
-    if nanoseconds.astype(instant.dtype) != instant:  # the conversion wraps around without a word
+    try:
+        nanoseconds = instant.astype("datetime64[ns]")
+        is_same = nanoseconds.astype(instant.dtype) == instant
+    except OverflowError:  # NumPy 2.5; before, the conversion wraps around without a word
+        is_same = False
+    if not is_same:
         raise ValueError(f"time must lie between the years 1678 and 2261, found {time!s}.")
     return kind, int(nanoseconds.astype(np.int64))
 

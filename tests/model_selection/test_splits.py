@@ -286,7 +286,7 @@ def test_lengths_of_time_are_checked():
     with pytest.raises(ValueError, match="test_size must be a positive time"):
         PanelTimeSeriesSplit(test_size=dt.timedelta(0))
     with pytest.raises(ValueError, match="gap must be a non-negative time"):
-        PanelTimeSeriesSplit(gap=np.timedelta64("NaT"))
+        PanelTimeSeriesSplit(gap=np.timedelta64("NaT", "D"))
 
 
 def test_one_series_only():

@@ -137,7 +137,7 @@ def test_equal_keys_are_the_same_row():
 
 
 def test_keys_that_are_none():
-    for key in (None, [1], np.nan, np.datetime64("NaT"), object(), {"a": 1}):
+    for key in (None, [1], np.nan, np.datetime64("NaT", "s"), object(), {"a": 1}):
         with pytest.raises(TypeError, match="key="):
             live(0.5).takes(key)
     pandas = pytest.importorskip("pandas")
