@@ -1,11 +1,12 @@
 """The command line: options, exit codes, errors of one line."""
 
 import argparse
+import os
 import signal
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sklstm._version import __version__
 from sklstm.cli import evaluate, info, predict, train
@@ -56,6 +57,7 @@ def main(arguments=None):
     with _stopped_by_signals(), _short_warnings():
         try:
             options.run(options)
+            sys.stdout.flush()  # a pipe that nobody reads would fail where the interpreter ends, with a code of its own
         except CommandError as error:
             return _fail(options, error, one_line(error), error.code)
         except Stopped as stop:
@@ -63,11 +65,19 @@ def main(arguments=None):
         except KeyboardInterrupt:
             return 130
         except BrokenPipeError:  # of whoever reads the standard output
-            sys.stderr.close()
+            _discard_output()
             return 1
         except Exception as error:
             return _fail(options, error, f"{type(error).__name__}: {one_line(error)}", 1)
     return 0
+
+
+def _discard_output():
+    """Let what is still to be written go nowhere: the interpreter would try again at its end."""
+    with suppress(OSError, ValueError):  # a standard output without a file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _fail(options, error, told, code):

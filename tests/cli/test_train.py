@@ -278,8 +278,10 @@ def test_the_package_is_a_command_and_whoever_reads_may_stop(files):
     command = [sys.executable, "-m", "sklstm", "info", str(files / "model")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "class: DeepLSTMRegressor" in done.stdout
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    for unbuffered in ("", "1"):  # written at the end of the program, or at once
+        reader, writer = os.pipe()
+        os.close(reader)
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (1, "")
