@@ -1,8 +1,8 @@
 """The activations in units in the last place, per instruction set and precision.
 
 One ULP is the distance of neighbouring numbers of the result's type at the exact value. The float32
-bounds are the maxima over *every* float32 (sigmoid above its floor), rounded up; the tests take every
-1021st and all those around the worst.
+bounds are the maxima over *every* float32 (of sigmoid where it is no underflow), rounded up; the tests take
+every 1021st and all those around the worst.
 """
 
 from decimal import Context, Decimal, localcontext
@@ -17,12 +17,12 @@ from sklstm._kernels.core._pointwise import sigmoid, tanh
 
 ISAS = available_isas()
 FUNCTIONS = {"sigmoid": (sigmoid, expit), "tanh": (tanh, np.tanh)}
-# Found at -16.6357 and 0.0624. With joined products (x86_v3, x86_v4) tanh has one rounding less.
-MAX_ULP = {isa: {"sigmoid": 2.49, "tanh": 2.61 if isa == "baseline" else 2.57} for isa in ISAS}
+# Found at -16.6357 and -3.14.
+MAX_ULP = {isa: {"sigmoid": 2.49, "tanh": 3.46} for isa in ISAS}
 # libm: 1.96 and 2.02 with glibc 2.36; other libraries promise 1 or 2 for exp and tanh themselves.
 MAX_ULP_FLOAT64 = {"sigmoid": 2.5, "tanh": 2.5}
-# exp(87) is the last power of e that float32 holds comfortably: below, sigmoid stands still.
-SIGMOID_FLOOR_BEGINS = np.float32(-87.0)
+# exp(-x) is infinite from 2^127.5 on, and sigmoid 0.
+SIGMOID_UNDERFLOWS = np.float32(-127.5 * np.log(2.0))
 
 each_isa = pytest.mark.parametrize("isa", ISAS)
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -52,7 +52,7 @@ def test_float32_ulp(name, isa):
     assert_array_equal(np.isnan(found), np.isnan(x))
     measured = ~np.isnan(x)
     if name == "sigmoid":
-        measured &= x >= SIGMOID_FLOOR_BEGINS
+        measured &= x >= SIGMOID_UNDERFLOWS + np.float32(1e-4)
     error = ulp_error(found[measured], oracle(x[measured].astype(np.float64)))
     worst = np.argmax(error)
     assert error[worst] <= MAX_ULP[isa][name], f"{error[worst]} ULP at {x[measured][worst]!r}"
@@ -64,7 +64,7 @@ def test_float32_ulp_where_it_matters(name, isa):
     """Every float near the worst arguments of the whole sweep, around 0 and where polynomials join."""
     function, oracle = FUNCTIONS[name]
     joints = np.log(2.0) * np.array([-24.5, -5.5, -1.5, -0.5, 0.5, 1.5, 5.5])
-    for centre in [-16.635704, -4.5050907, 0.062424507, 0.062023256, 7.859211, 1e-3, *joints, *joints / 2]:
+    for centre in [-16.635704, -3.1399991, 0.062424507, 0.062023256, 8.6643398, 1e-3, *joints, *joints / 2]:
         first = np.float32(centre).view(np.uint32) - 20_000
         x = (first + np.arange(40_000, dtype=np.uint32)).view(np.float32)
         error = ulp_error(function(x, isa), oracle(x.astype(np.float64)))
@@ -72,13 +72,10 @@ def test_float32_ulp_where_it_matters(name, isa):
 
 
 @each_isa
-def test_float32_sigmoid_has_a_floor(isa):
-    """Below -87 the result stays at sigmoid(-87) = 1.6e-38 and never becomes 0 (or a slow subnormal)."""
+def test_float32_sigmoid_underflows_to_zero(isa):
     x = all_kinds_of_floats()
-    x = np.append(x[x < SIGMOID_FLOOR_BEGINS], np.float32(-np.inf))
-    floor = sigmoid(np.array([SIGMOID_FLOOR_BEGINS]), isa)
-    assert ulp_error(floor, expit(np.float64(-87.0)))[0] <= MAX_ULP[isa]["sigmoid"]
-    assert_array_equal(sigmoid(x, isa), np.broadcast_to(floor, x.shape))
+    x = np.append(x[x < SIGMOID_UNDERFLOWS], np.float32(-np.inf))
+    assert_array_equal(sigmoid(x, isa), np.zeros_like(x))
 
 
 @each_dtype
@@ -99,17 +96,19 @@ def test_exact_values(isa, dtype):
 @each_isa
 @each_function
 def test_float32_range_and_order(name, isa):
-    """No result leaves the closed range, and none falls by more than two neighbours as x grows."""
+    """No result leaves the closed range, and none falls as x grows, not even from one number to the next."""
     function, _ = FUNCTIONS[name]
-    x = np.linspace(-90.0, 90.0, 3_000_001).astype(np.float32)
-    found = function(x, isa)
+    next_to_each_other = np.arange(2_000_000, dtype=np.uint32)
+    starts = [np.float32(start).view(np.uint32) for start in (1e-3, 0.05, 0.6, 3.0, 8.5, 85.0)]
+    rising = [np.linspace(-90.0, 90.0, 3_000_001).astype(np.float32)]
+    rising += [(start + next_to_each_other).view(np.float32) for start in starts]
     low, high = (0.0, 1.0) if name == "sigmoid" else (-1.0, 1.0)
-    assert found.min() >= low
-    assert found.max() <= high
-    fall = np.maximum.accumulate(found) - found
-    assert (fall <= 2 * np.spacing(np.abs(found))).all()
-    if name == "tanh":
-        assert_array_equal(np.sign(found), np.sign(x))
+    for x in [*rising, *(-one[::-1] for one in rising[1:])]:
+        found = function(x, isa)
+        assert low <= found[0] <= found[-1] <= high
+        assert (np.diff(found) >= 0).all()
+        if name == "tanh":
+            assert_array_equal(np.sign(found), np.sign(x))
 
 
 def decimal_oracle(name, x):

@@ -5,7 +5,7 @@
 The text of the kernels is compiled as it is for the package, and compared with libm in double precision: the largest
 error in units in the last place, results that fall while x grows, the range, and what becomes of 0, infinity and NaN.
 Bounds that are asserted: 5 ULP within the range of each function, no NaN from a number and no number from a NaN, exact
-values at 0 and the ends, and falls of two units at most. Sigmoid stands still below -87, exp beyond -87 and 87.
+values at 0 and the ends, and no fall anywhere. Sigmoid is 0 below -88.38, exp stands still beyond -87 and 87.
 """
 
 import argparse
@@ -38,10 +38,10 @@ SWEEP_FLAGS = ["-O3", "-march=native", "-std=c11", "-fno-math-errno", "-ffinite-
 SWEEP_FLAGS += ["-fno-trapping-math"]
 FUNCTIONS = ("sigmoid", "tanh", "exp")
 INFINITY, LIMIT = float("inf"), 87.0
-# Where each is measured; beyond it stands still at the value of the end.
-RANGES = {"sigmoid": (-LIMIT, INFINITY), "tanh": (-INFINITY, INFINITY), "exp": (-LIMIT, LIMIT)}
+# Where each is measured; beyond, it has the value that `faults` expects at the end.
+RANGES = {"sigmoid": (-88.37, INFINITY), "tanh": (-INFINITY, INFINITY), "exp": (-LIMIT, LIMIT)}
 EXACT = (-1.0, 0.0, 0.5, 1.0)
-MAX_ULP, MAX_FALL = 5.0, 2.0
+MAX_ULP = 5.0
 NUMBERS = 0x7F800001  # of each sign: 0 to infinity
 NAN = 0x7FFFFF
 
@@ -129,7 +129,7 @@ def faults(name, found, at_ends):
     """Return what breaks a bound."""
     smallest, largest = np.exp(-LIMIT), np.exp(LIMIT)
     expected = {
-        "sigmoid": [0.5, 0.5, 1.0, smallest], "tanh": [0.0, 0.0, 1.0, -1.0], "exp": [1.0, 1.0, largest, smallest],
+        "sigmoid": [0.5, 0.5, 1.0, 0.0], "tanh": [0.0, 0.0, 1.0, -1.0], "exp": [1.0, 1.0, largest, smallest],
     }[name]  # fmt: skip
     expected = np.array(expected, np.float32)
     # Where a function stands still it has the error that it has at the end of its range.
@@ -138,7 +138,7 @@ def faults(name, found, at_ends):
     )
     return [
         *([f"{found['ulp']:.3f} ULP"] if found["ulp"] > MAX_ULP else []),
-        *([f"falls by {found['largest fall']:.2f} ULP"] if found["largest fall"] > MAX_FALL else []),
+        *([f"falls by {found['largest fall']:.2f} ULP"] if found["falls"] else []),
         *(["NaN of a number, or a number of NaN"] if found["NaN"] else []),
         *([] if close.all() else [f"ends: {at_ends}"]),
     ]

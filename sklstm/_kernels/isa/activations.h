@@ -3,7 +3,9 @@
  * float: both are computed from exp(x) = s + s q, with x = n ln 2 + r, |r| <= ln(2)/2, s = 2^n and q = expm1(r)
  * as a polynomial of degree 6 (relative error 1.4e-8, a quarter of half an ULP; fitted by iteratively re-weighted least
  * squares). Keeping q apart from s is what lets tanh keep its relative precision near 0: expm1(x) = (s - 1) + s q.
- *   sigmoid(x) = 1 / (1 + exp(-x))                 tanh(x) = e / (e + 2),  e = expm1(2 x)
+ *   sigmoid(x) = 1 / (1 + s (1 + q)) of -x         tanh(x) = 1 / (1 + 2 / e),  e = expm1(2 x)
+ * Each operation of both rises or falls with x, and so does its rounded result: neither function ever falls. e / (e + 2) has one
+ * division less (a forward pass of 64 units 1 % faster, of 17 units 3 %) and falls at 770,000 of all numbers.
  * Up to SIDE_BY_SIDE vectors are evaluated interleaved: one alone waits for each result, and its waiting operations fill the
  * scheduler of the core before the next vector reaches it (4 % of a forward pass of 64 units).
  * Measured over all floats in [-100, 100]: see tests/kernels/test_activations.py for the asserted bounds.
@@ -19,7 +21,7 @@
 #if SKLSTM_REDUCED
 #  include "short_activations.h"
 #else
-/* Requires |x| <= 127 ln 2: s must stay a normal float. */
+/* |x| <= 127 ln 2, where s is a normal float, or x just above 128 ln 2, where s is infinite and q positive. */
 SKLSTM_INLINE void exp_parts(const int n, const float factor, const vec *x, vec *s, vec *q) {
     (void)factor; /* the arguments are negated and doubled already */
     /* Adding 1.5 * 2^23 leaves round(x / ln 2) in the low bits: one addition instead of a rounding instruction. */
@@ -44,15 +46,17 @@ SKLSTM_INLINE void exp_parts(const int n, const float factor, const vec *x, vec 
 
 enum { SIGMOID_FACTOR = 1, TANH_FACTOR = 1, EXP_FACTOR = 1 };
 SKLSTM_INLINE void gate_parts(const vec *z, vec *s, vec *q) { exp_parts(4, 1, z, s, q); }
-SKLSTM_INLINE vec sigmoid_argument(vec x) { return v_clamp(v_sub(v_broadcast(0.0f), x), -87.0f, 87.0f); }
+/* exp(89) is infinite, and what becomes of it exactly 0. */
+SKLSTM_INLINE vec sigmoid_argument(vec x) { return v_clamp(v_sub(v_broadcast(0.0f), x), -87.0f, 89.0f); }
 SKLSTM_INLINE vec tanh_argument(vec x) { return v_clamp(v_add(x, x), -40.0f, 40.0f); }
 SKLSTM_INLINE vec sigmoid_of_parts(vec s, vec q) {
     const vec one = v_broadcast(1.0f);
-    return v_div(one, v_add(one, v_fma(s, q, s)));
+    return v_div(one, v_fma(s, v_add(one, q), one));
 }
+/* One as 2^-24: 2 / e would be infinite below 6e-39. */
 SKLSTM_INLINE vec tanh_of_parts(vec s, vec q) {
     const vec e = v_fma(s, q, v_sub(s, v_broadcast(1.0f)));
-    return v_div(e, v_add(e, v_broadcast(2.0f)));
+    return v_div(v_broadcast(0x1p-24f), v_add(v_broadcast(0x1p-24f), v_div(v_broadcast(0x1p-23f), e)));
 }
 #endif
 
