@@ -8,6 +8,7 @@ from estimator_case import parameters_equal
 from numpy.testing import assert_array_equal
 from sklearn import set_config
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklstm import DeepLSTMRegressor, DeepRNNClassifier
 from sklstm.exceptions import TimeOrderWarning
@@ -160,3 +161,27 @@ def test_rows_ahead_are_for_decoders():
     with pytest.raises(ValueError, match="future needs known_columns"):
         make(known_columns=None).fit(X[:N], Y, future=BEHIND)
     assert "decoder" not in DeepRNNClassifier().get_params()
+
+
+def test_raw_rows_ahead_beside_scaled_ones_are_told():
+    """A pipeline does not take them through its steps."""
+    raw = 100.0 + 20.0 * X
+    pipeline = make_pipeline(StandardScaler(), make(max_iter=1))
+    with pytest.warns(UserWarning, match=r"future lives on another scale than X: column 2 is .*transform\(...\)\)\.$"):
+        pipeline.fit(raw[:N], Y, deeprnnregressor__future=raw[N:])
+    scaler = pipeline[0]
+    model = make(max_iter=1).fit(scaler.transform(raw[:N]), Y, future=scaler.transform(raw[N:]))
+    for rows in (slice(60, N), slice(N - 1, N)):
+        with pytest.warns(UserWarning, match="future lives on another scale than X"):
+            model.predict(scaler.transform(raw[rows]), future=raw[N:])
+    sequences, ahead = scaler.transform(raw[:60]).reshape(12, 5, 3), raw[:60].reshape(12, 5, 3)
+    with pytest.warns(UserWarning, match="future lives on another scale than X"):
+        make(max_iter=1).fit(sequences, Y[:60:5], future=ahead)
+
+
+def test_holidays_and_trends_ahead_are_no_other_scale():
+    table = np.column_stack([X, np.arange(len(X)), np.arange(len(X)) == 3])
+    table[N:, 4] = 1.0
+    for one in (table, StandardScaler().fit_transform(table)):
+        model = make(max_iter=1, known_columns=[2, 3, 4]).fit(one[:N], Y, future=one[N:])
+        model.predict(one[N - 1 : N], future=one[N:])

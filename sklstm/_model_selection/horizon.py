@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklstm._time_order import check_order, check_same_rows
-from sklstm._validation import check_container, check_groups, refuse_masked
+from sklstm._validation import check_container, check_groups, naming, refuse_masked
 
 
 def make_horizon(
@@ -123,7 +123,8 @@ def _read_values(y):
     """Return the values of one or several series as an array."""
     refuse_masked(y, "y")
     y = check_container(y, "y")
-    values = np.asarray(y)
+    with naming("y"):
+        values = np.asarray(y)
     if values.dtype == object and hasattr(y, "iloc"):  # columns of numbers with pandas.NA
         kinds = [y.dtype] if values.ndim == 1 else list(y.dtypes)
         if all(getattr(kind, "kind", "O") in "iufb" for kind in kinds):

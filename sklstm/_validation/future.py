@@ -12,6 +12,7 @@ from sklstm._validation.groups import check_groups, labels_of
 from sklstm._validation.kinds import check_container, is_list_of_sequences, is_set_of_sequences
 from sklstm._validation.messages import naming, refuse_masked
 from sklstm._validation.range import beyond_range
+from sklstm._validation.scales import warn_of_other_scale_ahead
 from sklstm._validation.sequences import refuse_other_width
 
 TABLE_DTYPES = (np.float64, np.float32)
@@ -137,6 +138,7 @@ def _after_rows(estimator, sequences, ahead, future, groups, name, argument):
     rows = np.empty((0, len(ahead.known)), sequences.table.dtype)
     if future.rows is not None:
         rows = known_rows(estimator, future.rows, ahead.known, argument)
+        warn_of_other_scale_ahead(estimator, rows, ahead.known, argument, sequences.table)
     after, labels = {None: (0, len(rows))}, [None]
     if groups is not None:
         after = {}
@@ -178,6 +180,8 @@ def _after_sequences(estimator, sequences, ahead, rows, name, argument):
     for start, one in zip(starts, tables, strict=True):
         n_rows = min(len(one), ahead.horizon)
         table[start : start + n_rows] = one[:n_rows]
+    if not missing.any():
+        warn_of_other_scale_ahead(estimator, table, ahead.known, argument, sequences.table)
     return table, starts, missing
 
 

@@ -141,6 +141,7 @@ def test_rows_serve_a_panel_whole():
         ({"y": 3.0, "horizon": 1}, ValueError, r"got shape \(\)"),
         ({"y": np.ma.array(np.zeros(5)), "horizon": 1}, ValueError, "y is a masked array"),
         ({"y": iter([1, 2]), "horizon": 1}, TypeError, "y is "),
+        ({"y": [np.zeros(4), np.zeros(5)], "horizon": 1}, ValueError, "^y: "),
         ({"y": np.zeros(5), "horizon": 1, "groups": [1, 1, 2]}, ValueError, "groups has 3 labels, but y has 5 rows"),
         ({"y": np.zeros(4), "horizon": 1, "groups": [1, 2, 1, 2]}, ValueError, "groups"),
     ],
