@@ -134,6 +134,13 @@ def test_an_output_that_comes_later():
     np.testing.assert_allclose(model.parameters_["weight_out"], start["weight_out"], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("error")
+def test_joined_moments_of_a_column_without_weight():
+    nothing = moments_of(np.ones((5, 2)), np.array([[1.0, 0.0]] * 5))
+    np.testing.assert_array_equal(nothing.joined(nothing).weight, [10.0, 0.0])
+    assert np.isfinite(nothing.joined(nothing).mean).all()
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-300, 1e300])
 def test_joined_moments(unit):
     table = RNG.normal(3.0, 2.0, size=(90, 2)) * unit

@@ -87,6 +87,12 @@ def test_lists_of_sequences(kind):
     assert_same(check(LISTS[kind]), Sequences.from_list(RAGGED))
 
 
+@pytest.mark.parametrize("rows", [[[1.0, 2.0], [3.0]], [np.arange(4.0), np.arange(6.0)]])
+def test_rows_of_two_lengths(rows):
+    with pytest.raises(ValueError, match=r"X is a list of entries of different lengths\."):
+        check(rows)
+
+
 @pytest.mark.parametrize("form", [np.asarray, np.asfortranarray, np.ndarray.tolist, list])
 def test_three_dimensional_arrays(form):
     array = np.arange(24.0).reshape(4, 3, 2)

@@ -5,6 +5,7 @@ from kernels.test_distilled_losses import case, each_alpha, each_kind
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
+from sklstm._ridge.start import numbers_to_predict
 from sklstm._training.losses import LOSSES, least_loss, mean_loss
 
 
@@ -50,3 +51,11 @@ def test_constant_of_a_class_that_is_absent_is_finite(kind):
     constant = loss.constant(targets, np.ones(5), n_classes if kind == "multinomial" else 1)
     assert np.isfinite(constant).all()
     assert mean_loss(loss, np.tile(constant, (5, 1)), targets, np.ones(5)) < 1e-9
+
+
+def test_a_linear_part_predicts_label_and_teacher_together():
+    # For each output: the weights of "no" and "yes" that come from the labels, then those that come from the teacher.
+    targets = np.array([[0.3, 0.0, 0.5, 0.2], [0.0, 0.3, 0.1, 0.6]])
+    assert_allclose(numbers_to_predict("distilled_binary", targets, 1), [[0.2], [0.9]])
+    targets = np.array([[0.3, 0.0, 0.0, 0.2, 0.4, 0.1]])
+    assert_allclose(numbers_to_predict("distilled_multinomial", targets, 3), [[0.5, 0.4, 0.1]])
