@@ -81,9 +81,15 @@ class PipelineStream:
         rows = self._steps.transform_rows(x, self._n_streams)
         label = None if self._n_streams is not None or type(x) is np.ndarray else self._order.look(x)
         ahead = None if future is None else self._steps.rows_before(future, self._n_streams)
-        answer = self._stream.step(rows, out=out, future=ahead)
-        self._order.follow(label)
-        return answer
+        n_steps, last = self._stream._n_steps, self._order.last
+        try:
+            answer = self._stream.step(rows, out=out, future=ahead)
+            self._order.follow(label)
+            return answer
+        except BaseException:
+            self._stream._go_back(n_steps)
+            self._order.last = last
+            raise
 
     def reset(self, streams: ArrayLike | None = None) -> Self:
         """Forget all rows, those of `context` and the carried ones included.

@@ -103,14 +103,19 @@ class RowOrder:
         The rows before.
     last : label or None, default=None
         Of the row before, where there is no `context`.
+
+    Attributes
+    ----------
+    last : label or None
+        Of the last row that had one.
     """
 
     def __init__(self, context=None, last=None):
-        self._last = _label(context.iloc[-1:]) if hasattr(context, "iloc") and len(context) else last
+        self.last = _label(context.iloc[-1:]) if hasattr(context, "iloc") and len(context) else last
 
     def look(self, x):
         """Warn if x does not come after the row before it; return its label for `follow`."""
-        label, last = _label(x), self._last
+        label, last = _label(x), self.last
         if label is not None and last is not None and _goes_back(label, last):
             warn_user(
                 f"x does not come after the row before it: it is {label}, that one {last}. A stream takes rows in the "
@@ -122,11 +127,11 @@ class RowOrder:
     def follow(self, label):
         """Remember the label of a row that has been processed."""
         if label is not None:
-            self._last = label
+            self.last = label
 
     def forget(self):
         """Forget the last label."""
-        self._last = None
+        self.last = None
 
 
 def _label(x):

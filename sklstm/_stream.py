@@ -151,6 +151,7 @@ class Stream:
             self._numbers = open_stream(network, n_streams or 1, length, want_hidden=is_transform)
         except MemoryError:
             raise MemoryError(too_large(n_streams or 1, length)) from None
+        self._counter = self._numbers.counter
         self._advance = self._numbers.step if scales is None else self._step_in_units
         ahead = ahead_of(model)
         self._looks_ahead = ahead is not None and bool(ahead.known) and not is_transform
@@ -218,8 +219,9 @@ class Stream:
         Raises
         ------
         ValueError
-            If x is not as described or not finite, or `out` does not fit: the streams are then as before. Also if the
-            states have grown beyond the dtype, as those of a cell with relu may: `reset` them then.
+            If x is not as described or not finite, or `out` does not fit. Also if the states would grow beyond the
+            dtype, as those of a cell with relu may: `reset` them then. After every exception, Ctrl-C included, the
+            streams are as before.
         RuntimeError
             If another thread is using this stream. Neither step harms the other.
 
@@ -229,13 +231,30 @@ class Stream:
             If the label of x, the name of a Series or the index of a table of one row, is a time that does not come
             after that of the row before, or a number below it.
         """
-        if type(x) is ndarray and out is None and future is None and self._step_value is not None:
-            # Needs no claim: it returns a number and not an array that the next step overwrites.
-            z = self._step_value(x)
-            if z is not None:
-                if not isfinite(z):
-                    raise overflow(self._place(), self._network.dtype_name)
-                return self._decode_one(z)
+        n_steps, last = self._counter.n_steps, self._order.last
+        try:
+            if type(x) is ndarray and out is None and future is None and self._step_value is not None:
+                # Needs no claim: it returns a number and not an array that the next step overwrites.
+                z = self._step_value(x)
+                if z is not None:
+                    if not isfinite(z):
+                        raise overflow(self._place(), self._network.dtype_name)
+                    return self._decode_one(z)
+            return self._any_step(x, out, future)
+        except BaseException:
+            self._go_back(n_steps)
+            self._order.last = last
+            raise
+
+    @property
+    def _n_steps(self):
+        return self._counter.n_steps
+
+    def _go_back(self, n_steps):
+        """Take the last step back if it came after `n_steps` steps: one that is interrupted is taken whole or not."""
+        self._numbers.go_back(n_steps)
+
+    def _any_step(self, x, out, future):
         label = None
         if (
             type(x) is not ndarray

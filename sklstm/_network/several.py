@@ -69,6 +69,7 @@ class SeveralStreams:
         self._streams, self._has_window = streams, has_window
         # One claim stands for all.
         self.claim, self.release = streams[0].claim, streams[0].release
+        self.counter = self
 
     def step(self, x, *ahead):
         """Take one row of every stream, see `CallStream.step`; return the outputs of all networks, a new array."""
@@ -78,6 +79,16 @@ class SeveralStreams:
     def step_value(self, x):
         """Return None: every row is taken by `step`."""
         return None
+
+    @property
+    def n_steps(self):
+        """Steps of each network."""
+        return [one.counter.n_steps for one in self._streams]
+
+    def go_back(self, n_steps):
+        """Take the last step back in those networks that have made it after `n_steps` steps."""
+        for one, number in zip(self._streams, n_steps, strict=True):
+            one.go_back(number)
 
     def reset(self, mask):
         """Reset the streams where `mask`, a bool array of shape (n_streams,), is True."""

@@ -1,6 +1,7 @@
 """A network that reads one row of each stream at a time, and the state it keeps of them."""
 
 from dataclasses import replace
+from threading import get_ident
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def open_stream(network, n_streams, window=None, *, want_hidden=False):
         The first has kernels of its own and allocates nothing in a step; the second calls the forward pass over whole
         sequences at each step, which works for every network; the third has one of these for each of several networks.
         From ``claim()`` to ``release()`` other threads get a RuntimeError. The next step overwrites the array that a
-        step returns: read it before the release. `step_value` needs no claim.
+        step returns: read it before the release. `step_value` needs no claim. ``counter.n_steps`` counts steps, so that
+        ``go_back`` can take back one that was interrupted when the streams had moved.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class RowStream:
         self._z = np.zeros((n_streams, shape.features_size if want_hidden else shape.n_outputs), dtype)
         self._kernels = network.stream_kernels(n_streams, window or 0, self._z, want_hidden)
         self.claim, self.release = self._kernels.claim, self._kernels.release
+        self.counter, self.go_back = self._kernels, self._kernels.go_back
 
     def step(self, x):
         """Take one row of every stream.
@@ -157,6 +160,7 @@ class CallStream:
         self._states = np.zeros((n_streams, sum(size for _, size in shape.states)), dtype)
         owner = OneThread()
         self.claim, self.release = owner.claim, owner.release
+        self.counter, self.n_steps, self._before = self, 0, None
 
     def step(self, x, ahead=None):
         """Take one row of every stream, see `RowStream.step`.
@@ -187,10 +191,18 @@ class CallStream:
         want_hidden = self._want_hidden or (ahead is None and bool(shape.n_turns and shape.known_columns))
         more = {} if states is None else {"states": states, "first_rows": first_rows}
         z = self._network.forward(sequences, want_hidden=want_hidden, **more)
+        self._before = (self.n_steps, get_ident()), self._rows, self._n_rows, self._states
         self._rows, self._n_rows = rows, n_rows
         if states is not None:
             self._states = states
+        self.n_steps += 1
         return z
+
+    def go_back(self, n_steps):
+        """Take the last step back, or the part that was made, if it came after `n_steps` and was this thread's."""
+        if self._before is not None and self._before[0] == (n_steps, get_ident()):
+            (self.n_steps, _), self._rows, self._n_rows, self._states = self._before
+            self._before = None
 
     def step_value(self, x):
         """Return None: every row is taken by `step`."""

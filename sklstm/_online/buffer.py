@@ -64,15 +64,19 @@ class RowBuffer:
         last = self.n_seen if last is None else last
         return slice(self.slot(first), self.slot(last))
 
-    def append(self, x, key):
-        """Add a row without truth and predictions; return where it stands."""
-        slot = self._end
-        if slot == len(self.flags):
+    def make_room(self):
+        """Move the rows to the front, if there is no room for another one; nothing changes for who asks for them."""
+        if self._end == len(self.flags):
             kept = self.capacity
             for name in self.COLUMNS:
                 array = getattr(self, name)
                 array[:kept] = array[kept:]
-            slot = kept
+            self._end = kept
+
+    def append(self, x, key):
+        """Add a row without truth and predictions; return where it stands."""
+        self.make_room()
+        slot = self._end
         self.X[slot] = x
         self.y[slot] = self.answers[slot] = self.others[slot] = np.nan
         self.flags[slot], self.keys[slot] = 0, key

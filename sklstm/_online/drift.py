@@ -279,6 +279,11 @@ class DriftWatch:
         before, self._alarmed = self._alarmed, bool(self.detector.drift_detected)
         return self._alarmed and not before
 
+    @property
+    def parts(self):
+        """Objects of this package whose attributes an update changes."""
+        return [self, self.normaliser, *([self.detector] if type(self.detector) is PageHinkley else [])]
+
     def state(self, trust=False):
         """Return what goes on, for `from_state`.
 

@@ -20,6 +20,7 @@ from sklstm._online.engine_state import buffer_from, restore, state_of
 from sklstm._online.history import History
 from sklstm._online.metrics import Metrics
 from sklstm._online.records import ROW, ROW_WITH_TRUTH, TRUTH, read_record, row_record, truth_record
+from sklstm._online.rollback import Mark
 from sklstm._online.rows import RowReader, hash_of
 from sklstm._online.truths import truths_from, truths_of
 from sklstm._online.waiting import Waiting
@@ -146,25 +147,23 @@ class Engine:
             self._act(record, self._take_with_truth, x, key, time, n_held, truth)
         else:
             record = None if self.folder is None else truth_record(number, truth)
-            self._act(record, self._learn, number, truth)
+            self._act(record, self._learn, number=number, truth=truth)
         self.metrics.observe("learn", perf_counter() - begin)
         self.finish_due()
 
     def _act(self, record, act, *arguments, **named):
-        """Write a record, and then do what it says; what cannot be done is taken out of the journal."""
-        before = self.buffer.n_seen, self.n_truths
-        if record is not None:
-            self.folder.append(record)
+        """Write a record, and then do what it says; what cannot be done, or is interrupted, leaves all as it was."""
+        self.buffer.make_room()
+        mark = Mark(self, named.get("number"))
         try:
+            if record is not None:
+                self.folder.append(record)
             result = act(*arguments, **named)
+            self.n_calls += 1
+            return result
         except BaseException:
-            if (self.buffer.n_seen, self.n_truths) != before:
-                self.n_calls += 1  # Ctrl-C came when it was done
-            elif record is not None:
-                self.folder.undo()
+            mark.go_back()
             raise
-        self.n_calls += 1
-        return result
 
     def apply(self, record):
         """Do again what a record of the journal says."""
@@ -197,12 +196,8 @@ class Engine:
     # What a call does
 
     def _take(self, x, key, time, n_held):
-        try:
-            shown, numbers = self.champion.step(x)
-            other = work.shadow_step(self, x) if self.challenger is not None else None
-        except KeyboardInterrupt:
-            self._go_back()
-            raise
+        shown, numbers = self.champion.step(x)
+        other = work.shadow_step(self, x) if self.challenger is not None else None
         buffer = self.buffer
         number = buffer.n_seen
         if number >= buffer.capacity:
@@ -228,13 +223,6 @@ class Engine:
             self.metrics.count("held", n_held)
         self.metrics.count("rows")
         return shown, numbers
-
-    def _go_back(self):
-        """Let the streams forget a row in which they were interrupted, if they look back on so many rows only."""
-        for candidate in (self.champion, self.challenger):
-            if candidate is not None and candidate.first_model.training != "stateful":
-                candidate.stream.reset()
-                work.follow(self, candidate)
 
     def _take_with_truth(self, x, key, time, n_held, truth):
         self._take(x, key, time, n_held)
@@ -298,8 +286,13 @@ class Engine:
     def finish_due(self):
         """Do what the last call has left to do: what was interrupted is done before the next call."""
         while self.due:
-            self.due[0](self)
-            self.due.pop(0)
+            mark = Mark(self)
+            try:
+                self.due[0](self)
+                self.due.pop(0)
+            except BaseException:
+                mark.go_back()
+                raise
 
     # State
 

@@ -181,9 +181,16 @@ class RunFolder:
                 str(self._journal.path),
             ) from error
 
-    def undo(self):
-        """Remove the record that was written last."""
-        self._journal.undo()
+    @property
+    def position(self):
+        """Journal, and where it ends."""
+        return self._journal, self._journal.end
+
+    def cut_to(self, position):
+        """Remove the records that were written since a `position`, in the same journal."""
+        journal, end = position
+        if journal is self._journal:
+            journal.cut_to(end)
 
     def checkpoint(self, state, sync_every):
         """Write a checkpoint, begin a new journal, and delete the files that are no longer needed."""

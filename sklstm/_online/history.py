@@ -50,7 +50,7 @@ class History:
             raise ValueError(f"max_points={max_points}, expected an even number.")
         self.rows_per_point, self.max_points = int(rows_per_point), int(max_points)
         self._kinds, self._codes, self._rows, self._numbers = [], array("q"), array("q"), {}
-        # Of each point of the loss: its last row, the sum and how many rows. They are allocated once.
+        # Of each point of the loss: its last row, the sum and how many rows.
         self._ends, self._counts = np.zeros(max_points, np.int64), np.zeros(max_points, np.int64)
         self._sums = np.zeros(max_points)
         self._n_points, self._open = 0, [0, 0.0, 0]
@@ -99,9 +99,9 @@ class History:
             Mean loss of `n` rows, of which `row` is the last.
         n : int, default=1
         """
-        part = self._open
-        part[0], part[1], part[2] = row, part[1] + n * loss, part[2] + n
-        if part[2] >= self.rows_per_point:
+        _, total, count = self._open
+        self._open = [row, total + n * loss, count + n]
+        if count + n >= self.rows_per_point:
             self._close_point()
 
     def _close_point(self):
@@ -109,11 +109,26 @@ class History:
         self._ends[k], self._sums[k], self._counts[k] = self._open
         self._n_points, self._open = k + 1, [0, 0.0, 0]
         if self._n_points == self.max_points:
-            half = self.max_points // 2
-            self._ends[:half] = self._ends[1::2]
-            for column in (self._sums, self._counts):
-                column[:half] = column[0::2] + column[1::2]
-            self._n_points, self.rows_per_point = half, 2 * self.rows_per_point
+            # Other arrays: those of before may have to be put back.
+            half, names = self.max_points // 2, ("_ends", "_sums", "_counts")
+            pairs = {name: (getattr(self, name)[0::2], getattr(self, name)[1::2]) for name in names}
+            columns = {name: one if name == "_ends" else one + other for name, (other, one) in pairs.items()}
+            columns = {name: np.append(column, np.zeros_like(column)) for name, column in columns.items()}
+            vars(self).update(columns, _n_points=half, rows_per_point=2 * self.rows_per_point)
+
+    def mark(self):
+        """Return what `go_back` needs."""
+        return vars(self).copy(), len(self._rows), len(self._kinds), len(self._numbers)
+
+    def go_back(self, mark):
+        """Forget what came after a mark."""
+        kept, n_events, n_kinds, n_names = mark
+        vars(self).update(kept)
+        for name in list(self._numbers)[n_names:]:
+            del self._numbers[name]
+        del self._kinds[n_kinds:]
+        for column in (self._codes, self._rows, *self._numbers.values()):
+            del column[n_events:]
 
     def as_dict(self):
         """Return all events in order of their rows.

@@ -56,16 +56,16 @@ class Journal:
         except BaseException:
             self._cut(self._end)
             raise
-        self._before, self._end = self._end, self._end + len(content)
+        self._end += len(content)
         if self._sync_every is not None:
             self._unsynced += 1
             if self._unsynced >= self._sync_every:
                 self.sync()
 
-    def undo(self):
-        """Remove the record that was written last."""
-        self._end = self._before
-        self._cut(self._end)
+    @property
+    def end(self):
+        """Number of bytes that are whole records."""
+        return self._end
 
     def _cut(self, end):
         os.ftruncate(self._file, end)
@@ -79,7 +79,7 @@ class Journal:
         self.sync_seconds += perf_counter() - begin
 
     def cut_to(self, end):
-        """Drop what follows the last whole record, as `read_journal` found it."""
+        """Drop what follows a whole record, as `read_journal` or `end` said where it ends."""
         self._end = max(end, _HEADER.size)
         self._cut(self._end)
 

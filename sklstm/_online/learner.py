@@ -236,6 +236,7 @@ class LearnerParts(VersionedPickles):
         engine = state.pop("_engine", None)
         if engine is not None:
             with self._lock():
+                engine.finish_due()  # where that was interrupted
                 state["_state"] = engine.state
         return state
 

@@ -131,6 +131,15 @@ class Metrics:
             self._refuse(name, "counter")
             self._counters[name] = n
 
+    @property
+    def counters(self):
+        """The counters by name, a copy; they can be put back."""
+        return self._counters.copy()
+
+    @counters.setter
+    def counters(self, counters):
+        self._counters = dict(counters)
+
     def gauge(self, name, value):
         """Set a gauge.
 

@@ -36,6 +36,28 @@ class Waiting:
         """Return the numbers of the rows without a key, that which waits longest first."""
         return list(self._plain)
 
+    def has(self, number):
+        """Return whether a row of this number waits."""
+        return number in self._plain or number in self._keys
+
+    def key_of(self, number):
+        """Return the key of a row, None for one without a key or that does not wait."""
+        return self._keys.get(number)
+
+    def discard(self, number):
+        """Remove a row, or what is left of it, if it waits."""
+        self._plain.pop(number, None)
+        if self._keys.pop(number, None) is not None:
+            self._numbers = {key: number for number, key in self._keys.items()}
+
+    def put_back(self, number, key):
+        """Let a row wait again, where it was."""
+        if key is None:
+            self._plain = OrderedDict.fromkeys(sorted({*self._plain, number}))
+        else:
+            self._keys = dict(sorted({**self._keys, number: key}.items()))
+            self._numbers = {key: number for number, key in self._keys.items()}
+
     def remove(self, number):
         """Remove a row."""
         if number in self._keys:

@@ -124,6 +124,21 @@ cdef class StackStream(StreamBuffers):
         self.advance()
         return (<float *> self.out)[0] if self.stack.code == FLOAT32 else (<double *> self.out)[0]
 
+    def go_back(self, Py_ssize_t n_steps):
+        """Take the last step back if it came after `n_steps` steps, was this thread's, and nothing came after it."""
+        cdef Py_ssize_t r
+        if self.n_steps != n_steps + 1 or self.stepper != PyThread_get_thread_ident():
+            return
+        self.refuse_other_threads()
+        if self.length:
+            # Of a full window the row that it dropped lies beyond what the next one reads.
+            self.position -= 1
+            for r in range(self.n):
+                self.counts[r] -= 1
+        else:
+            self.exchange_state(self.before, True)
+        self.n_steps = n_steps
+
     cdef void advance(self):
         """Run a step. Claimed meanwhile: two steps at once would write beyond the memory of the windows."""
         cdef unsigned long claimed = self.owner
@@ -133,6 +148,7 @@ cdef class StackStream(StreamBuffers):
         else:
             with nogil:
                 self.run()
+        self.n_steps, self.stepper = self.n_steps + 1, PyThread_get_thread_ident()
         self.owner = claimed
 
     cdef void run(self) noexcept nogil:
@@ -201,6 +217,7 @@ cdef class StackStream(StreamBuffers):
         cdef StepShares step = self.shares(), layer
         cdef Py_ssize_t i
         cdef LayerCall *call
+        self.exchange_state(self.before, False)
         for i in range(self.n if self.gaps != NULL else 0):
             self.store_gap(i, self.raw + i * self.stack.input_size)
         if self.by_rows:
@@ -340,7 +357,7 @@ cdef class StackStream(StreamBuffers):
         self.refuse_other_threads()
         self.exchange_state(data_of(state, self.stack.code, self.n * self.stack.state_size), True)
 
-    cdef void exchange_state(self, char *state, bint put) noexcept:
+    cdef void exchange_state(self, char *state, bint put) noexcept nogil:
         cdef Py_ssize_t size = self.stack.kernels.item_size, i, r, hidden, stride
         cdef const Layer *layer
         cdef char *outside

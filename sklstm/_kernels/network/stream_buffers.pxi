@@ -45,6 +45,9 @@ cdef class StreamBuffers(OneThread):
     cdef int *n_active
     cdef Py_ssize_t *counts          # (n,) rows in each stream's window, in the order of the streams
     cdef Py_ssize_t *order           # (n,) streams, longest window first
+    cdef char *before                # (n, state_size) the states before the last step, where there is no window
+    cdef readonly Py_ssize_t n_steps  # that were taken and not taken back
+    cdef unsigned long stepper       # the thread that took the last one
 
     def __cinit__(self, Stack stack, Py_ssize_t n_streams, Py_ssize_t sequence_length, out, bint want_hidden,
                   int n_threads):
@@ -97,6 +100,8 @@ cdef class StreamBuffers(OneThread):
         self.share_rows = <int *> take_bytes(&base, self.n_shares * sizeof(int))
         self.counts = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
         self.order = <Py_ssize_t *> take_bytes(&base, self.n * sizeof(Py_ssize_t))
+        if not self.length:
+            self.before = take_bytes(&base, self.n * self.stack.state_size * size)
         return self.lay_out_layers(base, base == NULL or self.block == NULL)
 
     cdef bint multiplies_all_steps(self) noexcept nogil:
