@@ -315,8 +315,20 @@ default=None
         own = {**line, **dashed, "color": BLUE, "label": label}
         self.prediction_line_ = draw_curve(ax, times, self.y_pred, own, prediction_kwargs, "prediction_kwargs")
         self._label_times(ax, times)
-        label_axes(ax, self.time_name, self.target_name)
+        label_axes(ax, self.time_name, self.target_name, self._handles(ax))
         return self
+
+    def _handles(self, ax):
+        """Return what stands in the legend: an inner band as dark as it is over the outer ones."""
+        from matplotlib.patches import Patch
+
+        handles = ax.get_legend_handles_labels()[0]
+        for k, band in enumerate(self.bands_):
+            if band in handles and len(band.get_facecolor()):
+                *color, alpha = band.get_facecolor()[0]
+                stacked = Patch(facecolor=(*color, 1 - (1 - alpha) ** (k + 1)), linewidth=0, label=band.get_label())
+                handles[handles.index(band)] = stacked
+        return handles
 
     def _draw_bands(self, ax, times, given):
         """Draw the bands between the first and the last quantile, the second and the last but one, and so on."""

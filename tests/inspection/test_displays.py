@@ -138,6 +138,9 @@ def test_forecast_of_rows(bands):
         assert_allclose(vertices[:, 1].max(), quantiles[:, high].max())
         assert band.get_alpha() == 0.5
     assert texts(display.ax_) == ["5 to 95 %", "25 to 75 %", "Truth", "Median"]
+    # The inner band lies over the outer one, and is as dark in the legend.
+    patches = display.ax_.get_legend().get_patches()
+    assert_allclose([patch.get_facecolor()[3] for patch in patches], [0.5, 0.75])
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Row", "Load (MW)")
     assert no_text_overlaps(display.figure_)
 
