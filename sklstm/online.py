@@ -52,7 +52,8 @@ class OnlineLearner(RowByRow, SeenAttributes, LearnerParts, MetaEstimatorMixin, 
     refit_rows : int or None, default=None
         Newest rows that a refit learns from; None for the whole buffer.
     drift_rows : int or None, default=1000
-        The same for a refit after drift, whose older rows are of the time before; None for the whole buffer.
+        Newest rows that a refit after drift learns from. It begins when half of them came after the alarm, and another
+        one when all did: an alarm comes early, and most rows are of the time before. None for the whole buffer at once.
     rollout : Rollout or None, default=None
         How a refitted model takes over: in shadow first, then for a growing share of the rows. None for at once.
     on_missing : "raise" or "hold", default="raise"
@@ -120,7 +121,7 @@ class OnlineLearner(RowByRow, SeenAttributes, LearnerParts, MetaEstimatorMixin, 
 
     **Drift** is looked for in the losses of `model_`, normalised: the squared error for ``loss="squared_error"``, the
     pinball loss for one quantile, else the absolute error, in units of the deviation of the targets in `fit`; the log
-    loss of classifiers. A new model is watched anew.
+    loss of classifiers. A new model is watched anew, and its first hundred losses say what is usual for it.
 
     **After a crash** of the process at any moment, `resume` gives the state after the last call whose record is whole.
     Before a call has any effect, it is written to a journal, which each checkpoint ends. The bits from there on are

@@ -75,6 +75,7 @@ class Engine:
         self.loss_now = self.loss_at_training = self.challenger_loss = float("nan")
         # A running refit, the truths at which it takes over, and the row behind those that it is fitted on.
         self.refit = self.refit_at = self.refit_behind = self.wanted = None
+        self.drift_refits = ()  # the truths at which refits after drift are due
         self.folder = self.versions = self.parameters = None
         self.n_checked = 0  # calls at the last checkpoint
         self.due, self.notes = [], []
@@ -250,6 +251,9 @@ class Engine:
             self.due.append(work.train)
         if self.watch is not None and isfinite(loss):
             self._watch(loss)
+        if self.drift_refits and self.n_truths >= self.drift_refits[0]:
+            self.wanted = "drift"
+            self.drift_refits = tuple(due for due in self.drift_refits if due > self.n_truths)
         if config.refit is not None and config.refit_every is not None and self.n_truths % config.refit_every == 0:
             self.wanted = self.wanted or "refit_every"
         if self.challenger is not None and isfinite(loss) and isfinite(other):
@@ -276,8 +280,20 @@ class Engine:
             self.metrics.count("drifts")
             self.history.append("drift", self.buffer.n_seen, loss=self.loss_now)
             if self.config.refit is not None:
-                self.wanted = "drift"
+                self._plan_refits()
         self.metrics.observe("drift_check", perf_counter() - begin)
+
+    def _plan_refits(self):
+        """Plan the refits of an alarm, which comes early: for when half of their rows came after it, and all of them.
+
+        The next refit of an alarm before is not put off, so that one alarm after the other does not keep the old model.
+        """
+        n_rows = self.config.drift_rows
+        if n_rows is None:
+            self.wanted = "drift"
+            return
+        n_rows = min(n_rows, self.config.buffer_size)
+        self.drift_refits = (*self.drift_refits[:1], self.n_truths + (n_rows + 1) // 2, self.n_truths + n_rows)
 
     def keep_version(self, kind):
         """Write the champion as a numbered version."""

@@ -35,6 +35,7 @@ def state_of(engine):
         "watch": None if engine.watch is None else engine.watch.state(trust=True),
         "rollout": None if engine.rollout is None else engine.rollout.state(),
         "refit": refit,
+        "drift_refits": list(engine.drift_refits),
     }
 
 
@@ -50,6 +51,7 @@ def restore(engine, state, detector, rollout, trust):
     for name in (*COUNTS, *NUMBERS, "last_row"):
         setattr(engine, name, state[name])
     engine.last_time = None if state["last_time"] is None else tuple(state["last_time"])
+    engine.drift_refits = tuple(state.get("drift_refits", ()))
     engine.n_checked = engine.n_calls
     if state["challenger"] is not None:
         engine.challenger = Candidate.from_state(state["challenger"])

@@ -424,17 +424,43 @@ def test_a_class_that_the_buffer_has_lost_stays_known():
     assert set(one.predict_proba_one(X[0])) == {"down", "side", "up"}
 
 
-def test_drift_leads_to_a_refit():
+@pytest.mark.parametrize("drift_rows", [61, None])
+def test_drift_leads_to_refits(drift_rows):
+    """When half of their rows came after the alarm and when all did; at once where it is no matter of rows."""
     model = regressor(max_iter=30, learning_rate_init=0.02)
-    one = fitted(model, detector=PageHinkley(threshold=100), refit="inline", drift_rows=60, update_every=None)
-    run(one, rows=slice(N_FITTED, 520))
+    one = fitted(model, detector=PageHinkley(threshold=100), refit="inline", drift_rows=drift_rows, update_every=None)
+    run(one, rows=slice(N_FITTED, 450))
+    one = pickle.loads(pickle.dumps(one))
+    run(one, rows=slice(450, 520))
     kinds, rows = one.history_["kind"], one.history_["row"]
     (drift,) = rows[kinds == "drift"]
     assert 400 < drift < 420
-    assert rows[kinds == "refit"].tolist() == [drift]
     assert one.metrics()["drifts"] == 1
-    expected = clone(model).fit(X[drift - 60 : drift], Y[drift - 60 : drift])
+    refits = [drift + 31, drift + 61] if drift_rows else [drift]
+    assert rows[kinds == "refit"].tolist() == refits
+    first = refits[-1] - 61 if drift_rows else 0
+    expected = clone(model).fit(X[first : refits[-1]], Y[first : refits[-1]])
     assert (one.model_.parameters_["weight_out"] == expected.parameters_["weight_out"]).all()
+
+
+class Alarm:
+    """Raises an alarm at some losses."""
+
+    def __init__(self, *when):
+        self.n, self.when, self.drift_detected = 0, when, False
+
+    def update(self, x):
+        self.n += 1
+        self.drift_detected = self.n in self.when
+
+
+def test_one_alarm_after_the_other_puts_no_refit_off():
+    one = fitted(detector=Alarm(10, 25, 30), refit="inline", drift_rows=40, update_every=None)
+    run(one, rows=slice(N_FITTED, N_FITTED + 190))
+    kinds, rows = one.history_["kind"], one.history_["row"]
+    alarms = N_FITTED + 100 + np.array([10, 25, 30])  # behind the losses that say what is usual
+    assert rows[kinds == "drift"].tolist() == alarms.tolist()
+    assert rows[kinds == "refit"].tolist() == [alarms[0] + 20, alarms[2] + 20, alarms[2] + 40]
 
 
 def challenged(margin, **options):
