@@ -93,6 +93,13 @@ def test_a_3_d_array_gets_an_array(case):
     assert parameters_equal(case.make(**SEQUENCE).fit(ARRAY, [list(row) for row in y]), model)
 
 
+def test_several_targets_in_a_3_d_array(regressor):
+    y = np.stack([targets_of(regressor, ARRAY), targets_of(regressor, ARRAY[..., ::-1])], axis=2)
+    model = regressor.make(**SEQUENCE, max_iter=2).fit(ARRAY, y)
+    assert model.predict(ARRAY).shape == y.shape
+    assert parameters_equal(regressor.make(**SEQUENCE, max_iter=2).fit([*ARRAY], [*y]), model)
+
+
 @pytest.mark.parametrize("options", [{}, {"n_layers": 2}], ids=str)
 def test_predictions_are_those_of_the_equations(case, options):
     """Of one direction: those of each beginning of a sequence."""
