@@ -73,7 +73,7 @@ test-all: test
 	    $(PYTEST) -n $(TEST_WORKERS) -m 'not every_isa' tests/network; \
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
-	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|ALL_CONFIGURATIONS' tests/network/test_*.py)
+	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|isas_of|ALL_CONFIGURATIONS' tests/network/test_*.py)
 
 # Not part of the tests: half an hour of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
 # runs some of it alone, --list names all.

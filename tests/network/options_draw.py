@@ -100,23 +100,32 @@ def cells_with(choices):
 
 
 def some_of(cell, named):
-    """Return a third of a dict of named things, another one for each cell; all of the first cell.
+    """Return a sixth of a dict of named things, another one for each cell; all of the first cell.
 
     What belongs to the layer is one text for all cells. `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all.
     """
     index = list(CELLS).index(cell)
     if ALL_CONFIGURATIONS or index == 0:
         return named
-    return {name: value for k, (name, value) in enumerate(named.items()) if (k + index) % 3 == 0}
+    return {name: value for k, (name, value) in enumerate(named.items()) if (k + index) % 6 == 0}
 
 
 def cells_with_some(choices):
-    """Parameters (cell, name) of a test: as `cells_with`, but of all cells but the first a third."""
+    """Parameters (cell, name) of a test: as `cells_with`, but of all cells but the first a sixth."""
     return [
         pytest.param(cell, name, id=f"{cell}-{name}")
         for cell in CELLS
         for name in some_of(cell, possible(cell, choices))
     ]
+
+
+def isas_of(cell):
+    """Instruction sets that a test takes a cell through: all with the first cell, one with each other, in turn.
+
+    `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with all cells.
+    """
+    isas, index = available_isas(), list(CELLS).index(cell)
+    return isas if ALL_CONFIGURATIONS or index == 0 else isas[index % len(isas) :][:1]
 
 
 def drawn_cells(numbers, least=3):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
-from network.options_draw import ALL_CONFIGURATIONS, ALONE, can_have, cells_with
+from network.options_draw import ALONE, can_have, cells_with, isas_of
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
 from reference.network import options_forward
@@ -17,15 +17,6 @@ from sklstm._network.stream import open_stream
 from sklstm._sequences import Sequences
 
 each_cell = pytest.mark.parametrize("cell", CELLS)
-
-
-def isas_of(cell):
-    """Instruction sets that a test takes a cell through: all with the first cell, one with each other, in turn.
-
-    `make test-all` sets SKLSTM_ALL_CONFIGURATIONS and takes all of them with all cells.
-    """
-    isas, index = available_isas(), list(CELLS).index(cell)
-    return isas if ALL_CONFIGURATIONS or index == 0 else isas[index % len(isas) :][:1]
 
 
 each_cell_and_isa = pytest.mark.parametrize(("cell", "isa"), [(cell, isa) for cell in CELLS for isa in isas_of(cell)])

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from network.options_case import OptionsCase
-from network.options_draw import cells_with, for_cell
+from network.options_draw import cells_with, for_cell, isas_of
 from numpy.testing import assert_allclose
 from reference.differences import numerical_gradient
 
-from sklstm._kernels import available_isas
 from sklstm._network.cells import CELLS
 
 # Of a vector of float64 of the widest instruction set: less than one, one, several and a remainder.
@@ -23,16 +22,16 @@ OPTIONS = {
 ALL = {"peephole": True, "cell_norm": True, "projection_size": 4, "zoneout": 0.2, "recurrent_dropout": 0.2}
 
 
-@pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("hidden", SIZES)
-@pytest.mark.parametrize(("cell", "name"), cells_with(OPTIONS))
+@pytest.mark.parametrize(
+    ("cell", "name", "isa"), [(*one.values, isa) for one in cells_with(OPTIONS) for isa in isas_of(one.values[0])]
+)
 def test_gradients(cell, name, hidden, isa):
     check(OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, cell=cell, **OPTIONS[name]), hidden)
 
 
-@pytest.mark.parametrize("isa", available_isas())
 @pytest.mark.parametrize("hidden", SIZES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("cell", "isa"), [(cell, isa) for cell in CELLS for isa in isas_of(cell)])
 def test_gradients_of_all_together(cell, hidden, isa):
     check(OptionsCase(isa, (hidden,), n=3, longest=4, seed=hidden, **for_cell(cell, ALL)), hidden)
 
