@@ -31,6 +31,13 @@ def test_the_loss_of_a_row_is_the_mean_over_its_targets(loss, quantile, expected
         assert one.loss(ANSWER[k : k + 1], TRUTH[k : k + 1]) == pytest.approx(expected[k], rel=1e-12)
 
 
+def test_the_loss_of_labels_is_the_log_of_what_they_were_given():
+    shares = np.array([0.9, 0.2, 0.5])
+    many = Labels(np.tile([0, 1], (3, 1)))
+    assert many.loss(shares, np.array([1.0, 0.0, 1.0])) == pytest.approx(-np.log([0.9, 0.8, 0.5]).mean(), rel=1e-12)
+    assert Labels(np.array(["a", "b", "c"])).loss(shares, np.array([1.0])) == pytest.approx(-np.log(0.2), rel=1e-12)
+
+
 def test_counts_are_not_negative():
     numbers = Numbers((), "poisson", None, np.ones(1))
     assert numbers.read(0.0).tolist() == [0.0]

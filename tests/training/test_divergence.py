@@ -68,6 +68,8 @@ def test_targets_out_of_all_scale():
         "Training diverged in epoch 1, step 1, before any parameter was changed: the loss is inf and the norm of its "
         f"gradient inf. {Y_AT_FAULT}"
     )
+    one_each = replace(far_targets(draw_samples(20), 7, -1e200), weights=np.ones((20, 2)))
+    assert message_of(one_each) == message
     # A later batch holds it.
     message = message_of(far_targets(draw_samples(20), 7, 1e200), replace(SETTINGS, batch_size=4))
     assert message.startswith("Training diverged in epoch 1, step 2: ")
