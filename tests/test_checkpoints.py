@@ -309,6 +309,13 @@ def test_a_failure_to_write_leaves_the_file_before(tmp_path, monkeypatch):
 # Inside others
 
 
+def test_a_missing_folder_is_told_before_the_first_epoch(tmp_path):
+    model = DeepRNNRegressor(**SMALL).set_callbacks(Checkpoint(tmp_path / "none" / "net.npz", every=100))
+    with pytest.raises(FileNotFoundError, match="No folder for the checkpoint.*none'$"):
+        model.fit(X, y)
+    assert not hasattr(model, "parameters_")
+
+
 def test_in_a_search_each_fold_has_a_file(tmp_path):
     pytest.importorskip("sklearn.callback")
     path, grid = tmp_path / "net.npz", {"deeplstmregressor__hidden_size": [2, 3]}

@@ -1,5 +1,6 @@
 """The callback `Checkpoint`."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ class Checkpoint(EpochCallback):
 
     Raises
     ------
+    FileNotFoundError
+        In `fit`, before the first epoch, if there is no folder for the file.
     ValueError
         In `fit`, if the file is of other parameters or data, or damaged, and in `partial_fit`, whose estimator holds
         all that is needed to go on.
@@ -78,6 +81,8 @@ class Checkpoint(EpochCallback):
                 "that training goes on from. Save it instead, or remove the callback by set_callbacks()."
             )
         path = self._file(root)
+        if not path.parent.exists():  # told now, not after the first epochs
+            raise FileNotFoundError(errno.ENOENT, "No folder for the checkpoint", str(path.parent))
         self._fits[path] = {"found": checkpoint_file.read(path), "networks": {}, "is_complete": False}
 
     def _teardown(self, root: Any) -> None:

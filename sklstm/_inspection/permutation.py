@@ -21,6 +21,7 @@ from sklstm._inspection.columns import ColumnSource
 from sklstm._inspection.windows import BATCH_NUMBERS, WindowModel
 from sklstm._snapshot import snapshot_of
 from sklstm._typing import checks_arguments
+from sklstm._validation import is_set_of_sequences
 
 ANSWERS = ("predict", "predict_proba", "predict_log_proba", "predict_quantiles", "decision_function")
 
@@ -48,6 +49,8 @@ def permutation_importance(
     groups: ArrayLike | None = None,
     context: ArrayLike | None = None,
     context_groups: ArrayLike | None = None,
+    future: ArrayLike | None = None,
+    future_groups: ArrayLike | None = None,
 ) -> Any:
     """Importance of each column, or of each column at some lags: what the score loses once it is permuted.
 
@@ -84,6 +87,11 @@ def permutation_importance(
         The rows that came right before a table X, which are not permuted.
     context_groups : array-like of shape (n_rows,), default=None
         With groups, the label of each row of `context`.
+    future : array-like of shape (n_rows, n_features), or a set of sequences, default=None
+        The rows that come right after X, of which a decoder reads the `known_columns`. Those after a table are not
+        permuted, those after sequences are exchanged together with them.
+    future_groups : array-like of shape (n_rows,), default=None
+        With groups, the label of each row of `future`.
 
     Returns
     -------
@@ -153,6 +161,7 @@ def permutation_importance(
     if not source.is_set:
         length = default_block_length(estimator, source.bounds) if block_length is None else block_length
     given = {"groups": groups, "context": context, "context_groups": context_groups}
+    given |= {"future": future, "future_groups": future_groups}
     given = {name: value for name, value in given.items() if value is not None}
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     generator = check_random_state(random_state)
@@ -189,6 +198,8 @@ def _order(source, length, generator, wanted):
 def _score_columns(estimator, scorer, source, y, given, weights, column, order):
     """Return the score with one column in another order; as it is without a column."""
     X = source.X if column is None else source.with_column(column, order)
+    if source.is_set and column is not None and is_set_of_sequences(given.get("future")):
+        given = {**given, "future": ColumnSource(given["future"], None).with_column(column, order)}
     asked = estimator
     if given:
         answers = {n: partial(getattr(estimator, n), **given) for n in (*ANSWERS, "score") if hasattr(estimator, n)}
@@ -208,6 +219,8 @@ def _answering(estimator, answers):
 def _by_lag(estimator, scorer, X, y, given, weights, lag_blocks, orders):
     """Return the score, importances (n_features, n_lag_blocks, n_repeats), and first and last lag of each block."""
     refuse_estimator(estimator)
+    if "future" in given:
+        raise ValueError("future goes with lag_blocks=None: lags are rows before a prediction.")
     model = WindowModel(estimator, "permutation_importance with lag_blocks")
     arguments = (given.get(name) for name in ("groups", "context", "context_groups"))
     n_samples, n_rows, _ = model.windows(X, *arguments)

@@ -1,5 +1,6 @@
 """Files that are replaced as a whole: readers find the old one or the new one, never a part."""
 
+import errno
 import os
 import secrets
 import stat
@@ -25,6 +26,8 @@ def replacing(path, temporary=None):
     if target.exists() and not target.is_file():
         # The name of a folder, or of a device, would be lost.
         raise (IsADirectoryError if target.is_dir() else OSError)(f"{target} is no regular file.")
+    if not target.parent.exists():  # opening it would name the temporary file
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     mode = "xb" if temporary is None else "wb"
     temporary = temporary or target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     file = open(temporary, mode)  # noqa: SIM115  # closed below, before its name is changed

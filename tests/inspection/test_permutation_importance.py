@@ -273,3 +273,29 @@ def test_models_whose_windows_cannot_be_changed():
     ahead.fit(X[:-2], np.stack([Y[:-2], Y[:-2]], axis=1), future=X[-2:])
     with pytest.raises(ValueError, match="decoder='recurrent' reads known_columns of the rows ahead"):
         permutation_importance(ahead, X, Y, lag_blocks=1)
+
+
+def test_decoders_read_the_rows_ahead():
+    """Of a table whose last column is read two rows ahead, and of the same as sequences, whose future goes with them."""
+    later = np.stack([X[1:-1, 2], X[2:, 2]], axis=1)
+    options = {"decoder": "recurrent", "known_columns": [2], "learning_rate_init": 0.02, "random_state": 0, "n_jobs": 1}
+    model = DeepRNNRegressor(6, sequence_length=3, max_iter=4, **options).fit(X[:-2], later, future=X[-2:])
+    result = permutation_importance(model, X[:-2], later, future=X[-2:], n_repeats=2, random_state=0)
+    assert result.importances_mean.argmax() == 2
+    assert_allclose(result.baseline_score, model.score(X[:-2], later, future=X[-2:]))
+    sequences, y, future = (
+        X[:500].reshape(100, 5, 3)[:, :3],
+        X[:500, 2].reshape(100, 5)[:, 3:],
+        X[:500].reshape(100, 5, 3),
+    )
+    model = DeepRNNRegressor(6, max_iter=20, **options).fit(sequences, y, future=future[:, 3:])
+    of_arrays, of_lists = (
+        permutation_importance(model, kind(sequences), y, future=kind(future[:, 3:]), n_repeats=2, random_state=0)
+        for kind in (np.array, list)
+    )
+    assert of_arrays.importances_mean.argmax() == 2
+    assert of_arrays.importances_mean[2] > 0.5 * of_arrays.baseline_score > 0.2
+    assert_array_equal(of_lists.importances, of_arrays.importances)
+    plain = DeepRNNRegressor(3, max_iter=1, early_stopping=False).fit(X, Y)
+    with pytest.raises(ValueError, match="future goes with lag_blocks=None"):
+        permutation_importance(plain, X, Y, lag_blocks=1, future=X[:2])
