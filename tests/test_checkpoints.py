@@ -311,7 +311,7 @@ def test_a_failure_to_write_leaves_the_file_before(tmp_path, monkeypatch):
 
 def test_a_missing_folder_is_told_before_the_first_epoch(tmp_path):
     model = DeepRNNRegressor(**SMALL).set_callbacks(Checkpoint(tmp_path / "none" / "net.npz", every=100))
-    with pytest.raises(FileNotFoundError, match="No folder for the checkpoint.*none'$"):
+    with pytest.raises(FileNotFoundError, match=r"No folder for the checkpoint.*none'$"):
         model.fit(X, y)
     assert not hasattr(model, "parameters_")
 

@@ -276,7 +276,7 @@ def test_models_whose_windows_cannot_be_changed():
 
 
 def test_decoders_read_the_rows_ahead():
-    """Of a table whose last column is read two rows ahead, and of the same as sequences, whose future goes with them."""
+    """Of a table whose last column is read two rows ahead, and of sequences, whose future goes with them."""
     later = np.stack([X[1:-1, 2], X[2:, 2]], axis=1)
     options = {"decoder": "recurrent", "known_columns": [2], "learning_rate_init": 0.02, "random_state": 0, "n_jobs": 1}
     model = DeepRNNRegressor(6, sequence_length=3, max_iter=4, **options).fit(X[:-2], later, future=X[-2:])

@@ -18,7 +18,7 @@ def test_paths(tmp_path):
         assert (load_model(path).predict(X) == model.predict(X)).all()
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match="no folder'$"):
+    with pytest.raises(FileNotFoundError, match=r"no folder'$"):
         save_model(model, tmp_path / "no folder" / "model")
     for call in (load_model, lambda path: save_model(model, path)):
         with pytest.raises(IsADirectoryError):
