@@ -57,6 +57,41 @@ cdef inline Py_ssize_t words_of(int format, Py_ssize_t n) noexcept nogil:
     return n if format == REALS else (n + 3) // 4 if format == U8_S8 else (n + 1) // 2
 
 
+cdef extern from "isa/update_step.h" nogil:
+    ctypedef struct UpdateStep:
+        Py_ssize_t n
+        const void *gradient
+        const void *x
+        const void *first
+        const void *second
+        void *next_x
+        void *next_first
+        void *next_second
+        int streams
+        double gradient_scale
+        double learning_rate
+        double decay
+        double beta1
+        double beta2
+        double epsilon
+        double correction1
+        double correction2
+        double mixing
+
+    ctypedef struct OuterProduct:
+        Py_ssize_t begin
+        Py_ssize_t n_k
+        Py_ssize_t width
+        const void *a
+        const void *d
+
+    ctypedef struct OuterProducts:
+        OuterProduct *parts
+        Py_ssize_t n
+        char *numbers
+        const void *gradient
+
+
 cdef extern from "isa/layers/interface.h" nogil:
     const int PAIRS
     enum:
@@ -172,6 +207,7 @@ cdef extern from "isa/layers/interface.h" nogil:
         void *d_x
         int keeps_d_sums
         void *d_weights
+        OuterProducts *outer_products
         void *d_bias
         void *d_vectors
         int (*interrupted)(void *context) noexcept nogil
@@ -272,14 +308,3 @@ cdef enum UpdateRule:
     ADAM = 1
     SGD = 2
     SCHEDULE_FREE = 3
-
-
-ctypedef struct UpdateStep:
-    # one step of an optimizer over a stretch of a vector, in place
-    Py_ssize_t n
-    void *x
-    const void *gradient
-    void *first                  # mean of the gradients, velocity, or the point z of the schedule-free rule
-    void *second                 # mean square of the gradients
-    double gradient_scale, learning_rate, decay, beta1, beta2, epsilon, correction1, correction2
-    double mixing                # share of the newest point in the schedule-free mean

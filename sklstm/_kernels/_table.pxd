@@ -4,7 +4,7 @@
 # double by a macro of the build (a ctypedef, not a fused type: no duplicated calls, no argument to choose by). Code
 # outside isa/ reaches the kernels through this table only. What the arguments of struct type mean: _calls.pxd.
 
-from sklstm._kernels._calls cimport AttentionCall, CellLayers, PanelPart, PoolCall, UpdateStep
+from sklstm._kernels._calls cimport AttentionCall, CellLayers, OuterProduct, PanelPart, PoolCall, UpdateStep
 
 
 cdef enum OutputNorm:
@@ -90,8 +90,10 @@ ctypedef struct KernelTable:
     Py_ssize_t (*pool_state_size)(int kind, Py_ssize_t n_units) noexcept nogil
     void (*pool_forward)(const PoolCall *call) noexcept nogil
     void (*pool_backward)(const PoolCall *call) noexcept nogil
-    double (*sum_of_squares)(Py_ssize_t n, const void *x) noexcept nogil
-    void (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule
+    # over flat vectors (squares.h, optimizers.h)
+    void (*add_squares)(Py_ssize_t n, int n_vectors, const void *const *vectors, double *sums) noexcept nogil
+    int (*update_steps[4])(const UpdateStep *step) noexcept nogil  # by UpdateRule
+    void (*fill_outer)(const OuterProduct *part, Py_ssize_t begin, Py_ssize_t n, void *out) noexcept nogil
     const ArrayFunction *array_functions  # activations and the like, in the order of core/_pointwise.pyx
     # Column statistics (columns.pxi). Everything but the rows is double for both dtypes: a tile is
     # (n_rows, COLUMN_STRIP) doubles with the rows of the past right before it.

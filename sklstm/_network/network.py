@@ -366,9 +366,7 @@ class Network:
             self._last_threads = min(self.n_threads, n_tasks)
             self._workspace.reserve(n_bytes * self._last_threads, slot_bytes)
             self._last_call = len(starts), max_rows, table.dtype, drops
-        if self._transposed is None:
-            self._transposed = aligned_empty(self._stack.transposed_size * self.dtype.itemsize).view(self.dtype)
-            self._stack.bind(self.weights, self._transposed)
+        self.reserve_transposed()
         mask = None
         if noise.weight_dropout:
             mask = self.to_panels(recurrent_weight_mask(self.layout, noise))
@@ -397,6 +395,12 @@ class Network:
         if mask is not None:
             self._mask_gradient(mask)
         return value
+
+    def reserve_transposed(self):
+        """Make room for the transposed weights, which training needs."""
+        if self._transposed is None:
+            self._transposed = aligned_empty(self._stack.transposed_size * self.dtype.itemsize).view(self.dtype)
+            self._stack.bind(self.weights, self._transposed)
 
     def _forward_backward(self, *batch, **more):
         return self._stack.forward_backward(*batch, slots=self._workspace.slots, **more)

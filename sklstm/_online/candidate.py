@@ -92,6 +92,28 @@ class Candidate:
         made.stream.state = self.stream.state
         return made
 
+    def rows_before(self, number):
+        """Return how many rows before the one of this number `has_learnt_row` reads; None where it does not learn it.
+
+        In stateful training it has to follow the last one that was learnt.
+        """
+        if self._session is None or self._model.training != "stateful":
+            return None if self._session is None else self.reach
+        return 0 if self._carried is not None and self._carried[0] == number else None
+
+    def has_learnt_row(self, table, y, number, update_number):
+        """Learn the last row of a table, that of this number, as `learnt` does; return whether it is done.
+
+        False, with nothing changed, where `learnt` has to do it. `y` is the truth of this row.
+        """
+        is_stateful = self._model.training == "stateful"
+        if not self._session.has_made_row(table, y, self._carried[1] if is_stateful else None, update_number):
+            return False
+        if is_stateful:
+            self._carried = number + 1, self._session.last_states
+        self._take_parameters()
+        return True
+
     def _carried_to(self, rows, number):
         """Return the row of a table that training begins with, and the states before it, None for zeros."""
         if self._carried is None:

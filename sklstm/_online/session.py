@@ -13,6 +13,7 @@ from sklstm._kernels.core._pool import resolve_num_threads
 from sklstm._network.parameters import ParameterLayout
 from sklstm._network.workspace import aligned_empty
 from sklstm._network_training import Plan, settings_of
+from sklstm._online.row_updates import RowUpdates
 from sklstm._parts import Part
 from sklstm._seeds import n_networks
 from sklstm._sequences import Sequences
@@ -23,9 +24,9 @@ from sklstm._training.optimizers import OPTIMIZERS, AdamW
 from sklstm._training.passes import PASSES
 from sklstm._training.sample_weights import MeanWeight, in_unit_range
 
-_OPTIONS_OF_OTHERS = {"window_norm": None, "group_scaling": None, "decoder": "direct", "recurrent_constraint": None}
 # Cells whose h is a product of numbers within -1 and 1, or a mean of such.
 BOUNDED = ("lstm", "gru", "gru_reset_before", "mgu", "elman")
+_OPTIONS_OF_OTHERS = {"window_norm": None, "group_scaling": None, "decoder": "direct", "recurrent_constraint": None}
 
 
 def is_plain(model):
@@ -68,9 +69,10 @@ class Session:
         n_threads = resolve_num_threads(model.n_jobs)
         self.network = empty_network(model, self._layout, model.dtype, n_threads)
         self.network.load(self._layout.flatten(model.parameters_, array_dtype(model.dtype)).copy())
-        self._targets, self._loop = self._new_targets(), model._training_state["loop"]
-        self._mean_weight = MeanWeight(self._loop["mean_weight"])
-        self._optimizer, self._settings = None, None
+        self._targets, self.loop = self._new_targets(), model._training_state["loop"]
+        self.mean_weight = MeanWeight(self.loop["mean_weight"])
+        self.optimizer, self._settings = None, None
+        self._row_updates = None  # once one row has been learnt alone
         self._losses, self._norms = [], []
         # What an update that has not ended began with; and what the last one gives, which is taken over in parts.
         self._before, self._rooms, self._result = None, [], None
@@ -95,34 +97,71 @@ class Session:
             If training diverges; nothing has changed then.
         """
         self._settle()
-        if number is None or self._result is None or self._result["number"] != number:
+        if not self._has_made(number):
             try:
-                self._result = {"number": number, "is_taken": False, **self._result_of(table, rows, y, states)}
+                self._keep_result(number, self._result_of(table, rows, y, states))
             except BaseException:
-                self._targets = self._new_targets()
+                self._targets = None
                 raise
         self._settle()
+        return self.last_states
+
+    def has_made_row(self, table, y, states, number=None):
+        """Do what `update` does for the last row of a table, faster; return whether it was done.
+
+        In stateful training the row stands alone. False, with nothing changed, where `update` has to do it.
+        """
+        self._settle()
+        if not self._has_made(number):
+            result = self._result_of_row(table, y, states)
+            if result is None:
+                return False
+            self._keep_result(number, result)
+        self._settle()
+        return True
+
+    @property
+    def last_states(self):
+        """Those behind the last row of the last update, None for windows."""
         return self._result["states"]
+
+    def _has_made(self, number):
+        return number is not None and self._result is not None and self._result["number"] == number
+
+    def _keep_result(self, number, result):
+        self._result = {"number": number, "is_taken": False, "n_before": len(self._losses), **result}
 
     def _settle(self):
         """Take over the result of the last update, in steps that can be repeated; undo one that was interrupted."""
         result = self._result
         if result is not None and not result["is_taken"]:
             self._model.__dict__.update(result["fitted"])
-            self._mean_weight, self._loop = result["mean_weight"], result["loop"]
+            self.mean_weight, self.loop = result["mean_weight"], result["loop"]
             self._losses[result["n_before"] :], self._norms[result["n_before"] :] = [result["loss"]], [result["norm"]]
             self._before = None
             result["is_taken"] = True
         elif self._before is not None:
-            self._put_back()
-            self._targets = self._new_targets()
+            self.put_back()
+            self._targets = None
+
+    def _result_of_row(self, table, y, states):
+        if self._row_updates is None:
+            return None
+        y = np.asarray(y, np.float64).reshape(-1)
+        fitted = self._row_updates.learn_scales(self._model, table, y)
+        target = None if fitted is None else self._row_updates.encoded(y)
+        result = None if target is None else self._row_updates.train(self, table, target, states)
+        if result is None:
+            return None
+        self._targets = None
+        return {**result, "fitted": fitted}
 
     def _result_of(self, table, rows, y, states):
         """Train, and return what then is to be taken over."""
         model = self._model
         ends = np.flatnonzero(rows)
         part = Part(self._sequences(table, ends), y[rows], np.full(len(ends), 0.5), 1, ends)
-        targets = self._targets
+        targets = self._targets = self._new_targets() if self._targets is None else self._targets
         part = targets.start(part, getattr(model, "feature_names_in_", None))
         targets.learn_groups(part)
         weights = targets.learn_weights(part)
@@ -133,6 +172,9 @@ class Session:
             raise NeedsUpdate
         samples = encode(part, targets, inputs, array_dtype(model.dtype))
         result = self._train(samples, states)
+        is_row = len(ends) == 1 and (len(table) == 1 or model.training == "windows")
+        if is_row and self._row_updates is None and RowUpdates.suit(self.network, model, targets, self._settings):
+            self._row_updates = RowUpdates(self.network, model, targets, self._settings)
         return {**result, "fitted": {**targets.fitted(), "_input_moments": dict(vars(inputs.moments))}}
 
     def _sequences(self, table, ends):
@@ -155,30 +197,30 @@ class Session:
         weights, exponent = in_unit_range(samples.weights)
         settings = self._settings_for(samples)
         samples = replace(samples, weights=weights.astype(self.network.dtype))
-        mean_weight = MeanWeight(self._mean_weight.state)
+        mean_weight = MeanWeight(self.mean_weight.state)
         mean = mean_weight.include(samples.weights, exponent + samples.exponent)
         factor = mean / float(samples.weights.mean(dtype=np.float64))
         passes = PASSES[settings.training](self.network, samples, settings, mean)
         if states is not None:
             passes.first_states = states
-        if self._optimizer is None:
+        if self.optimizer is None:
             decay = self._model.weight_decay_
-            self._optimizer = OPTIMIZERS[settings.optimizer](self.network, decay, self._loop["moments"])
-        schedule = TrainingSchedule(settings, passes.n_steps, self._loop)
+            self.optimizer = OPTIMIZERS[settings.optimizer](self.network, decay, self.loop["moments"])
+        schedule = TrainingSchedule(settings, passes.n_steps, self.loop)
         epoch = self._model.n_iter_ + len(self._losses)
-        self._keep(settings.recurrent_bound)
+        self.keep(settings.recurrent_bound)
         try:
-            loss, norm = run_epoch(passes, self._optimizer, epoch, schedule)
+            loss, norm = run_epoch(passes, self.optimizer, epoch, schedule)
             schedule.schedule.observe(factor * loss)
-            with np.errstate(over="ignore", invalid="ignore"):
-                check_last_step(passes, self._predict_newest(samples.sequences), epoch)
+            if not self.is_surely_finite:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    check_last_step(passes, self._predict_newest(samples.sequences), epoch)
         except BaseException:
-            self._put_back()
+            self.put_back()
             raise
         return {
             "mean_weight": mean_weight,
-            "loop": {**self._loop, **schedule.state},
-            "n_before": len(self._losses),
+            "loop": {**self.loop, **schedule.state},
             "loss": factor * loss,
             "norm": norm,
             "states": passes.final_states if settings.training == "stateful" else None,
@@ -196,6 +238,24 @@ class Session:
         states = np.zeros((1, self.network.n_states), self.network.dtype) if model.training == "stateful" else None
         return self.network.forward(newest, states=states)
 
+    @property
+    def is_surely_finite(self):
+        """Whether what the network now says is finite, whatever it reads.
+
+        It is where h is bounded and the sum of the squares of the weights is finite: numbers that are read are no
+        larger than `largest_input`, which leaves room for their products with such weights.
+        """
+        network, shape = self.network, self.network.architecture
+        is_bounded = shape.cell in BOUNDED and network.reads_row_by_row and shape.norm is None
+        return is_bounded and self.optimizer.is_finite
+
+    def is_finite_behind(self, table):
+        """Return whether what the network now says of the last row of a table is finite."""
+        n = len(table)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self._predict_newest(Sequences(table, np.zeros(1, np.intp), np.array([n]), np.array([0, 1])))
+        return bool(np.isfinite(z).all())
+
     def _settings_for(self, samples):
         lengths = n_in_batches(self._model, samples), int(samples.sequences.lengths.max())
         if self._settings is None or lengths != self._lengths:
@@ -206,30 +266,31 @@ class Session:
             self._lengths = lengths
         return self._settings
 
-    def _keep(self, bound):
+    def keep(self, bound=None):
         """Let what an update changes be written to other arrays, which are allocated once."""
-        weights, (vectors, n_steps) = self.network.weights, self._optimizer.vectors_and_steps
+        weights, (vectors, n_steps) = self.network.weights, self.optimizer.vectors_and_steps
         self._before = weights, (vectors, n_steps)
         if not self._rooms:
             room = aligned_empty(weights.nbytes).view(weights.dtype)
-            more = {name: np.empty_like(vector) for name, vector in vectors.items()}
+            more = {name: aligned_empty(vector.nbytes).view(vector.dtype) for name, vector in vectors.items()}
             self._rooms = [(weights, vectors), (room, more)]
         room, vectors_room = self._rooms[self._rooms[0][0] is weights]
         if bound is None:
-            self._optimizer.write_next_to(room, vectors_room)
+            self.optimizer.write_next_to(room, vectors_room)
             return
         # The bound depends on the length of the samples: weights are cut before the first step.
         np.copyto(room, weights)
         for name, vector in vectors.items():
             np.copyto(vectors_room[name], vector)
         self.network.use(room)
-        self._optimizer.vectors_and_steps = vectors_room, n_steps
-        self._optimizer.hold_bound(bound)
+        self.optimizer.vectors_and_steps = vectors_room, n_steps
+        self.optimizer.hold_bound(bound)
 
-    def _put_back(self):
+    def put_back(self):
+        """Undo what an update has changed."""
         weights, of_optimizer = self._before
         self.network.use(weights)
-        self._optimizer.vectors_and_steps = of_optimizer
+        self.optimizer.vectors_and_steps = of_optimizer
         self._before = None
 
     def model(self):
@@ -247,8 +308,8 @@ class Session:
         for array in parameters.values():
             array.flags.writeable = False
         n_iter, curve = model.n_iter_ + len(self._losses), model.loss_curve_ + self._losses
-        state = {"moments": self._optimizer.state, "mean_weight": self._mean_weight.state}
-        self._loop = {**self._loop, **state}
+        state = {"moments": self.optimizer.state, "mean_weight": self.mean_weight.state}
+        self.loop = {**self.loop, **state}
         made.__dict__.update(
             parameters_=parameters,
             n_iter_=n_iter,
@@ -260,6 +321,6 @@ class Session:
             best_validation_score_=None,
             best_iteration_=n_iter,
             best_loss_=min(curve),
-            _training_state={"seed": model._training_state["seed"], "loop": self._loop},
+            _training_state={"seed": model._training_state["seed"], "loop": self.loop},
         )
         return made

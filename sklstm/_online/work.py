@@ -14,6 +14,7 @@ from sklstm._online.buffer import HAS_TRUTH, IS_FRESH
 from sklstm._online.candidate import Candidate
 from sklstm._online.refit import Refit, RefitFailed
 
+NOT_FRESH = np.uint8(~IS_FRESH & 0xFF)
 # Rows whose loss is measured when a model is new.
 MEASURED = 200
 
@@ -63,45 +64,58 @@ def train(engine):
     begin, buffer = perf_counter(), engine.buffer
     rows = buffer.rows()
     flags = buffer.flags[rows]
-    chosen = (flags & IS_FRESH) > 0
-    if chosen.any():
+    places = np.flatnonzero(flags & IS_FRESH)
+    if len(places):
         if engine.config.replay:
-            _add_older(engine, chosen, (flags & (IS_FRESH | HAS_TRUTH)) == HAS_TRUTH)
-        champion = _learnt_once(engine, engine.champion, chosen, "update_failed")
+            places = _with_older(engine, places, (flags & (IS_FRESH | HAS_TRUTH)) == HAS_TRUTH)
+        champion = _learnt_once(engine, engine.champion, places, "update_failed")
         challenger = engine.challenger
         if challenger is not None:
-            challenger = _learnt_once(engine, challenger, chosen, "challenger_update_failed")
+            challenger = _learnt_once(engine, challenger, places, "challenger_update_failed")
         engine.challenger = challenger
-        engine.set_champion(champion)
-        buffer.flags[rows] &= ~np.uint8(IS_FRESH)
+        if champion is not engine.champion:
+            engine.set_champion(champion)
+        flags &= NOT_FRESH
         engine.n_updates += 1
         engine.metrics.count("updates")
         engine.metrics.observe("update", perf_counter() - begin)
 
 
-def _add_older(engine, chosen, older):
-    """Choose `replay` older rows at random, by the number of the update."""
+def _with_older(engine, places, older):
+    """Return the places of rows with those of `replay` older rows, chosen at random by the number of the update."""
     candidates = np.flatnonzero(older)
     generator = np.random.Generator(np.random.Philox(key=engine.config.seed, counter=[0, 0, engine.n_updates, 0]))
     n = min(engine.config.replay, len(candidates))
-    chosen[generator.choice(candidates, n, replace=False, shuffle=False)] = True
+    return np.union1d(places, generator.choice(candidates, n, replace=False, shuffle=False))
 
 
-def _learnt_once(engine, candidate, chosen, failure):
+def _learnt_once(engine, candidate, places, failure):
     """Return what becomes of a model by an update; one that was interrupted behind it is left as it is."""
     if candidate.last_update != engine.n_updates:
-        candidate = learnt(engine, candidate, chosen, failure, engine.n_updates)
+        if len(places) > 1 or not _has_learnt_row(engine, candidate, int(places[0])):
+            candidate = learnt(engine, candidate, places, failure, engine.n_updates)
         candidate.last_update = engine.n_updates
     return candidate
 
 
-def learnt(engine, candidate, chosen, failure, number=None):
-    """Return what becomes of a model by the chosen rows of the buffer; where that fails, the model itself."""
+def _has_learnt_row(engine, candidate, place):
+    """Let a model learn a single row, if that takes no more than a step."""
+    buffer, number = engine.buffer, engine.buffer.first + place
+    n_before = candidate.rows_before(number)
+    if n_before is None:
+        return False
+    slot, first = buffer.slot(number), buffer.slot(max(buffer.first, number - n_before))
+    truth = engine.truths.decoded(buffer.y[slot : slot + 1])
+    return candidate.has_learnt_row(buffer.X[first : slot + 1], truth, number, engine.n_updates)
+
+
+def learnt(engine, candidate, places, failure, number=None):
+    """Return what becomes of a model by rows at some places of the buffer; where that fails, the model itself."""
     buffer, rows = engine.buffer, engine.buffer.rows()
-    places = np.flatnonzero(chosen)
     begin, end = max(0, places[0] - candidate.reach), places[-1] + 1
     part = slice(rows.start + begin, rows.start + end)
-    chosen = chosen[begin:end]
+    chosen = np.zeros(end - begin, bool)
+    chosen[places - begin] = True
     truths = np.where(chosen[:, np.newaxis], buffer.y[part], engine.truths.unknown)
     try:
         return candidate.learnt(buffer.X[part], chosen, engine.truths.decoded(truths), buffer.first + begin, number)
@@ -175,7 +189,7 @@ def _caught_up(engine, candidate):
     chosen = (buffer.flags[rows] & HAS_TRUTH) > 0
     chosen[: max(0, engine.refit_behind - buffer.first)] = False
     if chosen.any() and engine.config.update_every is not None:
-        return learnt(engine, candidate, chosen, "update_failed")
+        return learnt(engine, candidate, np.flatnonzero(chosen), "update_failed")
     return candidate
 
 

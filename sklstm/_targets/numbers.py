@@ -226,12 +226,16 @@ class NumberTargets(ConformalBands, TargetsOfGroups):
         self._refuse_distant(targets, part)
         return np.repeat(targets, self._n_outputs_per_target, axis=1), weights
 
+    @property
+    def farthest(self):
+        """Number of scales from the mean beyond which the loss of a target would not be a finite number."""
+        largest = np.finfo(array_dtype(self._dtype)).max
+        return float(np.sqrt(largest) if self._coding["loss"] == "squared_error" else largest) / FAR
+
     def _refuse_distant(self, targets, part):
         """Raise for targets so many scales from their mean that their loss would not be a finite number."""
-        largest = np.finfo(array_dtype(self._dtype)).max
-        limit = float(np.sqrt(largest) if self._coding["loss"] == "squared_error" else largest) / FAR
         place = np.unravel_index(np.abs(targets).argmax(), targets.shape)
-        if np.abs(targets[place]) <= limit:
+        if np.abs(targets[place]) <= self.farthest:
             return
         row, output = place
         mean, scale = (np.ravel(one)[output] for one in (self._mean, self._scale))

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from sklstm._kernels.optim import _updates
+from sklstm._network.workspace import aligned_empty
 
 
 class AdamW:
@@ -35,12 +36,14 @@ class AdamW:
     def __init__(self, network, weight_decay, state=None):
         self._network = network
         self._n_steps = 0 if state is None else state["step"]
-        self._vectors = {
-            name: np.zeros(network.weights.size, network.dtype) if state is None else network.to_panels(state[name])
-            for name in self.vectors
-        }
+        self._vectors = {}
+        for name in self.vectors:
+            self._vectors[name] = aligned_empty(network.weights.nbytes).view(network.dtype)
+            self._vectors[name][:] = 0 if state is None else network.to_panels(state[name])
         self._ends, self._decays = network.decay_segments(weight_decay)
         self._bound, self._bounded, self._next = None, None, None
+        # Whether the weights of the last step are finite, and so are sums of their squares.
+        self.is_finite = False
 
     def hold_bound(self, bound):
         """Keep the weights by which units read their own h within -bound and bound, now and after every step."""
@@ -80,7 +83,7 @@ class AdamW:
         if self._next is not None:
             source, (weights, vectors) = (weights, first, second), self._next
             first, second = (*vectors.values(), None)[:2]
-        _updates.update_step(
+        self.is_finite = _updates.update_step(
             self.rule,
             weights,
             gradient,

@@ -39,7 +39,10 @@ class MeanWeight:
 
         Including the same weights again leaves the mean unchanged, bit for bit.
         """
-        own, n = float(weights.mean(dtype=np.float64)), len(weights)
+        return self.include_mean(float(weights.mean(dtype=np.float64)), len(weights), exponent)
+
+    def include_mean(self, own, n, exponent):
+        """Do the same for n weights, given their mean."""
         before = own
         if self._count:
             # Beyond these bounds one of the two means is negligible.

@@ -179,7 +179,8 @@ def _update_row(shape, n_rows, steps, bound):
     flop = shape.training_flop * n_rows
     sides = {WINDOWS: update_by_windows}
     name = f"update-{n_rows}-{shape.layers}x{shape.units}"
-    return Row(name, title, job, update, flop, sides, (Target("seconds", bound),), products_decide=False)
+    threads = None if shape.layers > 1 else (1,)
+    return Row(name, title, job, update, flop, sides, (Target("seconds", bound),), threads, products_decide=False)
 
 
 def _learn_row(shape, n_rows, repeats, steps, training):
@@ -190,7 +191,9 @@ def _learn_row(shape, n_rows, repeats, steps, training):
     sides = {RIVER: deep_river, MLP: perceptron} if training == "windows" else {RIVER: deep_river}
     name = f"learn-{n_rows}-{shape.layers}x{shape.units}"
     name += "" if training == "windows" else "-stateful"
-    return Row(name, title, job, learn, None, sides, (Target("ratio", 5.0, RIVER),))
+    # Threads share what is large: an update of 5x512.
+    threads = None if shape.layers > 1 else (1,)
+    return Row(name, title, job, learn, None, sides, (Target("ratio", 5.0, RIVER),), threads)
 
 
 def live_rows():

@@ -204,8 +204,9 @@ def update_steps(library, rng, n):
         [(ITEM * n, ITEM * n, False)],
         loads=vectors,
         multiplications=2 * vectors,  # in double
-        # Eight sums side by side, one addition after another in each: their order is part of the result.
-        busy={"addition": n / 8},
+        # Eight sums side by side, one addition after another in each: their order is part of the result. Up to four
+        # blocks of the vector are summed at once.
+        busy={"addition": n / 8 / min(4, -(-n // (1 << 14)))},
     )
     yield Kernel(
         f"adamw-{n}",

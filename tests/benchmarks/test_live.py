@@ -25,19 +25,21 @@ def job_of(modules, n_rows, layers=1, training="windows"):
 @pytest.mark.parametrize("training", ["windows", "stateful"])
 def test_a_call_is_one_update_by_so_many_rows(modules, n_rows, training, monkeypatch):
     from sklstm._online import session, work
+    from sklstm._online.row_updates import RowUpdates
 
-    seen, learnt = [], work.learnt
-    monkeypatch.setattr(work, "learnt", lambda *args: seen.append(int(args[2].sum())) or learnt(*args))
-    read = []
-    epoch = session.run_epoch
-    monkeypatch.setattr(session, "run_epoch", lambda one, *args: read.append(one.samples) or epoch(one, *args))
+    seen, learnt = [], work._learnt_once
+    monkeypatch.setattr(work, "_learnt_once", lambda *args: seen.append(len(args[2])) or learnt(*args))
+    read, epoch, train = [], session.run_epoch, RowUpdates.train
+    run = lambda one, *args: read.append(one.samples.sequences.table) or epoch(one, *args)  # noqa: E731
+    monkeypatch.setattr(session, "run_epoch", run)
+    monkeypatch.setattr(RowUpdates, "train", lambda *args: read.append(args[2]) or train(*args))
     side = modules.live.update(job_of(modules, n_rows, training=training), 1)
     del seen[:], read[:]
     side.call()
     side.call()
     assert seen == [n_rows, n_rows]
     if training == "stateful":  # each row once
-        assert [len(one.sequences.table) for one in read] == seen
+        assert [len(table) for table in read] == seen
 
 
 def test_a_call_takes_so_many_rows(modules, monkeypatch):

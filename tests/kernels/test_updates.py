@@ -12,6 +12,7 @@ from reference.vectors import load_cases
 
 from sklstm._kernels import available_isas
 from sklstm._kernels.optim._updates import UPDATE_RULES, squared_norm, update_step
+from sklstm._network.workspace import aligned_empty
 from sklstm._training.clipping import Clipping, global_norm
 
 CASES = load_cases("torch_adamw")
@@ -237,5 +238,35 @@ def test_a_step_from_one_place_to_another(rule, dtype):
     for array, kept in zip(arrays, before, strict=True):
         assert_array_equal(array, kept)
     update_step(rule, x, gradient, first, second, ENDS, DECAYS, 1, **settings)
+    for found, expected in zip(room, (x, first, second), strict=True):
+        assert_array_equal(found, expected)
+
+
+@each_dtype
+@pytest.mark.parametrize("rule", UPDATE_RULES)
+def test_steps_say_whether_weights_are_finite(rule, dtype):
+    largest = float(np.sqrt(np.finfo(dtype).max))
+    settings = {**SETTINGS, "scale": 1.0, "step": 1, "mixing": 0.1}
+    for place in (0, 40, N - 1):
+        for value, is_finite in ((0.5 * largest, True), (4 * largest, False), (np.nan, False), (-np.inf, False)):
+            x, gradient, first, second = (np.zeros(N, dtype) for _ in range(4))
+            x[place] = value
+            if rule == "schedule_free":  # x is between the mean of all points and the newest, first
+                first[place] = value
+            found = update_step(rule, x, gradient, first, second, ENDS, np.zeros(len(ENDS)), 2, **settings)
+            assert found == is_finite, (place, value)
+
+
+@pytest.mark.parametrize("rule", ["adamw", "schedule_free"])
+def test_a_long_step_past_the_caches(rule):
+    """From 8 MB on, where arrays begin on 64 bytes."""
+    n, generator = (1 << 21) + 5, np.random.default_rng(0)
+    arrays = [generator.random(n, np.float32) for _ in range(4)]
+    x, gradient, first, second = arrays
+    room = [aligned_empty(4 * n).view(np.float32) for _ in range(3)]
+    settings = {**SETTINGS, "scale": 0.5, "step": 3, "mixing": 0.1}
+    ends, decays = np.array([100_003, n], np.intp), np.array([0.1, 0.0])
+    update_step(rule, room[0], gradient, *room[1:], ends, decays, 2, source=(x, first, second), **settings)
+    update_step(rule, x, gradient, first, second, ends, decays, 1, **settings)
     for found, expected in zip(room, (x, first, second), strict=True):
         assert_array_equal(found, expected)

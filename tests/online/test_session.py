@@ -170,9 +170,10 @@ def test_states_are_carried_from_update_to_update(options):
     same(candidate.learnt(late, chosen, Y[110:116], 110).model, expected)
 
 
-def test_a_copy_of_a_stateful_learner_goes_on_with_the_same_bits():
+@pytest.mark.parametrize("update_every", [1, 3])
+def test_a_copy_of_a_stateful_learner_goes_on_with_the_same_bits(update_every):
     model = regressor(training="stateful", shuffle=False, bptt_steps=4)
-    one = learner(model, update_every=3).fit(X[:N_FITTED], Y[:N_FITTED])
+    one = learner(model, update_every=update_every).fit(X[:N_FITTED], Y[:N_FITTED])
     steps = list(calls(40))
     for call in steps[:47]:
         do(one, call)

@@ -25,3 +25,13 @@ def column_moments(
     n_threads: int,
     isa: str | None = None,
 ) -> ColumnMoments: ...
+def joined_moments(
+    weight: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    deviation: NDArray[np.float64],
+    more_weight: float,
+    more_mean: NDArray[np.float64],
+    more_deviation: NDArray[np.float64] | None,
+    constant: float,
+    growth: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], bool]: ...

@@ -32,6 +32,7 @@ include "../core/buffers.pxi"
 include "../core/signals.pxi"
 include "tasks.pxi"
 include "moments.pxi"
+include "one_row.pxi"
 
 cdef enum:
     BLOCK_ROWS = 8192  # large against a halo, small enough to feed many threads

@@ -51,6 +51,8 @@ typedef double real;
 #include "layers/options_forward.h"
 #include "layers/options_backward.h"
 #include "layers/layers.h"
+#include "optimizers.h"
+#include "squares.h"
 #include "attention/attention.h"
 #include "input_rows.h"
 

@@ -25,6 +25,7 @@ from sklstm._kernels._calls cimport (
     STANDARD_NORM,
     AttentionCall,
     CellLayers,
+    OuterProduct,
     PanelPart,
     PoolCall,
     UpdateStep,
@@ -83,6 +84,12 @@ cdef extern from "isa/kernels.h" nogil:
     void residual_sum(Py_ssize_t n, const void *a, const void *b, void *out) noexcept
     void residual_backward(Py_ssize_t n, void *x) noexcept
     void sum_rows(Py_ssize_t n, void *a, const void *b) noexcept
+    void add_squares(Py_ssize_t n, int n_vectors, const void *const *vectors, double *sums) noexcept
+    int adamw_step(const UpdateStep *step) noexcept
+    int adam_step(const UpdateStep *step) noexcept
+    int sgd_step(const UpdateStep *step) noexcept
+    int schedule_free_step(const UpdateStep *step) noexcept
+    void fill_outer(const OuterProduct *part, Py_ssize_t begin, Py_ssize_t n, void *out) noexcept
     void standardise_floats(Py_ssize_t n, const float *x, const double *mean, const double *inverse, real *out) noexcept
     void standardise_doubles(Py_ssize_t n, const double *x, const double *mean, const double *inverse,
                              real *out) noexcept
@@ -90,7 +97,6 @@ cdef extern from "isa/kernels.h" nogil:
 include "losses.pxi"
 include "input_rows.pxi"
 include "reductions.pxi"
-include "optimizers.pxi"
 include "columns.pxi"
 include "attention/attention.pxi"
 include "attention/attention_backward.pxi"
@@ -140,11 +146,12 @@ table.pool_workspace = pool_workspace
 table.pool_state_size = pool_state_size
 table.pool_forward = pool_forward
 table.pool_backward = pool_backward
-table.sum_of_squares = sum_of_squares
+table.add_squares = add_squares
 table.update_steps[<int> ADAMW] = adamw_step
 table.update_steps[<int> ADAM] = adam_step
 table.update_steps[<int> SGD] = sgd_step
 table.update_steps[<int> SCHEDULE_FREE] = schedule_free_step
+table.fill_outer = fill_outer
 table.array_functions = array_functions
 table.column_pack = column_pack
 table.column_lagged_products = column_lagged_products

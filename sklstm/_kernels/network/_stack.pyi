@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklstm._kernels.optim._updates import FactoredGradient
 from sklstm._network.architecture import Architecture
 from sklstm._network.memory_plan import Plan
 
@@ -31,6 +32,7 @@ class Stack:
     n_outputs: int
     hidden_size: int
     input_size: int
+    outer_products: tuple[int, int]
     dtype: np.dtype[Any]
     def __init__(
         self,
@@ -122,4 +124,5 @@ class Stack:
         first_rows: NDArray[np.intp] | None = None,
         slot_range: tuple[int, int] | None = None,
         chunk_losses: NDArray[np.float64] | None = None,
+        factored: FactoredGradient | None = None,
     ) -> float: ...

@@ -44,6 +44,7 @@ from sklstm._kernels._calls cimport (
     LayerCall,
     LayerOptions,
     LayerRanges,
+    OuterProducts,
     PanelPart,
     PoolCall,
     is_multinomial,
@@ -51,6 +52,7 @@ from sklstm._kernels._calls cimport (
     targets_of,
     words_of,
 )
+from sklstm._kernels.optim._updates cimport FactoredGradient
 from sklstm._kernels._table cimport (
     LAYER_NORM,
     NO_GATE,
@@ -66,6 +68,7 @@ from cpython.buffer cimport PyBUF_STRIDES
 include "../core/buffers.pxi"
 include "../core/signals.pxi"
 include "structs.pxi"
+include "single_row.pxi"
 include "forward.pxi"
 include "layer_output.pxi"
 include "output_gate.pxi"
@@ -276,6 +279,25 @@ cdef class Stack:
         return (measure(self, &call), call.n_slots * self.panels_size * self.kernels.item_size if training else 0,
                 call.n_slots if training else call.n_chunks)
 
+    @property
+    def outer_products(self):
+        """(parts, numbers of their factors) of the gradient of a single row; (0, 0) where it is not left as factors.
+
+        It is where all weights of the recurrent layers are those of plain layers of reals.
+        """
+        cdef Py_ssize_t i, n_parts = 0, n_numbers = 0
+        cdef const Layer *layer
+        for i in range(self.n_layers):
+            layer = &self.layers[i]
+            if (layer.cell.driver != RECURRENT or self.options or not has_plain_layer(layer) or self.format != REALS
+                    or layer.format != REALS or self.kernels.reduced or self.decoder.n_turns > 0):
+                return 0, 0
+            n_parts += layer.n_directions * layer.n_panels * (layer.cell.units * layer.cell.n_sums + 2)
+            # (each row of factors takes whole cache lines)
+            n_numbers += layer.n_directions * (
+                layer.input_size + layer.width + layer.cell.n_sums * layer.hidden_stride + 32)
+        return n_parts, n_numbers
+
     def window_moments(self, sequences, Py_ssize_t row_stride, starts, lengths, shift, deviation):
         """Fill (n_samples, n_columns) with the shift and the deviation by which each window is normalised."""
         cdef char code = code_of_table(sequences)
@@ -334,11 +356,13 @@ cdef class Stack:
                          loss_parameter=0.0, double dropout=0.0, double recurrent_dropout=0.0, bint neighbours=False,
                          unsigned long long seed=0, unsigned int epoch=0, sample_ids=None, z=None, initial_state=None,
                          final_state=None, d_initial_state=None, d_x=None, ahead=None, ahead_starts=None,
-                         first_rows=None, slot_range=None, chunk_losses=None):
+                         first_rows=None, slot_range=None, chunk_losses=None, FactoredGradient factored=None):
         """Return the sum of scale * weight * loss; the first slot then holds the gradient, as a vector of panels.
 
         With `slot_range` only the chunks of these slots (first, end) are computed: `slots` holds their gradients side
         by side, not added up, `chunk_losses` (n_chunks,) the loss of each, and `final_state` their rows.
+
+        With `factored`, made of the first slot and `outer_products`, the gradient of a single row is in it.
 
         `max_steps` is the largest of `lengths`, or more. With `every_step`, `targets`, `weights` and `z` have a row for
         each row of the table. `weights` has one number for each sample, or one for each of its outputs. `neighbours`
@@ -377,6 +401,8 @@ cdef class Stack:
             raise ValueError("a multinomial loss has one weight for each sample")
         call.weights = required(weights, self.code, rows * call.n_weights)
         n_own = attach_slots(self, &call, slots, slot_range)
+        if factored is not None:
+            attach_products(self, &call, factored, n_threads)
         losses = <double *> data_of(chunk_losses, FLOAT64, call.n_chunks, True)
         call.seed, call.epoch = seed, epoch
         call.sample_ids = <unsigned int *> data_of(sample_ids, UINT32, n)
@@ -399,7 +425,9 @@ cdef class Stack:
                 # An optimizer changes the weights next.
                 self.words_are_old = True
                 transpose_weights(self, &call, n_threads)
-                if not watch.stopped:
+                if call.products != NULL:
+                    train_task(&call, 0, 0)  # not in the pool: threads share its layers
+                elif not watch.stopped:
                     pool_run_attended(train_task, &call, <int> n_own, n_threads, attend)
                 if not watch.stopped and is_whole:
                     add_slots(self, &call, n_threads)
@@ -411,4 +439,6 @@ cdef class Stack:
             free(numbers)
         if errors:
             raise errors[0]
+        if factored is not None:
+            check_products(self, factored)
         return total

@@ -45,8 +45,12 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     cdef const Layer *layer = &call.layers[i]
     cdef const Recurrence *recurrence = &layer.directions[direction]
     cdef Py_ssize_t size = call.kernels.item_size
+    cdef bint by_panels
     describe_layer(call, buffers, i, direction, first, n, n_steps, &layer_call, &options, NULL, NULL)
-    if call.layer_words_size > 0 or call.layer_transposed >= 0:
+    by_panels = layer_call.x_transposed != NULL and multiplies_row_by_panels(call, layer)
+    if by_panels:
+        layer_call.x_transposed = NULL
+    elif call.layer_words_size > 0 or call.layer_transposed >= 0:
         transpose_layer(call, buffers, recurrence)
     if i == 0 and shares(call) and not has_options(call, layer):
         share_gradients(call, buffers, direction, first, n, n_steps, &layer_call)
@@ -67,6 +71,7 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
     layer_call.d_x = buffers.d_x[i % 2] if direction == 0 else buffers.d_x_backward
     layer_call.d_weights = slot + recurrence.panels * size
     layer_call.d_bias = slot + recurrence.panel_bias * size
+    layer_call.outer_products = call.products
     layer_call.keeps_d_sums = call.over_horizon
     if recurrence.vectors >= 0:
         layer_call.d_vectors = options.d_vectors = slot + recurrence.vectors * size
@@ -78,13 +83,15 @@ cdef void direction_backward(const StackCall *call, const ChunkBuffers *buffers,
         layer.kernels.options_backward(&layer_call)
     else:
         layer.kernels.backward(&layer_call)
+    if by_panels:
+        input_gradient_of_row(call, layer, recurrence, &layer_call)
     if call.watch.stopped:
         return
     if call.over_horizon:
         collect_from_turns(call, buffers, i, n, &layer_call, slot)
     if call.d_initial_state != NULL:
         store_initial_state_gradient(call, layer, direction, buffers, first, n)
-    if direction == 1 and layer_call.x_transposed != NULL:
+    if direction == 1 and (layer_call.x_transposed != NULL or by_panels):
         add_backward_direction(call, buffers, i, first, n)
 
 
@@ -138,6 +145,19 @@ cdef void store_input_gradient(const StackCall *call, const ChunkBuffers *buffer
                 call.kernels.multiply_columns(call.input.n_columns, call.input.inverse, out)
 
 
+cdef void clear_slot(const StackCall *call, char *slot, int worker) noexcept nogil:
+    """Fill a gradient with zeros, but for the parts that are left as factors."""
+    cdef Py_ssize_t size = call.kernels.item_size, begin = 0, i
+    cdef const Recurrence *recurrence
+    cdef int d
+    for i in range(call.n_layers if call.products != NULL else 0):
+        for d in range(call.layers[i].n_directions):
+            recurrence = &call.layers[i].directions[d]
+            clear(slot + begin * size, (recurrence.panels - begin) * size, call.watch, worker)
+            begin = recurrence.panels + products_size(&call.layers[i])
+    clear(slot + begin * size, (call.panels_size - begin) * size, call.watch, worker)
+
+
 cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     """Forward, loss and backward of the chunks of one gradient slot, in their order: slots, not threads, own sums."""
     cdef const StackCall *call = <const StackCall *> context
@@ -147,7 +167,7 @@ cdef void train_task(void *context, int slot_number, int worker) noexcept nogil:
     cdef char *slot = call.slots + slot_number * call.panels_size * size
     open_workspace(call, worker, buffers)
     n_targets = targets_of(call.loss_kind, call.head.n_outputs)
-    clear(slot, call.panels_size * size, call.watch, worker)
+    clear_slot(call, slot, worker)
     before = call.kernels.enter()
     # The columns of the head's tile beyond n_outputs have no gradient.
     memset(buffers.d_z, 0, (call.max_steps if call.every_step else 1) * call.chunk_size * call.head.stride * size)

@@ -117,6 +117,32 @@ cdef Py_ssize_t attach_slots(Stack stack, StackCall *call, slots, slot_range) ex
     return n_own
 
 
+cdef int attach_products(Stack stack, StackCall *call, FactoredGradient factored, int n_threads) except -1:
+    """Let the call leave the gradient of the weights of its only row as factors."""
+    n_parts, _ = stack.outer_products
+    if n_parts == 0 or call.n_samples != 1 or call.max_steps != 1 or call.recurrent_dropout > 0 or call.first_slot > 0:
+        raise ValueError("only the gradient of a single row of plain layers is left as factors")
+    if factored.n_most < n_parts or data_of(factored.vector, stack.code, stack.panels_size) != call.slots:
+        raise ValueError("expected a FactoredGradient of the first slot, with room for all products")
+    factored.begin(call.slots)
+    call.products, call.n_threads = &factored.products, n_threads
+    return 0
+
+
+cdef int check_products(Stack stack, FactoredGradient factored) except -1:
+    """Bring the products into the order of the vector; raise unless they are all that was not cleared."""
+    cdef const OuterProducts *products = &factored.products
+    cdef Py_ssize_t expected = 0, found = 0, i
+    factored.sort()
+    for i in range(products.n):
+        found += products.parts[i].n_k * products.parts[i].width
+    for i in range(stack.n_layers):
+        expected += stack.layers[i].n_directions * products_size(&stack.layers[i])
+    if found != expected:
+        raise RuntimeError(f"{found} numbers of the gradient are products, expected {expected}")
+    return 0
+
+
 cdef int attach_ahead(Stack stack, StackCall *call, ahead, ahead_starts) except -1:
     """Point the call at the known columns of the rows ahead, where a decoder reads any."""
     cdef Py_ssize_t n_known = stack.input.n_known, n_rows, i

@@ -232,6 +232,8 @@ cdef void forward_chunk(const StackCall *call, const ChunkBuffers *buffers, Py_s
             multiply_all_steps(call, buffers, i, first, n, &layer_call)
             if layer_call.options != NULL:
                 layer.kernels.options_forward(&layer_call)
+            elif call.products != NULL:
+                forward_row(call, layer, &layer_call)
             else:
                 layer.kernels.forward(&layer_call)
             if call.watch.stopped:

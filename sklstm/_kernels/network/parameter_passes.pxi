@@ -87,6 +87,12 @@ cdef void transpose_task(void *context, int task, int worker) noexcept nogil:
                                  &copy.part, copy.n_columns, call.transposed + copy.transposed * size)
 
 
+cdef inline bint reads_h_transposed(const StackCall *call) noexcept nogil:
+    """Whether gradients of h are computed: not before the only step, unless that of the initial state is wanted."""
+    return (call.max_steps > 1 or has_options(call, &call.layers[0]) or call.d_initial_state != NULL
+            or call.decoder.n_turns > 0)
+
+
 cdef void transpose_layer(const StackCall *call, const ChunkBuffers *buffers,
                           const Recurrence *recurrence) noexcept nogil:
     """The transposed copies of one direction of a layer, in the place of its words, which forward has read."""
@@ -97,6 +103,8 @@ cdef void transpose_layer(const StackCall *call, const ChunkBuffers *buffers,
         out = <char *> call.transposed + own_offset(call, recurrence) * size
     for k in range(recurrence.first_copy, recurrence.first_copy + recurrence.n_copies):
         copy = &call.copies[k]
+        if copy.transposed >= recurrence.h_transposed >= 0 and not reads_h_transposed(call):
+            return  # those of h are the last
         if not copy.input_only or call.want_d_x:
             call.kernels.pack_transposed(call.format, call.panels + copy.panels * size, copy.n_vecs, &copy.part,
                                          copy.n_columns, out + copy.transposed * size)

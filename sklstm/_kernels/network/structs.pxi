@@ -89,6 +89,8 @@ cdef struct StackCall:
     double scale
     double *chunk_losses         # (n_chunks,)
     char *slots                  # (n_slots, panels_size)
+    OuterProducts *products      # of a single row: parts of the gradient that are left as factors; NULL: none are
+    int n_threads                # that share this row (single_row.pxi)
     Py_ssize_t panels_size       # elements of a slot
     Py_ssize_t n_slots
     Py_ssize_t first_slot        # of those that this call computes, which are side by side in `slots`

@@ -3,14 +3,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def squared_norm(gradient: NDArray[Any], n_threads: int, isa: str | None = None) -> float: ...
+class FactoredGradient:
+    vector: NDArray[Any]
+    def __init__(self, vector: NDArray[Any], n_parts: int, n_numbers: int) -> None: ...
+    def to_array(self, isa: str | None = None) -> NDArray[Any]: ...
+
+def squared_norm(gradient: NDArray[Any] | FactoredGradient, n_threads: int, isa: str | None = None) -> float: ...
 
 UPDATE_RULES: dict[str, int]
 
 def update_step(
     rule: str,
     parameters: NDArray[Any],
-    gradient: NDArray[Any],
+    gradient: NDArray[Any] | FactoredGradient,
     first: NDArray[Any],
     second: NDArray[Any] | None,
     ends: NDArray[np.intp],
@@ -26,4 +31,4 @@ def update_step(
     mixing: float = 0.0,
     source: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None] | None = None,
     isa: str | None = None,
-) -> None: ...
+) -> bool: ...

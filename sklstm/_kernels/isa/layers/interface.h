@@ -3,6 +3,8 @@
 
 #include <Python.h> /* Py_ssize_t */
 
+#include "../update_step.h"
+
 /* The interface of the layers, in plain data: the sizes of a cell, the arguments of a layer's functions, and the functions.
  *
  * Words used for sizes, in this order everywhere:
@@ -147,6 +149,8 @@ typedef struct {
     int is_initial_fixed;        /* the gradient of the initial h is not wanted: the plain layer may leave it out */
     void *d_x;                   /* (T, n, D rounded up to whole vectors); written when x_transposed is given */
     void *d_weights, *d_bias, *d_vectors; /* like weights, bias and vectors; added to */
+    OuterProducts *outer_products; /* of a single row and step: d_weights is left as these, and is not written; NULL: it is
+                                      added to */
     int keeps_d_sums;            /* d_sums of all steps are read after backward (add_d_sums) */
     /* called before each step and each block of pairs: whether to return early; NULL: never */
     int (*interrupted)(void *context);

@@ -188,6 +188,38 @@ SKLSTM_INLINE void collect_projection(const LayerCall *call, const OptionBuffers
           call->options->d_projection);
 }
 
+/* Leave the outer product of n_k numbers and a part of d_sums, one for each run of its vectors (outer_of_part). */
+SKLSTM_INLINE void leave_part(OuterProducts *products, Py_ssize_t n_k, int vecs, const real *a, const real *d, const real *out) {
+    EACH_RUN(first, vecs) {
+        const real *begin = out + first * n_k * LANES;
+        products->parts[products->n++] = (OuterProduct){
+            .begin = begin - (const real *)products->gradient, .n_k = n_k, .width = run_vecs(first, vecs) * LANES,
+            .a = a, .d = d + first * LANES,
+        };
+    }
+}
+
+/* The gradient of a single row of the plain layer as factors, which are copied: panel by panel, as outer_of_rows writes it. */
+SKLSTM_SHARED void leave_outer_products(const CellShape *cell, const LayerCall *call) {
+    const LayerPanels panels = panels_of(cell, call, REALS);
+    const Py_ssize_t n_x = call->input_size, n_h = cell->h_count ? call->output_size : 0;
+    const Py_ssize_t width = cell->n_sums * call->hidden_stride;
+    OuterProducts *products = call->outer_products;
+    real *row = take_numbers(&products->numbers, n_x + n_h), *d_sums = take_numbers(&products->numbers, width);
+    const int joined = cell->n_sums <= TILE_VECS && cell->x_count == cell->n_sums && cell->h_count == cell->n_sums && n_h;
+    copy_numbers(n_x, (const real *)call->x_rows[0], row);
+    if (n_h) copy_numbers(n_h, (const real *)call->h, row + n_x);
+    memcpy(d_sums, call->gates, (size_t)width * sizeof(real));
+    if (gathered_bias(call, NULL)) sum_rows(width, gathered_bias(call, NULL), d_sums);
+    for (Py_ssize_t unit = 0; unit < panels.n_vecs; unit += cell->units) {
+        const int units = (int)smaller(cell->units, panels.n_vecs - unit);
+        const real *d = d_sums + unit * cell->n_sums * LANES, *out = (const real *)call->d_weights + unit * panels.unit_size;
+        leave_part(products, joined ? n_x + n_h : n_x, units * cell->x_count, row, d + cell->x_first * LANES, out);
+        if (!joined && n_h)
+            leave_part(products, n_h, units * cell->h_count, row + n_x, d + cell->h_first * LANES, out + units * panels.h_offset);
+    }
+}
+
 enum { MOST_PAIRS = SKLSTM_REDUCED ? 2 * PAIRS : PAIRS, WIDE_ROW = 256 };
 
 /* d_weights += sum over (t, sequence) of [x_t | h_{t-1}]^T d_sums_t, in blocks of pairs. b: NULL in the plain layer.
@@ -206,6 +238,10 @@ SKLSTM_SHARED void collect_weight_gradients(const CellShape *cell, const LayerCa
                                      gated_sums != h_sums ? d_gated_sums : h_sums ? d_h_sums : d_sums};
     const int direct = SKLSTM_REDUCED && !b && format_of(call) != REALS; /* rows are rounded, and so need not be copied */
     const Py_ssize_t most = direct && n_x + n_h >= WIDE_ROW ? MOST_PAIRS : PAIRS;
+    if (call->outer_products) {
+        leave_outer_products(cell, call);
+        return;
+    }
     if (call->n_shared > 0) collect_shared_gradients(cell, call);
     while (t < call->n_steps) {
         Py_ssize_t n_pairs = 0;
