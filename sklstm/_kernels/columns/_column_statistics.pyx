@@ -273,11 +273,11 @@ def column_moments(X, weights=None, *, n_threads, isa=None):
     scale = np.ones(work.n_strips * COLUMN_STRIP)
     work.scale = <const double *> data_of(scale, FLOAT64, len(scale))
     with np.errstate(all="ignore"):
-        lowest, highest, means, squares, total = run_moments(&work, n_threads)
-        powers = powers_of_two(lowest, highest, squares, total)
+        lowest, highest, means, squares, total, is_in_range = run_moments(&work, n_threads)
+        powers = None if is_in_range else powers_of_two(lowest, highest, squares, total)
         if powers is not None:  # numbers whose squares leave the range of a double: once more, scaled exactly
             scale[: work.n_columns] = np.ldexp(1.0, -powers)
-            _, _, means, squares, total = run_moments(&work, n_threads)
+            _, _, means, squares, total, _ = run_moments(&work, n_threads)
             means = np.ldexp(means, powers)
         deviation = np.sqrt(squares / total)
         if powers is not None:

@@ -136,8 +136,23 @@ cdef void join_parts(MomentWork *work, Py_ssize_t n_tasks) noexcept nogil:
         join_moments(total, part.total, part.origin, part.means, part.squares)
 
 
+cdef bint are_in_range(const StripMoments *totals, Py_ssize_t n_columns) noexcept nogil:
+    """Whether no column needs a scale for its squares; where it is not known, not (`powers_of_two` does)."""
+    cdef const StripMoments *strip
+    cdef Py_ssize_t k, j
+    cdef double squares
+    for k in range(n_columns):
+        strip, j = totals + k // COLUMN_STRIP, k % COLUMN_STRIP
+        squares = strip.squares[j]
+        if not squares < INFINITY or (squares < totals.total * 1e-280 and strip.lowest[j] < strip.highest[j]):
+            return False
+    return True
+
+
 cdef run_moments(MomentWork *work, int n_threads):
-    """Run all tasks; return lowest, highest, means, sums of squares (n_columns,) each, and the sum of weights."""
+    """Run all tasks; return lowest, highest, means, sums of squares (n_columns,) each, the sum of weights, and whether
+    all are `are_in_range`.
+    """
     cdef Py_ssize_t n_blocks = (work.n_rows + MOMENT_BLOCK_ROWS - 1) // MOMENT_BLOCK_ROWS
     cdef Py_ssize_t n_tasks = n_blocks * work.n_strips, strip
     cdef Py_ssize_t wave = min(n_tasks, max(<Py_ssize_t> MOMENT_WAVE_TASKS, <Py_ssize_t> n_threads))
@@ -168,4 +183,4 @@ cdef run_moments(MomentWork *work, int n_threads):
         PyErr_CheckSignals()
     rows = totals[:, 1:].reshape(work.n_strips, 5, COLUMN_STRIP).transpose(1, 0, 2).reshape(5, -1)
     lowest, highest, origin, means, squares = rows[:, : work.n_columns]
-    return lowest, highest, origin + means, squares, totals[0, 0]
+    return lowest, highest, origin + means, squares, totals[0, 0], are_in_range(work.totals, work.n_columns)
