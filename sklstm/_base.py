@@ -22,7 +22,7 @@ from sklstm._pickles import VersionedPickles
 from sklstm._rows_ahead import look_from
 from sklstm._seeds import n_networks
 from sklstm._snapshot import snapshot_of
-from sklstm._spectral_radius import spectral_radii
+from sklstm._spectral_radius import SpectralRadiusMixin
 from sklstm._stream_mixin import StreamMixin
 from sklstm._targets import Targets
 from sklstm._time_order import look_at_question
@@ -44,6 +44,7 @@ class BaseRNN(
     StreamMixin,
     AttentionMixin,
     NetworkSummaryMixin,
+    SpectralRadiusMixin,
     TransformerMixin,
     ClassNamePrefixFeaturesOutMixin,
     NetworkParameters,
@@ -170,18 +171,6 @@ class BaseRNN(
     sparsity_: float
     factorization_error_: NDArray[np.float64]
     operations_saved_: float
-
-    @property
-    def spectral_radius_(self) -> dict[str, NDArray[np.float64]]:
-        """Spectral radius of the recurrent matrices, computed when it is asked for."""
-        architecture = getattr(self, "_architecture", {"cell": None})
-        if not any(name.startswith("weight_hh") for name in getattr(self, "parameters_", ())):
-            raise AttributeError(
-                f"this {type(self).__name__} has no spectral_radius_: it is not fitted, or its cell has no weight_hh."
-            )
-        if hasattr(self, "quantization_dtype_"):
-            raise AttributeError(f"this {type(self).__name__} was quantised: ask the float model for spectral_radius_.")
-        return spectral_radii(self.parameters_, architecture["cell"])
 
     @abstractmethod
     def _targets(self) -> Targets:

@@ -9,6 +9,7 @@ from sklstm._network.build import build_stack
 from sklstm._network.input_range import first_beyond_range, first_negative_gap
 from sklstm._network.moments import moments_by_stack
 from sklstm._network.noise import NO_NOISE, recurrent_weight_mask
+from sklstm._network.ranges import read_ranges
 from sklstm._network.series import run_series
 from sklstm._network.workspace import Workspace, aligned_empty
 
@@ -62,26 +63,8 @@ class Network:
         self._stack.bind(self.weights)
 
     def read_ranges(self, parts):
-        """Run over sequences; return what each layer reads of them.
-
-        Parameters
-        ----------
-        parts : list of Sequences
-
-        Returns
-        -------
-        dict of str to ndarray of shape (columns,)
-            Of "x_l0", "h_l0", ...: the largest size in each column. The layout is an `IntegerLayout`.
-        """
-        names, sizes = zip(*self.layout.read(), strict=True)
-        ranges = np.zeros((self.n_threads, sum(sizes)))
-        self._stack.measure(ranges)
-        try:
-            for part in parts:
-                self.forward(part)
-        finally:
-            self._stack.measure(None)
-        return dict(zip(names, np.split(ranges.max(axis=0), np.cumsum(sizes)[:-1]), strict=True))
+        """Return the largest sizes of what each layer reads of sequences, see `sklstm._network.ranges`."""
+        return read_ranges(self, self._stack, parts)
 
     # Conversion between the flat vector of named parameters and panels, the layout of the kernels.
 
