@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from study_archive import archive
+from study_archive import CONVOLUTIONS, archive
 from study_elec2 import elec2
 from study_forecasts import beijing_pm25, etth1, exchange_rates, m4_hourly
 from study_ridge import network_predictions, ridge_predictions
@@ -116,10 +116,21 @@ ARCHIVE = {
     "max_iter": 150,
     "early_stopping": False,
     "n_seeds": 3,
-    # The details of a curve, and its outline in two steps.
+    # The details of a curve, its outline in two steps, and what random convolutions find, read by a network in two
+    # steps and by a logistic regression.
     "members": [
         {"patch_length": 5, "differences": 3},
         {"patch_length": 30, "points": 60, "label_smoothing": 0.1},
+        {
+            "convolutions": {"segments": 2, "n_thresholds": 2},
+            "n_layers": 1,
+            "residual": 0,
+            "dropout": 0.0,
+            "label_smoothing": 0.1,
+            "learning_rate_init": 1e-3,
+            "max_iter": 60,
+        },
+        CONVOLUTIONS,
     ],
 }
 SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "ArrowHead")
@@ -157,7 +168,7 @@ def stream(settings, _name, arguments):
 
 def classify(settings, name, arguments):
     """Return the row of a set of sequences."""
-    return archive(arguments.data, name, arguments.part, settings, arguments.seeds, arguments.n_jobs)
+    return archive(arguments.data, name, arguments.part, settings, arguments.seeds, arguments.n_jobs, arguments.verbose)
 
 
 # What measures a task, and its settings.

@@ -10,7 +10,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
 
 from forecast_study import forecast
-from study_archive import at_points, classifier, flat, with_differences
+from random_convolutions import KERNELS, RandomConvolutions, convolved, quantiles
+from study_archive import at_points, classifier, flat, of_members, with_differences
 from study_forecasts import m4_measures
 from study_ridge import ridge_predictions
 from study_rows import Problem, Row, series_samples
@@ -103,6 +104,51 @@ def test_members_of_the_classifier():
     assert [member[-1].patch_length for member in (details, outline)] == [1, 2]
     assert all(member[-1].random_state == 3 for member in (details, outline))
     assert "members" in settings
+
+
+def test_convolutions_are_sums_over_dilated_steps_and_chosen_columns():
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    columns = np.random.default_rng(1).integers(2, size=(2, len(KERNELS)))
+    answer = convolved(x, 2, columns)
+    for step, kernel in ((0, 0), (9, 5), (19, 83)):
+        reached = [(k, step + 2 * (k - 4)) for k in range(9) if 0 <= step + 2 * (k - 4) < 20]
+        expected = sum(KERNELS[kernel, k] * x[place] @ columns[:, kernel] for k, place in reached)
+        assert answer[step, kernel] == pytest.approx(expected)
+
+
+def test_features_of_convolutions_are_shares_of_each_segment():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(length, 3)) for length in (7, 29, 29)]
+    found = RandomConvolutions(segments=4, n_thresholds=2).fit(X).transform(X)
+    assert found.shape == (3, 4, 2 * 3 * 2 * 84)  # views, dilations of 1 to 3, thresholds, kernels
+    assert found.min() >= 0
+    assert found.max() <= 1
+    np.testing.assert_array_equal(found[:1], RandomConvolutions(4, 2).fit(X).transform(X[:1]))
+    step = np.repeat([0.0, 1.0], 30)[:, None]
+    first, second = RandomConvolutions(segments=2).fit(X=[step]).transform([step])[0]
+    assert not np.array_equal(first, second)
+
+
+def test_quantiles_of_columns():
+    table = np.random.default_rng(0).normal(size=(9, 3))
+    expected = [np.quantile(column, height) for column, height in zip(table.T, (0.0, 0.3, 1.0), strict=True)]
+    np.testing.assert_allclose(quantiles(table, np.array([0.0, 0.3, 1.0])), expected)
+
+
+def test_members_that_read_convolutions():
+    rng = np.random.default_rng(0)
+    X = [np.sin(np.arange(9) * (1 + k % 2) + rng.uniform(0, 6))[:, None] for k in range(18)]
+    y = np.arange(18) % 2
+    members = [{}, {"convolutions": {"segments": 2}}, {"convolutions": {}, "logistic": 0.1}]
+    settings = {"hidden_size": 4, "max_iter": 2, "early_stopping": False, "members": members}
+    model = classifier(settings, 0, 1).fit(X[:12], y[:12])
+    assert model.estimators_[1][0].transform(X).shape == (18, 2, 2 * 84)
+    each = of_members(model, X[12:], y[12:])[:-1]
+    assert each == [fitted.score(X[12:], y[12:]) for fitted in model.estimators_]
+    model.weights_ = np.array([0.1, 0.0, 0.9])
+    assert of_members(model, X[12:], y[12:])[-1] == each[0]
+    model.weights_ = np.array([0.0, 0.0, 1.0])
+    assert np.isnan(of_members(model, X[12:], y[12:])[-1])
 
 
 def test_a_row_has_a_line_for_each_measure():
