@@ -13,6 +13,7 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklstm._online.drift import PageHinkley
+from sklstm._online.inputs import refuse_classes
 from sklstm._online.learner import LearnerParts
 from sklstm._online.rollout import Rollout
 from sklstm._online.row_by_row import RowByRow, model_has
@@ -260,6 +261,8 @@ class OnlineLearner(RowByRow, SeenAttributes, LearnerParts, MetaEstimatorMixin, 
         """
         if not self.__sklearn_is_fitted__():
             return self._fit_first(X, y, classes)
+        if classes is not None:
+            refuse_classes(self._fitted().champion.first_model)
         if classes is not None and not np.array_equal(np.unique(classes), np.ravel(self.classes_)):
             raise ValueError(f"classes={np.unique(classes)} differ from those of the first call, {self.classes_}.")
         return self.learn_many(X, y)

@@ -136,7 +136,7 @@ def read_regression_target(y, n_samples, present=None):
     """
     check_lengths_agree(n_samples, y)
     y = check_numbers(y, "y", dtype="numeric", n_axes=3)
-    if y.dtype.kind == "b":
+    if y.dtype.kind in "bO":  # such as decimals, with which nothing else can be computed
         y = y.astype(np.float64)
     y = fill_absent(y, present)
     assert_all_finite(y, input_name="y")

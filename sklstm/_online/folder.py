@@ -36,7 +36,10 @@ class RunFolder:
     """
 
     def __init__(self, path):
-        self.path, self._journal, self._lock, self.run = Path(os.fspath(path)), None, None, None
+        self._journal = self._lock = self.run = None
+        if not os.fspath(path):
+            raise ValueError(f"path={path!r}, expected the name of a folder.")
+        self.path = Path(os.fspath(path))
 
     def _take(self):
         """Keep other processes out; the system gives the lock back when this one ends."""
@@ -47,7 +50,10 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.close()
-            raise ValueError(f"{self.path} is in use by another learner, in this or another process.") from None
+            raise ValueError(
+                f"{self.path} is in use by another learner, in this or another process, or by this one: close() it "
+                "first."
+            ) from None
 
     def begin(self, described, state, sync_every):
         """Begin a run.

@@ -98,12 +98,17 @@ def first_model(model, template, X, y, is_known, classes, seed):
         made.set_params(random_state=seed)
     made._validate_params()
     if classes is not None:
-        if not is_classifier(made):
-            raise ValueError(f"classes goes with a classifier; model is a {type(made).__name__}.")
+        refuse_classes(made)
         if np.ndim(classes) != 1:
             raise ValueError(f"classes must be 1-D, the labels that will ever come; its shape is {np.shape(classes)}.")
         classes = np.unique(classes)
     return fit_anew(made, X, y, is_known, classes)
+
+
+def refuse_classes(model):
+    """Raise unless a model is a classifier, for a caller who names the classes."""
+    if not is_classifier(model):
+        raise ValueError(f"classes goes with a classifier; model is a {type(model).__name__}.")
 
 
 def read_table(model, X):

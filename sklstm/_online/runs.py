@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 from sklearn.base import clone
 
+from sklstm._base import BaseRNN
 from sklstm._online.drift import PageHinkley
 from sklstm._online.engine import Engine
 from sklstm._online.folder import RunFolder, describe, differences, model_words
@@ -84,6 +85,8 @@ def engine_from_folder(path, model, trust):
         That is expected.
     trust : bool
     """
+    if model is not None and not isinstance(unfrozen(model), BaseRNN):
+        raise TypeError(f"model must be a network of sklstm or None, found {type(model).__name__}.")
     folder = RunFolder(path)
     state, records = folder.open()
     try:

@@ -120,7 +120,8 @@ class Numbers:
         """Return the truths of several rows as an array of shape (n_rows, n_targets)."""
         array = numbers_in(y)
         if array.shape[1:] != self.shape and not (array.shape[1:] == (1,) and not self.shape):
-            raise ValueError(f"y has shape {array.shape}, expected (n_rows, *{self.shape}).")
+            expected = ", ".join(["n_rows", *map(str, self.shape)])
+            raise ValueError(f"y has shape {array.shape}, expected ({expected}{'' if self.shape else ','}).")
         array = array.reshape(len(array), self.n_targets)
         wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(wrong):

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from sklstm._online.buffer import HAS_TRUTH, IS_FRESH
 from sklstm._online.candidate import Candidate
+from sklstm._online.outliers import outlier_note
 from sklstm._online.refit import Refit, RefitFailed
 
 NOT_FRESH = np.uint8(~IS_FRESH & 0xFF)
@@ -141,6 +142,9 @@ def start_refit(engine):
     engine.refit, engine.refit_at, engine.refit_behind = refit, engine.n_truths + delay, buffer.n_seen
     engine.n_refits, engine.wanted = engine.n_refits + 1, None
     engine.history.append("refit", buffer.n_seen, n=len(is_known), after_drift=reason == "drift")
+    if engine.template.input_scaling == "standard":
+        note = outlier_note(task["X"], buffer.n_seen - len(is_known), engine.names)
+        engine.notes += [] if note is None else [note]
     if not delay:
         engine.due.insert(1, take_over)
 

@@ -1,6 +1,5 @@
 """The command `evaluate`: metrics of a model on a table that holds the targets."""
 
-import json
 import sys
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklstm.cli.predict import add_reading, names
 from sklstm.cli.progress import Progress
 from sklstm.cli.runs import answers_of, open_run, read_labels, threads
 from sklstm.cli.tables import require_arrow
+from sklstm.cli.texts import json_of
 
 
 def add_to(commands):
@@ -54,7 +54,7 @@ def evaluate(options):
         found["metrics"] = {name: compute(name, y, answers, levels, labels, weights) for name in chosen}
     except (ValueError, TypeError) as error:
         raise InputError(f"{options.table}: {one_line(error)}") from error
-    text = json.dumps(found, indent=2) + "\n"
+    text = json_of(found)
     if options.output is None:
         sys.stdout.write(text)
         return
@@ -126,4 +126,9 @@ def _check_shapes(model, y, answers, options):
         if unknown:
             raise InputError(f"{options.table}: labels {', '.join(unknown[:5])} are none of the model's classes.")
     elif y.dtype.kind not in "iufb":
-        raise InputError(f"{options.table}: column {options.target[0]!r} must hold numbers.")
+        raise InputError(
+            f"{options.table}: column {options.target[0]!r} must hold numbers, found a {type(y.flat[0]).__name__}."
+        )
+    elif y.dtype.kind == "f" and not np.isfinite(y).all():
+        names = ", ".join(options.target)
+        raise InputError(f"{options.table}: {names} holds infinity in a row that is compared, expected finite numbers.")

@@ -76,7 +76,8 @@ def refuse_no_numbers(path, columns, kinds):
     for name, kind in zip(columns, kinds, strict=True):
         is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_null(kind)
         if not is_number:
-            raise InputError(f"{path}: column {name!r} holds {kind}, expected numbers.")
+            hint = ": cast it to double" if types.is_decimal(kind) else ""
+            raise InputError(f"{path}: column {name!r} holds {kind}, expected numbers{hint}.")
 
 
 class Arrays:

@@ -1,11 +1,12 @@
 """The command `info`: what a model is, without running code of its file."""
 
-import json
 import os
+import sys
 
 from sklstm._version import __version__
 from sklstm.cli.errors import ModelError
 from sklstm.cli.models import METHODS, load, reading_of
+from sklstm.cli.texts import json_of
 
 MOST_NAMES = 12
 
@@ -31,7 +32,7 @@ def info(options):
     model = load(options.model, options.trust)
     found = describe(model, options.model)
     if options.json:
-        print(json.dumps(found, indent=2))
+        sys.stdout.write(json_of(found))
         return
     for name, value in found.items():
         if isinstance(value, dict):

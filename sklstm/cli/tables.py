@@ -271,6 +271,8 @@ def refuse_unknown(table, columns):
         shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
         verb = "column {} is" if len(missing) == 1 else "columns {} are"
         hint = nearest(missing[0], known) or "."
+        if len(known) == 1 and (mark := next((one for one in ";\t|" if one in known[0]), None)):
+            hint = f": values are separated by commas, and its first line has {mark!r}."
         raise InputError(f"{table.path}: {verb.format(shown)} not among its {len(known)} columns{hint}")
 
 

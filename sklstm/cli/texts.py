@@ -1,10 +1,26 @@
-"""Columns of CSV files that are read as texts: names of series and labels, which a reader of numbers would change."""
+"""Texts: what the commands print as JSON, and columns of CSV files that a reader of numbers would change."""
+
+import json
+from math import isfinite
 
 import numpy as np
 
 # "007" would become 7, "1e3" and integers of so many digits another text.
 LEADING_ZERO = r"^\s*[+-]?0\d"
 LONG_INTEGER = r"^\s*[+-]?\d{16,}\s*$"
+
+
+def json_of(found):
+    """Return a dict as JSON, with null in place of numbers that JSON does not have: NaN and infinity."""
+    return json.dumps(_finite(found), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def without_empty(column):

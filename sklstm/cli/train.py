@@ -1,6 +1,5 @@
 """The command `train`: fits the estimator of a configuration to tables, and writes a model file."""
 
-import json
 import sys
 from time import perf_counter
 
@@ -11,6 +10,7 @@ from sklstm.cli.errors import InputError, UsageError, one_line, output_errors, s
 from sklstm.cli.order import RowOrder
 from sklstm.cli.runs import read_labels, threads
 from sklstm.cli.tables import open_table, refuse_unknown, require_arrow
+from sklstm.cli.texts import json_of
 
 
 def add_to(commands):
@@ -58,7 +58,7 @@ def train(options):
         _fit(estimator, X, y, more, options.config)
     _save(estimator, configuration["output"])
     if not options.quiet:
-        sys.stdout.write(json.dumps(_summary(last, configuration, y, perf_counter() - begin), indent=2) + "\n")
+        sys.stdout.write(json_of(_summary(last, configuration, y, perf_counter() - begin)))
 
 
 def _fit(estimator, X, y, more, path):

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -158,6 +159,14 @@ def test_numbers_that_are_not_finite(value, files, capsys):
 def test_text_where_numbers_are_expected(files, capsys):
     table().astype({"c": str}).to_parquet(files / "table.parquet")
     assert "column 'c' holds " in fails(3, files, capsys)
+    changed(files, lambda frame: frame.__setitem__("c", [Decimal("1.5")] * len(frame)))
+    assert "column 'c' holds decimal128(2, 1), expected numbers: cast it to double." in fails(3, files, capsys)
+
+
+def test_a_csv_file_with_another_mark_between_values(files, capsys):
+    table().to_csv(files / "table.csv", index=False, sep=";")
+    message = fails(3, files, capsys, source="table.csv")
+    assert "values are separated by commas, and its first line has ';'" in message
 
 
 def test_columns_of_the_same_name(files, capsys):

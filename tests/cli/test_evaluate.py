@@ -128,13 +128,13 @@ def test_a_file_instead_of_the_standard_output(files, capsys):
         (2, ("--target", "y", "--metrics", "mean_absolut_error"), "did you mean 'mean_absolute_error'"),
         (2, ("--target", "y", "--metrics", "accuracy_score"), "is none of"),
         (2, ("--target", "y,a"), "--target names 2 columns, but the model answers with 1"),
-        (3, ("--target", "label"), "'label' must hold numbers"),
+        (3, ("--target", "label"), "'label' must hold numbers, found a str"),
         (3, ("--target", "x"), "'x' is not among"),
         (3, ("--target", "y", "--weight", "a"), "'a' must hold finite weights of at least 0"),
         (3, ("--target", "y", "--weight", "label"), "column 'label' must hold numbers"),
         (3, ("--target", "y", "--weight", "zero", "--metrics", "mean_error"), "'zero' holds no weight above 0"),
         (3, ("--target", "nothing"), "no row has a target in nothing"),
-        (3, ("--target", "huge", "--metrics", "mean_squared_error"), "Input contains infinity"),
+        (3, ("--target", "huge", "--metrics", "mean_squared_error"), "huge holds infinity in a row that is compared"),
         (3, ("--target", "y,label"), "the columns y, label must hold numbers"),
     ],
 )
@@ -145,6 +145,15 @@ def test_what_cannot_be_compared(code, options, told, files, capsys):
     assert told in found.err
     assert found.err.count("\n") == 1
     assert found.out == ""
+
+
+@pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
+def test_a_metric_that_is_not_defined_is_null(files, capsys):
+    """NaN is no JSON: R^2 of a single row has no value."""
+    table().assign(single=table()["y"].where(np.arange(len(table())) == 9)).to_parquet(files / "table.parquet")
+    assert run("evaluate", files / "model", files / "table.parquet", *OPTIONS, "--target", "single") == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (found["rows"], found["metrics"]["r2_score"]) == (1, None)
 
 
 def test_labels_that_are_no_classes(files, capsys):

@@ -3,12 +3,16 @@
 import datetime as dt
 import pickle
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 from online_case import LABELS, N_FITTED, X, Y, classifier, digest, learner, regressor
 from sklearn.frozen import FrozenEstimator
+
+from sklstm._online.outliers import outlier_in
+from sklstm.online import OnlineLearner
 
 THEN = X[N_FITTED:]
 
@@ -345,3 +349,39 @@ def test_a_last_checkpoint_that_cannot_be_written_is_told(tmp_path):
         one.close()
     with pytest.raises(ValueError, match="holds no run of a learner: there is no such folder"):
         type(one).resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("input_scaling", ["standard", "robust"])
+def test_an_outlier_of_x_in_the_rows_of_a_refit_is_told_where_it_does_harm(input_scaling):
+    """One number of 1e6 among 400 rows: standardised, the column is a constant."""
+    rows, truths = X[:900].copy(), 2 * X[:900, 0]
+    rows[300, 0] = 1e6
+    network = regressor(max_iter=20, learning_rate_init=0.02, input_scaling=input_scaling)
+    one = learner(network, update_every=None, refit="inline", refit_every=500, refit_rows=400)
+    one.fit(X[:N_FITTED], truths[:N_FITTED])
+    message = r"x=1e\+06 in column 0, row 300 of the stream.*input_scaling='robust'"
+    with pytest.warns(UserWarning, match=message) if input_scaling == "standard" else nullcontext():
+        one.partial_fit(rows[N_FITTED:500], truths[N_FITTED:500])
+    assert one.version_ == 2
+    is_useless = one.score(X[500:], truths[500:]) < 0.5
+    assert is_useless == (input_scaling == "standard")
+
+
+def test_what_is_no_outlier():
+    """Heavy tails, rare events, and few rows."""
+    rng = np.random.default_rng(0)
+    heavy = np.column_stack([rng.standard_t(2, 20_000), rng.lognormal(0, 2, 20_000), rng.random(20_000) < 0.01])
+    assert outlier_in(heavy) is None
+    assert outlier_in(heavy[:20] * [[1e9]] * (np.arange(20) == 3)[:, np.newaxis]) is None
+
+
+def test_what_a_run_or_classes_cannot_be(tmp_path):
+    one = fitted()
+    with pytest.raises(ValueError, match="classes goes with a classifier; model is a DeepLSTMRegressor"):
+        one.partial_fit(X[:3], Y[:3], classes=[0, 1])
+    with pytest.raises(ValueError, match=r"expected \(n_rows,\)"):
+        one.partial_fit(X[:3], np.ones((3, 2)))
+    with pytest.raises(ValueError, match="path='', expected the name of a folder"):
+        learner(path="").fit(X[:N_FITTED], Y[:N_FITTED])
+    with pytest.raises(TypeError, match="model must be a network of sklstm or None, found int"):
+        OnlineLearner.resume(tmp_path, 3)

@@ -145,7 +145,7 @@ def test_a_run_with_background_refits_survives_kill_9(tmp_path):
 def test_the_folder_of_another_run_is_refused(tmp_path):
     folder = tmp_path / "run"
     one = begun(folder)
-    with pytest.raises(ValueError, match="is in use by another learner"):
+    with pytest.raises(ValueError, match="is in use by another learner, in this or another process, or by this one"):
         OnlineLearner.resume(folder)
     one.close()
     with pytest.raises(
