@@ -76,7 +76,9 @@ def train(engine):
         engine.challenger = challenger
         if champion is not engine.champion:
             engine.set_champion(champion)
-        flags &= NOT_FRESH
+        # A new array: where this is interrupted, the old one comes back with all that is counted.
+        buffer.flags = buffer.flags.copy()
+        buffer.flags[rows] &= NOT_FRESH
         engine.n_updates += 1
         engine.metrics.count("updates")
         engine.metrics.observe("update", perf_counter() - begin)

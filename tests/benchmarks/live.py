@@ -73,12 +73,12 @@ def update(job, n_threads):
     for row, truth in zip(x, y, strict=True):
         learner.learn_one(row, truth)
     engine, carried = learner._engine, None
-    flags, first = engine.buffer.flags, engine.buffer.n_seen - job.n_rows
-    flags &= ~np.uint8(IS_FRESH)
+    first = engine.buffer.n_seen - job.n_rows
+    engine.buffer.flags &= ~np.uint8(IS_FRESH)
 
     def call():
         rows = engine.buffer.rows()
-        flags[rows.stop - job.n_rows : rows.stop] |= IS_FRESH
+        engine.buffer.flags[rows.stop - job.n_rows : rows.stop] |= IS_FRESH
         if carried is not None:  # the update before ended where this one begins, as in a stream
             engine.champion._carried = first, carried
         work.train(engine)

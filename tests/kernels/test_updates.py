@@ -110,15 +110,16 @@ def test_adamw_against_reference(step, dtype, isa):
 @each_isa
 @each_dtype
 def test_adamw_is_the_same_for_any_threads_and_cut(dtype, isa):
-    start = draw_state(dtype)
+    start = [np.tile(v, 8) for v in draw_state(dtype)]  # long enough to be shared
+    ends, decays = np.concatenate([ENDS + k * N for k in range(8)]), np.tile(DECAYS, 8)
     results = []
     for n_threads in (1, 2, 3, 4, 8):
         arrays = [v.copy() for v in start]
-        update_step("adamw", *arrays, ENDS, DECAYS, n_threads, scale=0.5, step=7, isa=isa, **SETTINGS)
+        update_step("adamw", *arrays, ends, decays, n_threads, scale=0.5, step=7, isa=isa, **SETTINGS)
         results.append(arrays)
     # Each segment by itself, with remainders of vectors in other places.
     parts = [v.copy() for v in start]
-    for begin, end, decay in zip([0, *ENDS[:-1]], ENDS, DECAYS, strict=True):
+    for begin, end, decay in zip([0, *ends[:-1]], ends, decays, strict=True):
         # Copies, since the segments begin anywhere.
         piece = [v[begin:end].copy() for v in parts]
         one = np.array([end - begin], np.intp), np.array([decay])

@@ -58,7 +58,7 @@ def test_factors_have_the_bits_of_the_gradient(cell, dtype, isa):
 
 @pytest.mark.parametrize("rule", UPDATE_RULES)
 def test_steps_by_factors_have_the_bits_of_others(rule):
-    network = bound_network("float32", hidden_sizes=(100, 100))  # more than two blocks
+    network = bound_network("float32", hidden_sizes=(256, 100))  # long enough to be shared
     (_, gradient, _), (_, factored, _) = both(network)
     rng, results = np.random.default_rng(3), []
     start = [network.weights.copy(), *(rng.random((2, len(gradient)), np.float32))]

@@ -1,12 +1,14 @@
 """Updates by one row: faster, with the bits of the others."""
 
+import copy
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from interruption import cut_at
 from numpy.testing import assert_array_equal
-from online_case import LABELS, X, Y, classifier, regressor
+from online_case import LABELS, N_FITTED, X, Y, classifier, digest, learner, regressor
 from sklearn.base import clone
 
 from sklstm import DeepRNNRegressor
@@ -146,6 +148,25 @@ def test_one_that_is_interrupted_anywhere_is_made_once(training):
         found, _ = learnt(line)
         np.testing.assert_equal(states(found), expected)
         np.testing.assert_equal(found.step(X[150]), step)
+
+
+def test_an_update_is_counted_once_where_its_last_lines_are_interrupted():
+    one = learner(regressor(**STATEFUL), update_every=1).fit(X[:N_FITTED], Y[:N_FITTED])
+    for row in range(N_FITTED, N_FITTED + 3):
+        one.learn_one(X[row], Y[row])
+
+    def learn_three(line):
+        learnt = copy.deepcopy(one)
+        learnt.learn_one(X[130], Y[130])  # where the session of a copy begins
+        n_lines = cut_at(line, {"work.py"}, lambda: learnt.learn_one(X[131], Y[131]))
+        for row in range(132 if learnt.n_calls_ > one.n_calls_ + 1 else 131, 134):
+            learnt.learn_one(X[row], Y[row])
+        return learnt, n_lines
+
+    expected, n_lines = learn_three(None)
+    wanted = digest(expected)
+    for line in range(1, n_lines + 1):
+        assert digest(learn_three(line)[0]) == wanted, line
 
 
 @pytest.mark.parametrize("seed", range(3))

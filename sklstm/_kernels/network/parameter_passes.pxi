@@ -120,10 +120,13 @@ cdef inline Py_ssize_t own_offset(const StackCall *call, const Recurrence *recur
 cdef void transpose_weights(Stack stack, const StackCall *call, int n_threads) noexcept nogil:
     """Copy the weights as they are now into the layout that backward reads."""
     cdef TransposeCall job
+    cdef bint is_long
     job.kernels, job.copies, job.format = stack.kernels, stack.copies, stack.format
     job.panels, job.transposed, job.input_gradient = call.panels, <char *> call.transposed, stack.input_gradient
     job.watch, job.by_layer = call.watch, call.layer_transposed >= 0
-    pool_run(transpose_task, &job, <int> stack.n_copies, n_threads if stack.transposed_size > BLOCK_SIZE else 1)
+    # Of a single row there is next to nothing left to do here, for which no thread is woken.
+    is_long = stack.transposed_size > BLOCK_SIZE and call.products == NULL
+    pool_run(transpose_task, &job, <int> stack.n_copies, n_threads if is_long else 1)
 
 
 cdef void round_task(void *context, int task, int worker) noexcept nogil:

@@ -15,6 +15,9 @@ cdef enum:
     BLOCK_SIZE = 1 << 14
     # Products of factors that are made at once: they stay in L1.
     PIECE_SIZE = 1 << 10
+    # From so many blocks of a step on, 80 us, threads are woken: of fewer they take off 10 us at best, and where other
+    # programs run the wait for them is longer than that.
+    SHARED_BLOCKS = 16
     # Blocks of one task of a norm.
     NORM_BLOCKS = 4
     # From so many bytes of a vector on, what a step writes to other arrays goes past the caches, which cannot hold it.
@@ -287,7 +290,7 @@ def update_step(rule, parameters, gradient, first, second, ends, decays, int n_t
     if update.is_finite == NULL:
         raise MemoryError()
     with nogil:
-        pool_run(update_task, &update, n_blocks(update.n), n_threads)
+        pool_run(update_task, &update, n_blocks(update.n), n_threads if n_blocks(update.n) >= SHARED_BLOCKS else 1)
     for b in range(n_blocks(update.n)):
         is_finite = is_finite and update.is_finite[b]
     free(update.is_finite)
