@@ -209,6 +209,11 @@ def warn_of_no_effect(parameters):
         )
     if parameters["norm_first"] and parameters["norm"] is None:
         warn_user("norm_first=True has no effect with norm=None: set norm='layer' or norm='rms'.")
+    if parameters["linear_skip_training"] != "frozen" and not parameters["linear_skip"]:
+        warn_user(
+            f"linear_skip_training={parameters['linear_skip_training']!r} has no effect with linear_skip=0: set "
+            "linear_skip, the number of rows that the linear map reads."
+        )
     is_direct = parameters.get("decoder", "direct") == "direct"
     if parameters["known_columns"] is not None and parameters["window_norm"] is None and is_direct:
         decoder = " and decoder='direct'" if "decoder" in parameters else ""

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
-from sklstm._callbacks.progress_bar import Bars, Lines, open_display
+from sklstm._callbacks.progress_bar import Bars, Lines, open_display, shortened
 from sklstm.callbacks import LearningCurve, OptunaPruning, ProgressBar
 
 X = np.random.default_rng(0).normal(size=(90, 3))
@@ -102,6 +102,33 @@ def test_bars_in_a_terminal(terminal, n_seeds):
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back
     assert "3/3" in shown
     assert bar._display is None
+
+
+def test_bars_in_a_narrow_terminal_keep_epoch_and_loss(terminal, monkeypatch):
+    """No column is cut off, and before the first epoch there is no number of epochs to show."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with redirect_stdout(terminal):
+        model = network(n_seeds=2).set_callbacks(ProgressBar()).fit(X, y)
+    shown = terminal.getvalue()
+    assert f"loss {model.loss_:.6f}" in shown
+    assert "3/3" in shown
+    assert "network 2/2" in shown
+    assert "…" not in shown
+    assert "None" not in shown
+
+
+def test_what_is_told_is_shortened_from_the_least_of_it():
+    told = "loss 0.1, validation score 0.5, 12,000 rows/s, at most 3.2 s left"
+    expected = [
+        told,
+        "loss 0.1, validation score 0.5, at most 3.2 s left",
+        "loss 0.1, validation score 0.5",
+        "loss 0.1, validation 0.5",
+        "loss 0.1",
+    ]
+    for text in expected:
+        assert shortened(told, len(text)) == text
+    assert shortened(told, 2) == "loss 0.1"
 
 
 def test_bars_are_closed_after_an_error(terminal):

@@ -194,6 +194,8 @@ def test_frozen_and_fine_tuned():
     assert 0 < moved[1000.0] < 0.5 * moved[0.0] < 0.05
     with pytest.raises(ValueError, match="linear_skip_training='fine_tune' cannot be combined with solver"):
         make(linear_skip_training="fine_tune", solver="schedule_free").fit(X, Y)
+    with pytest.warns(UserWarning, match="linear_skip_training='fine_tune' has no effect with linear_skip=0"):
+        make(linear_skip_training="fine_tune", linear_skip=0, max_iter=1).fit(X, Y)
 
 
 @pytest.mark.parametrize("training", ["frozen", "fine_tune"])

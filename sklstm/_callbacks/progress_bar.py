@@ -10,12 +10,15 @@ from sklstm._callbacks.epochs import EpochCallback, place_of
 from sklstm._callbacks.records import EpochRecord
 from sklstm._training.progress import in_words
 
+# Columns of a terminal from which on there is room for long bars.
+WIDE = 120
+
 
 class ProgressBar(EpochCallback):
     """Shows the progress of a training: epoch, loss, validation score, rows a second, and the time left.
 
     With the package `rich` and in a terminal (or a notebook) that is a bar for each network, elsewhere a line for each
-    epoch.
+    epoch. Bars in a narrow terminal leave out rows a second first, then the time left.
 
     See Also
     --------
@@ -109,6 +112,17 @@ def told_of(record: EpochRecord, seconds_left: float) -> str:
     return ", ".join(parts)
 
 
+def shortened(told: str, room: int) -> str:
+    """Return what is told of an epoch in `room` letters, by leaving out the least of it, but the loss never."""
+    parts = told.split(", ")
+    for end in (" rows/s", " left"):
+        if len(", ".join(parts)) > room:
+            parts = [part for part in parts if not part.endswith(end)]
+    if len(", ".join(parts)) > room:
+        parts = [part.replace("validation score", "validation") for part in parts]
+    return ", ".join(parts) if len(", ".join(parts)) <= room else parts[0]
+
+
 class Lines:
     """Prints a line for each epoch."""
 
@@ -137,23 +151,30 @@ class Bars:
     def __init__(self, console: Any) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
+        bar_width = 20 if console.width >= WIDE else 8
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TextColumn("{task.completed}/{task.total}", markup=False),
+            BarColumn(bar_width=bar_width),
+            TextColumn("{task.fields[place]}", markup=False),
             TextColumn("{task.fields[told]}", markup=False),
         )
+        self._room = console.width - bar_width - len(columns) + 1
+        self._labels: dict[Any, str] = {}
         self._progress = Progress(*columns, console=console)
         self._progress.start()
 
     def begin(self, label: str) -> Any:
         """Add a bar."""
-        return self._progress.add_task(label, total=None, told="")
+        bar = self._progress.add_task(label, total=None, place="", told="")
+        self._labels[bar] = label
+        return bar
 
     def show(self, bar: Any, record: EpochRecord, told: str) -> None:
         """Move a bar on."""
         total = record.number if record.is_last else record.last
-        self._progress.update(bar, total=total, completed=record.number, told=told)
+        place = f"{record.number}/{total}"
+        told = shortened(told, self._room - max(map(len, self._labels.values())) - 2 * len(str(total)) - 1)
+        self._progress.update(bar, total=total, completed=record.number, place=place, told=told)
 
     def close(self) -> None:
         """Leave the bars as they are."""
