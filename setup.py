@@ -18,7 +18,8 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "sklstm/_kernels"
 TEXT = sorted(path for kind in ("h", "pxi") for path in glob(f"{KERNELS}/isa/**/*.{kind}", recursive=True))
 HEADERS = sorted(path for kind in ("h", "pxd", "pxi") for path in glob(f"{KERNELS}/[!i]*/*.{kind}"))
-TABLE = [f"{KERNELS}/_calls.pxd", f"{KERNELS}/_table.pxd", f"{KERNELS}/isa/layers/interface.h"]
+TABLE = [f"{KERNELS}/_calls.pxd", f"{KERNELS}/_table.pxd"]
+TABLE += [f"{KERNELS}/isa/layers/interface.h", f"{KERNELS}/isa/update_step.h"]
 X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 # One multiplication and one addition are joined only where the text says so (v_fma): the same bits in every remainder
