@@ -151,7 +151,7 @@ def _rows(model, shape, count, sizes, names, fitted=True):
         ends = tuple(f"_l{layer}{suffix}" for suffix in shape.directions)
         part = [name for name in sizes if name.endswith(ends) and not name.startswith("bias_decoder")]
         reads = str(shape.step_size(layer)) if layer or fitted else _times("columns", shape.patch_length)
-        text = _cell_text(model) + ("" if not shape.bidirectional else ", two directions")
+        text = _cell_text(model) + escape(_options_of_layer(shape, layer))
         rows.append((f"Layer {layer + 1}", text, reads, str(shape.output_size(layer)), count(part)))
     features, outputs = str(shape.features_size), str(shape.n_outputs) if fitted else "outputs"
     for title, begins in HEAD_PARTS:
@@ -202,6 +202,19 @@ def _cell_text(model):
         return text
     page = escape(f"{url}/api/sklstm.cells.{type(cell).__name__}.html", quote=True)
     return f"<a rel='noreferrer' target='_blank' href='{page}'>{text}</a>"
+
+
+def _options_of_layer(shape, layer):
+    """Return what a layer does with its states, in this order."""
+    source, units = shape.residual_from(layer), shape.feedforward_size(layer)
+    parts = [
+        "two directions" if shape.bidirectional else "",
+        f"{shape.output_gate} gate" if shape.output_gate else "",
+        f"plus layer {source + 1}" if source >= 0 else "",
+        f"{shape.norm} norm{' first' * shape.norm_first}" if shape.norm else "",
+        f"feedforward block of {units} units" if units else "",
+    ]
+    return "".join(f", {part}" for part in parts if part)
 
 
 def _working_memory(model, shape):

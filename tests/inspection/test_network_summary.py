@@ -78,6 +78,10 @@ def test_every_part_is_counted():
         counted = sum(int(row[-1].replace(",", "")) for name, row in rows.items() if name not in ("Layer", "Input"))
         assert counted == sum(array.size for array in one.parameters_.values())
     assert table(decoder)[0]["Decoder"][0] == "recurrent, 2 turns for 2 rows ahead"
+    options = ", two directions, silu gate, {}layer norm, feedforward block of 43 units"
+    rows = table(model)[0]
+    assert rows["Layer 1"][0] == "LSTM(peephole=True)" + options.format("")
+    assert rows["Layer 2"][0] == "LSTM(peephole=True)" + options.format("plus layer 1, ")
 
 
 @pytest.mark.parametrize("n_columns", [1, 3])
