@@ -137,7 +137,7 @@ class Metrics:
         return self._counters.copy()
 
     @counters.setter
-    def counters(self, counters):
+    def counters(self, counters):  # numpydoc ignore=GL08
         self._counters = dict(counters)
 
     def gauge(self, name, value):

@@ -1,6 +1,7 @@
 """Errors of the command line, each with the exit code of the process."""
 
 import errno
+import os
 import sys
 from contextlib import contextmanager
 
@@ -65,6 +66,18 @@ class Stopped(BaseException):
     def __init__(self, signum):
         super().__init__(signum)
         self.code = 128 + signum
+
+
+def refuse_output(output, *read):
+    """Raise if a file cannot be written, as its folder is missing, or would replace one of those that are read."""
+    if os.path.isdir(output):
+        raise UsageError(f"{output}: the output is a folder, expected the name of a file.")
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise OutputError(f"{output}: cannot be written: No such file or directory: {folder}.")
+    for given in read:
+        if os.path.exists(given) and os.path.exists(output) and os.path.samefile(given, output):
+            raise UsageError(f"{output}: the output would replace what is read, {given}; name another file.")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from sklstm._model_files.atomic import replacing
-from sklstm.cli.errors import InputError, ModelError, UsageError, one_line, output_errors
+from sklstm.cli.errors import InputError, ModelError, UsageError, one_line, output_errors, refuse_output
 from sklstm.cli.metrics import choose, compute
 from sklstm.cli.models import load, quantiles_of
 from sklstm.cli.predict import add_reading, names
@@ -37,6 +37,8 @@ def add_to(commands):
 def evaluate(options):
     """Run the command; the options are those of `add_to`."""
     require_arrow()
+    if options.output is not None:
+        refuse_output(options.output, options.table, options.model)
     model = load(options.model, options.trust)
     chosen, methods = choose(model, options.metrics)
     with threads(options.jobs):

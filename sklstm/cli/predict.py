@@ -1,11 +1,9 @@
 """The command `predict`: answers of a model for each row of a table, as a table."""
 
-import os
-
 import numpy as np
 
 from sklstm._version import __version__
-from sklstm.cli.errors import InputError, ModelError, Stopped, UsageError, say
+from sklstm.cli.errors import InputError, ModelError, Stopped, UsageError, refuse_output, say
 from sklstm.cli.models import METHODS, digest_of, names_of
 from sklstm.cli.output import PartialOutput
 from sklstm.cli.progress import Progress
@@ -78,9 +76,7 @@ def predict(options):
     """Run the command; the options are those of `add_to`."""
     require_arrow()
     format_of(options.output, "output")
-    for given in (options.table, options.model):
-        if os.path.exists(given) and os.path.exists(options.output) and os.path.samefile(given, options.output):
-            raise UsageError(f"{options.output}: the output would replace what is read, {given}; name another file.")
+    refuse_output(options.output, options.table, options.model)
     methods = list(dict.fromkeys(options.method or ["predict"]))
     with threads(options.jobs):
         run = open_run(options, methods, options.keep)

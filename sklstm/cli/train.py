@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from sklstm.cli.configuration import make_estimator, read
-from sklstm.cli.errors import InputError, UsageError, one_line, output_errors, say
+from sklstm.cli.errors import InputError, UsageError, one_line, output_errors, refuse_output, say
 from sklstm.cli.order import RowOrder
 from sklstm.cli.runs import read_labels, threads
 from sklstm.cli.tables import open_table, refuse_unknown, require_arrow
@@ -36,6 +36,7 @@ def train(options):
     configuration = read(options.config)
     estimator = make_estimator(options.config, configuration)
     data, validation = configuration["data"], configuration.get("validation", {})
+    refuse_output(configuration["output"], options.config, *data["tables"], *validation.get("tables", ()))
     if "tables" in validation and "fraction" in validation:
         raise UsageError(f"{options.config}: [validation] takes tables or a fraction, not both.")
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator

@@ -104,6 +104,11 @@ def test_an_output_that_is_the_input(files, capsys):
     for name in ("table.parquet", "link.parquet"):
         assert "would replace what is read" in fails(2, files, capsys, output=name)
     assert (files / "table.parquet").read_bytes() == before
+    for name in ("table.parquet", "model"):
+        content, command = (files / name).read_bytes(), ("evaluate", files / "model", files / "table.parquet")
+        assert run(*command, "--target", "y", *OPTIONS, "--output", files / name) == 2
+        assert "would replace what is read" in capsys.readouterr().err
+        assert (files / name).read_bytes() == content
 
 
 def test_formats_that_are_not_known(files, capsys):

@@ -233,6 +233,25 @@ def test_configurations_that_are_wrong(code, text, told, files, capsys):
     assert not (files / "new.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "told"),
+    [
+        (2, "table.parquet", "would replace what is read"),
+        (2, "config.toml", "would replace what is read"),
+        (2, "", "is a folder"),
+        (5, "none/new.safetensors", "No such file or directory"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_the_fit(code, output, told, files, capsys):
+    text = f'estimator = "DeepLSTMRegressor"\noutput = "{output}"\n{PARAMETERS}{DATA}'
+    (files / "config.toml").write_text(text)
+    before = (files / "table.parquet").read_bytes()
+    assert run("train", files / "config.toml", "--check") == code
+    assert told in capsys.readouterr().err
+    assert (files / "table.parquet").read_bytes() == before
+    assert (files / "config.toml").read_text() == text
+
+
 def test_a_fit_that_fails_leaves_the_model_of_before(files, capsys):
     (files / "new.safetensors").write_bytes(b"before")
     frame = table().copy()
