@@ -179,11 +179,14 @@ default=None
         given = {"groups": groups, "context": context, "context_groups": context_groups}
         given |= {"future": future, "future_groups": future_groups}
         answers = predicted(estimator, X, {name: value for name, value in given.items() if value is not None})
+        index = None if times is not None else getattr(X, "index", None)
         times, index_name = as_times(times, X)
         if row is None:
             found = forecast_of_rows(answers, y, times, output, group, groups)
         else:
-            found = forecast_of_row(answers, y, times, row, output, n_history, groups)
+            before = getattr(context, "index", None) if context_groups is None else None
+            found = forecast_of_row(answers, y, times, row, output, n_history, groups, index, before)
+            index_name = found.pop("time_name", index_name)
         name = getattr(y, "name", None) if target_name is None else target_name
         display = cls(
             **found,

@@ -7,6 +7,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklstm._validation import is_set_of_sequences
 
+# Units of dates that say how exact they are, and nothing of the distance of rows.
+FINE_UNITS = ("s", "ms", "us", "ns")
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -117,8 +120,11 @@ def forecast_of_rows(answers, y, times, output, group, groups):
     }
 
 
-def forecast_of_row(answers, y, times, row, output, n_history, groups):
-    """Return what is drawn of the horizon that is predicted at one row, see `forecast_of_rows`."""
+def forecast_of_row(answers, y, times, row, output, n_history, groups, index=None, before=None):
+    """Return what is drawn of the horizon that is predicted at one row, see `forecast_of_rows`.
+
+    `index` is that of X, whose frequency tells the times of rows behind the last, and `before` that of its context.
+    """
     values, bands, n = answers.values, answers.bands, len(answers.values)
     if values.ndim < 2:
         raise ValueError("row goes with targets of a horizon, (n_samples, horizon); here each row has one prediction.")
@@ -142,7 +148,11 @@ def forecast_of_row(answers, y, times, row, output, n_history, groups):
         begin = max(_first_of_group(groups, row), row - n_history)
         history, history_times = truth[begin:row, 0], times[begin + 1 : row + 1]
     found = {"y_pred": values[row], "y_true": None if truth is None else truth[row]}
-    found |= {"times": _after(times, row, horizon), "bands": None if bands is None else bands[row]}
+    found |= {"bands": None if bands is None else bands[row]}
+    own = slice(_first_of_group(groups, row), _end_of_group(groups, row, n))
+    found["times"] = _after(times[own], row - own.start, horizon, index if own.stop == n else None, before)
+    if found["times"] is None:  # of a single date nothing tells when the next rows come
+        found |= {"times": np.arange(1, horizon + 1), "time_name": "Rows ahead"}
     if history is not None and len(history):
         found |= {"history": history, "history_times": history_times}
     return found
@@ -188,11 +198,30 @@ def _first_of_group(groups, row):
     return labels.index(labels[row])
 
 
-def _after(times, row, horizon):
-    """Return the times of the rows after one, going on at the last known distance beyond the table."""
-    step = times[1] - times[0] if len(times) > 1 else 1
-    if row > 0:
-        step = times[row] - times[row - 1]
-    if len(times) == 1 and times.dtype.kind == "M":
-        step = np.timedelta64(1, np.datetime_data(times.dtype)[0])
-    return times[row] + step * np.arange(1, horizon + 1)
+def _end_of_group(groups, row, n):
+    """Return the row behind the group of a row."""
+    if groups is None:
+        return n
+    labels = np.asarray(groups).tolist()
+    return n - labels[::-1].index(labels[row])
+
+
+def _after(times, row, horizon, index, before):
+    """Return the times of the rows after one of a group: those it has, then others at their usual distance, or None."""
+    known = times[row + 1 : row + 1 + horizon]
+    more = np.arange(1, horizon - len(known) + 1)
+    if not len(more):
+        return known
+    frequency = getattr(index, "freq", None)
+    if frequency is not None and np.array_equal(np.asarray(index)[-len(times) :], times):  # months, business days
+        return np.concatenate([known, np.array([index[-1] + k * frequency for k in more.tolist()], times.dtype)])
+    if len(times) == 1 and before is not None and np.asarray(before).dtype.kind == times.dtype.kind:
+        times = np.append(np.asarray(before).astype(times.dtype)[-horizon:], times)
+    if len(times) > 1:
+        steps = np.diff(times)
+        step = np.sort(steps)[len(steps) // 2]
+    elif times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] in FINE_UNITS:
+        return None
+    else:
+        step = 1
+    return np.concatenate([known, times[-1] + step * more])

@@ -83,3 +83,29 @@ def test_lists_of_rows_are_a_table(one):
     assert_array_equal(found.importances, expected.importances)
     with pytest.raises(ValueError, match=r"expected a table|Expected 2D array"):
         permutation_importance(one, X[:, 0], X[:, 0], n_repeats=1)
+
+
+def test_times_of_the_rows_ahead(horizon):
+    """Those of the table, then by its frequency, else at the usual distance; of one date alone there is none."""
+
+    def times(rows, **options):
+        return ForecastDisplay.from_estimator(horizon, rows, row=-1, **options).times
+
+    days = pd.date_range("2024-03-01", periods=60, freq="B")
+    frame = pd.DataFrame(X[:60], index=days)
+    expected = pd.date_range(days[-1], periods=5, freq="B")[1:].to_numpy()
+    assert_array_equal(times(frame), expected)
+    assert_array_equal(times(frame[-1:], context=frame[:-1]), expected)
+    inside = ForecastDisplay.from_estimator(horizon, frame, row=30)
+    assert_array_equal(inside.times, days[31:35].to_numpy())
+    known = frame.set_axis(pd.DatetimeIndex(days.to_numpy()))  # no frequency
+    usual = days.to_numpy()[-1] + np.arange(1, 5) * np.timedelta64(1, "D")
+    assert_array_equal(times(known), usual)
+    assert_array_equal(times(known[-1:], context=known[:-1]), usual)
+    alone = ForecastDisplay.from_estimator(horizon, known[-1:], row=0)
+    assert_array_equal(alone.times, [1, 2, 3, 4])
+    assert alone.ax_.get_xlabel() == "Rows ahead"
+    groups = np.repeat(["a", "b"], 30)
+    both = known.set_axis(known.index[[*range(30), *range(30)]])
+    first = ForecastDisplay.from_estimator(horizon, both, row=30, groups=groups)
+    assert_array_equal(first.times, days[1:5].to_numpy())
