@@ -58,14 +58,14 @@ def test_the_loss_is_the_weighted_mean(case, batch_size, weighted):
 
 def test_numbers_agree_without_early_stopping(case):
     # Steps so long that the last epoch is not the best.
-    model = case.fit(max_iter=4, early_stopping=False, learning_rate_init=2.0)
-    assert model.n_iter_ == len(model.loss_curve_) == 4
+    model = case.fit(max_iter=8, early_stopping=False, learning_rate_init=1.5)
+    assert model.n_iter_ == len(model.loss_curve_) == 8
     assert model.loss_ == model.loss_curve_[-1]
     assert model.loss_ > model.best_loss_ == min(model.loss_curve_)
     assert model.validation_scores_ is None
     assert model.validation_loss_curve_ is None
     assert model.best_validation_score_ is None
-    assert model.best_iteration_ == 4
+    assert model.best_iteration_ == 8
 
 
 def test_numbers_agree_with_early_stopping(case):

@@ -90,6 +90,7 @@ def test_carried_rows_of_groups(case):
     assert len(model.context_groups_) == len(model.context_)
 
 
+@pytest.mark.skipif(sklearn.__version__ < "1.7", reason="searches of scikit-learn 1.6 hand no groups to score")
 def test_carried_rows_of_groups_through_a_search(regressor):
     sklearn.set_config(enable_metadata_routing=True)
     try:

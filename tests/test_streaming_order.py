@@ -85,12 +85,12 @@ def test_the_rows_before_end_before_the_first(with_steps):
 def test_the_rows_that_were_kept_end_before_the_first(with_steps, index):
     frame = dated().set_axis(index)
     model = make_pipeline(StandardScaler(), fitted("one").set_params(carry_context=True)).set_output(transform="pandas")
-    model.fit(frame[:8], frame["a"][:8])
+    model.fit(frame.iloc[:8], frame["a"].iloc[:8])
     make = (lambda: stream(model)) if with_steps else model[-1].stream
     assert told(make(), [frame.iloc[8], frame.iloc[9]])[1] == []
     assert len(told(make(), [frame.iloc[5], frame.iloc[6]])[1]) == 1
     assert told(make().reset(), [frame.iloc[5]])[1] == []
-    assert told(model[-1].stream(context=frame[:0]), [frame.iloc[5]])[1] == []
+    assert told(model[-1].stream(context=frame.iloc[:0]), [frame.iloc[5]])[1] == []
     assert told(make(), [frame.iloc[5].rename(0), frame.iloc[6].rename("a")])[1] == []
 
 

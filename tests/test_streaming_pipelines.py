@@ -4,6 +4,7 @@ import copy
 import pickle
 import re
 import warnings
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -62,9 +63,12 @@ def run(made, rows):
     return [made.step(row) for row in np.moveaxis(rows, -2, 0)]
 
 
+# Said, as their default warns; scikit-learn 1.6 has no choice.
+HAS_QUANTILES = "quantile_method" in signature(KBinsDiscretizer).parameters
+QUANTILES = {"quantile_method": "averaged_inverted_cdf"} if HAS_QUANTILES else {}
 EXACT = [
     (StandardScaler(),), (MinMaxScaler(),), (MaxAbsScaler(), RobustScaler()), (QuantileTransformer(n_quantiles=20),),
-    (PowerTransformer(),), (KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf"),),
+    (PowerTransformer(),), (KBinsDiscretizer(4, encode="ordinal", **QUANTILES),),
     (PolynomialFeatures(2), StandardScaler()), (SplineTransformer(),), (SimpleImputer(), StandardScaler()),
     (Normalizer(),), ("passthrough", StandardScaler()), (StandardScaler(), "passthrough"), ("passthrough",), (None,),
     (SelectKBest(f_regression, k=2),), (VarianceThreshold(), StandardScaler()),

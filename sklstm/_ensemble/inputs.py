@@ -289,6 +289,7 @@ def take_rows(values, rows):
         The rows asked for, in their order.
     """
     first, last = int(rows[0]), int(rows[-1])
+    is_arrow = type(values).__module__.startswith("pyarrow.")  # which scikit-learn 1.6 takes for a NumPy array
     if last - first + 1 == len(rows):
-        return _safe_indexing(values, slice(first, last + 1))
-    return _safe_indexing(values, rows)
+        return values.slice(first, len(rows)) if is_arrow else _safe_indexing(values, slice(first, last + 1))
+    return values.take(rows) if is_arrow else _safe_indexing(values, rows)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from batch_case import COLUMNS, OPTIONS, fails, model, run, table
+from batch_case import COLUMNS, OPTIONS, fails, model, read_numbers, run, table
 from pyarrow import parquet
 from sklearn.linear_model import LinearRegression
 
@@ -80,7 +80,8 @@ def test_whole_numbers_that_turn_out_to_be_fractions(files, monkeypatch):
     (files / "table.csv").write_text(frame.to_csv(index=False).replace(",0.0,", ",0,"))
     assert run("predict", files / "model", files / "table.csv", files / "out.csv", *OPTIONS) == 0
     expected = model("regressor").predict(frame[COLUMNS], groups=frame["series"].to_numpy())
-    assert pd.read_csv(files / "out.csv")["prediction"].to_numpy().tobytes() == expected.tobytes()
+    written = read_numbers(files / "out.csv")
+    assert written["prediction"].to_numpy().tobytes() == expected.tobytes()
 
 
 def test_files_that_are_not_there(files, capsys):

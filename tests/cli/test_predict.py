@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from batch_case import COLUMNS, METHODS, MODELS, as_bytes, model, run, table
+from batch_case import COLUMNS, METHODS, MODELS, as_bytes, model, read_numbers, run, table
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
@@ -52,7 +52,7 @@ def test_answers_are_those_in_memory(name, batch_rows, files):
 def test_formats_can_be_mixed(source, target, files):
     out = files / f"out.{target}"
     assert run("predict", files / "model", files / f"table.{source}", out, "--group", "series", "--batch-rows", 50) == 0
-    found = pd.read_parquet(out) if target == "parquet" else pd.read_csv(out)
+    found = pd.read_parquet(out) if target == "parquet" else read_numbers(out)
     assert list(found.columns) == ["series", "prediction"]
     assert as_bytes(found["prediction"]) == as_bytes(expected_columns("regressor")["predict", 0])
 

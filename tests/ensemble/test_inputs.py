@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import get_tags
 
 from ensemble.cases import CLASSIFIERS, LABELS, REGRESSORS, X, Y, classifier, fitted_names, regressor
 from ensemble.members import MeanOfSequence
@@ -54,6 +55,7 @@ def test_sequences_go_through():
             model.predict(wrong)
 
 
+@pytest.mark.skipif(not get_tags(Ridge()).input_tags.sparse, reason="this Ridge does not say that it takes them")
 @pytest.mark.parametrize("form", [sp.csr_array, sp.coo_array, sp.dia_matrix])
 def test_sparse_tables_go_through_if_the_members_take_them(form):
     members = [

@@ -211,6 +211,7 @@ def test_types_of_parameters(parameter, value, tmp_path):
         assert_same(found, value)
 
 
+@pytest.mark.filterwarnings("ignore:Support for labels represented as bytes:FutureWarning")  # scikit-learn 1.6
 @pytest.mark.parametrize("dtype", ["U", "O", "S", "bool", "i1", "u2", "u8", "f4", "f8"])
 def test_labels_of_every_dtype(dtype, tmp_path):
     labels = np.array(["0", "1", "7"] if dtype in "UOS" else [0, 1, 1]).astype(dtype)[np.arange(len(X)) % 3]
