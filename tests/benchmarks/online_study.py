@@ -2,7 +2,7 @@
 
 Prequential: each row is predicted by `OnlineLearner`, then its label comes. Printed beside the last label, a ridge
 regression that is refitted every 500 rows, and the rule behind the labels. ``--part validation`` is the first 24,000
-rows, on which settings are chosen.
+rows, on which settings are chosen; ``--part generated`` is another stream, whose rule changes twice.
 """
 
 import argparse
@@ -36,6 +36,19 @@ def simple_answers(columns, labels):
     }
 
 
+def generated(n=12_000):
+    """Return columns and labels of a stream whose rule changes at a third, and back at two thirds.
+
+    The label tells whether a sum of the last three rows of a column, with noise, is above 0; the rule of the middle has
+    another column and other weights.
+    """
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(n, 3))
+    sums = [np.convolve(columns[:, k], kernel)[:n] for k, kernel in enumerate([(0.5, 0.3, 0.2), (0.2, -0.3, 0.5)])]
+    is_middle = np.arange(n) // (n // 3) == 1
+    return columns, (np.where(is_middle, sums[1], sums[0]) + 0.1 * rng.normal(size=n) > 0).astype(int)
+
+
 def run(columns, labels, model, learner, seed, n_jobs):
     """Return the learner behind all rows, and which of the rows behind the first block it predicted rightly.
 
@@ -66,17 +79,19 @@ def settings_of(text):
 def main():
     """Print the accuracies, and what happened in the last run."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds elec2/elec.csv.gz")
-    parser.add_argument("--part", choices=("validation", "all"), default="all")
+    parser.add_argument("--data", type=Path, help="folder that holds elec2/elec.csv.gz")
+    parser.add_argument("--part", choices=("validation", "all", "generated"), default="all")
     parser.add_argument("--settings", default="{}", help='JSON: {"model": {...}, "learner": {...}}')
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n-jobs", type=int, default=None)
     parser.add_argument("--no-simple", action="store_true", help="leave out what needs no network")
     options = parser.parse_args()
-    columns, labels = load(options.data)
+    if options.data is None and options.part != "generated":
+        parser.error("--data is missing: the folder that holds elec2/elec.csv.gz")
+    columns, labels = generated() if options.part == "generated" else load(options.data)
     if options.part == "validation":
         columns, labels = columns[:VALIDATION], labels[:VALIDATION]
-    if not options.no_simple:
+    if not options.no_simple and options.part != "generated":
         for name, accuracy in simple_answers(columns, labels).items():
             print(f"{name}: {accuracy:.4f}", flush=True)
     model, learner = settings_of(options.settings)
