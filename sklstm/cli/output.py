@@ -6,7 +6,6 @@ other as streams of Arrow, ``OUT.journal`` with a line of JSON for each of them,
 waits for the disk before the end: when the machine stops, checksums tell how many row groups have reached it.
 """
 
-import io
 import json
 import os
 import zlib
@@ -149,10 +148,11 @@ class PartialOutput:
         """
         import pyarrow as pa
 
-        file = io.BytesIO()
-        with pa.ipc.new_stream(file, batch.schema) as writer:
+        # Not a view of a BytesIO: Python 3.12.1 crashes where both go with the traceback of a failed write.
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, batch.schema) as writer:
             writer.write_batch(batch)
-        content = file.getbuffer()
+        content = stream.getvalue()
         with output_errors(self._shown, ADVICE if self._segments else ""):
             self._rows_file.write(content)
             self._rows_file.flush()
