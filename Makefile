@@ -33,8 +33,8 @@ PUBLIC_MODULES := $(sort $(wildcard sklstm/[a-z]*.py sklstm/__init__.py sklstm/c
 
 help:
 	@echo "make demo     train on the bundled data, print the table of errors, write demo.png"
-	@echo "make test     run the test suite, then that of the kernels once per instruction set"
-	@echo "make test-all the same, networks once per instruction set, and every cell with every option and configuration"
+	@echo "make test     run the test suite and the examples of the docstrings"
+	@echo "make test-all the same, kernels and networks once per instruction set, and every cell with every option and configuration"
 	@echo "make reliability  what takes minutes and is no part of the tests: doc/studies/reliability.md"
 	@echo "make bench    measure beside PyTorch, skorch and onnxruntime and beside the limits of the machine,"
 	@echo "              write doc/performance.md and .json"
@@ -49,8 +49,8 @@ demo: $(VENV)/demo.stamp
 	$(RUN) examples/forecast_oil_temperature.py
 
 # In these folders every result depends on the instruction set (but for the thread pool); elsewhere a test
-# says so by the marker `isa`. The first run takes the best set of this machine, the loops each of the others that float
-# networks have; tests that go through all sets by themselves, those of reduced numbers too, run once.
+# says so by the marker `isa`. `make test` takes the best set of this machine, `make test-all` each of the others that float
+# networks have as well; tests that go through all sets by themselves, those of reduced numbers too, run once.
 ISA_FOLDERS := tests/kernels tests/network
 ISA_MARKED = $$(grep -rl --include='test_*.py' 'mark\.isa' tests | grep -v $(ISA_FOLDERS:%=-e '^%/'))
 OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, available_isas as f; print(*set(f()) - {ISA})')
@@ -58,22 +58,18 @@ OTHER_ISAS = $$($(RUN) -c 'from sklstm._kernels import ISA, available_isas as f;
 test: $(VENV)/test.stamp
 	$(PYTEST) -n $(TEST_WORKERS) tests
 	$(PYTEST) --doctest-modules --pyargs sklstm
-	@set -e; isas=$(OTHER_ISAS); \
-	for isa in $$isas; do \
-	    export SKLSTM_MAX_ISA=$$isa; echo; echo "SKLSTM_MAX_ISA=$$isa"; \
-	    $(PYTEST) -n $(TEST_WORKERS) --ignore-glob='*/test_*pool*.py' -m 'not every_isa' tests/kernels; \
-	done
 
-# What takes longer: networks and the marked tests once per instruction set, and each cell with every option and in all
-# random configurations, of which `make test` takes some.
+# What takes longer: kernels, networks and the marked tests once per instruction set, and each cell with every option and in
+# all random configurations, of which `make test` takes some.
 test-all: test
 	@set -e; isas=$(OTHER_ISAS); marked=$(ISA_MARKED) || true; \
 	for isa in $$isas; do \
 	    export SKLSTM_MAX_ISA=$$isa; echo; echo "SKLSTM_MAX_ISA=$$isa"; \
+	    $(PYTEST) -n $(TEST_WORKERS) --ignore-glob='*/test_*pool*.py' -m 'not every_isa' tests/kernels; \
 	    $(PYTEST) -n $(TEST_WORKERS) -m 'not every_isa' tests/network; \
 	    if [ -n "$$marked" ]; then $(PYTEST) -n $(TEST_WORKERS) -m 'isa and not every_isa' $$marked; fi; \
 	done
-	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|isas_of|ALL_CONFIGURATIONS' tests/network/test_*.py)
+	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|isas_of|ALL_CONFIGURATIONS' tests/network/test_*.py tests/test_*.py)
 
 # Not part of the tests: half an hour of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
 # runs some of it alone, --list names all.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cell_objects import OBJECTS, each_cell
 from estimator_case import flat, parameters_equal
+from network.options_draw import ALL_CONFIGURATIONS
 from numpy.testing import assert_allclose, assert_array_equal
 from reference.cells import REFERENCE_CELLS
 from reference.layer import layer_forward
@@ -29,7 +30,11 @@ OPTIONS = {
     "windows": {"bidirectional": True, "pooling": "attention", "patch_length": 2, "linear_skip": 3},
 }
 each_estimator = pytest.mark.parametrize("estimator", Y, ids=["regressor", "classifier"])
-each_option = pytest.mark.parametrize("name", OPTIONS)
+# Every second pair, another one for each cell; `make test-all` takes all.
+each_cell_and_option = pytest.mark.parametrize(
+    ("cell", "name"),
+    [(c, o) for i, c in enumerate(OBJECTS) for j, o in enumerate(OPTIONS) if ALL_CONFIGURATIONS or (i + j) % 2 == 0],
+)
 
 
 def settings(cell, options):
@@ -56,9 +61,8 @@ def test_features_from_the_equations(cell, estimator):
 
 
 @pytest.mark.isa
-@each_option
 @each_estimator
-@each_cell
+@each_cell_and_option
 def test_a_stream_says_what_predict_says(cell, estimator, name):
     model = fitted(estimator, cell, **OPTIONS[name])
     for method in methods(model):
@@ -83,9 +87,8 @@ def test_stateful_training(cell, estimator, name):
 
 
 @pytest.mark.isa
-@each_option
 @each_estimator
-@each_cell
+@each_cell_and_option
 def test_the_same_bits(cell, estimator, name):
     """For any number of threads, a row alone, after a pickle, and for a copy that is fitted again."""
     model = fitted(estimator, cell, **OPTIONS[name])
