@@ -66,12 +66,13 @@ def test_the_journal_is_synced_as_often_as_asked(tmp_path, monkeypatch):
     one.close()
 
 
-def test_a_run_without_its_last_journal_goes_on_from_the_checkpoint(tmp_path):
-    """As when the process was killed between the two."""
+@pytest.mark.parametrize("n_bytes", [None, 0, 5])
+def test_a_run_without_its_last_journal_goes_on_from_the_checkpoint(n_bytes, tmp_path):
+    """As when the process was killed between the two, or in the journal's first bytes."""
     expected = left_after(tmp_path / "whole", 0)
     left_after(tmp_path / "run", 0)
     (journal,) = (tmp_path / "run").glob("journal-*")
-    journal.unlink()
+    journal.unlink() if n_bytes is None else journal.write_bytes(journal.read_bytes()[:n_bytes])
     again = OnlineLearner.resume(tmp_path / "run")
     assert digest(again) == digest(expected)
     do(again, next(iter(calls(20))))

@@ -38,7 +38,7 @@ IGNORED = [f"--ignore=tests/{one}" for one in LEFT_OUT]
 CALLS = ["tests/test_streaming.py", "tests/test_streaming_states.py", "tests/test_promises.py", "tests/quantization"]
 JOBS = {
     "tests/kernels": [*PYTEST, "-k", f"{OTHERS} and not signal", *IGNORED, "tests/kernels"],
-    "tests/network": [*PYTEST, "-k", OTHERS, *IGNORED, "tests/network"],
+    "tests/network": [*PYTEST, "-k", f"{OTHERS} and not costs_little", *IGNORED, "tests/network"],
     "streams and promises": [*PYTEST, "-k", f"{OTHERS} and not ctrl_c and not memmap and not keeps_no_memory", *CALLS],
 }
 
