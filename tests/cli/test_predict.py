@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklstm import DeepLSTMRegressor, save_model
+from sklstm.cli.models import names_of
 
 pytest.importorskip("pyarrow")
 
@@ -73,6 +74,12 @@ def test_names_of_columns(name, method, columns, files):
     command = ("predict", files / "model", files / "table.parquet", files / "out.parquet", "--method", method)
     assert run(*command, "--group", "series", "--prefix", "x_", "--keep", "y,label") == 0
     assert list(pd.read_parquet(files / "out.parquet")) == ["series", "y", "label", *(f"x_{one}" for one in columns)]
+
+
+def test_names_of_quantiles_of_several_outputs():
+    model = DeepLSTMRegressor(loss="quantile", quantile=[0.1, 0.9])
+    names = names_of("predict_quantiles", model, (7, 3, 2))
+    assert names == [f"quantile_{level}_{output}" for output in range(3) for level in (0.1, 0.9)]
 
 
 @pytest.mark.filterwarnings("default:groups is missing")
