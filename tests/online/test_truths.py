@@ -45,7 +45,7 @@ def test_counts_are_not_negative():
         numbers.read(-1.0)
     with pytest.raises(ValueError, match="y is below 0 in row 1; loss='poisson' needs"):
         numbers.read_all([0.0, -1.0])
-    with pytest.raises(ValueError, match=r"y has shape \(1, 2\), expected \(n_rows, \*\(\)\)"):
+    with pytest.raises(ValueError, match=r"y has shape \(1, 2\), expected \(n_rows,\)\."):
         numbers.read_all([[0.0, 1.0]])
 
 
