@@ -11,7 +11,7 @@ import pytest
 from network.options_draw import (
     ALONE,
     RECTIFIED,
-    cells_with,
+    cells_with_some,
     deal,
     draw_options,
     drawn_cells,
@@ -115,7 +115,7 @@ def test_gradients_of_all_options_together(cell, number):
     check_gradients(make_case(draw_options(number, cell), number))
 
 
-@pytest.mark.parametrize(("cell", "name"), cells_with(ALONE))
+@pytest.mark.parametrize(("cell", "name"), cells_with_some(ALONE))
 def test_gradients_of_each_option_alone(cell, name):
     check_gradients(make_case({"cell": cell, **ALONE[name]}, list(ALONE).index(name)))
 
