@@ -75,6 +75,10 @@ def test_completeness_in_units_of_groups(options):
             row[1] = model.group_means_[k] + row[1] * model.group_scales_[k]
         own = integrated_gradients(model, X[group == GROUPS], groups=[group] * 30, baseline=row, tol=1e-7)
         assert_allclose(own.attributions, result.attributions[group == GROUPS], rtol=1e-9, atol=1e-12)
+        other = row + [1.0, 5.0, 0.05]
+        own = integrated_gradients(model, X[group == GROUPS], groups=[group] * 30, baseline=other, samples=[20])
+        expected = model.predict(np.tile(other, (WINDOW, 1)), groups=[group] * WINDOW)[-1]
+        assert_allclose(own.baseline_predictions[0], expected, rtol=1e-9)
 
 
 def test_a_baseline_of_rows_and_one_of_a_row():
