@@ -60,6 +60,7 @@ FINE = {
     "weeks": pd.date_range("2020", periods=50, freq="W"),
     "periods": pd.period_range("2020", periods=50, freq="M"),
     "periods of a day": pd.period_range("2020", periods=50, freq="D"),
+    "periods of business days": pd.bdate_range("2024", periods=300).to_period("D"),
     "time deltas": pd.timedelta_range("0s", periods=50, freq="s"),
     "dates as objects": pd.Index(pd.date_range("2024", periods=50).date),
     "a slice": pd.RangeIndex(100, 150),

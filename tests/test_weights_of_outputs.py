@@ -36,6 +36,13 @@ def test_what_is_missing_may_be_anything(loss, early_stopping):
     )
 
 
+def test_a_weight_for_each_step_of_each_target():
+    y, weights = np.stack([Y, Y + X[:, :1], -Y], axis=1), np.stack([WEIGHTS, WEIGHTS[::-1], WEIGHTS], axis=1)
+    model = make().fit(X, y, sample_weight=weights)
+    assert model.predict(X).shape == (300, 3, 2)
+    assert parameters_equal(make().fit(X, y.reshape(300, 6), sample_weight=weights.reshape(300, 6)), model)
+
+
 def test_columns_of_x_count_by_the_mean_weight():
     sequences = RNG.normal(size=(300, 4, 2))
     model = make(early_stopping=False).fit(sequences, Y, sample_weight=WEIGHTS)
