@@ -71,8 +71,8 @@ test-all: test
 	done
 	SKLSTM_ALL_CONFIGURATIONS=1 $(PYTEST) -n $(TEST_WORKERS) $$(grep -lE 'drawn_cells|some_of|with_some|isas_of|ALL_CONFIGURATIONS' tests/network/test_*.py tests/test_*.py)
 
-# Not part of the tests: hours of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
-# runs some of it alone, --list names all.
+# Not part of the tests: about two hours of a quiet machine, and the sanitizers of gcc. RELIABILITY_ARGS="one_hash processes"
+# runs some of it alone, --list names all, --whole takes every case of the suite where it is run.
 reliability: $(VENV)/reliability.stamp
 	$(RUN) tests/reliability/run.py $(RELIABILITY_ARGS)
 

@@ -1,9 +1,9 @@
 """Run tests of kernels and networks, and random estimators, with AddressSanitizer and UBSan built into all extensions.
 
-    PYTHONPATH=tests python tests/reliability/address_sanitizer.py [--folder FOLDER] [--count 300]
+    PYTHONPATH=tests python tests/reliability/address_sanitizer.py [--folder FOLDER] [--count 300] [--cases N]
 
 The copy is built in a temporary folder, or in FOLDER, which is kept. Leaks are not looked for: CPython itself has some
-at its exit. The first report ends the program it is in.
+at its exit. The first report ends the program it is in. `--cases 8` runs eight cases of each test function.
 """
 
 import argparse
@@ -35,11 +35,18 @@ PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--maxfail=10", "-n", 
 LEFT_OUT = ["kernels/test_pool_stress.py", "kernels/test_reduced_products.py", "kernels/test_integer_tiles.py"]
 LEFT_OUT += ["network/test_signals.py", "kernels/test_isa.py"]
 IGNORED = [f"--ignore=tests/{one}" for one in LEFT_OUT]
+WITHOUT = "ctrl_c and not memmap and not keeps_no_memory"
 CALLS = ["tests/test_streaming.py", "tests/test_streaming_states.py", "tests/test_promises.py", "tests/quantization"]
+CALLS += ["tests/training", "tests/online/test_row_updates.py"]
 JOBS = {
     "tests/kernels": [*PYTEST, "-k", f"{OTHERS} and not signal", *IGNORED, "tests/kernels"],
     "tests/network": [*PYTEST, "-k", f"{OTHERS} and not costs_little", *IGNORED, "tests/network"],
-    "streams and promises": [*PYTEST, "-k", f"{OTHERS} and not ctrl_c and not memmap and not keeps_no_memory", *CALLS],
+    "streams, promises and training": [
+        *PYTEST,
+        "-k",
+        f"{OTHERS} and not ctrl_c and not memmap and not keeps_no_memory",
+        *CALLS,
+    ],
 }
 
 
@@ -48,10 +55,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--cases", type=int, help="most cases of each test function (default: all)")
     options = parser.parse_args()
     libraries = [runtime("libasan.so"), runtime("libubsan.so")]
+    thinned = [] if options.cases is None else ["-p", "fewer_cases"]
+    settings = {**SETTINGS, **({"FEWER_CASES": str(options.cases)} if thinned else {})}
     jobs = {
-        **JOBS,
+        **{name: [*arguments, *thinned] for name, arguments in JOBS.items()},
         "random estimators": ["tests/reliability/one_hash.py", "--count", str(options.count), "--first", "1000"],
     }
     failures, reports = 0, 0
@@ -61,12 +71,12 @@ def main():
         print(f"built in {time.perf_counter() - begin:.0f} s", flush=True)
         compile_library(folder, "faults", FAULTS, FLAGS)
         for call in (("behind", 5), ("shifted", 40)):
-            _, seen, said = run(folder, libraries, SETTINGS, ["-c", CONTROL.format(*call)], report=REPORT)
+            _, seen, said = run(folder, libraries, settings, ["-c", CONTROL.format(*call)], report=REPORT)
             print(f"a fault on purpose ({call[0]}): {'seen' if seen else 'NOT SEEN ' + said}", flush=True)
             failures += not seen
         for name, arguments in jobs.items():
             begin = time.perf_counter()
-            ended_well, n_reports, said = run(folder, libraries, SETTINGS, arguments, report=REPORT)
+            ended_well, n_reports, said = run(folder, libraries, settings, arguments, report=REPORT)
             last = [line for line in said.splitlines() if line.strip()][-1]
             print(f"{name}: {n_reports} reports, {time.perf_counter() - begin:.0f} s; {last}", flush=True)
             failures, reports = failures + (not ended_well), reports + n_reports

@@ -1,6 +1,15 @@
 """A plugin of pytest that runs at most `FEWER_CASES` cases of each test function, evenly spaced among all."""
 
 import os
+from pathlib import Path
+
+
+def fewer(cases, environment):
+    """Return the arguments of pytest that load this plugin, and the environment it needs; None leaves all cases."""
+    if cases is None:
+        return [], environment
+    paths = [str(Path(__file__).parent), *filter(None, [environment.get("PYTHONPATH")])]
+    return ["-p", "fewer_cases"], {**environment, "PYTHONPATH": os.pathsep.join(paths), "FEWER_CASES": str(cases)}
 
 
 def pytest_collection_modifyitems(config, items):

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fewer_cases import fewer
+
 TREE = Path(__file__).resolve().parents[2]
 LEAST = 95.0
 WITHOUT = ("typing", "reference", "reliability", "benchmarks")
@@ -32,12 +34,8 @@ def measure(report, options, arguments, data):
     command += ["--cov", "--cov-branch", f"--cov-report=json:{report}"]
     command += arguments or ["tests", *(f"--ignore=tests/{name}" for name in WITHOUT)]
     said = []
-    environment = {"COVERAGE_FILE": str(data), **os.environ}
-    if options.cases is not None:
-        command += ["-p", "fewer_cases"]
-        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment |= {"PYTHONPATH": os.pathsep.join(paths), "FEWER_CASES": str(options.cases)}
-    with subprocess.Popen(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, text=True) as run:
+    plugin, environment = fewer(options.cases, {"COVERAGE_FILE": str(data), **os.environ})
+    with subprocess.Popen([*command, *plugin], cwd=TREE, env=environment, stdout=subprocess.PIPE, text=True) as run:
         for line in run.stdout:
             said.append(line.rstrip())
             if re.match(r"(FAILED|ERROR) ", line):

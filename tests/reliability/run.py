@@ -1,8 +1,9 @@
 """Run what takes minutes and is no part of the suite: `make reliability` (doc/studies/reliability.md has the figures).
 
-    python tests/reliability/run.py [NAME ...] [--list]
+    python tests/reliability/run.py [NAME ...] [--whole] [--list]
 
-One script runs at a time; the exit code of each tells whether its bounds held.
+One script runs at a time; the exit code of each tells whether its bounds held. Those that run the suite take some cases
+of each test function, or they would need hours; `--whole` takes all.
 """
 
 import argparse
@@ -13,34 +14,38 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# The name of a script of this folder: what it tests, and its arguments. `make reliability` runs all of them.
+# The name of a script of this folder: what it tests, and its arguments. `make reliability` runs all of them, those that
+# measure times first.
 ROWS = {
+    "interrupts": ("Ctrl-C at 200 random moments", []),
+    "oversubscription": ("a grid search by two processes of two threads", []),
+    "long_stream": ("a million rows one by one: time of a step, memory", []),
+    "large_table": ("a table of 2 GB through the command line: memory, speed, bits", []),
+    "processes": ("fork, spawn and forkserver after a fit with threads", []),
+    "killed_workers": ("workers of shared fits killed, and Ctrl-C, at 100 random moments", []),
     "bad_input_counts": ("every message of the table of bad input", []),
     "mutated_model_files": ("10,000 changed model files", []),
-    "processes": ("fork, spawn and forkserver after a fit with threads", []),
-    "interrupts": ("Ctrl-C at 200 random moments", []),
-    "killed_workers": ("workers of shared fits killed, and Ctrl-C, at 100 random moments", []),
     "concurrent_predictions": ("8 threads, 10,000 predictions each", []),
     "concurrent_fits": ("4 threads that train at once", []),
     "one_hash": ("300 sets of options, 1 to 8 threads", []),
-    "long_stream": ("a million rows one by one: time of a step, memory", []),
-    "oversubscription": ("a grid search by two processes of two threads", []),
     "killed_predictions": ("predictions of the command line, killed at 50 random moments", []),
-    "large_table": ("a table of 2 GB through the command line: memory, speed, bits", []),
-    "properties": ("500 drawn examples of each property, against the reference", []),
-    "line_coverage": ("lines and branches of the Python code that the suite runs", []),
-    "versions": ("the suite on the oldest versions, and on Python 3.12 and 3.13", []),
-    "every_float32": ("sigmoid, tanh and exp at all 2^32 numbers", []),
     "killed_learner": ("kill -9 at 50 random moments of an online run with refits", ["--kills", "50"]),
+    "properties": ("500 drawn examples of each property, against the reference", []),
+    "every_float32": ("sigmoid, tanh and exp at all 2^32 numbers", []),
     "thread_sanitizer": ("threads under ThreadSanitizer", []),
+    "line_coverage": ("lines and branches of the Python code that the suite runs", []),
     "address_sanitizer": ("tests and 300 estimators under AddressSanitizer and UBSan", []),
+    "versions": ("the suite on the oldest versions, and on Python 3.12 and 3.13", []),
 }
+# How many cases of each test function without `--whole`.
+CASES = {"line_coverage": 3, "address_sanitizer": 6, "versions": 3}
 
 
 def main():
     """Run the chosen rows, and print a table of what came of them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--whole", action="store_true", help="all cases of the suite, which takes hours")
     parser.add_argument("--list", action="store_true", help="print the names")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in ROWS]
@@ -54,6 +59,8 @@ def main():
     results = []
     for name in options.names or ROWS:
         what, arguments = ROWS[name]
+        if name in CASES and not options.whole:
+            arguments = [*arguments, "--cases", str(CASES[name])]
         print(f"\n{name}: {what}", flush=True)
         begin = time.perf_counter()
         done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], env=environment, check=False)

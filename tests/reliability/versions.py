@@ -1,12 +1,12 @@
 """Run the suite with the oldest versions that pyproject.toml allows, and with the newest on each later Python.
 
-    python tests/reliability/versions.py [oldest 3.12 3.13] [--folder FOLDER] [-- PYTEST ARGUMENTS]
+    python tests/reliability/versions.py [oldest 3.12 3.13] [--folder FOLDER] [--cases N] [-- PYTEST ARGUMENTS]
 
 For each a new environment: the package is built from the tracked files of the tree, installed with its test
 requirements, and the suite runs against that installation. Oldest is Python 3.11 with every lower bound of the
 dependencies and of the extras that the tests need, as it stands in pyproject.toml. An interpreter is looked for as
 ``python3.12`` and in ~/.pyenv/versions; without names, what this machine does not have is left out, and said. A folder
-that is given is used again.
+that is given is used again. `--cases 3` runs three cases of each test function.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import tempfile
 import time
 import tomllib
 from pathlib import Path
+
+from fewer_cases import fewer
 
 TREE = Path(__file__).resolve().parents[2]
 PYTHONS = {"oldest": "3.11", "3.12": "3.12", "3.13": "3.13"}
@@ -78,16 +80,16 @@ def prepare(name, folder):
     return python
 
 
-def run(name, folder, arguments):
+def run(name, folder, cases, arguments):
     """Run the suite; return its last line, and whether it was green."""
     python = prepare(name, folder)
     listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
     versions = [line.replace("==", " ") for line in listed.splitlines() if line.partition("==")[0].lower() in SHOWN]
     title = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{name}: {title}, {', '.join(versions)}", flush=True)
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    environment.pop("PYTHONPATH", None)
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or ["-n", "2", "tests"])]
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    plugin, environment = fewer(cases, {**inherited, "PYTHONSAFEPATH": "1"})
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *(arguments or ["-n", "2", "tests"])]
     with subprocess.Popen(command, cwd=folder / "tree", env=environment, stdout=subprocess.PIPE, text=True) as done:
         lines = []
         for line in done.stdout:
@@ -105,6 +107,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PYTHONS))
     parser.add_argument("--folder", type=Path, help="where environments stay (default: one that is removed again)")
+    parser.add_argument("--cases", type=int, help="most cases of each test function (default: all)")
     options = parser.parse_args(given[:end])
     if unknown := set(options.names) - set(PYTHONS):
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(PYTHONS)}")
@@ -118,7 +121,7 @@ def main():
             folder = (options.folder or Path(temporary)).resolve() / name
             folder.mkdir(parents=True, exist_ok=True)
             begin = time.perf_counter()
-            counts, passed = run(name, folder, arguments)
+            counts, passed = run(name, folder, options.cases, arguments)
             print(f"{name}: {counts.strip('= ')} ({time.perf_counter() - begin:.0f} s with the build)", flush=True)
             green = green and passed
     raise SystemExit(not green)
