@@ -41,12 +41,7 @@ CALLS += ["tests/training", "tests/online/test_row_updates.py"]
 JOBS = {
     "tests/kernels": [*PYTEST, "-k", f"{OTHERS} and not signal", *IGNORED, "tests/kernels"],
     "tests/network": [*PYTEST, "-k", f"{OTHERS} and not costs_little", *IGNORED, "tests/network"],
-    "streams, promises and training": [
-        *PYTEST,
-        "-k",
-        f"{OTHERS} and not ctrl_c and not memmap and not keeps_no_memory",
-        *CALLS,
-    ],
+    "streams, promises and training": [*PYTEST, "-k", f"{OTHERS} and not {WITHOUT}", *CALLS],
 }
 
 
