@@ -108,23 +108,7 @@ class CallbackSupportMixin:
     """Callbacks of an estimator."""
 
     def set_callbacks(self, *callbacks):
-        """Set the callbacks of the estimator, in place of those before.
-
-        Parameters
-        ----------
-        *callbacks : callback
-            Objects with the methods of the `FitCallback` protocol; none for no callbacks.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-
-        Raises
-        ------
-        TypeError
-            If one of them does not follow the protocol.
-        """
+        """Set the callbacks of the estimator, or none; raises TypeError if one does not follow the protocol."""
         for callback in callbacks:
             if isinstance(callback, type) or not all(callable(getattr(callback, hook, None)) for hook in HOOKS):
                 raise TypeError(f"callbacks must be objects with the methods {', '.join(HOOKS)}; found {callback!r}.")

@@ -6,7 +6,9 @@ long as all else together.
 
 import functools
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
+
+IN_SCIKIT_LEARN = find_spec("sklearn.callback") is not None
 
 # What scikit-learn keeps on an estimator.
 ATTRIBUTES = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx", "_parent_callback_ctx")
@@ -30,48 +32,48 @@ class Callback(Protocol):
         """``on_fit_task_end(estimator, context)``, called at the end of each task; true to stop."""
 
 
-if TYPE_CHECKING or find_spec("sklearn.callback") is not None:
+def _protocol():
+    """Return the module of the protocol."""
+    if IN_SCIKIT_LEARN:
+        import sklearn.callback as protocol
+    else:
+        from sklstm._callbacks import protocol
+    return protocol
 
-    class CallbackSupport:
-        """Callbacks of an estimator: the methods of scikit-learn's `CallbackSupportMixin`."""
 
-        def set_callbacks(self, *callbacks: Callback) -> Self:
-            """Set the callbacks of the estimator, in place of those before.
+class CallbackSupport:
+    """Callbacks of an estimator: the methods of scikit-learn's `CallbackSupportMixin`."""
 
-            Parameters
-            ----------
-            *callbacks : callback
-                Objects of `sklstm.callbacks`, of `sklearn.callback`, or others that follow the `FitCallback` protocol;
-                none for no callbacks. They are no parameters: `get_params` does not know them; clones have the same.
+    def set_callbacks(self, *callbacks: Callback) -> Self:
+        """Set the callbacks of the estimator, in place of those before.
 
-            Returns
-            -------
-            self : object
-                The estimator.
+        Parameters
+        ----------
+        *callbacks : callback
+            Objects of `sklstm.callbacks`, of `sklearn.callback`, or others that follow the `FitCallback` protocol; none
+            for no callbacks. They are no parameters: `get_params` does not know them; clones have the same.
 
-            Raises
-            ------
-            TypeError
-                If one of them does not follow the protocol.
-            """
-            from sklearn.callback import CallbackSupportMixin
+        Returns
+        -------
+        self : object
+            The estimator.
 
-            CallbackSupportMixin.set_callbacks(self, *callbacks)
-            return self
+        Raises
+        ------
+        TypeError
+            If one of them does not follow the protocol.
+        """
+        _protocol().CallbackSupportMixin.set_callbacks(self, *callbacks)
+        return self
 
-        def _init_callback_context(self, **keywords: Any) -> Any:
-            from sklearn.callback import CallbackSupportMixin
+    def _init_callback_context(self, **keywords: Any) -> Any:
+        return _protocol().CallbackSupportMixin._init_callback_context(self, **keywords)
 
-            return CallbackSupportMixin._init_callback_context(self, **keywords)
+    if not IN_SCIKIT_LEARN:
 
-    def _with_callbacks(method):
-        from sklearn.callback import with_callbacks
-
-        return with_callbacks(method)
-
-else:
-    from sklstm._callbacks.protocol import CallbackSupportMixin as CallbackSupport  # noqa: F401
-    from sklstm._callbacks.protocol import with_callbacks as _with_callbacks
+        def __sklearn_clone__(self) -> Self:
+            """Return a clone with the same callbacks, as `clone` of scikit-learn 1.9 does by itself."""
+            return _protocol().CallbackSupportMixin.__sklearn_clone__(self)
 
 
 def has_callbacks(model):
@@ -86,7 +88,7 @@ def with_callbacks(function):
     @functools.wraps(function)
     def run(model, *args, **kwargs):
         """Call it."""
-        call = _with_callbacks(function) if has_callbacks(model) else function
+        call = _protocol().with_callbacks(function) if has_callbacks(model) else function
         return call(model, *args, **kwargs)
 
     return run
