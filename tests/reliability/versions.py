@@ -4,9 +4,9 @@
 
 For each a new environment: the package is built from the tracked files of the tree, installed with its test
 requirements, and the suite runs against that installation. Oldest is Python 3.11 with every lower bound of the
-dependencies and of the extras that the tests need, as it stands in pyproject.toml. An interpreter is looked for as
-``python3.12`` and in ~/.pyenv/versions; without names, what this machine does not have is left out, and said. A folder
-that is given is used again. `--cases 3` runs three cases of each test function.
+dependencies and of the extras that the tests need, as it stands in pyproject.toml. An interpreter is looked for beside
+the installation of this one and as ``python3.12``; without names, what this machine does not have is left out, and
+said. A folder that is given is used again. `--cases 3` runs three cases of each test function.
 """
 
 import argparse
@@ -30,8 +30,8 @@ SHOWN = ("numpy", "scipy", "scikit-learn", "joblib", "pandas", "pytest")
 
 def find_python(version):
     """Return the path of an interpreter of a version such as "3.12", None where there is none."""
-    names = [shutil.which(f"python{version}")]
-    names += sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), reverse=True)
+    names = sorted(map(str, Path(sys.base_prefix).parent.glob(f"*{version}.*/bin/python{version}")), reverse=True)
+    names += [shutil.which(f"python{version}")]
     for name in filter(None, names):
         # What stands under the name may be a launcher that has no such version.
         command = [name, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
