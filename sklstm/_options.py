@@ -8,7 +8,7 @@ from sklstm._column_positions import known_positions, time_position
 from sklstm._network.architecture import LARGEST_N_PARAMETERS, Architecture
 from sklstm._network.cells import CELLS
 from sklstm._validation import check_hidden_sizes
-from sklstm._warn import warn_user
+from sklstm._warn import warn_of_idle, warn_user
 
 # (condition, condition, why): a condition is (parameter, test); the sentence names both parameters.
 _STATEFUL = ("training", lambda value: value == "stateful")
@@ -193,6 +193,18 @@ def _refuse_closed_gate(parameters):
         )
 
 
+# A parameter, its default, and the values of another one without which it has no effect. `target_column` is not here:
+# it tells what y is, and stays where a search tries `window_norm=None` too.
+ONLY_WITH = {
+    "quantile": (0.5, "loss", ("quantile",)),
+    "huber_delta": (1.0, "loss", ("huber",)),
+    "compete_groups": (1, "output_gate", ("softmax",)),
+    "norm_first": (False, "norm", ("layer", "rms")),
+    "feedforward_expansion": (8 / 3, "feedforward", ("swiglu",)),
+    "bptt_steps": (32, "training", ("stateful",)),
+}
+
+
 def warn_of_no_effect(parameters):
     """Warn of a parameter of a dict that has no effect beside the others."""
     n_layers = len(check_hidden_sizes(parameters["hidden_size"], parameters["n_layers"]))
@@ -202,13 +214,7 @@ def warn_of_no_effect(parameters):
                 f"{name}={parameters[name]} has no effect on {n_layers} layer{'s' * (n_layers > 1)} (n_layers, "
                 f"hidden_size): it needs {needed} or more.",
             )
-    if parameters["compete_groups"] > 1 and parameters["output_gate"] != "softmax":
-        warn_user(
-            f"compete_groups={parameters['compete_groups']} has no effect with output_gate="
-            f"{parameters['output_gate']!r}: set output_gate='softmax'."
-        )
-    if parameters["norm_first"] and parameters["norm"] is None:
-        warn_user("norm_first=True has no effect with norm=None: set norm='layer' or norm='rms'.")
+    warn_of_idle(parameters, ONLY_WITH)
     if parameters["linear_skip_training"] != "frozen" and not parameters["linear_skip"]:
         warn_user(
             f"linear_skip_training={parameters['linear_skip_training']!r} has no effect with linear_skip=0: set "

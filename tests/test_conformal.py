@@ -324,7 +324,7 @@ def test_calibrate_needs_bands():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "squared_error"}, r"is one of bands between quantiles, found loss='squared_error'"),
+        ({"loss": "squared_error", "quantile": 0.5}, r"is one of bands between quantiles, found loss='squared_error'"),
         ({"quantile": 0.9}, r"is one of bands between quantiles, found quantile=0.9"),
         ({"quantile": [0.5]}, r"found quantile=0.5: set loss='quantile' and several"),
         ({"quantile": [0.1, 0.5, 0.8]}, r"quantile=\[0.1, 0.5, 0.8\] is not symmetric about 0.5: give 1 - q"),

@@ -132,7 +132,7 @@ def test_streams_answer_the_same(kind, quantile, window, method):
 
 
 def test_methods_that_other_losses_do_not_have():
-    model = make(loss="squared_error")
+    model = make(loss="squared_error", quantile=0.5)
     assert not hasattr(model, "predict_quantiles")
     assert hasattr(make(), "predict_quantiles")
     with pytest.raises(AttributeError, match="has no attribute 'predict_quantiles'") as caught:
@@ -153,7 +153,7 @@ def test_what_was_fitted_counts_and_not_what_is_set_later():
         _ = clone(model).predict_quantiles
 
 
-@pytest.mark.parametrize("after", [{"quantile": 0.3}, {"quantile": [0.1, 0.5]}, {"loss": "squared_error"}])
+@pytest.mark.parametrize("after", [{"quantile": 0.3}, {"quantile": [0.1, 0.5]}, {"loss": "huber", "quantile": 0.5}])
 def test_training_goes_on_with_as_many_quantiles(after):
     model = make(warm_start=True).fit(X, X[:, 0])
     before = model.predict_quantiles(X)

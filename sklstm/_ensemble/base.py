@@ -18,7 +18,7 @@ from sklstm._ensemble.locks import lock_of
 from sklstm._ensemble.members import check_members, fit_member, looks_back
 from sklstm._ensemble.named_members import NamedMembers
 from sklstm._ensemble.parallel import aligned_answers, is_failed, report_left_out, run
-from sklstm._ensemble.parameters import EnsembleParameters
+from sklstm._ensemble.parameters import ONLY_WITH, EnsembleParameters
 from sklstm._ensemble.routing import RoutingMixin
 from sklstm._ensemble.search import learn_from_folds
 from sklstm._ensemble.start import start_equal, without
@@ -30,6 +30,7 @@ from sklstm._snapshot import replace_fitted, snapshot_of
 from sklstm._time_order import check_order, look_at_score, record_of
 from sklstm._typing import Array, checks_parameters
 from sklstm._validation import advice_for_axes, check_kind, refuse_other_width, refuse_target_per_row
+from sklstm._warn import warn_of_idle
 
 
 class BaseWeightedEnsemble(
@@ -330,6 +331,7 @@ class BaseWeightedEnsemble(
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
         members = check_members(self.estimators, self._is_right_kind, self._kind, self._response_method)
+        warn_of_idle(self.get_params(deep=False), ONLY_WITH)
         if self._is_dynamic():
             check_settings(settings_of(self), len(members))
         if self._learns_weights():

@@ -14,6 +14,20 @@ from sklstm._docstrings import complete_docstring
 from sklstm._ensemble.dynamics import RULES
 from sklstm._typing import Array
 
+_LEARNED, _DYNAMIC = ("auto", "inverse_loss", "dynamic"), ("dynamic",)
+# A parameter, its default, and the values of another one without which it has no effect. `cv` is left to searches and
+# to the checks of scikit-learn, which set it everywhere.
+ONLY_WITH = {
+    "weights_loss": ("auto", "weights", _LEARNED),
+    "shrinkage": ("auto", "weights", _LEARNED),
+    "update_rule": ("exponential", "weights", _DYNAMIC),
+    "half_life": (50.0, "weights", _DYNAMIC),
+    "select": (None, "weights", _DYNAMIC),
+    "min_weight": ("auto", "weights", _DYNAMIC),
+    "max_change": (0.2, "weights", _DYNAMIC),
+    "initial_weights": ("out_of_fold", "weights", _DYNAMIC),
+}
+
 
 class EnsembleParameters:
     """Parameters of a weighted ensemble.

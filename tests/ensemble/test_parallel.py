@@ -110,7 +110,7 @@ def peak_of(function):
 @pytest.mark.parametrize("weights", [None, "dynamic"])
 def test_memory_is_that_of_the_members(weights):
     """Nothing is copied: at most 5 % above fitting and asking the members one after the other."""
-    params = {"weights": weights, "initial_weights": "equal"}
+    params = {"weights": weights, **({"initial_weights": "equal"} if weights else {})}
     alone = [clone(member).fit(LARGE, TARGET) for _, member in LINES]
     by_hand = peak_of(lambda: [clone(member).fit(LARGE, TARGET) for _, member in LINES])
     assert by_hand > LARGE.nbytes / 2, "what the members need themselves is not seen"

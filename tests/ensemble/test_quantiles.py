@@ -89,7 +89,7 @@ def test_members_without_weight_are_not_asked():
 
 def test_it_is_there_if_a_member_has_it():
     for made in (False, True):
-        model = WeightedEnsembleRegressor([("a", Ridge()), ("b", network(loss="huber"))])
+        model = WeightedEnsembleRegressor([("a", Ridge()), ("b", network(loss="huber", quantile=0.5))])
         assert not hasattr(model.fit(X, Y) if made else model, "predict_quantiles")
         model = WeightedEnsembleRegressor([("a", Ridge()), ("b", network())])
         assert hasattr(model.fit(X, Y) if made else model, "predict_quantiles")
@@ -97,7 +97,7 @@ def test_it_is_there_if_a_member_has_it():
 
 
 def test_members_without_quantiles_are_named():
-    model = ensemble([network(0), Ridge(), network(loss="huber")])
+    model = ensemble([network(0), Ridge(), network(loss="huber", quantile=0.5)])
     with pytest.raises(ValueError, match=r"are without that method: 'm1' \(Ridge\), 'm2' \(DeepRNNRegressor\)\. Drop"):
         model.predict_quantiles(X)
 

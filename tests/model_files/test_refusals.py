@@ -261,7 +261,7 @@ def test_a_sound_file_signed_anew_is_read(tmp_path):
 
 
 def test_a_file_of_an_earlier_version_may_lack_what_came_later(tmp_path):
-    model = regressor(huber_delta=2.0).fit(X, Y)
+    model = regressor(loss="huber", huber_delta=2.0).fit(X, Y)
     save_model(model, tmp_path / "model")
 
     def earlier(description):
