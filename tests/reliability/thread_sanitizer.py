@@ -21,8 +21,16 @@ from sklstm._kernels import ISA, REDUCED_ISA
 FLAGS = "-fsanitize=thread"
 SETTINGS = {"TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1", "PYTHONMALLOC": "pymalloc"}
 REPORT = r"WARNING: ThreadSanitizer|ERROR: ThreadSanitizer"
-# Two threads that add to one number: it must be reported.
-RACE = "int n; void add(int times) { for (int i = 0; i < times; i++) n += 1; }"
+# Two threads that add to one number: it must be reported. Each waits for the other in C, by relaxed atomics, which order
+# nothing: had the first ended before the second began, Python's lock would lie between them, and there would be no race.
+RACE = """
+int n, here;
+void add(int times) {
+    __atomic_add_fetch(&here, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&here, __ATOMIC_RELAXED) < 2) ;
+    for (int i = 0; i < times; i++) n += 1;
+}
+"""
 CONTROL = """
 import ctypes, threading
 library = ctypes.CDLL("./race.so")
