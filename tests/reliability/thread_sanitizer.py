@@ -21,8 +21,8 @@ from sklstm._kernels import ISA, REDUCED_ISA
 FLAGS = "-fsanitize=thread"
 SETTINGS = {"TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1", "PYTHONMALLOC": "pymalloc"}
 REPORT = r"WARNING: ThreadSanitizer|ERROR: ThreadSanitizer"
-# Two threads that add to one number: it must be reported. Each waits for the other in C, by relaxed atomics, which order
-# nothing: had the first ended before the second began, Python's lock would lie between them, and there would be no race.
+# Two threads that add to one number: it must be reported. Each waits for the other in C, by relaxed atomics, which
+# order nothing: had the first ended before the second began, Python's lock would lie between them, and be no race.
 RACE = """
 int n, here;
 void add(int times) {
