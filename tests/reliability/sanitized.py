@@ -64,7 +64,7 @@ def build(folder, flags, isas):
     for name in ("sklstm", "tests"):
         ignored = shutil.ignore_patterns("*.so", "__pycache__", "_*.c")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
-    for name in ("setup.py", "pyproject.toml", "README.md"):
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, folder)
     kernels, head = folder / "sklstm" / "_kernels" / "__init__.py", "\n\n\ndef available_isas"
     only = f"\nVARIANTS = {{name: tuple(x for x in isas if x in {sorted(isas)}) for name, isas in VARIANTS.items()}}"
