@@ -77,6 +77,8 @@ def main():
     parser.add_argument("--limit", type=float, default=5.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    # A program that a shell starts in the background ignores Ctrl-C, and a fit would never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng, seconds = np.random.default_rng(options.seed), {"kill": [], "interrupt": []}
     expected = contextvars.Context().run(network(max_iter=2).fit, X, Y)
     with LocalWorkers(3, n_threads=1) as workers:
