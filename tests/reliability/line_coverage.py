@@ -2,11 +2,11 @@
 
     python tests/reliability/line_coverage.py [--workers 2] [--cases N] [--json FILE] [-- PYTEST ARGUMENTS]
 
-The environment needs pytest-cov, and dask for what runs on its workers. Left out are tests that run no Python code of
-the package (types), those of the reference alone, and tests/reliability itself. Child processes are measured too:
-pyproject.toml says how. What fails here is listed, but decides nothing: tests of speed may fail under measurement.
-Compiled modules are not counted. `--cases 3` runs three cases of each test function: a lower bound, in a third of the
-time.
+The environment needs pytest-cov, and the packages of the extra `reliability` for tests that are skipped without them.
+Left out are tests that run no Python code of the package (types), those of the reference alone, and tests/reliability
+itself. Child processes are measured too: pyproject.toml says how. What fails here is listed, but decides nothing: tests
+of speed and memory may fail under measurement. Compiled modules are not counted. `--cases 3` runs three cases of each
+test function: a lower bound, in a third of the time.
 """
 
 import argparse
