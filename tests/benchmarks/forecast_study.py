@@ -57,6 +57,7 @@ ETTH1_336 = {
     # The first one's window is also that of the ridge regression printed beside the forecast.
     "members": [{"ridge": 336}, {"ridge": 336, **LEVELS}, FOR_DAYS, {**FOR_DAYS, **LEVELS}],
 }
+RIDGE = ("ridge", "decay", "apart")  # settings of a member that is a ridge regression
 M4 = {
     "hidden_size": 64,
     "sequence_length": 336,
@@ -137,16 +138,20 @@ SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "Arrow
 
 
 def forecast(make, horizon, settings, name, arguments):
-    """Return the row of a forecast, the mean of `members`: networks, and ridge regressions on the last `ridge` rows."""
+    """Return the row of a forecast, the mean of `members`: networks, and ridge regressions on the last `ridge` rows.
+
+    Members count by their `weight`, a number or one for each series; `decay` and `apart` are for ridge regressions.
+    """
     changed = settings.pop("members", [{}])
     members = [{**settings, **changes} for changes in changed]
-    lengths = [member.pop("ridge", 0) for member in members]
+    weights = [member.pop("weight", 1.0) for member in members]
+    simple_models = [{key: member.pop(key) for key in RIDGE if key in member} for member in members]
     problems = [make(arguments.data, arguments.part, horizon, member) for member in members]
     score = problems[0].score
     simple = {key: score(predict()) for key, predict in problems[0].baselines.items()}
     ridges = [
-        ridge_predictions(problem, length, member["window_norm"] == "last") if length else None
-        for member, problem, length in zip(members, problems, lengths, strict=True)
+        ridge_predictions(problem, ridge.pop("ridge"), member["window_norm"] == "last", **ridge) if ridge else None
+        for member, problem, ridge in zip(members, problems, simple_models, strict=True)
     ]
     seeds = []
     for seed in arguments.seeds:
@@ -157,8 +162,16 @@ def forecast(make, horizon, settings, name, arguments):
             if arguments.verbose:
                 which = model if ridge is None else "ridge"
                 print(f"{name}, seed {seed}: {score(answers[-1])} {which}", file=sys.stderr, flush=True)
-        seeds.append(score(np.mean(answers, axis=0)))
+        seeds.append(score(weighted_mean(answers, weights, problems[0].evaluation)))
     return Row(name, problems[0].measures, simple, seeds)
+
+
+def weighted_mean(answers, weights, samples):
+    """Return the mean of the members' answers for the rows that count; a weight is a number or one for each group."""
+    groups = samples.groups[samples.rows]
+    rows = [np.take(weight, groups) if np.ndim(weight) else np.full(len(groups), weight) for weight in weights]
+    total = sum(weight[:, None] * answer for weight, answer in zip(rows, answers, strict=True))
+    return total / sum(rows)[:, None]
 
 
 def stream(settings, _name, arguments):

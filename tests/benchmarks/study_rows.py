@@ -1,7 +1,7 @@
 """What the study of forecasts hands around: samples, a problem with its parts, and the row that is printed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,6 +25,18 @@ class Samples:
     def targets(self):
         """What is to be forecast at the rows that count."""
         return self.y[self.rows]
+
+    @property
+    def age(self):
+        """How many rows each of the rows that count lies before the last one of its group that counts."""
+        rows, groups = self.rows, self.groups[self.rows]
+        last = {group: rows[groups == group][-1] for group in np.unique(groups)}
+        return np.array([last[group] for group in groups]) - rows
+
+    def of_groups(self, groups, which=True):
+        """Return the samples of some groups, without `which` those of all others."""
+        chosen = np.isin(self.groups, groups) == which
+        return Samples(self.X[chosen], self.y[chosen], self.weights[chosen], self.groups[chosen])
 
     def windows(self, length, relative):
         """Return the windows of the rows that count, side by side, and the last value of the first column.
@@ -75,6 +87,11 @@ class Problem:
     score: Callable
     measures: tuple
     baselines: dict = field(default_factory=dict)
+
+    def of_groups(self, groups, which=True):
+        """Return the problem with the samples of some groups, without `which` those of all others."""
+        parts = {name: getattr(self, name) for name in ("train", "validation", "evaluation")}
+        return replace(self, **{name: part and part.of_groups(groups, which) for name, part in parts.items()})
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
 
-from forecast_study import forecast
+from forecast_study import forecast, weighted_mean
 from random_convolutions import KERNELS, RandomConvolutions, convolved, quantiles
 from study_archive import at_points, classifier, flat, of_members, with_differences
 from study_forecasts import m4_measures
@@ -66,6 +66,54 @@ def test_a_forecast_is_the_mean_of_networks_and_ridge_regressions():
         np.testing.assert_array_equal(row(member), ridge_predictions(make(*[None] * 4), 4, relative).ravel())
     parts = [row(member) for member in (network, changes, levels)]
     np.testing.assert_allclose(row(network, changes, levels), np.mean(parts, axis=0))
+    apart = ridge_predictions(make(*[None] * 4), 4, False, decay=50, apart=[0]).ravel()
+    counted = row({**changes, "weight": 2}, {**levels, "decay": 50, "apart": [0]})
+    np.testing.assert_allclose(counted, (2 * parts[1] + apart) / 3)
+
+
+def test_members_count_by_a_weight_or_one_for_each_series():
+    samples = series_samples([np.arange(9.0), np.arange(9.0)], length=4, horizon=2)
+    answers = [np.full((8, 2), value) for value in (1.0, 5.0, 10.0)]
+    np.testing.assert_allclose(weighted_mean(answers, [1.0, 1.0, 2.0], samples), 6.5)
+    found = weighted_mean(answers, [[1, 0], [1, 3], [2.0, 1.0]], samples)
+    np.testing.assert_allclose(found, np.repeat([6.5, 6.25], 4)[:, None] * np.ones(2))
+
+
+def walks(n, seed=0):
+    """Return a problem whose series are `n` random walks."""
+    walk = np.random.default_rng(seed).normal(size=(n, 300)).cumsum(axis=1)
+    cuts = [series_samples(walk[:, a:b], length=4, horizon=2) for a, b in ((0, 200), (200, 250), (250, 300))]
+    return Problem(*cuts, score=None, measures=())
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_series_apart_have_a_ridge_of_their_own(relative):
+    problem = walks(3)
+    found = ridge_predictions(problem, 4, relative, apart=[1])
+    groups = problem.evaluation.groups[problem.evaluation.rows]
+    for which in (True, False):
+        alone = ridge_predictions(problem.of_groups([1], which), 4, relative)
+        np.testing.assert_array_equal(found[(groups == 1) == which], alone)
+    assert not np.allclose(found, ridge_predictions(problem, 4, relative))
+    problem.evaluation = series_samples(problem.evaluation.X.reshape(3, -1), length=4, horizon=0)
+    assert ridge_predictions(problem, 4, relative, apart=[1]).shape == (3, 2)
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_old_windows_count_less_in_a_ridge(relative):
+    problem = walks(2)
+    age = problem.train.age
+    assert age[problem.train.groups[problem.train.rows] == 1].tolist() == list(range(194, -1, -1))
+    np.testing.assert_allclose(
+        ridge_predictions(problem, 4, relative, decay=1e9), ridge_predictions(problem, 4, relative), atol=1e-5
+    )
+    # With a decay of a row, what came long before does not count: other values there change nothing.
+    changed = walks(2)
+    first = changed.train.rows[:100]
+    changed.train.y[first] += 100
+    for decay, same in ((1, True), (None, False)):
+        answers = [ridge_predictions(p, 4, relative, decay=decay) for p in (problem, changed)]
+        assert np.allclose(*answers) == same
 
 
 def test_measures_of_m4():
