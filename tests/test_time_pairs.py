@@ -201,6 +201,22 @@ def test_blocks_that_go_back(blocks):
         partial_fits(blocks)
 
 
+@pytest.mark.parametrize("labels", [None, ["a"] * 120])
+def test_blocks_of_the_default_index(labels):
+    """Each pass begins with a block whose index is 0, 1, ...: the blocks after it come after that one."""
+    table, going_on = X.reset_index(drop=True), model()
+
+    def partial_fit(block):
+        going_on.partial_fit(table[block], Y[block].to_numpy(), groups=labels and labels[block])
+
+    for block in BLOCKS * 2:
+        partial_fit(block)
+    with warns("X begins at 40, but the block before it ended at 119"):
+        partial_fit(BLOCKS[1])
+    partial_fit(BLOCKS[0])
+    partial_fit(BLOCKS[1])
+
+
 def test_rows_that_only_fill_windows_may_come_again():
     weight = np.ones(120)
     weight[36:40] = 0.0

@@ -119,7 +119,8 @@ def look_at_junction(span, times, blocks, groups, *, before, after, advice, hole
 def look_at_block(span, times, blocks, groups, begins):
     """Warn if a block of `partial_fit` goes back in time, and return the span of all blocks so far.
 
-    A new pass begins where the first block began.
+    A new pass begins where the first block began, also in a table with the default index (0, 1, ...), of which nothing
+    else is compared: its first block carries that index, and the blocks after it do not.
 
     Parameters
     ----------
@@ -132,8 +133,10 @@ def look_at_block(span, times, blocks, groups, begins):
     now = span_of(times, blocks, groups)
     if span is None or (now is not None and now.kind != span.kind):
         return now
-    if now is None or times.is_default:
+    if now is None:
         return span
+    if times.is_default:
+        return span_after(span, now) if _begins_again(span, now) else span
     place = begins_before(span, now, times, begins, new_pass=True)
     if place is not None:
         row, _, name = place
@@ -144,6 +147,12 @@ def look_at_block(span, times, blocks, groups, begins):
             TimeOrderWarning,
         )
     return span_after(span, now)
+
+
+def _begins_again(span, now):
+    """Return whether all groups of a table begin where they began in a span."""
+    known = dict(zip(span.groups, span.first, strict=True))
+    return all(label in known and now.first[k] == known[label] for k, label in enumerate(now.groups))
 
 
 def begins_before(span, now, times, begins, *, new_pass=False):

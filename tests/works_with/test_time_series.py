@@ -67,6 +67,7 @@ def test_aeon_transformers_before_a_network():
     assert model.predict(curves).shape == (20,)
 
 
+@pytest.mark.filterwarnings("error::sklstm.exceptions.TimeOrderWarning")
 def test_river_in_blocks():
     """One row at a time is a window of one row; blocks keep their windows."""
     compat = pytest.importorskip("river.compat")
