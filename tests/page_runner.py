@@ -14,8 +14,10 @@ import contextlib
 import importlib.util
 import io
 import re
+import sys
 from dataclasses import dataclass, field
 
+PRINT = "_checked_print"  # in the namespace of a page
 TOLERANCE = 0.05  # absolute, and relative above 1
 _FENCE = re.compile(r"^```(\S*)[ ]*(.*)$")
 _TOKEN = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?\d+|[A-Za-z_]+")
@@ -65,18 +67,39 @@ def run_page(path):
         if "sketch" in block.words or not all(importlib.util.find_spec(name) for name in packages):
             compile(tree, str(path), "exec")
             continue
-        lines = ("\n" * (block.row - 1) + block.text).splitlines()
-        printed = ""
-        for statement in tree.body:
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                exec(compile(ast.Module([statement], []), str(path), "exec"), namespace)
-            stated = _stated_behind(statement, lines)
-            if stated is not None:
-                check(stated, output.getvalue(), f"{path}:{statement.end_lineno}", prefix=True)
-            printed += output.getvalue()
+        output = io.StringIO()
+        namespace[PRINT] = checked = CheckedPrint(path, _take_over_prints(tree, block))
+        with contextlib.redirect_stdout(output):
+            exec(compile(ast.fix_missing_locations(tree), str(path), "exec"), namespace)
+        never = sorted(set(checked.stated) - checked.seen)
+        assert not never, f"{path}: the code never prints what the page says in rows {never}"
         if block.output is not None:
-            check(block.output, printed, f"{path}:{block.row}", prefix=False)
+            check(block.output, output.getvalue(), f"{path}:{block.row}", prefix=False)
+
+
+class CheckedPrint:
+    """Stands in for print in the calls whose output the page states, by the row of their end."""
+
+    def __init__(self, path, stated):
+        self.path, self.stated, self.seen = path, stated, set()
+
+    def __call__(self, row, *values, **keywords):
+        output = io.StringIO()
+        print(*values, file=output, **keywords)
+        self.seen.add(row)
+        check(self.stated[row], output.getvalue(), f"{self.path}:{row}", prefix=True)
+        sys.stdout.write(output.getvalue())
+
+
+def _take_over_prints(tree, block):
+    """Have `CheckedPrint` called wherever there is a comment behind a print; return the comments by their rows."""
+    lines, stated = ("\n" * (block.row - 1) + block.text).splitlines(), {}
+    for statement in ast.walk(tree):
+        comment = _stated_behind(statement, lines)
+        if comment is not None:
+            call, row = statement.value, statement.end_lineno
+            call.func, call.args, stated[row] = ast.Name(PRINT, ast.Load()), [ast.Constant(row), *call.args], comment
+    return stated
 
 
 def _stated_behind(statement, lines):
@@ -86,8 +109,10 @@ def _stated_behind(statement, lines):
         and isinstance(statement.value, ast.Call)
         and getattr(statement.value.func, "id", None) == "print"
     )
+    if not is_print:
+        return None
     behind = lines[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode().strip()
-    return behind.removeprefix("#").strip() if is_print and behind.startswith("#") else None
+    return behind.removeprefix("#").strip() if behind.startswith("#") else None
 
 
 def check(stated, printed, place, *, prefix):

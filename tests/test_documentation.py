@@ -103,3 +103,27 @@ def test_what_agrees_is_accepted(stated, printed):
 def test_what_differs_is_refused(stated, printed):
     with pytest.raises(AssertionError, match="the page says"):
         check(stated, printed, "here", prefix=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print(3)  # 3, as said", None),
+        ("print(3)  # 4", ":2: the page says '4', the code prints '3"),
+        ("for i in range(2):\n    print(i)  # 0", ":3: the page says '0', the code prints '1"),
+        (
+            "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    print(\n        error\n    )  # zero",
+            ":7: the page says",
+        ),
+        ("def shown():\n    print(3)  # 3\n\nshown()", None),
+        ("if False:\n    print(3)  # 3", r"never prints what the page says in rows \[3\]"),
+    ],
+)
+def test_every_print_with_a_comment_is_checked(tmp_path, code, message):
+    page = tmp_path / "page.md"
+    page.write_text(f"```python\n{code}\n```\n", encoding="utf-8")
+    if message is None:
+        run_page(page)
+        return
+    with pytest.raises(AssertionError, match=message):
+        run_page(page)
