@@ -323,11 +323,16 @@ def _sizes(parameters):
 
 
 @contextmanager
-def naming_sizes(parameters):
-    """Say in a MemoryError which parameters, of a dict of the constructor's, decide how much memory is taken."""
+def naming_sizes(parameters, raised=None):
+    """Say in a MemoryError which parameters, of a dict of the constructor's, decide how much memory is taken.
+
+    ``raised()`` is what a callback has raised, if anything: that is passed on as it is.
+    """
     try:
         yield
     except MemoryError as error:
+        if raised is not None and raised() is error:
+            raise
         raise MemoryError(
             f"not enough memory to train a network with {_sizes(parameters)} ({error}). Lower them, or sequence_length "
             "and batch_size if these are large."

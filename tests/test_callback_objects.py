@@ -198,6 +198,7 @@ def test_curves_are_those_of_the_estimator():
         assert one["learning_rate"].tolist() == [1e-3] * 3
         assert (one["seconds"] > 0).all()
     assert repr(curve) == "LearningCurve(2 trainings, 6 epochs)"
+    assert repr(LearningCurve()) == "LearningCurve(0 trainings, 0 epochs)"
     curve.clear()
     assert curve.curves == []
 

@@ -42,7 +42,7 @@ class Crashes(Quiet):
 def crash(model, checkpoint, number, network=0, **arguments):
     """Fit a clone until it crashes."""
     crashing = clone(model).set_callbacks(checkpoint, Crashes(number, network))
-    with pytest.raises(MemoryError, match="gone"):
+    with pytest.raises(MemoryError, match=r"^the machine is gone$"):
         crashing.fit(X, y, **arguments)
 
 
@@ -249,7 +249,7 @@ def test_damaged_files(tmp_path, how):
     model, path = DeepLSTMRegressor(**SMALL), tmp_path / "net.npz"
     crash(model, Checkpoint(path), 3)
     damage(path, how)
-    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+    with pytest.raises(ValueError, match=r"is no checkpoint, or a damaged one \((?!.*unsafely).*\); delete it"):
         clone(model).set_callbacks(Checkpoint(path)).fit(X, y)
 
 

@@ -61,6 +61,8 @@ def read(path):
     if not path.exists():
         return None
     try:
+        if not zipfile.is_zipfile(path):  # of which NumPy would say that it may hold pickles
+            raise zipfile.BadZipFile("it is no zip archive")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays.pop(HEADER).tobytes().decode())

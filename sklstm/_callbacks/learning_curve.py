@@ -55,7 +55,8 @@ class LearningCurve(EpochCallback):
         self._is_sender = False
 
     def __repr__(self) -> str:
-        return f"LearningCurve({len({entry[:3] for entry in self._log})} trainings, {len(self._log)} epochs)"
+        counts = {"training": len({entry[:3] for entry in self._log}), "epoch": len(self._log)}
+        return f"LearningCurve({', '.join(f'{n} {what}' + 's' * (n != 1) for what, n in counts.items())})"
 
     def _after_epoch(self, training: Any, record: EpochRecord) -> None:
         root = training.fit.root

@@ -50,10 +50,15 @@ class FitTasks:
     model : estimator
     given : Given
     task_name : str
+
+    Attributes
+    ----------
+    raised : BaseException or None
+        What a callback has raised.
     """
 
     def __init__(self, model, given, task_name):
-        self.model, self.task_name, self.root = model, task_name, None
+        self.model, self.task_name, self.root, self.raised = model, task_name, None, None
         self._arguments = {"estimator": model, "X": given.X, "y": given.y, "metadata": _metadata(given)}
         # Networks that are trained side by side call one at a time. A callback may be in several fits at once: those
         # that a search runs in threads.
@@ -85,13 +90,23 @@ class FitTasks:
 
     def release(self):
         """Let go of data and networks: the contexts live on in the tree of a search."""
-        self._data = self._arguments = None
+        self._data = self._arguments = self.raised = None
         for context in self.root or ():
             context.__dict__.pop("_sklstm_training", None)
 
+    @contextmanager
+    def _calling(self):
+        """Let one network call at a time, and keep what a callback raises."""
+        with self.lock:
+            try:
+                yield
+            except BaseException as error:
+                self.raised = error
+                raise
+
     def call_begin(self, context):
         """Tell that a task begins."""
-        with self.lock:
+        with self._calling():
             context.call_on_fit_task_begin(**self._arguments)
 
     def call_end(self, context, fitted):
@@ -108,7 +123,7 @@ class FitTasks:
             replace_fitted(whole, without_callbacks(fitted().__dict__))
             return {"__dict__": whole.__dict__}
 
-        with self.lock:
+        with self._calling():
             return context.call_on_fit_task_end(**self._arguments, reconstruction_attributes=attributes)
 
     def fingerprint(self):
