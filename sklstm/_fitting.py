@@ -200,7 +200,7 @@ def _fit_part(model, targets, part, held_out, whole, tasks, *, max_iter, continu
         refuse_lost_outputs(samples.weights)
     if not (keep_state and getattr(model, "_trained_dtype", None) == model.dtype):
         warn_of_slow_products(model.dtype)
-    with naming_sizes(model.get_params(deep=False), lambda: tasks and tasks.raised):
+    with naming_sizes(model.get_params(deep=False), () if tasks is None else tasks.raised):
         keywords = {"max_iter": max_iter, "continued": continued, "keep_state": keep_state}
         interrupt = train_networks(model, targets, samples, validation, tasks, **keywords)
     if conformal:

@@ -323,15 +323,15 @@ def _sizes(parameters):
 
 
 @contextmanager
-def naming_sizes(parameters, raised=None):
+def naming_sizes(parameters, passed_on=()):
     """Say in a MemoryError which parameters, of a dict of the constructor's, decide how much memory is taken.
 
-    ``raised()`` is what a callback has raised, if anything: that is passed on as it is.
+    Errors that are among `passed_on`, a sequence that may grow meanwhile, are passed on as they are.
     """
     try:
         yield
     except MemoryError as error:
-        if raised is not None and raised() is error:
+        if any(error is one for one in passed_on):
             raise
         raise MemoryError(
             f"not enough memory to train a network with {_sizes(parameters)} ({error}). Lower them, or sequence_length "

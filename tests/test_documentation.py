@@ -22,6 +22,8 @@ def _name(path):
 @pytest.mark.parametrize("path", [page for page in PAGES if read_blocks(page)], ids=_name)
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in get_weights of Keras
+@pytest.mark.filterwarnings("ignore:The set_(bad|over|under) function:PendingDeprecationWarning")  # of SHAP
+@pytest.mark.filterwarnings("ignore:The default of config ``remember_data``:FutureWarning")  # of sktime 1.2
 def test_code_of_a_page_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with sklearn.config_context():  # a page may switch metadata routing on

@@ -7,6 +7,7 @@ import pytest
 
 from sklstm import DeepLSTMClassifier, DeepLSTMRegressor
 from sklstm._network.parameters import ParameterLayout
+from sklstm._options import naming_sizes
 from sklstm.cells import LSTM
 
 X = np.random.default_rng(0).normal(size=(40, 3))
@@ -44,6 +45,18 @@ def test_memory_that_is_not_there_is_told_by_name(monkeypatch):
     model = DeepLSTMRegressor(hidden_size=50_000, linear_skip=3, sequence_length=4)
     with pytest.raises(MemoryError, match=r"hidden_size=50000, n_layers=1 and linear_skip=3 .*Unable to allocate 37"):
         model.fit(X, X[:, 0])
+
+
+def test_other_errors_of_memory_are_passed_on():
+    """What callbacks have raised, of networks side by side in any order."""
+    errors = [MemoryError("first"), MemoryError("second")]
+    for error in errors:
+        with pytest.raises(MemoryError, match=f"^{error}$"), naming_sizes({}, errors):
+            raise error
+    parameters = DeepLSTMRegressor(hidden_size=4).get_params()
+    message = r"^not enough memory .* hidden_size=4 and n_layers=1 \(third\)"
+    with pytest.raises(MemoryError, match=message), naming_sizes(parameters, errors):
+        raise MemoryError("third")
 
 
 @pytest.mark.parametrize(

@@ -53,12 +53,12 @@ class FitTasks:
 
     Attributes
     ----------
-    raised : BaseException or None
-        What a callback has raised.
+    raised : list of BaseException
+        What callbacks have raised: one for each network that is trained side by side with others.
     """
 
     def __init__(self, model, given, task_name):
-        self.model, self.task_name, self.root, self.raised = model, task_name, None, None
+        self.model, self.task_name, self.root, self.raised = model, task_name, None, []
         self._arguments = {"estimator": model, "X": given.X, "y": given.y, "metadata": _metadata(given)}
         # Networks that are trained side by side call one at a time. A callback may be in several fits at once: those
         # that a search runs in threads.
@@ -90,7 +90,8 @@ class FitTasks:
 
     def release(self):
         """Let go of data and networks: the contexts live on in the tree of a search."""
-        self._data = self._arguments = self.raised = None
+        self._data = self._arguments = None
+        self.raised.clear()
         for context in self.root or ():
             context.__dict__.pop("_sklstm_training", None)
 
@@ -101,7 +102,7 @@ class FitTasks:
             try:
                 yield
             except BaseException as error:
-                self.raised = error
+                self.raised.append(error)
                 raise
 
     def call_begin(self, context):

@@ -50,7 +50,7 @@ def _learner(job, n_threads, detector=None, update_every=None):
         sequence_length=job.steps,
         training=job.training,
         shuffle=in_windows,
-        bptt_steps=max(job.steps, job.n_rows),
+        bptt_steps=32 if in_windows else max(job.steps, job.n_rows),
         batch_size=64 if in_windows else "auto",
         max_iter=1,
         early_stopping=False,
