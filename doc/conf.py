@@ -34,6 +34,8 @@ templates_path = ["_templates"]
 # Names in single backticks are parameters more often than names with a page.
 default_role = "literal"
 highlight_language = "none"
+# Dashes and dots, but no curved quotes: types and defaults such as {"layer", "rms"} are code.
+smartquotes_action = "De"
 
 # Every reference has to lead somewhere. The types in signatures and the documentation of scikit-learn's own methods
 # name objects of other packages, whose inventories a build without a network cannot read.
