@@ -117,6 +117,7 @@ ARCHIVE = {
     "max_iter": 150,
     "early_stopping": False,
     "n_seeds": 3,
+    "ensemble": {"weights_loss": "squared_error"},
     # The details of a curve, its outline in two steps, and what random convolutions find, read by a network in two
     # steps and by a logistic regression.
     "members": [

@@ -58,13 +58,14 @@ def member(options, seed, n_jobs):
 
 
 def classifier(settings, seed, n_jobs):
-    """Return the mean of `members`, weighted by what they lose in cross-validation."""
+    """Return the mean of `members`, weighted by what they lose in cross-validation; `ensemble` changes how."""
     shared = dict(settings)
+    options = {"weights": "auto", **shared.pop("ensemble", {})}
     members = [member({**shared, **changes}, seed, n_jobs) for changes in shared.pop("members", [{}])]
     if len(members) == 1:
         return members[0]
     folds = StratifiedKFold(3, shuffle=True, random_state=seed)
-    return WeightedEnsembleClassifier([(f"member {k}", m) for k, m in enumerate(members)], weights="auto", cv=folds)
+    return WeightedEnsembleClassifier([(f"member {k}", m) for k, m in enumerate(members)], cv=folds, **options)
 
 
 def of_members(model, X, y):

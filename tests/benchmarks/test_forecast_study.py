@@ -9,12 +9,20 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # the study is a script beside its modules
 
+from few_sequences_study import RULES, together, weights
 from forecast_study import forecast, weighted_mean
 from random_convolutions import KERNELS, RandomConvolutions, convolved, quantiles
-from study_archive import at_points, classifier, flat, of_members, with_differences
+from sklearn.model_selection import StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from study_archive import at_points, classifier, flat, of_members, side_by_side, with_differences
 from study_forecasts import m4_measures
 from study_ridge import ridge_predictions
 from study_rows import Problem, Row, series_samples
+
+from sklstm import WeightedEnsembleClassifier
 
 
 def test_a_row_counts_where_window_and_future_are_full():
@@ -152,6 +160,29 @@ def test_members_of_the_classifier():
     assert [member[-1].patch_length for member in (details, outline)] == [1, 2]
     assert all(member[-1].random_state == 3 for member in (details, outline))
     assert "members" in settings
+    assert (model.weights, model.weights_loss) == ("auto", "auto")
+    assert classifier({**settings, "ensemble": {"weights_loss": "squared_error"}}, 3, 1).weights_loss == "squared_error"
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+def test_rules_for_weights_are_those_of_the_ensemble(rule):
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat([0, 1], 20))
+    X = rng.normal(size=(40, 3, 2)) + 0.7 * y[:, None, None]
+    members = [("bayes", GaussianNB()), ("neighbours", KNeighborsClassifier(5))]
+    members = [(name, make_pipeline(FunctionTransformer(side_by_side), member)) for name, member in members]
+    cuts = [list(StratifiedKFold(3, shuffle=True, random_state=seed).split(y, y)) for seed in (0, 1)]
+    parts = []
+    for cut in cuts:
+        folds, predicted = np.empty(40, int), np.empty((40, 2, 2))
+        for fold, (fit, rest) in enumerate(cut):
+            folds[rest] = fold
+            predicted[rest] = np.stack([m.fit(X[fit], y[fit]).predict_proba(X[rest]) for _, m in members], axis=1)
+        parts.append((predicted, y, folds))
+    for cut, part in ((cuts[0], parts[0]), ([*cuts[0], *cuts[1]], together(parts))):
+        options = dict(zip(("weights", "shrinkage", "weights_loss"), rule, strict=True))
+        ensemble = WeightedEnsembleClassifier(members, cv=cut, **options)
+        np.testing.assert_allclose(ensemble.fit(X, y).weights_, weights(*part, *rule), rtol=1e-12)
 
 
 def test_convolutions_are_sums_over_dilated_steps_and_chosen_columns():
