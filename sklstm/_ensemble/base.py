@@ -331,7 +331,9 @@ class BaseWeightedEnsemble(
             raise ValueError("estimators must be a non-empty list of (name, estimator) tuples.")
         self._validate_names([name for name, _ in self.estimators])
         members = check_members(self.estimators, self._is_right_kind, self._kind, self._response_method)
-        warn_of_idle(self.get_params(deep=False), ONLY_WITH)
+        # Who asks for equal weights compares them with others, all else being the same.
+        if not (isinstance(self.weights, str) and self.weights == "equal"):
+            warn_of_idle(self.get_params(deep=False), ONLY_WITH)
         if self._is_dynamic():
             check_settings(settings_of(self), len(members))
         if self._learns_weights():

@@ -362,7 +362,7 @@ def test_update_is_there_for_dynamic_weights_only():
         dynamic().update(X, Y)
     with pytest.raises(NotFittedError, match="was fitted without weights='dynamic'; fit it again"):
         fixed.set_params(weights="dynamic").update(X, Y)
-    again = dynamic(initial_weights="equal").fit(X, Y).set_params(weights=None).fit(X, Y)
+    again = dynamic(initial_weights="equal").fit(X, Y).set_params(weights="equal").fit(X, Y)
     assert not hasattr(again, "update")
     assert not hasattr(again, "weight_history_")
 
